@@ -1,0 +1,94 @@
+//! Ternary matrices as bit planes.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Weights in one plane word.
+pub const WORD: usize = 64;
+
+/// A matrix over {-1, 0, +1}, shape `[rows, cols]`, row-major, as two bit planes.
+///
+/// Weight `(r, c)` lives in bit `c % 64` of word `r * words_per_row + c / 64` of each plane:
+/// `nz` is set where the weight is not zero, `neg` where it is -1. Invariants: `neg` implies `nz`, and
+/// the bits past `cols` in the last word of a row are zero in both planes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TernaryMatrix {
+    rows: usize,
+    cols: usize,
+    nz: Vec<u64>,
+    neg: Vec<u64>,
+}
+
+impl TernaryMatrix {
+    /// An all-zero matrix of shape `[rows, cols]`.
+    pub fn zeros(rows: usize, cols: usize) -> Self {
+        let words = rows * cols.div_ceil(WORD);
+        Self { rows, cols, nz: vec![0; words], neg: vec![0; words] }
+    }
+
+    /// Builds a matrix from its planes, restoring both invariants by masking: a `neg` bit without its
+    /// `nz` bit and any bit past `cols` are cleared. `None` if a plane has the wrong length.
+    pub fn from_planes(rows: usize, cols: usize, mut nz: Vec<u64>, mut neg: Vec<u64>) -> Option<Self> {
+        let words = cols.div_ceil(WORD);
+        if nz.len() != rows * words || neg.len() != rows * words {
+            return None;
+        }
+        let tail = tail_mask(cols);
+        for (i, (nz, neg)) in nz.iter_mut().zip(&mut neg).enumerate() {
+            if i % words == words - 1 {
+                *nz &= tail;
+            }
+            *neg &= *nz;
+        }
+        Some(Self { rows, cols, nz, neg })
+    }
+
+    /// Output features.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Input features.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Plane words of one row: `ceil(cols / 64)`.
+    pub fn words_per_row(&self) -> usize {
+        self.cols.div_ceil(WORD)
+    }
+
+    /// The planes `(nz, neg)` of row `r`, `words_per_row()` words each.
+    pub fn row(&self, r: usize) -> (&[u64], &[u64]) {
+        let w = self.words_per_row();
+        (&self.nz[r * w..(r + 1) * w], &self.neg[r * w..(r + 1) * w])
+    }
+
+    /// The weight at `(r, c)`: -1, 0 or +1.
+    pub fn get(&self, r: usize, c: usize) -> i8 {
+        let (nz, neg) = self.row(r);
+        let bit = |plane: &[u64]| (plane[c / WORD] >> (c % WORD)) & 1;
+        bit(nz) as i8 - 2 * bit(neg) as i8
+    }
+
+    /// Sets the weight at `(r, c)`.
+    ///
+    /// # Panics
+    /// If `value` is not -1, 0 or +1, or the position is outside the matrix.
+    pub fn set(&mut self, r: usize, c: usize, value: i8) {
+        assert!((-1..=1).contains(&value), "a ternary weight is -1, 0 or +1, not {value}");
+        assert!(c < self.cols, "column {c} of {}", self.cols);
+        let word = r * self.words_per_row() + c / WORD;
+        let mask = 1u64 << (c % WORD);
+        self.nz[word] = self.nz[word] & !mask | if value != 0 { mask } else { 0 };
+        self.neg[word] = self.neg[word] & !mask | if value < 0 { mask } else { 0 };
+    }
+}
+
+/// Ones in the bits of a row's last word that hold weights.
+fn tail_mask(cols: usize) -> u64 {
+    match cols % WORD {
+        0 => u64::MAX,
+        n => (1 << n) - 1,
+    }
+}

@@ -1,0 +1,1 @@
+//! Safe bindings to Verilated models that are built on demand.
