@@ -1,0 +1,200 @@
+//! Register map of the TMV unit. Generated from `rtl/tmv_registers.toml` by `cargo run -p host --example regmap`; do not edit.
+
+/// Version of the map: major in 31:16, minor in 15:0.
+pub const MAP_VERSION: u32 = 0x1;
+/// First 32 bits of the SHA-256 of the map.
+pub const MAP_HASH: u32 = 0x63c35ad;
+
+/// The letters `TMV1`: 0x544D5631.
+pub const ID: u32 = 0x0;
+/// Version of the register map: major in 31:16, minor in 15:0.
+pub const VERSION: u32 = 0x4;
+/// First 32 bits of the SHA-256 of this map; a driver refuses a unit with another map.
+pub const MAP_HASH: u32 = 0x8;
+/// Shape of the unit.
+pub const PARAM0: u32 = 0xc;
+/// PARAM0: AXI read ports.
+pub const PARAM0_PORTS: u32 = 0xf;
+/// PARAM0: bytes a beat of each port: 8 or 16.
+pub const PARAM0_PORT_BYTES: u32 = 0x1f00;
+/// PARAM0: activation vectors served by one pass over the weights.
+pub const PARAM0_VECTORS: u32 = 0xf0000;
+/// PARAM0: weight codec: 0 = 2-bit planes, 1 = base-3 (reserved).
+pub const PARAM0_CODEC: u32 = 0xf000000;
+/// Sizes of the unit.
+pub const PARAM1: u32 = 0x10;
+/// PARAM1: words of one activation bank: in_features is at most BANK_WORDS x lanes.
+pub const PARAM1_BANK_WORDS: u32 = 0xffff;
+/// PARAM1: rows of a row block.
+pub const PARAM1_ROW_BLOCK: u32 = 0xf0000;
+/// PARAM1: descriptors in flight.
+pub const PARAM1_CONTEXTS: u32 = 0xf00000;
+/// Commands; every bit clears itself.
+pub const CONTROL: u32 = 0x14;
+/// CONTROL: drain outstanding bursts, then return to the state after reset.
+pub const CONTROL_SOFT_RESET: u32 = 0x1;
+/// CONTROL: zero all performance counters.
+pub const CONTROL_CLEAR_COUNTERS: u32 = 0x2;
+/// What the unit is doing.
+pub const STATUS: u32 = 0x18;
+/// STATUS: descriptors are queued or in flight.
+pub const STATUS_BUSY: u32 = 0x1;
+/// STATUS: ERROR holds a code; only a soft reset leaves this state.
+pub const STATUS_ERROR: u32 = 0x2;
+/// STATUS: waiting for outstanding bursts after an error or a soft reset.
+pub const STATUS_DRAINING: u32 = 0x4;
+/// First error since the last soft reset; sticky.
+pub const ERROR: u32 = 0x1c;
+/// ERROR: error code, see the table of codes.
+pub const ERROR_CODE: u32 = 0xff;
+/// ERROR: AXI read port, 14 = result writer, 15 = front end.
+pub const ERROR_SOURCE: u32 = 0xf00;
+/// Address of the beat or descriptor that caused the error, bits 31:0.
+pub const ERROR_ADDR_LO: u32 = 0x20;
+/// Address of the error, bits 39:32.
+pub const ERROR_ADDR_HI: u32 = 0x24;
+/// Interrupt sources that raise the interrupt line.
+pub const IRQ_ENABLE: u32 = 0x30;
+/// IRQ_ENABLE: a descriptor with the IRQ flag completed.
+pub const IRQ_ENABLE_DONE: u32 = 0x1;
+/// IRQ_ENABLE: an error was latched.
+pub const IRQ_ENABLE_ERROR: u32 = 0x2;
+/// Pending interrupt sources, bits as in IRQ_ENABLE.
+pub const IRQ_STATUS: u32 = 0x34;
+/// Cycles without progress on any AXI channel, while busy, after which error WATCHDOG is latched; 0 turns it off. 1048576 after reset.
+pub const WATCHDOG: u32 = 0x38;
+/// Address of the descriptor ring, bits 31:0; aligned to 64 bytes. Written while idle.
+pub const RING_BASE_LO: u32 = 0x40;
+/// Address of the descriptor ring, bits 39:32.
+pub const RING_BASE_HI: u32 = 0x44;
+/// log2 of the number of descriptors in the ring, 0 to 15. Written while idle.
+pub const RING_LOG2: u32 = 0x48;
+/// Doorbell: number of descriptors ever queued, modulo 65536. Writing it starts the unit.
+pub const RING_TAIL: u32 = 0x4c;
+/// Number of descriptors completed, modulo 65536.
+pub const RING_HEAD: u32 = 0x50;
+/// Free-running cycle counter, bits 31:0. Completion records carry values of it.
+pub const CYCLE_LO: u32 = 0x60;
+/// Free-running cycle counter, bits 63:32.
+pub const CYCLE_HI: u32 = 0x64;
+/// CYCLE_LO at the moment the unit last left idle.
+pub const RUN_START: u32 = 0x68;
+/// Cycles spent busy since counters were cleared, modulo 2^32.
+pub const BUSY_CYCLES: u32 = 0x6c;
+/// Cycles in which the port's dot engine consumed a weight beat.
+pub const PORT_BUSY: u32 = 0x100;
+/// Bytes from one PORT_BUSY to the next.
+pub const PORT_BUSY_STRIDE: u32 = 0x20;
+/// Cycles in which the engine had a row block and no weight beat.
+pub const PORT_STALL_DATA: u32 = 0x104;
+/// Bytes from one PORT_STALL_DATA to the next.
+pub const PORT_STALL_DATA_STRIDE: u32 = 0x20;
+/// Cycles in which the engine had a weight beat and no activation word.
+pub const PORT_STALL_X: u32 = 0x108;
+/// Bytes from one PORT_STALL_X to the next.
+pub const PORT_STALL_X_STRIDE: u32 = 0x20;
+/// Cycles in which the engine waited for its previous result to be collected.
+pub const PORT_STALL_RESULT: u32 = 0x10c;
+/// Bytes from one PORT_STALL_RESULT to the next.
+pub const PORT_STALL_RESULT_STRIDE: u32 = 0x20;
+/// Read beats received, descriptor and activation beats included.
+pub const PORT_BEATS: u32 = 0x110;
+/// Bytes from one PORT_BEATS to the next.
+pub const PORT_BEATS_STRIDE: u32 = 0x20;
+/// Read bursts issued.
+pub const PORT_BURSTS: u32 = 0x114;
+/// Bytes from one PORT_BURSTS to the next.
+pub const PORT_BURSTS_STRIDE: u32 = 0x20;
+
+/// Every register a reset-value test can read: name, offset, access.
+pub const REGISTERS: &[(&str, u32, &str)] = &[
+    ("ID", 0x0, "ro"),
+    ("VERSION", 0x4, "ro"),
+    ("MAP_HASH", 0x8, "ro"),
+    ("PARAM0", 0xc, "ro"),
+    ("PARAM1", 0x10, "ro"),
+    ("CONTROL", 0x14, "wo"),
+    ("STATUS", 0x18, "ro"),
+    ("ERROR", 0x1c, "ro"),
+    ("ERROR_ADDR_LO", 0x20, "ro"),
+    ("ERROR_ADDR_HI", 0x24, "ro"),
+    ("IRQ_ENABLE", 0x30, "rw"),
+    ("IRQ_STATUS", 0x34, "w1c"),
+    ("WATCHDOG", 0x38, "rw"),
+    ("RING_BASE_LO", 0x40, "rw"),
+    ("RING_BASE_HI", 0x44, "rw"),
+    ("RING_LOG2", 0x48, "rw"),
+    ("RING_TAIL", 0x4c, "rw"),
+    ("RING_HEAD", 0x50, "ro"),
+    ("CYCLE_LO", 0x60, "ro"),
+    ("CYCLE_HI", 0x64, "ro"),
+    ("RUN_START", 0x68, "ro"),
+    ("BUSY_CYCLES", 0x6c, "ro"),
+    ("PORT_BUSY", 0x100, "ro"),
+    ("PORT_STALL_DATA", 0x104, "ro"),
+    ("PORT_STALL_X", 0x108, "ro"),
+    ("PORT_STALL_RESULT", 0x10c, "ro"),
+    ("PORT_BEATS", 0x110, "ro"),
+    ("PORT_BURSTS", 0x114, "ro"),
+];
+
+/// Error codes: code, name, meaning.
+pub const ERRORS: &[(u8, &str, &str)] = &[
+    (0, "NONE", "no error"),
+    (1, "READ_SLVERR", "a read beat was answered with SLVERR"),
+    (2, "READ_DECERR", "a read beat was answered with DECERR"),
+    (3, "READ_LAST", "RLAST came early or was missing"),
+    (4, "WRITE_SLVERR", "a result burst was answered with SLVERR"),
+    (5, "WRITE_DECERR", "a result burst was answered with DECERR"),
+    (6, "BAD_DESCRIPTOR", "a descriptor has an unknown opcode or a field out of range"),
+    (7, "MISALIGNED", "an address or stride in a descriptor is not a multiple of 64 bytes"),
+    (8, "BAD_WEIGHT", "a weight beat holds a code that is not a ternary weight"),
+    (9, "WATCHDOG", "no AXI channel made progress for WATCHDOG cycles"),
+];
+/// Error code: no error.
+pub const ERR_NONE: u8 = 0;
+/// Error code: a read beat was answered with SLVERR.
+pub const ERR_READ_SLVERR: u8 = 1;
+/// Error code: a read beat was answered with DECERR.
+pub const ERR_READ_DECERR: u8 = 2;
+/// Error code: RLAST came early or was missing.
+pub const ERR_READ_LAST: u8 = 3;
+/// Error code: a result burst was answered with SLVERR.
+pub const ERR_WRITE_SLVERR: u8 = 4;
+/// Error code: a result burst was answered with DECERR.
+pub const ERR_WRITE_DECERR: u8 = 5;
+/// Error code: a descriptor has an unknown opcode or a field out of range.
+pub const ERR_BAD_DESCRIPTOR: u8 = 6;
+/// Error code: an address or stride in a descriptor is not a multiple of 64 bytes.
+pub const ERR_MISALIGNED: u8 = 7;
+/// Error code: a weight beat holds a code that is not a ternary weight.
+pub const ERR_BAD_WEIGHT: u8 = 8;
+/// Error code: no AXI channel made progress for WATCHDOG cycles.
+pub const ERR_WATCHDOG: u8 = 9;
+
+/// Descriptor word: opcode 0xB1 in 31:24; tokens (1 to VECTORS) in 11:8; flags in 7:0: bit 0 KEEP_X = use the activations of the descriptor before, bit 1 IRQ = raise DONE on completion.
+pub const DESC_CONTROL: usize = 0;
+/// Descriptor word: in_features K in 15:0; beats of one weight row, ceil(K / lanes), in 31:16.
+pub const DESC_IN_FEATURES: usize = 1;
+/// Descriptor word: out_features N, 1 to 524288.
+pub const DESC_OUT_FEATURES: usize = 2;
+/// Descriptor word: zero.
+pub const DESC_RESERVED: usize = 3;
+/// Descriptor word: activations, int8 [tokens, X_STRIDE]: address in words 4 (31:0) and 5 (39:32).
+pub const DESC_X_ADDR: usize = 4;
+/// Descriptor word: weight image, row blocks W_STRIDE apart: address in words 6 and 7.
+pub const DESC_W_ADDR: usize = 6;
+/// Descriptor word: results, int32 [ceil(N / 8), tokens, 8]: address in words 8 and 9.
+pub const DESC_Y_ADDR: usize = 8;
+/// Descriptor word: bytes from one token's activations to the next; readable up to whole weight rows.
+pub const DESC_X_STRIDE: usize = 10;
+/// Descriptor word: bytes from one row block to the next.
+pub const DESC_W_STRIDE: usize = 11;
+/// Descriptor word: completion record, written by the unit: bit 31 = done.
+pub const DESC_STATUS: usize = 12;
+/// Descriptor word: completion record: CYCLE_LO when the descriptor was accepted.
+pub const DESC_START_CYCLE: usize = 13;
+/// Descriptor word: completion record: CYCLE_LO when its last result was acknowledged.
+pub const DESC_END_CYCLE: usize = 14;
+/// Descriptor word: completion record: number of the descriptor since reset, modulo 65536.
+pub const DESC_TAG: usize = 15;

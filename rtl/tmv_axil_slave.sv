@@ -1,0 +1,97 @@
+`include "tmv_macros.svh"
+
+/// AXI4-Lite slave in front of a register file: one access at a time, reads and writes in turn.
+///
+/// A write is performed when its address and data have both arrived; partial strobes and accesses the register file
+/// refuses are answered with SLVERR. All outputs are registered. Write latency two cycles, read latency two cycles.
+module tmv_axil_slave (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+  /// AXI4-Lite.
+  input  logic        s_axil_awvalid,
+  output logic        s_axil_awready,
+  input  logic [11:0] s_axil_awaddr,
+  input  logic        s_axil_wvalid,
+  output logic        s_axil_wready,
+  input  logic [31:0] s_axil_wdata,
+  input  logic [ 3:0] s_axil_wstrb,
+  output logic        s_axil_bvalid,
+  input  logic        s_axil_bready,
+  output logic [ 1:0] s_axil_bresp,
+  input  logic        s_axil_arvalid,
+  output logic        s_axil_arready,
+  input  logic [11:0] s_axil_araddr,
+  output logic        s_axil_rvalid,
+  input  logic        s_axil_rready,
+  output logic [31:0] s_axil_rdata,
+  output logic [ 1:0] s_axil_rresp,
+  /// Register file: one write or read for one cycle; `error` in the same cycle refuses it.
+  output logic        write_o,
+  output logic [11:0] write_addr_o,
+  output logic [31:0] write_data_o,
+  input  logic        write_error_i,
+  output logic        read_o,
+  output logic [11:0] read_addr_o,
+  input  logic [31:0] read_data_i,
+  input  logic        read_error_i
+);
+  localparam logic [1:0] Okay = 2'b00;
+  localparam logic [1:0] SlvErr = 2'b10;
+
+  // Writes: address and data are each held until both are there.
+  logic aw_held_q, w_held_q, full_q, write_now;
+
+  assign s_axil_awready = !aw_held_q;
+  assign s_axil_wready  = !w_held_q;
+  assign write_now      = aw_held_q && w_held_q && !s_axil_bvalid;
+  assign write_o        = write_now && full_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      aw_held_q     <= 1'b0;
+      w_held_q      <= 1'b0;
+      s_axil_bvalid <= 1'b0;
+    end else begin
+      if (s_axil_awvalid && s_axil_awready) aw_held_q <= 1'b1;
+      else if (write_now) aw_held_q <= 1'b0;
+      if (s_axil_wvalid && s_axil_wready) w_held_q <= 1'b1;
+      else if (write_now) w_held_q <= 1'b0;
+      if (write_now) s_axil_bvalid <= 1'b1;
+      else if (s_axil_bready) s_axil_bvalid <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (s_axil_awvalid && s_axil_awready) write_addr_o <= s_axil_awaddr;
+    if (s_axil_wvalid && s_axil_wready) begin
+      write_data_o <= s_axil_wdata;
+      full_q       <= &s_axil_wstrb;
+    end
+    if (write_now) s_axil_bresp <= (full_q && !write_error_i) ? Okay : SlvErr;
+  end
+
+  // Reads.
+  assign s_axil_arready = !read_o && !s_axil_rvalid;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      read_o        <= 1'b0;
+      s_axil_rvalid <= 1'b0;
+    end else begin
+      read_o <= s_axil_arvalid && s_axil_arready;
+      if (read_o) s_axil_rvalid <= 1'b1;
+      else if (s_axil_rready) s_axil_rvalid <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (s_axil_arvalid && s_axil_arready) read_addr_o <= s_axil_araddr;
+    if (read_o) begin
+      s_axil_rdata <= read_error_i ? '0 : read_data_i;
+      s_axil_rresp <= read_error_i ? SlvErr : Okay;
+    end
+  end
+
+  `TMV_ASSERT(WriteResponseHeld, s_axil_bvalid && !s_axil_bready |=> s_axil_bvalid && $stable(s_axil_bresp))
+  `TMV_ASSERT(ReadResponseHeld, s_axil_rvalid && !s_axil_rready |=> s_axil_rvalid && $stable(s_axil_rdata))
+endmodule

@@ -1,0 +1,145 @@
+`include "tmv_macros.svh"
+
+/// Reorder buffer for results: engines finish row blocks in any order, the writer takes them in dispatch order.
+///
+/// A result word holds the `RowBlock` accumulators of one block and one token. Copies one word a cycle from the
+/// engines and offers one a cycle to the writer. `ready_words_o` counts the words, oldest first, that can be taken
+/// without a gap, so that the writer can wait for a worthwhile burst.
+module tmv_collector
+  import tmv_pkg::*;
+#(
+  parameter  int unsigned Ports = 4,
+  parameter  int unsigned Vectors = 4,
+  localparam int unsigned WordBits = RowBlock * AccBits
+) (
+  input  logic                                                 clk_i,
+  input  logic                                                 rst_ni,
+  /// Results of the engines.
+  input  logic  [Ports-1:0]                                    result_valid_i,
+  output logic  [Ports-1:0]                                    result_ready_o,
+  input  logic  [Ports-1:0][Vectors-1:0][WordBits-1:0]         result_i,
+  input  slot_t [Ports-1:0]                                    result_slot_i,
+  input  logic  [Ports-1:0][3:0]                               result_tokens_i,
+  /// The writer turns to an operator of this many blocks and tokens; all words before were taken.
+  input  logic                                                 start_i,
+  input  logic  [16:0]                                         blocks_i,
+  input  logic  [ 3:0]                                         tokens_i,
+  /// Words ready without a gap, and whether they reach to the operator's end.
+  output logic  [ 9:0]                                         ready_words_o,
+  output logic                                                 complete_o,
+  /// The oldest word.
+  output logic                                                 word_valid_o,
+  input  logic                                                 word_ready_i,
+  output logic  [WordBits-1:0]                                 word_o,
+  /// A slot is free again.
+  output logic                                                 slot_free_o
+);
+  localparam int unsigned TokenBits = (Vectors > 1) ? $clog2(Vectors) : 1;
+  localparam int unsigned PortIndexBits = (Ports > 1) ? $clog2(Ports) : 1;
+
+  typedef logic [TokenBits-1:0] token_t;
+
+  logic [WordBits-1:0] mem[Window << TokenBits];
+  logic [Window-1:0] done_q;
+
+  // Copy results in, one engine at a time.
+  logic copying_q, copy_last;
+  logic [PortIndexBits-1:0] port_q;
+  token_t token_q;
+  logic [Ports-1:0] grant;
+
+  tmv_round_robin #(
+    .Clients(Ports)
+  ) u_arbiter (
+    .clk_i,
+    .rst_ni,
+    .req_i  (copying_q ? '0 : result_valid_i),
+    .grant_o(grant)
+  );
+
+  assign copy_last = 4'(token_q) == result_tokens_i[port_q] - 1'b1;
+
+  always_comb begin
+    result_ready_o = '0;
+    result_ready_o[port_q] = copying_q && copy_last;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) copying_q <= 1'b0;
+    else if (!copying_q) copying_q <= |grant;
+    else if (copy_last) copying_q <= 1'b0;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!copying_q) begin
+      token_q <= '0;
+      for (int unsigned p = 0; p < Ports; p++) if (grant[p]) port_q <= PortIndexBits'(p);
+    end else begin
+      token_q <= token_q + 1'b1;
+      mem[{result_slot_i[port_q], token_q}] <= result_i[port_q][token_q];
+    end
+  end
+
+  // Find the finished prefix of the operator, one block a cycle.
+  logic [16:0] unscanned_q;
+  logic [3:0] tokens_q;
+  slot_t scan_q;
+  logic scan, take;
+
+  assign scan = unscanned_q != '0 && done_q[scan_q];
+  assign complete_o = unscanned_q == '0;
+  assign take = word_valid_o && word_ready_i;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      done_q        <= '0;
+      unscanned_q   <= '0;
+      scan_q        <= '0;
+      ready_words_o <= '0;
+    end else begin
+      if (copying_q && copy_last) done_q[result_slot_i[port_q]] <= 1'b1;
+      if (scan) done_q[scan_q] <= 1'b0;
+      if (start_i) unscanned_q <= blocks_i;
+      else if (scan) unscanned_q <= unscanned_q - 1'b1;
+      scan_q <= scan_q + slot_t'(scan);
+      ready_words_o <= ready_words_o + (scan ? 10'(tokens_q) : '0) - 10'(take);
+    end
+  end
+
+  // Offer the words, token by token within a block.
+  logic [9:0] unread_q;
+  slot_t read_slot_q;
+  token_t read_token_q;
+  logic read, read_last;
+
+  assign read = unread_q != '0 && (!word_valid_o || word_ready_i);
+  assign read_last = 4'(read_token_q) == tokens_q - 1'b1;
+
+  always_ff @(posedge clk_i) begin
+    if (start_i) tokens_q <= tokens_i;
+    if (read) word_o <= mem[{read_slot_q, read_token_q}];
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      unread_q     <= '0;
+      read_slot_q  <= '0;
+      read_token_q <= '0;
+      word_valid_o <= 1'b0;
+      slot_free_o  <= 1'b0;
+    end else begin
+      unread_q <= unread_q + (scan ? 10'(tokens_q) : '0) - 10'(read);
+      if (read) begin
+        read_token_q <= read_last ? '0 : read_token_q + 1'b1;
+        read_slot_q  <= read_slot_q + slot_t'(read_last);
+      end
+      if (read) word_valid_o <= 1'b1;
+      else if (word_ready_i) word_valid_o <= 1'b0;
+      slot_free_o <= read && read_last;
+    end
+  end
+
+  `TMV_REQUIRE(vectors, Vectors >= 1 && Vectors <= 8, "tmv_collector: Vectors must be 1 to 8")
+  `TMV_ASSERT(StartAfterEnd, !start_i || (unscanned_q == '0 && ready_words_o == '0))
+  `TMV_ASSERT(SlotOnce, !(copying_q && copy_last) || !done_q[result_slot_i[port_q]])
+endmodule

@@ -1,0 +1,122 @@
+`include "tmv_macros.svh"
+
+/// Error latch, drain and reset of the datapath.
+///
+/// An error or a soft reset halts the datapath: no new burst starts, those in flight are received or finished, then
+/// the datapath is reset for one cycle. After an error the unit stays halted, with the first code and address held,
+/// until a soft reset; after a soft reset it runs again. Errors while halted are not recorded: the first one counts.
+module tmv_control
+  import tmv_pkg::*;
+  import tmv_reg_pkg::*;
+#(
+  parameter int unsigned Ports = 4
+) (
+  input  logic               clk_i,
+  input  logic               rst_ni,
+  /// Errors of this cycle; lower index first.
+  input  fault_t [Ports-1:0] port_fault_i,
+  input  fault_t             frontend_fault_i,
+  input  fault_t             writer_fault_i,
+  /// Soft reset requested, for one cycle.
+  input  logic               soft_reset_i,
+  /// Watchdog: limit in cycles, 0 = off; the unit is busy; some AXI channel made progress.
+  input  logic   [     31:0] watchdog_i,
+  input  logic               busy_i,
+  input  logic               progress_i,
+  /// No burst is open or in flight anywhere.
+  input  logic               quiet_i,
+  /// No new bursts.
+  output logic               halt_o,
+  /// Reset of the datapath, active low.
+  output logic               core_rst_no,
+  /// The ring restarts: a soft reset completed.
+  output logic               restart_o,
+  /// Status.
+  output logic               draining_o,
+  output logic               error_o,
+  output logic               error_event_o,
+  output error_e             code_o,
+  output logic   [      3:0] source_o,
+  output addr_t              addr_o
+);
+  typedef enum logic [1:0] {
+    Run,
+    Drain,
+    Reset,
+    Halted
+  } state_e;
+
+  state_e state_q;
+  logic soft_q;
+
+  // The first error of the cycle.
+  fault_t fault;
+  logic [3:0] source;
+  logic [31:0] idle_cycles_q;
+  logic watchdog;
+
+  assign watchdog = watchdog_i != '0 && idle_cycles_q >= watchdog_i;
+
+  always_comb begin
+    fault  = writer_fault_i;
+    source = SourceWriter;
+    for (int unsigned p = Ports; p > 0; p--) begin
+      if (port_fault_i[p-1].valid) begin
+        fault  = port_fault_i[p-1];
+        source = 4'(p - 1);
+      end
+    end
+    if (frontend_fault_i.valid) begin
+      fault  = frontend_fault_i;
+      source = SourceFrontend;
+    end
+    if (!fault.valid && watchdog) begin
+      fault  = '{valid: 1'b1, code: ErrWatchdog, addr: '0};
+      source = SourceFrontend;
+    end
+  end
+
+  assign error_event_o = fault.valid && state_q == Run;
+  assign halt_o        = state_q != Run;
+  assign draining_o    = state_q == Drain || state_q == Reset;
+  assign restart_o     = state_q == Reset && soft_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      state_q       <= Run;
+      soft_q        <= 1'b0;
+      error_o       <= 1'b0;
+      code_o        <= ErrNone;
+      source_o      <= '0;
+      addr_o        <= '0;
+      idle_cycles_q <= '0;
+      core_rst_no   <= 1'b0;
+    end else begin
+      core_rst_no   <= state_q != Reset;
+      idle_cycles_q <= (busy_i && !progress_i && state_q == Run) ? idle_cycles_q + 1'b1 : '0;
+      if (error_event_o) begin
+        error_o  <= 1'b1;
+        code_o   <= fault.code;
+        source_o <= source;
+        addr_o   <= fault.addr;
+      end
+      if (soft_reset_i) soft_q <= 1'b1;
+      unique case (state_q)
+        Run:     if (fault.valid || soft_reset_i) state_q <= Drain;
+        Drain:   if (quiet_i) state_q <= Reset;
+        Reset: begin
+          state_q <= soft_q ? Run : Halted;
+          if (soft_q) begin
+            soft_q   <= soft_reset_i;
+            error_o  <= 1'b0;
+            code_o   <= ErrNone;
+            source_o <= '0;
+            addr_o   <= '0;
+          end
+        end
+        Halted:  if (soft_q) state_q <= Drain;
+        default: state_q <= Run;
+      endcase
+    end
+  end
+endmodule

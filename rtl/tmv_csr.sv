@@ -1,0 +1,197 @@
+/// Registers of the unit: identity, control, status, ring, interrupts and performance counters.
+///
+/// Offsets and fields come from `tmv_reg_pkg`, generated from `tmv_registers.toml`; `docs/registers.md` is for reading.
+/// Reads and writes take effect in the cycle of the request; an unknown offset, or a write to a read-only register,
+/// raises the error and changes nothing.
+module tmv_csr
+  import tmv_pkg::*;
+  import tmv_reg_pkg::*;
+#(
+  parameter int unsigned Ports = 4,
+  parameter int unsigned PortBits = 128,
+  parameter int unsigned Vectors = 4,
+  parameter int unsigned Codec = CodecWeights2b,
+  parameter int unsigned BankWords = 256
+) (
+  input  logic                  clk_i,
+  input  logic                  rst_ni,
+  /// Register bus.
+  input  logic                  write_i,
+  input  logic      [11:0]      write_addr_i,
+  input  logic      [31:0]      write_data_i,
+  output logic                  write_error_o,
+  input  logic      [11:0]      read_addr_i,
+  output logic      [31:0]      read_data_o,
+  output logic                  read_error_o,
+  /// Control.
+  output logic                  soft_reset_o,
+  output logic      [31:0]      watchdog_o,
+  input  logic                  restart_i,
+  input  logic                  busy_i,
+  input  logic                  draining_i,
+  input  logic                  error_i,
+  input  logic                  error_event_i,
+  input  error_e                code_i,
+  input  logic      [ 3:0]      source_i,
+  input  addr_t                 addr_i,
+  /// Ring.
+  output addr_t                 ring_base_o,
+  output logic      [ 3:0]      ring_log2_o,
+  output logic      [15:0]      ring_tail_o,
+  input  logic      [15:0]      ring_head_i,
+  /// Cycle counter.
+  output logic      [31:0]      cycle_o,
+  /// Interrupt.
+  input  logic                  done_irq_i,
+  output logic                  irq_o,
+  /// Events of each port, one bit each a cycle.
+  input  logic [Ports-1:0]      ev_busy_i,
+  input  logic [Ports-1:0]      ev_stall_data_i,
+  input  logic [Ports-1:0]      ev_stall_x_i,
+  input  logic [Ports-1:0]      ev_stall_result_i,
+  input  logic [Ports-1:0]      ev_beat_i,
+  input  logic [Ports-1:0]      ev_burst_i
+);
+  localparam int unsigned Events = 6;
+  localparam logic [31:0] WatchdogDefault = 32'd1048576;
+
+  logic clear_counters;
+  logic [1:0] irq_enable_q, irq_status_q;
+  logic [63:0] cycle_q;
+  logic [31:0] run_start_q, busy_cycles_q;
+  logic busy_q;
+  logic [31:0] count_q[Ports][Events];
+  logic [Events-1:0] event_of[Ports];
+
+  assign soft_reset_o = write_i && write_addr_i == ControlOffset && write_data_i[ControlSoftResetLsb];
+  assign clear_counters = write_i && write_addr_i == ControlOffset && write_data_i[ControlClearCountersLsb];
+  assign irq_o = |(irq_status_q & irq_enable_q);
+  assign cycle_o = cycle_q[31:0];
+
+  // Writes.
+  always_comb begin
+    write_error_o = 1'b0;
+    unique case (write_addr_i)
+      ControlOffset, IrqEnableOffset, IrqStatusOffset, WatchdogOffset, RingBaseLoOffset, RingBaseHiOffset,
+      RingLog2Offset, RingTailOffset: ;
+      default: write_error_o = 1'b1;
+    endcase
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      irq_enable_q <= '0;
+      watchdog_o   <= WatchdogDefault;
+      ring_base_o  <= '0;
+      ring_log2_o  <= '0;
+    end else if (write_i) begin
+      unique case (write_addr_i)
+        IrqEnableOffset:  irq_enable_q <= write_data_i[1:0];
+        WatchdogOffset:   watchdog_o <= write_data_i;
+        RingBaseLoOffset: ring_base_o[31:0] <= write_data_i;
+        RingBaseHiOffset: ring_base_o[AddrBits-1:32] <= write_data_i[AddrBits-33:0];
+        RingLog2Offset:   ring_log2_o <= write_data_i[3:0];
+        default:          ;
+      endcase
+    end
+  end
+
+  // The doorbell is deaf while an error is pending: a soft reset starts a new ring.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || restart_i) ring_tail_o <= '0;
+    else if (write_i && write_addr_i == RingTailOffset && !error_i && !draining_i) ring_tail_o <= write_data_i[15:0];
+  end
+
+  // A source that fires in the cycle of its clearing stays pending.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) irq_status_q <= '0;
+    else begin
+      irq_status_q <= (irq_status_q & ~((write_i && write_addr_i == IrqStatusOffset) ? write_data_i[1:0] : 2'b00))
+          | {error_event_i, done_irq_i};
+    end
+  end
+
+  // Counters.
+  always_comb begin
+    for (int unsigned p = 0; p < Ports; p++) begin
+      event_of[p] = {
+        ev_burst_i[p], ev_beat_i[p], ev_stall_result_i[p], ev_stall_x_i[p], ev_stall_data_i[p], ev_busy_i[p]
+      };
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      cycle_q       <= '0;
+      busy_q        <= 1'b0;
+      run_start_q   <= '0;
+      busy_cycles_q <= '0;
+      for (int unsigned p = 0; p < Ports; p++) for (int unsigned e = 0; e < Events; e++) count_q[p][e] <= '0;
+    end else begin
+      cycle_q <= cycle_q + 1'b1;
+      busy_q  <= busy_i;
+      if (busy_i && !busy_q) run_start_q <= cycle_q[31:0];
+      busy_cycles_q <= clear_counters ? '0 : busy_cycles_q + 32'(busy_i);
+      for (int unsigned p = 0; p < Ports; p++) begin
+        for (int unsigned e = 0; e < Events; e++) begin
+          count_q[p][e] <= clear_counters ? '0 : count_q[p][e] + 32'(event_of[p][e]);
+        end
+      end
+    end
+  end
+
+  // Reads.
+  logic [2:0] bank_port;
+  logic [4:0] bank_offset;
+
+  assign bank_port   = read_addr_i[7:5];
+  assign bank_offset = read_addr_i[4:0];
+
+  always_comb begin
+    read_data_o  = '0;
+    read_error_o = 1'b0;
+    if (read_addr_i[11:8] == PortBusyOffset[11:8]) begin
+      read_error_o = bank_offset[1:0] != '0 || bank_offset[4:2] >= 3'(Events) || 32'(bank_port) >= Ports;
+      for (int unsigned p = 0; p < Ports; p++) begin
+        for (int unsigned e = 0; e < Events; e++) begin
+          if (bank_port == 3'(p) && bank_offset[4:2] == 3'(e)) read_data_o = count_q[p][e];
+        end
+      end
+    end else begin
+      unique case (read_addr_i)
+        IdOffset: read_data_o = 32'h544D_5631;
+        VersionOffset: read_data_o = MapVersion;
+        MapHashOffset: read_data_o = MapHash;
+        Param0Offset: begin
+          read_data_o = (Ports << Param0PortsLsb) | ((PortBits / 8) << Param0PortBytesLsb)
+              | (Vectors << Param0VectorsLsb) | (Codec << Param0CodecLsb);
+        end
+        Param1Offset: begin
+          read_data_o = (BankWords << Param1BankWordsLsb) | (RowBlock << Param1RowBlockLsb)
+              | (Contexts << Param1ContextsLsb);
+        end
+        ControlOffset: read_data_o = '0;
+        StatusOffset: begin
+          read_data_o = (32'(busy_i) << StatusBusyLsb) | (32'(error_i) << StatusErrorLsb)
+              | (32'(draining_i) << StatusDrainingLsb);
+        end
+        ErrorOffset: read_data_o = (32'(code_i) << ErrorCodeLsb) | (32'(source_i) << ErrorSourceLsb);
+        ErrorAddrLoOffset: read_data_o = addr_i[31:0];
+        ErrorAddrHiOffset: read_data_o = 32'(addr_i[AddrBits-1:32]);
+        IrqEnableOffset: read_data_o = 32'(irq_enable_q);
+        IrqStatusOffset: read_data_o = 32'(irq_status_q);
+        WatchdogOffset: read_data_o = watchdog_o;
+        RingBaseLoOffset: read_data_o = ring_base_o[31:0];
+        RingBaseHiOffset: read_data_o = 32'(ring_base_o[AddrBits-1:32]);
+        RingLog2Offset: read_data_o = 32'(ring_log2_o);
+        RingTailOffset: read_data_o = 32'(ring_tail_o);
+        RingHeadOffset: read_data_o = 32'(ring_head_i);
+        CycleLoOffset: read_data_o = cycle_q[31:0];
+        CycleHiOffset: read_data_o = cycle_q[63:32];
+        RunStartOffset: read_data_o = run_start_q;
+        BusyCyclesOffset: read_data_o = busy_cycles_q;
+        default: read_error_o = 1'b1;
+      endcase
+    end
+  end
+endmodule

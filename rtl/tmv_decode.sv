@@ -1,0 +1,31 @@
+/// Turns a beat of weights into bit planes: `nz` where a weight is not zero, `neg` where it is -1.
+///
+/// Combinational. `illegal_o` reports a code that is no ternary weight. `Weights2b`: the low half of the beat is
+/// `nz`, the high half `neg`; `neg` without `nz` is illegal. `WeightsBase3` (five trits a byte) has its parameter
+/// value reserved and stops elaboration.
+module tmv_decode
+  import tmv_pkg::*;
+#(
+  /// Weight codec, see `tmv_pkg`.
+  parameter  int unsigned Codec = CodecWeights2b,
+  /// Bits of a beat: 64 or 128.
+  parameter  int unsigned PortBits = 128,
+  /// Weights of a beat.
+  localparam int unsigned Lanes = lanes_of(Codec, PortBits)
+) (
+  /// One beat of weights.
+  input  logic [PortBits-1:0] beat_i,
+  /// Planes, one bit a lane.
+  output logic [   Lanes-1:0] nz_o,
+  output logic [   Lanes-1:0] neg_o,
+  /// Some lane holds no ternary weight.
+  output logic                illegal_o
+);
+  if (Codec == CodecWeights2b) begin : gen_weights_2b
+    assign nz_o      = beat_i[Lanes-1:0];
+    assign neg_o     = beat_i[PortBits-1:Lanes];
+    assign illegal_o = |(neg_o & ~nz_o);
+  end else begin : gen_unknown
+    $error("tmv_decode: this codec is not built yet");
+  end
+endmodule

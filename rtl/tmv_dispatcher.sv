@@ -1,0 +1,76 @@
+`include "tmv_macros.svh"
+
+/// Deals the row blocks of queued operators, in order, to whichever port is free.
+///
+/// At most one block a cycle. No more than `Window` blocks are between dispatch and the result writer, which hands
+/// their slots back in order. The next operator's blocks follow without a gap.
+module tmv_dispatcher
+  import tmv_pkg::*;
+#(
+  parameter int unsigned Ports = 4
+) (
+  input  logic               clk_i,
+  input  logic               rst_ni,
+  /// Operators.
+  input  logic               op_valid_i,
+  output logic               op_ready_o,
+  input  dispatch_t          op_i,
+  /// Ports that can take a block, and the one that gets `block_o` now.
+  input  logic   [Ports-1:0] free_i,
+  output logic   [Ports-1:0] grant_o,
+  output block_t             block_o,
+  /// The oldest slot is free again.
+  input  logic               slot_free_i
+);
+  logic active_q;
+  dispatch_t op_q;
+  slot_t slot_q;
+  logic [$clog2(Window):0] used_q;
+  logic [Ports-1:0] req;
+  logic granted;
+
+  assign req = (active_q && used_q != ($clog2(Window) + 1)'(Window)) ? free_i : '0;
+  assign granted = |grant_o;
+  assign op_ready_o = !active_q;
+
+  tmv_round_robin #(
+    .Clients(Ports)
+  ) u_arbiter (
+    .clk_i,
+    .rst_ni,
+    .req_i(req),
+    .grant_o
+  );
+
+  assign block_o = '{
+    id: op_q.id,
+    bank: op_q.bank,
+    slot: slot_q,
+    tokens: op_q.tokens,
+    row_beats: op_q.row_beats,
+    addr: op_q.w_addr
+  };
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      active_q <= 1'b0;
+      slot_q   <= '0;
+      used_q   <= '0;
+    end else begin
+      if (op_valid_i && op_ready_o) active_q <= 1'b1;
+      else if (granted && op_q.blocks == 17'd1) active_q <= 1'b0;
+      slot_q <= slot_q + slot_t'(granted);
+      used_q <= used_q + ($clog2(Window) + 1)'(granted) - ($clog2(Window) + 1)'(slot_free_i);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (op_valid_i && op_ready_o) op_q <= op_i;
+    else if (granted) begin
+      op_q.blocks <= op_q.blocks - 1'b1;
+      op_q.w_addr <= op_q.w_addr + addr_t'(op_q.w_stride);
+    end
+  end
+
+  `TMV_ASSERT(SlotsBalanced, !slot_free_i || used_q != '0)
+endmodule

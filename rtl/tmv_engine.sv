@@ -1,0 +1,259 @@
+`include "tmv_macros.svh"
+
+/// Dot engine of one port: consumes row blocks, beat by beat, and delivers their accumulators.
+///
+/// Beats of a block come interleaved: for each word of activations the `RowBlock` rows in turn, so a word is read
+/// once for `RowBlock` beats and accumulation has `RowBlock` cycles from one use of an accumulator to the next.
+/// Throughput one beat a cycle, across blocks too, provided that the previous result is collected within a block.
+/// Latency from a block's last beat to its result: five cycles. Accumulators cannot overflow, see `AccBits`.
+module tmv_engine
+  import tmv_pkg::*;
+  import tmv_reg_pkg::*;
+#(
+  /// Bits of a beat: 64 or 128.
+  parameter  int unsigned PortBits = 128,
+  /// Activation vectors.
+  parameter  int unsigned Vectors = 4,
+  /// Weight codec, see `tmv_pkg`.
+  parameter  int unsigned Codec = CodecWeights2b,
+  /// Words of an activation bank, a power of two.
+  parameter  int unsigned BankWords = 256,
+  /// Row blocks queued ahead of the beats.
+  parameter  int unsigned BlockFifo = 8,
+  localparam int unsigned Lanes = lanes_of(Codec, PortBits),
+  localparam int unsigned WordAddrBits = $clog2(BankWords) + 1
+) (
+  input  logic                                              clk_i,
+  input  logic                                              rst_ni,
+  /// Row blocks in the order of their beats.
+  input  logic                                              block_valid_i,
+  output logic                                              block_ready_o,
+  input  block_t                                            block_i,
+  /// Weight beats.
+  input  logic                                              beat_valid_i,
+  output logic                                              beat_ready_o,
+  input  logic   [PortBits-1:0]                             beat_i,
+  /// Contexts whose activations are in the memory.
+  input  logic   [Contexts-1:0]                             x_loaded_i,
+  /// Activation words: requests, and answers in order.
+  output logic                                              x_req_o,
+  input  logic                                              x_grant_i,
+  output logic   [WordAddrBits-1:0]                         x_addr_o,
+  input  logic                                              x_valid_i,
+  input  logic   [Vectors-1:0][7:0][Lanes-1:0]              x_i,
+  /// Accumulators of a block; slot and tokens of the block they belong to.
+  output logic                                              result_valid_o,
+  input  logic                                              result_ready_i,
+  output logic   [Vectors-1:0][RowBlock-1:0][AccBits-1:0]   result_o,
+  output slot_t                                             result_slot_o,
+  output logic   [3:0]                                      result_tokens_o,
+  /// Errors.
+  output fault_t                                            fault_o,
+  /// What this cycle was spent on, at most one high: a beat consumed, or what was missing.
+  output logic                                              busy_o,
+  output logic                                              stall_data_o,
+  output logic                                              stall_x_o,
+  output logic                                              stall_result_o
+);
+  localparam int unsigned RowBits = $clog2(RowBlock);
+  localparam int unsigned ByteBits = $clog2(PortBits / 8);
+  localparam int unsigned SumBits = $clog2(128 * Lanes) + 1;
+
+  typedef logic [RowBits-1:0] row_t;
+
+  // Each block is queued twice: its activations are fetched ahead of its beats.
+  logic compute_ready, fetch_ready, block_push;
+  logic compute_valid, compute_pop, fetch_valid, fetch_pop;
+  block_t compute, fetch;
+
+  assign block_ready_o = compute_ready && fetch_ready;
+  assign block_push    = block_valid_i && block_ready_o;
+
+  tmv_fifo #(
+    .Width($bits(block_t)),
+    .Depth(BlockFifo)
+  ) u_compute_blocks (
+    .clk_i,
+    .rst_ni,
+    .wvalid_i(block_push),
+    .wready_o(compute_ready),
+    .wdata_i (block_i),
+    .rvalid_o(compute_valid),
+    .rready_i(compute_pop),
+    .rdata_o (compute)
+  );
+
+  tmv_fifo #(
+    .Width($bits(block_t)),
+    .Depth(BlockFifo)
+  ) u_fetch_blocks (
+    .clk_i,
+    .rst_ni,
+    .wvalid_i(block_push),
+    .wready_o(fetch_ready),
+    .wdata_i (block_i),
+    .rvalid_o(fetch_valid),
+    .rready_i(fetch_pop),
+    .rdata_o (fetch)
+  );
+
+  // Activation words: one in use, one behind it.
+  logic [WordAddrBits-2:0] fetch_word_q;
+  logic [1:0] words_q;
+  logic word_done, next_valid_q, word_valid_q, word_shift;
+  logic [Vectors-1:0][7:0][Lanes-1:0] next_q;
+  logic [Lanes-1:0] word_q[Vectors][8];
+
+  assign x_req_o = fetch_valid && x_loaded_i[fetch.id] && words_q != 2'd2;
+  assign x_addr_o = {fetch.bank, fetch_word_q};
+  assign fetch_pop = x_req_o && x_grant_i && beats_t'(fetch_word_q) == fetch.row_beats - 1'b1;
+  assign word_shift = next_valid_q && (!word_valid_q || word_done);
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      fetch_word_q <= '0;
+      words_q      <= '0;
+      next_valid_q <= 1'b0;
+      word_valid_q <= 1'b0;
+    end else begin
+      if (x_req_o && x_grant_i) fetch_word_q <= fetch_pop ? '0 : fetch_word_q + 1'b1;
+      words_q <= words_q + 2'(x_req_o && x_grant_i) - 2'(word_done);
+      if (x_valid_i) next_valid_q <= 1'b1;
+      else if (word_shift) next_valid_q <= 1'b0;
+      if (word_shift) word_valid_q <= 1'b1;
+      else if (word_done) word_valid_q <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (x_valid_i) next_q <= x_i;
+    if (word_shift) begin
+      for (int unsigned v = 0; v < Vectors; v++) begin
+        for (int unsigned b = 0; b < 8; b++) word_q[v][b] <= next_q[v][b];
+      end
+    end
+  end
+
+  // Weight planes.
+  logic [Lanes-1:0] nz, neg, nz_q, neg_q;
+  logic illegal, illegal_q, planes_valid_q, planes_take;
+
+  tmv_decode #(
+    .Codec,
+    .PortBits
+  ) u_decode (
+    .beat_i,
+    .nz_o     (nz),
+    .neg_o    (neg),
+    .illegal_o(illegal)
+  );
+
+  assign beat_ready_o = !planes_valid_q || busy_o;
+  assign planes_take  = beat_valid_i && beat_ready_o;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) planes_valid_q <= 1'b0;
+    else if (planes_take) planes_valid_q <= 1'b1;
+    else if (busy_o) planes_valid_q <= 1'b0;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (planes_take) begin
+      nz_q      <= nz;
+      neg_q     <= neg;
+      illegal_q <= illegal;
+    end
+  end
+
+  // One beat a cycle: row by row within a word, word by word within a block.
+  row_t row_q;
+  beats_t word_index_q;
+  logic first_word, last_word, last_row, result_pending_q, result_blocked;
+
+  assign first_word = word_index_q == '0;
+  assign last_word = word_index_q == compute.row_beats - 1'b1;
+  assign last_row = row_q == row_t'(RowBlock - 1);
+  assign result_blocked = last_word && row_q == '0 && result_pending_q;
+  assign busy_o = compute_valid && planes_valid_q && word_valid_q && !result_blocked;
+  assign stall_data_o = compute_valid && !planes_valid_q;
+  assign stall_x_o = compute_valid && planes_valid_q && !word_valid_q;
+  assign stall_result_o = compute_valid && planes_valid_q && word_valid_q && result_blocked;
+  assign word_done = busy_o && last_row;
+  assign compute_pop = busy_o && last_row && last_word;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      row_q        <= '0;
+      word_index_q <= '0;
+    end else if (busy_o) begin
+      row_q <= row_q + 1'b1;
+      if (last_row) word_index_q <= last_word ? '0 : word_index_q + 1'b1;
+    end
+  end
+
+  assign fault_o = '{
+    valid: busy_o && illegal_q,
+    code: ErrBadWeight,
+    addr: compute.addr + ((addr_t'(word_index_q) * RowBlock + addr_t'(row_q)) << ByteBits)
+  };
+
+  // Dot products, then accumulation.
+  logic sum_valid;
+  logic signed [SumBits-1:0] sum[Vectors];
+
+  tmv_dot #(
+    .Lanes,
+    .Vectors
+  ) u_dot (
+    .clk_i,
+    .rst_ni,
+    .valid_i(busy_o),
+    .nz_i   (nz_q),
+    .neg_i  (neg_q),
+    .x_i    (word_q),
+    .valid_o(sum_valid),
+    .sum_o  (sum)
+  );
+
+  /// Where a sum belongs, alongside the dot pipeline.
+  typedef struct packed {
+    row_t row;
+    logic first;
+    logic last;
+  } place_t;
+
+  place_t place_q, place_qq;
+  acc_t acc_q[RowBlock][Vectors];
+
+  always_ff @(posedge clk_i) begin
+    place_q  <= '{row: row_q, first: first_word, last: last_word};
+    place_qq <= place_q;
+    if (sum_valid) begin
+      for (int unsigned v = 0; v < Vectors; v++) begin
+        automatic acc_t acc = acc_t'(sum[v]) + (place_qq.first ? '0 : acc_q[place_qq.row][v]);
+        acc_q[place_qq.row][v] <= acc;
+        if (place_qq.last) result_o[v][place_qq.row] <= acc;
+      end
+    end
+    if (busy_o && last_word) begin
+      result_slot_o   <= compute.slot;
+      result_tokens_o <= compute.tokens;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      result_pending_q <= 1'b0;
+      result_valid_o   <= 1'b0;
+    end else begin
+      if (busy_o && last_word && row_q == '0) result_pending_q <= 1'b1;
+      else if (result_valid_o && result_ready_i) result_pending_q <= 1'b0;
+      if (sum_valid && place_qq.last && place_qq.row == row_t'(RowBlock - 1)) result_valid_o <= 1'b1;
+      else if (result_ready_i) result_valid_o <= 1'b0;
+    end
+  end
+
+  `TMV_REQUIRE(width, BankWords * Lanes * 128 < (1 << AccBits), "tmv_engine: accumulators would overflow")
+  `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q || word_shift)
+  `TMV_ASSERT(ResultKept, !(sum_valid && place_qq.last && result_valid_o))
+endmodule

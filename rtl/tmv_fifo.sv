@@ -1,0 +1,54 @@
+`include "tmv_macros.svh"
+
+/// First-in first-out queue with a registered output, so that it maps to block RAM.
+///
+/// Throughput one entry a cycle; latency two cycles through an empty queue; holds `Depth` + 1 entries.
+/// Cuts every combinational path except `rready_i` to the state. Not for clock crossing.
+module tmv_fifo #(
+  /// Bits of an entry.
+  parameter int unsigned Width = 32,
+  /// Entries of the memory, a power of two.
+  parameter int unsigned Depth = 16
+) (
+  input  logic             clk_i,
+  input  logic             rst_ni,
+  /// Producer.
+  input  logic             wvalid_i,
+  output logic             wready_o,
+  input  logic [Width-1:0] wdata_i,
+  /// Consumer.
+  output logic             rvalid_o,
+  input  logic             rready_i,
+  output logic [Width-1:0] rdata_o
+);
+  localparam int unsigned PtrBits = $clog2(Depth);
+
+  logic [Width-1:0] mem[Depth];
+  logic [PtrBits:0] wptr_q, rptr_q;
+  logic write, read;
+
+  assign wready_o = (wptr_q - rptr_q) != (PtrBits + 1)'(Depth);
+  assign write    = wvalid_i && wready_o;
+  assign read     = (wptr_q != rptr_q) && (!rvalid_o || rready_i);
+
+  always_ff @(posedge clk_i) begin
+    if (write) mem[wptr_q[PtrBits-1:0]] <= wdata_i;
+    if (read) rdata_o <= mem[rptr_q[PtrBits-1:0]];
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      wptr_q   <= '0;
+      rptr_q   <= '0;
+      rvalid_o <= 1'b0;
+    end else begin
+      if (write) wptr_q <= wptr_q + 1'b1;
+      if (read) rptr_q <= rptr_q + 1'b1;
+      if (read) rvalid_o <= 1'b1;
+      else if (rready_i) rvalid_o <= 1'b0;
+    end
+  end
+
+  `TMV_REQUIRE(depth, Depth >= 2 && (1 << PtrBits) == Depth, "tmv_fifo: Depth must be a power of two")
+  `TMV_ASSERT(HeldUntilTaken, rvalid_o && !rready_i |=> rvalid_o && $stable(rdata_o))
+endmodule

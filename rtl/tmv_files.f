@@ -1,0 +1,21 @@
+// Every file of the unit, in order of use: the one list for simulators, linters and synthesis.
+tmv_reg_pkg.sv
+tmv_pkg.sv
+tmv_fifo.sv
+tmv_round_robin.sv
+tmv_read_stream.sv
+tmv_read_mux.sv
+tmv_decode.sv
+tmv_popcount.sv
+tmv_dot.sv
+tmv_engine.sv
+tmv_port.sv
+tmv_x_memory.sv
+tmv_frontend.sv
+tmv_dispatcher.sv
+tmv_collector.sv
+tmv_writer.sv
+tmv_axil_slave.sv
+tmv_csr.sv
+tmv_control.sv
+tmv_unit.sv

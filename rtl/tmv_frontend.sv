@@ -1,0 +1,318 @@
+`include "tmv_macros.svh"
+
+/// Fetches descriptors from the ring, checks them, loads activations and hands operators to dispatch and retirement.
+///
+/// One read stream serves both descriptors and activations. An operator is published as soon as its descriptor is
+/// checked, so that its weights flow while its activations load; `x_loaded_o` holds the engines back until then.
+/// Activations go to the other bank as soon as no operator in flight uses that bank. At most `Contexts` operators
+/// are in flight. Takes one beat of activations a cycle. Descriptor layout: `docs/registers.md`.
+module tmv_frontend
+  import tmv_pkg::*;
+  import tmv_reg_pkg::*;
+#(
+  /// Bits of a beat: 64 or 128.
+  parameter  int unsigned PortBits = 128,
+  /// Activation vectors.
+  parameter  int unsigned Vectors = 4,
+  /// Activations of a word.
+  parameter  int unsigned Lanes = 64,
+  /// Words of an activation bank, a power of two.
+  parameter  int unsigned BankWords = 256,
+  localparam int unsigned WordAddrBits = $clog2(BankWords) + 1
+) (
+  input  logic                            clk_i,
+  input  logic                            rst_ni,
+  /// No new command starts while this is high.
+  input  logic                            halt_i,
+  /// Ring: base address, log2 of its size, number of descriptors ever queued.
+  input  addr_t                           ring_base_i,
+  input  logic    [         3:0]          ring_log2_i,
+  input  logic    [        15:0]          ring_tail_i,
+  /// Descriptors ever completed.
+  output logic    [        15:0]          ring_head_o,
+  /// Descriptors are queued or in flight.
+  output logic                            busy_o,
+  /// Cycle counter.
+  input  logic    [        31:0]          cycle_i,
+  /// Read stream.
+  output logic                            cmd_valid_o,
+  input  logic                            cmd_ready_i,
+  output addr_t                           cmd_addr_o,
+  output beats_t                          cmd_beats_o,
+  input  logic                            beat_valid_i,
+  output logic                            beat_ready_o,
+  input  logic    [PortBits-1:0]          beat_i,
+  /// Activation memory.
+  output logic                            x_write_o,
+  output logic    [         3:0]          x_vector_o,
+  output logic    [WordAddrBits-1:0]      x_addr_o,
+  output logic    [         7:0][Lanes-1:0] x_data_o,
+  output logic    [Contexts-1:0]          x_loaded_o,
+  /// Operators; both consumers always have room for `Contexts` of them.
+  output logic                            op_valid_o,
+  output dispatch_t                       dispatch_o,
+  output retire_t                         retire_o,
+  /// The oldest operator is complete.
+  input  logic                            done_i,
+  /// Errors.
+  output fault_t                          fault_o
+);
+  localparam int unsigned PortBytes = PortBits / 8;
+  localparam int unsigned DescBeats = DescBytes / PortBytes;
+  localparam int unsigned WordBeats = Lanes / PortBytes;
+  localparam logic [7:0] Opcode = 8'hB1;
+
+  typedef enum logic [2:0] {
+    Idle,
+    Fetch,
+    Receive,
+    Check,
+    WaitBank,
+    Load
+  } state_e;
+
+  state_e state_q;
+
+  // Ring bookkeeping.
+  logic [15:0] fetched_q;
+  logic [$clog2(Contexts):0] inflight_q;
+  addr_t desc_addr_q;
+  logic [31:0] start_cycle_q;
+  logic [15:0] ring_index;
+  logic fetch_start, publish;
+
+  assign ring_index = fetched_q & ((16'd1 << ring_log2_i) - 16'd1);
+  assign busy_o = ring_tail_i != ring_head_o || state_q != Idle;
+  assign fetch_start = state_q == Idle && fetched_q != ring_tail_i && inflight_q != ($clog2(Contexts) + 1)'(Contexts)
+      && !halt_i;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      fetched_q   <= '0;
+      ring_head_o <= '0;
+      inflight_q  <= '0;
+    end else begin
+      fetched_q   <= fetched_q + 16'(publish);
+      ring_head_o <= ring_head_o + 16'(done_i);
+      inflight_q  <= inflight_q + ($clog2(Contexts) + 1)'(publish) - ($clog2(Contexts) + 1)'(done_i);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (fetch_start) begin
+      desc_addr_q   <= ring_base_i + (addr_t'(ring_index) << $clog2(DescBytes));
+      start_cycle_q <= cycle_i;
+    end
+  end
+
+  // Descriptor, shifted in beat by beat; word 0 ends in the low bits.
+  logic [DescBytes*8-1:0] desc_q;
+  logic [$clog2(DescBeats)-1:0] desc_beat_q;
+
+  /// 32-bit word `index` of the descriptor.
+  function automatic logic [31:0] field(logic [DescBytes*8-1:0] desc, int unsigned index);
+    return desc[32*index+:32];
+  endfunction
+
+  logic [31:0] control;
+  logic [15:0] in_features;
+  beats_t row_beats, row_beats_q;
+  logic [31:0] out_features;
+  logic [3:0] tokens, tokens_q;
+  logic keep_x;
+  addr_t x_addr;
+  logic [31:0] x_stride;
+  logic bad, misaligned;
+  logic [31:0] lanes_covered;
+  logic [16:0] blocks;
+
+  assign control       = field(desc_q, DescControlWord);
+  assign in_features   = desc_q[32*DescInFeaturesWord+:16];
+  assign row_beats     = desc_q[32*DescInFeaturesWord+16+:16];
+  assign out_features  = field(desc_q, DescOutFeaturesWord);
+  assign tokens        = control[11:8];
+  assign keep_x        = control[0];
+  assign x_addr        = desc_q[32*DescXAddrWord+:AddrBits];
+  assign x_stride      = field(desc_q, DescXStrideWord);
+  assign lanes_covered = 32'(row_beats) * Lanes;
+  assign blocks        = 17'((out_features + RowBlock - 1) / RowBlock);
+
+  // Every field has one right range. `row_beats` repeats what `in_features` implies, so a driver with another idea
+  // of the image layout is refused.
+  logic x_valid_q;
+
+  assign bad = control[31:24] != Opcode || control[23:12] != '0 || control[7:2] != '0
+      || tokens == '0 || tokens > 4'(Vectors)
+      || in_features == '0 || lanes_covered < 32'(in_features) || lanes_covered >= 32'(in_features) + Lanes
+      || row_beats > beats_t'(BankWords)
+      || out_features == '0 || out_features > 32'd524288
+      || field(desc_q, DescReservedWord) != '0
+      || (keep_x && (!x_valid_q || row_beats != row_beats_q || tokens != tokens_q));
+
+  assign misaligned = (field(desc_q, DescXAddrWord) | field(desc_q, DescWAddrWord) | field(desc_q, DescYAddrWord)
+      | x_stride | field(desc_q, DescWStrideWord)) % DescBytes != '0;
+
+  assign fault_o = '{
+    valid: state_q == Check && (bad || misaligned),
+    code: bad ? ErrBadDescriptor : ErrMisaligned,
+    addr: desc_addr_q
+  };
+
+  // Banks: which operators in flight read which.
+  logic bank_q, bank;
+  context_id_t publish_id_q, done_id_q;
+  logic [Contexts-1:0] bank_of_q, pending_q;
+  logic bank_free;
+
+  assign bank = keep_x ? bank_q : !bank_q;
+  assign publish = state_q == Check && !bad && !misaligned && !halt_i;
+
+  always_comb begin
+    bank_free = 1'b1;
+    for (int unsigned c = 0; c < Contexts; c++) begin
+      if (pending_q[c] && bank_of_q[c] == bank_q && context_id_t'(c) != publish_id_q - 1'b1) bank_free = 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      bank_q       <= 1'b0;
+      publish_id_q <= '0;
+      done_id_q    <= '0;
+      pending_q    <= '0;
+      x_valid_q    <= 1'b0;
+    end else begin
+      if (publish) begin
+        bank_q                  <= bank;
+        bank_of_q[publish_id_q] <= bank;
+        pending_q[publish_id_q] <= 1'b1;
+        publish_id_q            <= publish_id_q + 1'b1;
+        x_valid_q               <= 1'b1;
+      end
+      if (done_i) begin
+        pending_q[done_id_q] <= 1'b0;
+        done_id_q            <= done_id_q + 1'b1;
+      end
+    end
+  end
+
+  // Operators.
+  always_ff @(posedge clk_i) begin
+    if (publish) begin
+      row_beats_q <= row_beats;
+      tokens_q    <= tokens;
+      dispatch_o <= '{
+        id: publish_id_q,
+        bank: bank,
+        tokens: tokens,
+        row_beats: row_beats,
+        blocks: blocks,
+        w_addr: desc_q[32*DescWAddrWord+:AddrBits],
+        w_stride: field(desc_q, DescWStrideWord)
+      };
+      retire_o <= '{
+        irq: control[1],
+        tokens: tokens,
+        blocks: blocks,
+        words: 21'(blocks) * 21'(tokens),
+        y_addr: desc_q[32*DescYAddrWord+:AddrBits],
+        record_addr: desc_addr_q + addr_t'(4 * DescStatusWord),
+        start_cycle: start_cycle_q,
+        tag: fetched_q
+      };
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) op_valid_o <= 1'b0;
+    else op_valid_o <= publish;
+  end
+
+  // Activations: one command a token, words assembled from beats, bytes turned into planes.
+  logic [3:0] request_token_q, token_q;
+  logic requesting_q, word_last, word_full, load_done_q;
+  addr_t row_addr_q;
+  logic [$clog2(BankWords)-1:0] word_q;
+  logic [$clog2(WordBeats+1)-1:0] word_beat_q;
+  logic [7:0][Lanes-1:0] planes, planes_q;
+
+  always_comb begin
+    for (int unsigned b = 0; b < 8; b++) begin
+      planes[b] = planes_q[b] >> PortBytes;
+      for (int unsigned i = 0; i < PortBytes; i++) planes[b][Lanes-PortBytes+i] = beat_i[8*i+b];
+    end
+  end
+
+  assign word_full    = beat_valid_i && state_q == Load && word_beat_q == ($clog2(WordBeats + 1))'(WordBeats - 1);
+  assign word_last    = beats_t'(word_q) == row_beats_q - 1'b1;
+  assign beat_ready_o = state_q == Receive || state_q == Load;
+
+  always_ff @(posedge clk_i) begin
+    if (beat_valid_i && state_q == Receive) desc_q <= {beat_i, desc_q[DescBytes*8-1:PortBits]};
+    if (beat_valid_i && state_q == Load) planes_q <= planes;
+    x_data_o   <= planes;
+    x_vector_o <= token_q;
+    x_addr_o   <= {bank_q, word_q};
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      word_q      <= '0;
+      word_beat_q <= '0;
+      token_q     <= '0;
+      x_write_o   <= 1'b0;
+      load_done_q <= 1'b0;
+      x_loaded_o  <= '0;
+    end else begin
+      x_write_o   <= word_full;
+      load_done_q <= word_full && word_last && token_q == tokens_q - 1'b1;
+      if (beat_valid_i && state_q == Load) word_beat_q <= word_full ? '0 : word_beat_q + 1'b1;
+      if (word_full) word_q <= word_last ? '0 : word_q + 1'b1;
+      if (state_q == WaitBank) token_q <= '0;
+      else if (word_full && word_last) token_q <= token_q + 1'b1;
+      if (publish) x_loaded_o[publish_id_q] <= keep_x;
+      else if (load_done_q) x_loaded_o[publish_id_q-1'b1] <= 1'b1;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) requesting_q <= 1'b0;
+    else if (state_q == WaitBank && bank_free) requesting_q <= 1'b1;
+    else if (cmd_valid_o && cmd_ready_i && request_token_q == 4'd1) requesting_q <= 1'b0;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (state_q == Check) begin
+      request_token_q <= tokens;
+      row_addr_q      <= x_addr;
+    end else if (requesting_q && cmd_ready_i && !halt_i) begin
+      request_token_q <= request_token_q - 1'b1;
+      row_addr_q      <= row_addr_q + addr_t'(x_stride);
+    end
+  end
+
+  assign cmd_valid_o = (state_q == Fetch || requesting_q) && !halt_i;
+  assign cmd_addr_o  = requesting_q ? row_addr_q : desc_addr_q;
+  assign cmd_beats_o = requesting_q ? beats_t'(row_beats_q * WordBeats) : beats_t'(DescBeats);
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      state_q     <= Idle;
+      desc_beat_q <= '0;
+    end else begin
+      unique case (state_q)
+        Idle:     if (fetch_start) state_q <= Fetch;
+        Fetch:    if (cmd_valid_o && cmd_ready_i) state_q <= Receive;
+        Receive:  if (beat_valid_i && desc_beat_q == '1) state_q <= Check;
+        Check:    if (publish) state_q <= keep_x ? Idle : WaitBank;
+        WaitBank: if (bank_free) state_q <= Load;
+        Load:     if (load_done_q) state_q <= Idle;
+        default:  state_q <= Idle;
+      endcase
+      if (beat_valid_i && state_q == Receive) desc_beat_q <= desc_beat_q + 1'b1;
+    end
+  end
+
+  `TMV_REQUIRE(word, Lanes % PortBytes == 0, "tmv_frontend: a word of activations must be whole beats")
+  `TMV_REQUIRE(vectors, Vectors >= 1 && Vectors <= 8, "tmv_frontend: Vectors must be 1 to 8")
+endmodule

@@ -1,0 +1,83 @@
+/// Types and constants that every module of the unit shares.
+///
+/// Beat: one transfer of a read port. Lane: one weight of a beat. Row block: `RowBlock` rows whose beats are
+/// interleaved in memory, the unit of dispatch. Word: the activations that one beat of weights meets, all vectors.
+package tmv_pkg;
+  import tmv_reg_pkg::*;
+
+  /// Bits of a physical address; Zynq-7000 uses the low 32.
+  localparam int unsigned AddrBits = 40;
+  /// Rows of a row block. Eight beats meet each activation word, so engines read activations in an eighth of all
+  /// cycles and four of them share one memory.
+  localparam int unsigned RowBlock = 8;
+  /// Bits of an accumulator: |K x 128| <= 65,535 x 128 < 2^23, and a sign.
+  localparam int unsigned AccBits = 24;
+  /// Longest burst in beats: the AFI of a Zynq HP port turns AXI4 into AXI3.
+  localparam int unsigned BurstBeats = 16;
+  /// Descriptors in flight.
+  localparam int unsigned Contexts = 4;
+  /// Row blocks between the oldest unwritten result and the youngest dispatched block.
+  localparam int unsigned Window = 64;
+  /// Bytes of a descriptor.
+  localparam int unsigned DescBytes = 64;
+
+  /// Weight codecs, values of the `Codec` parameter and of the register PARAM0.CODEC.
+  localparam int unsigned CodecWeights2b = 0;
+  localparam int unsigned CodecWeightsBase3 = 1;
+
+  /// Values of ERROR.SOURCE besides the port numbers.
+  localparam logic [3:0] SourceWriter = 4'd14;
+  localparam logic [3:0] SourceFrontend = 4'd15;
+
+  typedef logic [AddrBits-1:0] addr_t;
+  /// Counts of beats, up to one row block or one row of activations.
+  typedef logic [15:0] beats_t;
+  typedef logic [$clog2(Contexts)-1:0] context_id_t;
+  typedef logic [$clog2(Window)-1:0] slot_t;
+  typedef logic signed [AccBits-1:0] acc_t;
+
+  /// An error report; `valid` for one cycle.
+  typedef struct packed {
+    logic   valid;
+    error_e code;
+    addr_t  addr;
+  } fault_t;
+
+  /// What the dispatcher needs of a descriptor.
+  typedef struct packed {
+    context_id_t id;
+    logic        bank;
+    logic [3:0]  tokens;
+    beats_t      row_beats;
+    logic [16:0] blocks;
+    addr_t       w_addr;
+    logic [31:0] w_stride;
+  } dispatch_t;
+
+  /// What the result writer needs of a descriptor.
+  typedef struct packed {
+    logic        irq;
+    logic [3:0]  tokens;
+    logic [16:0] blocks;
+    logic [20:0] words;
+    addr_t       y_addr;
+    addr_t       record_addr;
+    logic [31:0] start_cycle;
+    logic [15:0] tag;
+  } retire_t;
+
+  /// One row block on its way through a port.
+  typedef struct packed {
+    context_id_t id;
+    logic        bank;
+    slot_t       slot;
+    logic [3:0]  tokens;
+    beats_t      row_beats;
+    addr_t       addr;
+  } block_t;
+
+  /// Weights of one beat.
+  function automatic int unsigned lanes_of(int unsigned codec, int unsigned port_bits);
+    return (codec == CodecWeightsBase3) ? port_bits / 8 * 5 : port_bits / 2;
+  endfunction
+endpackage

@@ -1,0 +1,159 @@
+`include "tmv_macros.svh"
+
+/// AXI4 read master for contiguous ranges: takes (address, beats) commands, delivers the beats in order.
+///
+/// Bursts end at multiples of `BurstBeats` beats, so they have at most 16 beats and never cross 4 KiB. Up to
+/// `Outstanding` bursts are in flight, each with its room in the queue reserved: RREADY is always high, and a
+/// consumer that stalls never holds the port. Throughput one beat a cycle; one idle cycle between commands.
+/// A bad response or a misplaced RLAST is reported with its address; the beat is delivered all the same.
+module tmv_read_stream
+  import tmv_pkg::*;
+  import tmv_reg_pkg::*;
+#(
+  /// Bits of a beat: 64 or 128.
+  parameter int unsigned PortBits = 128,
+  /// Beats of the queue, a power of two.
+  parameter int unsigned FifoBeats = 256,
+  /// Bursts in flight.
+  parameter int unsigned Outstanding = 8
+) (
+  input  logic                clk_i,
+  input  logic                rst_ni,
+  /// No new burst starts while this is high.
+  input  logic                halt_i,
+  /// No burst is requested or in flight.
+  output logic                quiet_o,
+  /// Command: a range of `cmd_beats_i` beats from `cmd_addr_i`, aligned to a beat.
+  input  logic                cmd_valid_i,
+  output logic                cmd_ready_o,
+  input  addr_t               cmd_addr_i,
+  input  beats_t              cmd_beats_i,
+  /// Read address channel.
+  output logic                ar_valid_o,
+  input  logic                ar_ready_i,
+  output addr_t               ar_addr_o,
+  output logic [         7:0] ar_len_o,
+  /// Read data channel; always ready.
+  input  logic                r_valid_i,
+  input  logic [PortBits-1:0] r_data_i,
+  input  logic [         1:0] r_resp_i,
+  input  logic                r_last_i,
+  /// The beats.
+  output logic                beat_valid_o,
+  input  logic                beat_ready_i,
+  output logic [PortBits-1:0] beat_o,
+  /// Errors.
+  output fault_t              fault_o
+);
+  localparam int unsigned PortBytes = PortBits / 8;
+  localparam int unsigned ByteBits = $clog2(PortBytes);
+  localparam int unsigned SpaceBits = $clog2(FifoBeats) + 1;
+  localparam int unsigned TableBits = $clog2(Outstanding);
+
+  /// Burst lengths, 1 to 16 beats.
+  typedef logic [4:0] length_t;
+
+  // Requests.
+  addr_t addr_q;
+  beats_t left_q;
+  length_t to_line, length;
+  logic issue, finish, pop;
+  logic [SpaceBits-1:0] space_q;
+  logic [TableBits:0] inflight_q;
+
+  assign cmd_ready_o = left_q == '0;
+  assign to_line = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:4]};
+  assign length = (left_q < beats_t'(to_line)) ? left_q[4:0] : to_line;
+  assign issue = left_q != '0 && !halt_i && (!ar_valid_o || ar_ready_i)
+      && space_q >= SpaceBits'(length) && inflight_q != (TableBits + 1)'(Outstanding);
+  assign pop = beat_valid_o && beat_ready_i;
+  assign quiet_o = inflight_q == '0;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      left_q     <= '0;
+      ar_valid_o <= 1'b0;
+      space_q    <= SpaceBits'(FifoBeats);
+      inflight_q <= '0;
+    end else begin
+      if (cmd_valid_i && cmd_ready_o) left_q <= cmd_beats_i;
+      else if (issue) left_q <= left_q - beats_t'(length);
+      if (issue) ar_valid_o <= 1'b1;
+      else if (ar_ready_i) ar_valid_o <= 1'b0;
+      space_q    <= space_q - (issue ? SpaceBits'(length) : '0) + SpaceBits'(pop);
+      inflight_q <= inflight_q + (TableBits + 1)'(issue) - (TableBits + 1)'(finish);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (cmd_valid_i && cmd_ready_o) addr_q <= cmd_addr_i;
+    else if (issue) addr_q <= addr_q + (addr_t'(length) << ByteBits);
+    if (issue) begin
+      ar_addr_o <= addr_q;
+      ar_len_o  <= {3'b0, length} - 8'd1;
+    end
+  end
+
+  // Bursts in flight, oldest first: where each beat comes from, and which one is the last.
+  addr_t burst_addr[Outstanding];
+  logic [3:0] burst_len[Outstanding];
+  logic [TableBits-1:0] issue_ptr_q, burst_ptr_q;
+  logic [3:0] beat_q;
+  logic last;
+
+  assign last   = beat_q == burst_len[burst_ptr_q];
+  assign finish = r_valid_i && last;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      issue_ptr_q <= '0;
+      burst_ptr_q <= '0;
+      beat_q      <= '0;
+    end else begin
+      if (issue) issue_ptr_q <= issue_ptr_q + 1'b1;
+      if (finish) burst_ptr_q <= burst_ptr_q + 1'b1;
+      if (r_valid_i) beat_q <= last ? '0 : beat_q + 1'b1;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (issue) begin
+      burst_addr[issue_ptr_q] <= addr_q;
+      burst_len[issue_ptr_q]  <= 4'(length - 5'd1);
+    end
+  end
+
+  always_comb begin
+    fault_o = '{valid: 1'b0, code: ErrNone, addr: burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits)};
+    if (r_valid_i && r_resp_i[1]) begin
+      fault_o.valid = 1'b1;
+      fault_o.code  = r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr;
+    end else if (r_valid_i && r_last_i != last) begin
+      fault_o.valid = 1'b1;
+      fault_o.code  = ErrReadLast;
+    end
+  end
+
+  logic fifo_ready;
+
+  tmv_fifo #(
+    .Width(PortBits),
+    .Depth(FifoBeats)
+  ) u_fifo (
+    .clk_i,
+    .rst_ni,
+    .wvalid_i(r_valid_i),
+    .wready_o(fifo_ready),
+    .wdata_i (r_data_i),
+    .rvalid_o(beat_valid_o),
+    .rready_i(beat_ready_i),
+    .rdata_o (beat_o)
+  );
+
+  `TMV_REQUIRE(port, PortBits == 64 || PortBits == 128, "tmv_read_stream: PortBits must be 64 or 128")
+  `TMV_REQUIRE(room, FifoBeats >= 2 * BurstBeats, "tmv_read_stream: FifoBeats must hold two bursts")
+  `TMV_REQUIRE(table, (1 << TableBits) == Outstanding, "tmv_read_stream: Outstanding must be a power of two")
+  `TMV_ASSERT(RoomReserved, !r_valid_i || fifo_ready)
+  `TMV_ASSERT(BeatExpected, !r_valid_i || inflight_q != '0)
+  `TMV_ASSERT(AddressAligned, !cmd_valid_i || cmd_addr_i[ByteBits-1:0] == '0)
+endmodule

@@ -1,0 +1,79 @@
+// Generated from rtl/tmv_registers.toml by `cargo run -p host --example regmap`; do not edit.
+
+/// Register offsets (bytes), field positions (bits), error codes and descriptor words (32 bits each).
+package tmv_reg_pkg;
+  localparam logic [31:0] MapVersion = 32'h0000_0001;
+  localparam logic [31:0] MapHash = 32'h063c_35ad;
+
+  localparam logic [11:0] IdOffset = 12'h000;
+  localparam logic [11:0] VersionOffset = 12'h004;
+  localparam logic [11:0] MapHashOffset = 12'h008;
+  localparam logic [11:0] Param0Offset = 12'h00c;
+  localparam int unsigned Param0PortsLsb = 0;
+  localparam int unsigned Param0PortBytesLsb = 8;
+  localparam int unsigned Param0VectorsLsb = 16;
+  localparam int unsigned Param0CodecLsb = 24;
+  localparam logic [11:0] Param1Offset = 12'h010;
+  localparam int unsigned Param1BankWordsLsb = 0;
+  localparam int unsigned Param1RowBlockLsb = 16;
+  localparam int unsigned Param1ContextsLsb = 20;
+  localparam logic [11:0] ControlOffset = 12'h014;
+  localparam int unsigned ControlSoftResetLsb = 0;
+  localparam int unsigned ControlClearCountersLsb = 1;
+  localparam logic [11:0] StatusOffset = 12'h018;
+  localparam int unsigned StatusBusyLsb = 0;
+  localparam int unsigned StatusErrorLsb = 1;
+  localparam int unsigned StatusDrainingLsb = 2;
+  localparam logic [11:0] ErrorOffset = 12'h01c;
+  localparam int unsigned ErrorCodeLsb = 0;
+  localparam int unsigned ErrorSourceLsb = 8;
+  localparam logic [11:0] ErrorAddrLoOffset = 12'h020;
+  localparam logic [11:0] ErrorAddrHiOffset = 12'h024;
+  localparam logic [11:0] IrqEnableOffset = 12'h030;
+  localparam int unsigned IrqEnableDoneLsb = 0;
+  localparam int unsigned IrqEnableErrorLsb = 1;
+  localparam logic [11:0] IrqStatusOffset = 12'h034;
+  localparam logic [11:0] WatchdogOffset = 12'h038;
+  localparam logic [11:0] RingBaseLoOffset = 12'h040;
+  localparam logic [11:0] RingBaseHiOffset = 12'h044;
+  localparam logic [11:0] RingLog2Offset = 12'h048;
+  localparam logic [11:0] RingTailOffset = 12'h04c;
+  localparam logic [11:0] RingHeadOffset = 12'h050;
+  localparam logic [11:0] CycleLoOffset = 12'h060;
+  localparam logic [11:0] CycleHiOffset = 12'h064;
+  localparam logic [11:0] RunStartOffset = 12'h068;
+  localparam logic [11:0] BusyCyclesOffset = 12'h06c;
+  localparam logic [11:0] PortBusyOffset = 12'h100;
+  localparam logic [11:0] PortStallDataOffset = 12'h104;
+  localparam logic [11:0] PortStallXOffset = 12'h108;
+  localparam logic [11:0] PortStallResultOffset = 12'h10c;
+  localparam logic [11:0] PortBeatsOffset = 12'h110;
+  localparam logic [11:0] PortBurstsOffset = 12'h114;
+
+  typedef enum logic [7:0] {
+    ErrNone = 8'd0,
+    ErrReadSlverr = 8'd1,
+    ErrReadDecerr = 8'd2,
+    ErrReadLast = 8'd3,
+    ErrWriteSlverr = 8'd4,
+    ErrWriteDecerr = 8'd5,
+    ErrBadDescriptor = 8'd6,
+    ErrMisaligned = 8'd7,
+    ErrBadWeight = 8'd8,
+    ErrWatchdog = 8'd9
+  } error_e;
+
+  localparam int unsigned DescControlWord = 0;
+  localparam int unsigned DescInFeaturesWord = 1;
+  localparam int unsigned DescOutFeaturesWord = 2;
+  localparam int unsigned DescReservedWord = 3;
+  localparam int unsigned DescXAddrWord = 4;
+  localparam int unsigned DescWAddrWord = 6;
+  localparam int unsigned DescYAddrWord = 8;
+  localparam int unsigned DescXStrideWord = 10;
+  localparam int unsigned DescWStrideWord = 11;
+  localparam int unsigned DescStatusWord = 12;
+  localparam int unsigned DescStartCycleWord = 13;
+  localparam int unsigned DescEndCycleWord = 14;
+  localparam int unsigned DescTagWord = 15;
+endpackage

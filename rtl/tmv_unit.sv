@@ -1,0 +1,489 @@
+`include "tmv_macros.svh"
+
+/// Ternary matrix-vector unit: y = W x for ternary W and int8 x, `Vectors` vectors in one pass over the weights.
+///
+/// AXI4-Lite slave for control, `Ports` AXI4 read ports for weights, the first of which also carries descriptors and
+/// activations and has the write channels for results. Each port has its own dot engine; row blocks are dealt to the
+/// port that is free. Peak rate: `Ports` beats of weights a cycle. Registers, descriptor and errors:
+/// `docs/registers.md`; how the parts work together: `ARCHITECTURE.md`.
+/// One clock. Every output is a register: there is no combinational path through the unit. RREADY and BREADY are high.
+module tmv_unit
+  import tmv_pkg::*;
+  import tmv_reg_pkg::*;
+#(
+  /// AXI read ports, 1 to 8.
+  parameter int unsigned Ports = 4,
+  /// Bits of a beat: 64 (Zynq-7000) or 128 (UltraScale+).
+  parameter int unsigned PortBits = 128,
+  /// Activation vectors, 1 to 8.
+  parameter int unsigned Vectors = 4,
+  /// Weight codec: 0 = 2-bit planes; 1 = base-3, reserved.
+  parameter int unsigned Codec = CodecWeights2b,
+  /// Words of an activation bank, a power of two: in_features <= BankWords * lanes.
+  parameter int unsigned BankWords = 256,
+  /// Beats of each port's weight queue, a power of two.
+  parameter int unsigned FifoBeats = 256,
+  /// Read bursts in flight on each port, a power of two.
+  parameter int unsigned Outstanding = 8
+) (
+  input  logic                             clk_i,
+  /// Synchronous, active low.
+  input  logic                             rst_ni,
+  /// Level; high while an enabled source is pending.
+  output logic                             irq_o,
+  /// AXI4-Lite control.
+  input  logic                             s_axil_awvalid,
+  output logic                             s_axil_awready,
+  input  logic [        11:0]              s_axil_awaddr,
+  input  logic                             s_axil_wvalid,
+  output logic                             s_axil_wready,
+  input  logic [        31:0]              s_axil_wdata,
+  input  logic [         3:0]              s_axil_wstrb,
+  output logic                             s_axil_bvalid,
+  input  logic                             s_axil_bready,
+  output logic [         1:0]              s_axil_bresp,
+  input  logic                             s_axil_arvalid,
+  output logic                             s_axil_arready,
+  input  logic [        11:0]              s_axil_araddr,
+  output logic                             s_axil_rvalid,
+  input  logic                             s_axil_rready,
+  output logic [        31:0]              s_axil_rdata,
+  output logic [         1:0]              s_axil_rresp,
+  /// AXI4 read channels, one element a port. Bursts: INCR, full width, at most 16 beats. ID 1 on port 0: descriptors
+  /// and activations; all else 0.
+  output logic [   Ports-1:0]              m_axi_arvalid,
+  input  logic [   Ports-1:0]              m_axi_arready,
+  output logic [   Ports-1:0][AddrBits-1:0] m_axi_araddr,
+  output logic [   Ports-1:0][         7:0] m_axi_arlen,
+  output logic [   Ports-1:0]              m_axi_arid,
+  input  logic [   Ports-1:0]              m_axi_rvalid,
+  output logic [   Ports-1:0]              m_axi_rready,
+  input  logic [   Ports-1:0][PortBits-1:0] m_axi_rdata,
+  input  logic [   Ports-1:0][         1:0] m_axi_rresp,
+  input  logic [   Ports-1:0]              m_axi_rlast,
+  input  logic [   Ports-1:0]              m_axi_rid,
+  /// AXI4 write channels of port 0; all strobes are set.
+  output logic                             m_axi_awvalid,
+  input  logic                             m_axi_awready,
+  output logic [AddrBits-1:0]              m_axi_awaddr,
+  output logic [         7:0]              m_axi_awlen,
+  output logic                             m_axi_wvalid,
+  input  logic                             m_axi_wready,
+  output logic [PortBits-1:0]              m_axi_wdata,
+  output logic                             m_axi_wlast,
+  input  logic                             m_axi_bvalid,
+  output logic                             m_axi_bready,
+  input  logic [         1:0]              m_axi_bresp
+);
+  localparam int unsigned Lanes = lanes_of(Codec, PortBits);
+  localparam int unsigned WordAddrBits = $clog2(BankWords) + 1;
+  /// Beats of the queue for descriptors and activations: covers the latency of the memory.
+  localparam int unsigned FrontendBeats = 128;
+
+  logic core_rst_n, halt, quiet, busy, progress;
+  logic [31:0] cycle;
+
+  // Control.
+  logic csr_write, csr_write_error, csr_read_error;
+  logic [11:0] csr_write_addr, csr_read_addr;
+  logic [31:0] csr_write_data, csr_read_data;
+  logic soft_reset, restart, draining, error, error_event, done_irq;
+  logic [31:0] watchdog;
+  error_e error_code;
+  logic [3:0] error_source, ring_log2;
+  addr_t error_addr, ring_base;
+  logic [15:0] ring_tail, ring_head;
+
+  // Ports.
+  logic [Ports-1:0] port_quiet, port_free, port_grant;
+  logic [Ports-1:0] x_req, x_grant, x_valid;
+  logic [Ports-1:0][WordAddrBits-1:0] x_req_addr;
+  logic [Vectors-1:0][7:0][Lanes-1:0] x_data;
+  logic [Ports-1:0] result_valid, result_ready;
+  logic [Ports-1:0][Vectors-1:0][RowBlock*AccBits-1:0] result;
+  slot_t [Ports-1:0] result_slot;
+  logic [Ports-1:0][3:0] result_tokens;
+  fault_t [Ports-1:0] port_fault;
+  logic [Ports-1:0] ev_busy, ev_stall_data, ev_stall_x, ev_stall_result;
+
+  // Front end, dispatch, retirement.
+  logic [Contexts-1:0] x_loaded;
+  logic op_valid, op_done, x_write, frontend_quiet;
+  dispatch_t op_dispatch, dispatch;
+  retire_t op_retire, retire;
+  logic dispatch_valid, dispatch_take, retire_valid, retire_take;
+  logic [3:0] x_vector;
+  logic [WordAddrBits-1:0] x_write_addr;
+  logic [7:0][Lanes-1:0] x_write_data;
+  fault_t frontend_fault, frontend_stream_fault, frontend_desc_fault, writer_fault;
+  block_t block;
+  logic slot_free, collect_start, collect_complete, word_valid, word_take, writer_quiet;
+  logic [9:0] ready_words;
+  logic [RowBlock*AccBits-1:0] word;
+
+  assign m_axi_rready = '1;
+  assign m_axi_bready = 1'b1;
+  assign quiet = (&port_quiet) && frontend_quiet && writer_quiet;
+  assign progress = (|(m_axi_arvalid & m_axi_arready)) || (|m_axi_rvalid) || (|ev_busy)
+      || (m_axi_awvalid && m_axi_awready) || (m_axi_wvalid && m_axi_wready) || m_axi_bvalid;
+
+  tmv_axil_slave u_axil (
+    .clk_i,
+    .rst_ni,
+    .s_axil_awvalid,
+    .s_axil_awready,
+    .s_axil_awaddr,
+    .s_axil_wvalid,
+    .s_axil_wready,
+    .s_axil_wdata,
+    .s_axil_wstrb,
+    .s_axil_bvalid,
+    .s_axil_bready,
+    .s_axil_bresp,
+    .s_axil_arvalid,
+    .s_axil_arready,
+    .s_axil_araddr,
+    .s_axil_rvalid,
+    .s_axil_rready,
+    .s_axil_rdata,
+    .s_axil_rresp,
+    .write_o      (csr_write),
+    .write_addr_o (csr_write_addr),
+    .write_data_o (csr_write_data),
+    .write_error_i(csr_write_error),
+    .read_o       (),
+    .read_addr_o  (csr_read_addr),
+    .read_data_i  (csr_read_data),
+    .read_error_i (csr_read_error)
+  );
+
+  tmv_csr #(
+    .Ports,
+    .PortBits,
+    .Vectors,
+    .Codec,
+    .BankWords
+  ) u_csr (
+    .clk_i,
+    .rst_ni,
+    .write_i          (csr_write),
+    .write_addr_i     (csr_write_addr),
+    .write_data_i     (csr_write_data),
+    .write_error_o    (csr_write_error),
+    .read_addr_i      (csr_read_addr),
+    .read_data_o      (csr_read_data),
+    .read_error_o     (csr_read_error),
+    .soft_reset_o     (soft_reset),
+    .watchdog_o       (watchdog),
+    .restart_i        (restart),
+    .busy_i           (busy),
+    .draining_i       (draining),
+    .error_i          (error),
+    .error_event_i    (error_event),
+    .code_i           (error_code),
+    .source_i         (error_source),
+    .addr_i           (error_addr),
+    .ring_base_o      (ring_base),
+    .ring_log2_o      (ring_log2),
+    .ring_tail_o      (ring_tail),
+    .ring_head_i      (ring_head),
+    .cycle_o          (cycle),
+    .done_irq_i       (done_irq),
+    .irq_o,
+    .ev_busy_i        (ev_busy),
+    .ev_stall_data_i  (ev_stall_data),
+    .ev_stall_x_i     (ev_stall_x),
+    .ev_stall_result_i(ev_stall_result),
+    .ev_beat_i        (m_axi_rvalid),
+    .ev_burst_i       (m_axi_arvalid & m_axi_arready)
+  );
+
+  tmv_control #(
+    .Ports
+  ) u_control (
+    .clk_i,
+    .rst_ni,
+    .port_fault_i    (port_fault),
+    .frontend_fault_i(frontend_fault),
+    .writer_fault_i  (writer_fault),
+    .soft_reset_i    (soft_reset),
+    .watchdog_i      (watchdog),
+    .busy_i          (busy),
+    .progress_i      (progress),
+    .quiet_i         (quiet),
+    .halt_o          (halt),
+    .core_rst_no     (core_rst_n),
+    .restart_o       (restart),
+    .draining_o      (draining),
+    .error_o         (error),
+    .error_event_o   (error_event),
+    .code_o          (error_code),
+    .source_o        (error_source),
+    .addr_o          (error_addr)
+  );
+
+  // Port 0 carries two read streams, see `tmv_read_mux`; the others one.
+  logic [Ports-1:0] w_ar_valid, w_ar_ready, w_r_valid;
+  addr_t [Ports-1:0] w_ar_addr;
+  logic [Ports-1:0][7:0] w_ar_len;
+  logic f_ar_valid, f_ar_ready, f_r_valid;
+  addr_t f_ar_addr;
+  logic [7:0] f_ar_len;
+
+  tmv_read_mux u_read_mux (
+    .clk_i,
+    .rst_ni,
+    .ar_valid_i({f_ar_valid, w_ar_valid[0]}),
+    .ar_ready_o({f_ar_ready, w_ar_ready[0]}),
+    .ar_addr_i ({f_ar_addr, w_ar_addr[0]}),
+    .ar_len_i  ({f_ar_len, w_ar_len[0]}),
+    .r_valid_o ({f_r_valid, w_r_valid[0]}),
+    .ar_valid_o(m_axi_arvalid[0]),
+    .ar_ready_i(m_axi_arready[0]),
+    .ar_addr_o (m_axi_araddr[0]),
+    .ar_len_o  (m_axi_arlen[0]),
+    .ar_id_o   (m_axi_arid[0]),
+    .r_valid_i (m_axi_rvalid[0]),
+    .r_id_i    (m_axi_rid[0])
+  );
+
+  for (genvar p = 1; p < int'(Ports); p++) begin : gen_direct
+    assign m_axi_arvalid[p] = w_ar_valid[p];
+    assign m_axi_araddr[p]  = w_ar_addr[p];
+    assign m_axi_arlen[p]   = w_ar_len[p];
+    assign m_axi_arid[p]    = 1'b0;
+    assign w_ar_ready[p]    = m_axi_arready[p];
+    assign w_r_valid[p]     = m_axi_rvalid[p];
+  end
+
+  for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
+    tmv_port #(
+      .PortBits,
+      .Vectors,
+      .Codec,
+      .BankWords,
+      .FifoBeats,
+      .Outstanding
+    ) u_port (
+      .clk_i,
+      .rst_ni         (core_rst_n),
+      .halt_i         (halt),
+      .quiet_o        (port_quiet[p]),
+      .free_o         (port_free[p]),
+      .grant_i        (port_grant[p]),
+      .block_i        (block),
+      .ar_valid_o     (w_ar_valid[p]),
+      .ar_ready_i     (w_ar_ready[p]),
+      .ar_addr_o      (w_ar_addr[p]),
+      .ar_len_o       (w_ar_len[p]),
+      .r_valid_i      (w_r_valid[p]),
+      .r_data_i       (m_axi_rdata[p]),
+      .r_resp_i       (m_axi_rresp[p]),
+      .r_last_i       (m_axi_rlast[p]),
+      .x_loaded_i     (x_loaded),
+      .x_req_o        (x_req[p]),
+      .x_grant_i      (x_grant[p]),
+      .x_addr_o       (x_req_addr[p]),
+      .x_valid_i      (x_valid[p]),
+      .x_i            (x_data),
+      .result_valid_o (result_valid[p]),
+      .result_ready_i (result_ready[p]),
+      .result_o       (result[p]),
+      .result_slot_o  (result_slot[p]),
+      .result_tokens_o(result_tokens[p]),
+      .fault_o        (port_fault[p]),
+      .busy_o         (ev_busy[p]),
+      .stall_data_o   (ev_stall_data[p]),
+      .stall_x_o      (ev_stall_x[p]),
+      .stall_result_o (ev_stall_result[p])
+    );
+  end
+
+  tmv_x_memory #(
+    .Ports,
+    .Vectors,
+    .Lanes,
+    .BankWords
+  ) u_x_memory (
+    .clk_i,
+    .rst_ni        (core_rst_n),
+    .write_i       (x_write),
+    .write_vector_i(x_vector),
+    .write_addr_i  (x_write_addr),
+    .write_data_i  (x_write_data),
+    .req_i         (x_req),
+    .grant_o       (x_grant),
+    .addr_i        (x_req_addr),
+    .valid_o       (x_valid),
+    .data_o        (x_data)
+  );
+
+  // Front end.
+  logic cmd_valid, cmd_ready, beat_valid, beat_ready;
+  addr_t cmd_addr;
+  beats_t cmd_beats;
+  logic [PortBits-1:0] beat;
+
+  assign frontend_fault = frontend_stream_fault.valid ? frontend_stream_fault : frontend_desc_fault;
+
+  tmv_read_stream #(
+    .PortBits,
+    .FifoBeats(FrontendBeats),
+    .Outstanding
+  ) u_frontend_stream (
+    .clk_i,
+    .rst_ni      (core_rst_n),
+    .halt_i      (halt),
+    .quiet_o     (frontend_quiet),
+    .cmd_valid_i (cmd_valid),
+    .cmd_ready_o (cmd_ready),
+    .cmd_addr_i  (cmd_addr),
+    .cmd_beats_i (cmd_beats),
+    .ar_valid_o  (f_ar_valid),
+    .ar_ready_i  (f_ar_ready),
+    .ar_addr_o   (f_ar_addr),
+    .ar_len_o    (f_ar_len),
+    .r_valid_i   (f_r_valid),
+    .r_data_i    (m_axi_rdata[0]),
+    .r_resp_i    (m_axi_rresp[0]),
+    .r_last_i    (m_axi_rlast[0]),
+    .beat_valid_o(beat_valid),
+    .beat_ready_i(beat_ready),
+    .beat_o      (beat),
+    .fault_o     (frontend_stream_fault)
+  );
+
+  tmv_frontend #(
+    .PortBits,
+    .Vectors,
+    .Lanes,
+    .BankWords
+  ) u_frontend (
+    .clk_i,
+    .rst_ni      (core_rst_n),
+    .halt_i      (halt),
+    .ring_base_i (ring_base),
+    .ring_log2_i (ring_log2),
+    .ring_tail_i (ring_tail),
+    .ring_head_o (ring_head),
+    .busy_o      (busy),
+    .cycle_i     (cycle),
+    .cmd_valid_o (cmd_valid),
+    .cmd_ready_i (cmd_ready),
+    .cmd_addr_o  (cmd_addr),
+    .cmd_beats_o (cmd_beats),
+    .beat_valid_i(beat_valid),
+    .beat_ready_o(beat_ready),
+    .beat_i      (beat),
+    .x_write_o   (x_write),
+    .x_vector_o  (x_vector),
+    .x_addr_o    (x_write_addr),
+    .x_data_o    (x_write_data),
+    .x_loaded_o  (x_loaded),
+    .op_valid_o  (op_valid),
+    .dispatch_o  (op_dispatch),
+    .retire_o    (op_retire),
+    .done_i      (op_done),
+    .fault_o     (frontend_desc_fault)
+  );
+
+  // The front end never has more than `Contexts` operators in flight, so these queues always have room.
+  tmv_fifo #(
+    .Width($bits(dispatch_t)),
+    .Depth(Contexts)
+  ) u_dispatch_queue (
+    .clk_i,
+    .rst_ni  (core_rst_n),
+    .wvalid_i(op_valid),
+    .wready_o(),
+    .wdata_i (op_dispatch),
+    .rvalid_o(dispatch_valid),
+    .rready_i(dispatch_take),
+    .rdata_o (dispatch)
+  );
+
+  tmv_fifo #(
+    .Width($bits(retire_t)),
+    .Depth(Contexts)
+  ) u_retire_queue (
+    .clk_i,
+    .rst_ni  (core_rst_n),
+    .wvalid_i(op_valid),
+    .wready_o(),
+    .wdata_i (op_retire),
+    .rvalid_o(retire_valid),
+    .rready_i(retire_take),
+    .rdata_o (retire)
+  );
+
+  tmv_dispatcher #(
+    .Ports
+  ) u_dispatcher (
+    .clk_i,
+    .rst_ni     (core_rst_n),
+    .op_valid_i (dispatch_valid),
+    .op_ready_o (dispatch_take),
+    .op_i       (dispatch),
+    .free_i     (port_free),
+    .grant_o    (port_grant),
+    .block_o    (block),
+    .slot_free_i(slot_free)
+  );
+
+  tmv_collector #(
+    .Ports,
+    .Vectors
+  ) u_collector (
+    .clk_i,
+    .rst_ni         (core_rst_n),
+    .result_valid_i (result_valid),
+    .result_ready_o (result_ready),
+    .result_i       (result),
+    .result_slot_i  (result_slot),
+    .result_tokens_i(result_tokens),
+    .start_i        (collect_start),
+    .blocks_i       (retire.blocks),
+    .tokens_i       (retire.tokens),
+    .ready_words_o  (ready_words),
+    .complete_o     (collect_complete),
+    .word_valid_o   (word_valid),
+    .word_ready_i   (word_take),
+    .word_o         (word),
+    .slot_free_o    (slot_free)
+  );
+
+  tmv_writer #(
+    .PortBits
+  ) u_writer (
+    .clk_i,
+    .rst_ni       (core_rst_n),
+    .halt_i       (halt),
+    .quiet_o      (writer_quiet),
+    .op_valid_i   (retire_valid),
+    .op_ready_o   (retire_take),
+    .op_i         (retire),
+    .done_o       (op_done),
+    .done_irq_o   (done_irq),
+    .cycle_i      (cycle),
+    .start_o      (collect_start),
+    .ready_words_i(ready_words),
+    .complete_i   (collect_complete),
+    .word_valid_i (word_valid),
+    .word_ready_o (word_take),
+    .word_i       (word),
+    .aw_valid_o   (m_axi_awvalid),
+    .aw_ready_i   (m_axi_awready),
+    .aw_addr_o    (m_axi_awaddr),
+    .aw_len_o     (m_axi_awlen),
+    .w_valid_o    (m_axi_wvalid),
+    .w_ready_i    (m_axi_wready),
+    .w_data_o     (m_axi_wdata),
+    .w_last_o     (m_axi_wlast),
+    .b_valid_i    (m_axi_bvalid),
+    .b_resp_i     (m_axi_bresp),
+    .fault_o      (writer_fault)
+  );
+
+  `TMV_REQUIRE(ports, Ports >= 1 && Ports <= 8, "tmv_unit: Ports must be 1 to 8")
+  `TMV_REQUIRE(features, BankWords * Lanes <= 65535, "tmv_unit: in_features must fit 16 bits")
+endmodule

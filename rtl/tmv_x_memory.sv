@@ -1,0 +1,84 @@
+`include "tmv_macros.svh"
+
+/// Activation memory: two banks of words in bit planes, one memory a vector, shared by all engines.
+///
+/// One read a cycle, granted in turn; the answer comes two cycles after the grant. An engine needs a word every
+/// `RowBlock` cycles, so up to `RowBlock` engines are served at full rate. Writes never wait.
+/// Writing the words of a bank that is being read is the caller's mistake.
+module tmv_x_memory
+  import tmv_pkg::*;
+#(
+  /// Readers.
+  parameter  int unsigned Ports = 4,
+  /// Activation vectors.
+  parameter  int unsigned Vectors = 4,
+  /// Activations of a word.
+  parameter  int unsigned Lanes = 64,
+  /// Words of a bank, a power of two.
+  parameter  int unsigned BankWords = 256,
+  localparam int unsigned WordAddrBits = $clog2(BankWords) + 1
+) (
+  input  logic                                                clk_i,
+  input  logic                                                rst_ni,
+  /// Write port: one vector's planes of a word.
+  input  logic                                                write_i,
+  input  logic [         3:0]                                 write_vector_i,
+  input  logic [WordAddrBits-1:0]                             write_addr_i,
+  input  logic [         7:0][Lanes-1:0]                      write_data_i,
+  /// Read requests.
+  input  logic [   Ports-1:0]                                 req_i,
+  output logic [   Ports-1:0]                                 grant_o,
+  input  logic [   Ports-1:0][WordAddrBits-1:0]               addr_i,
+  /// Answers.
+  output logic [   Ports-1:0]                                 valid_o,
+  output logic [ Vectors-1:0][7:0][Lanes-1:0]                 data_o
+);
+  logic [WordAddrBits-1:0] read_addr;
+
+  tmv_round_robin #(
+    .Clients(Ports)
+  ) u_arbiter (
+    .clk_i,
+    .rst_ni,
+    .req_i,
+    .grant_o
+  );
+
+  always_comb begin
+    read_addr = '0;
+    for (int unsigned p = 0; p < Ports; p++) if (grant_o[p]) read_addr |= addr_i[p];
+  end
+
+  // Block RAM with its output register.
+  logic read_q;
+  logic [Ports-1:0] grant_q;
+  logic [Vectors-1:0][7:0][Lanes-1:0] data_q;
+
+  for (genvar v = 0; v < int'(Vectors); v++) begin : gen_vector
+    logic [8*Lanes-1:0] mem[2 * BankWords];
+
+    always_ff @(posedge clk_i) begin
+      if (write_i && write_vector_i == 4'(v)) mem[write_addr_i] <= write_data_i;
+      if (|grant_o) data_q[v] <= mem[read_addr];
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (read_q) data_o <= data_q;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      read_q  <= 1'b0;
+      grant_q <= '0;
+      valid_o <= '0;
+    end else begin
+      read_q  <= |grant_o;
+      grant_q <= grant_o;
+      valid_o <= grant_q;
+    end
+  end
+
+  `TMV_REQUIRE(banks, (1 << $clog2(BankWords)) == BankWords, "tmv_x_memory: BankWords must be a power of two")
+  `TMV_REQUIRE(ports, Ports <= RowBlock, "tmv_x_memory: more engines than reads in a row block")
+endmodule
