@@ -3,6 +3,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::error::{Error, check_len};
+
 /// Weights in one plane word.
 pub const WORD: usize = 64;
 
@@ -23,12 +25,22 @@ impl TernaryMatrix {
     /// An all-zero matrix of shape `[rows, cols]`.
     pub fn zeros(rows: usize, cols: usize) -> Self {
         let words = rows * cols.div_ceil(WORD);
-        Self { rows, cols, nz: vec![0; words], neg: vec![0; words] }
+        Self {
+            rows,
+            cols,
+            nz: vec![0; words],
+            neg: vec![0; words],
+        }
     }
 
     /// Builds a matrix from its planes, restoring both invariants by masking: a `neg` bit without its
     /// `nz` bit and any bit past `cols` are cleared. `None` if a plane has the wrong length.
-    pub fn from_planes(rows: usize, cols: usize, mut nz: Vec<u64>, mut neg: Vec<u64>) -> Option<Self> {
+    pub fn from_planes(
+        rows: usize,
+        cols: usize,
+        mut nz: Vec<u64>,
+        mut neg: Vec<u64>,
+    ) -> Option<Self> {
         let words = cols.div_ceil(WORD);
         if nz.len() != rows * words || neg.len() != rows * words {
             return None;
@@ -40,31 +52,82 @@ impl TernaryMatrix {
             }
             *neg &= *nz;
         }
-        Some(Self { rows, cols, nz, neg })
+        Some(Self {
+            rows,
+            cols,
+            nz,
+            neg,
+        })
+    }
+
+    /// Builds a matrix from one `i8` a weight, shape `[rows, cols]`, row-major.
+    ///
+    /// ```
+    /// let w = golden::TernaryMatrix::from_rows(2, 3, &[1, 0, -1, 0, 0, 1])?;
+    /// assert_eq!((w.get(0, 2), w.count_nonzero()), (-1, 3));
+    /// assert!(golden::TernaryMatrix::from_rows(1, 1, &[2]).is_err());
+    /// # Ok::<(), golden::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there are not `rows * cols` weights, [`Error::NotTernary`] at the first that is no trit.
+    pub fn from_rows(rows: usize, cols: usize, weights: &[i8]) -> Result<Self, Error> {
+        check_len("ternary weights", rows.saturating_mul(cols), weights.len())?;
+        if let Some(i) = weights.iter().position(|w| !(-1..=1).contains(w)) {
+            return Err(Error::NotTernary {
+                row: i / cols,
+                col: i % cols,
+                got: weights[i],
+            });
+        }
+        let mut m = Self::zeros(rows, cols);
+        for (i, w) in weights.iter().enumerate() {
+            let word = i / cols * m.words_per_row() + i % cols / WORD;
+            m.nz[word] |= ((*w != 0) as u64) << (i % cols % WORD);
+            m.neg[word] |= ((*w < 0) as u64) << (i % cols % WORD);
+        }
+        Ok(m)
+    }
+
+    /// One `i8` a weight, shape `[rows, cols]`, row-major.
+    pub fn to_i8(&self) -> Vec<i8> {
+        (0..self.rows)
+            .flat_map(|r| (0..self.cols).map(move |c| self.get(r, c)))
+            .collect()
+    }
+
+    /// How many weights are not zero.
+    pub fn count_nonzero(&self) -> usize {
+        self.nz.iter().map(|w| w.count_ones() as usize).sum()
     }
 
     /// Output features.
+    #[inline]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
     /// Input features.
+    #[inline]
     pub fn cols(&self) -> usize {
         self.cols
     }
 
     /// Plane words of one row: `ceil(cols / 64)`.
+    #[inline]
     pub fn words_per_row(&self) -> usize {
         self.cols.div_ceil(WORD)
     }
 
     /// The planes `(nz, neg)` of row `r`, `words_per_row()` words each.
+    #[inline]
     pub fn row(&self, r: usize) -> (&[u64], &[u64]) {
         let w = self.words_per_row();
         (&self.nz[r * w..(r + 1) * w], &self.neg[r * w..(r + 1) * w])
     }
 
     /// The weight at `(r, c)`: -1, 0 or +1.
+    #[inline]
     pub fn get(&self, r: usize, c: usize) -> i8 {
         let (nz, neg) = self.row(r);
         let bit = |plane: &[u64]| (plane[c / WORD] >> (c % WORD)) & 1;
@@ -76,7 +139,10 @@ impl TernaryMatrix {
     /// # Panics
     /// If `value` is not -1, 0 or +1, or the position is outside the matrix.
     pub fn set(&mut self, r: usize, c: usize, value: i8) {
-        assert!((-1..=1).contains(&value), "a ternary weight is -1, 0 or +1, not {value}");
+        assert!(
+            (-1..=1).contains(&value),
+            "a ternary weight is -1, 0 or +1, not {value}"
+        );
         assert!(c < self.cols, "column {c} of {}", self.cols);
         let word = r * self.words_per_row() + c / WORD;
         let mask = 1u64 << (c % WORD);

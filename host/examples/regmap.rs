@@ -115,11 +115,11 @@ fn rust(map: &Map, hash: u32) -> String {
     let mut s = format!(
         "//! Register map of the TMV unit. Generated from `{SOURCE}` by `cargo run -p host --example regmap`; do not edit.\n\n\
          /// Version of the map: major in 31:16, minor in 15:0.\npub const MAP_VERSION: u32 = {:#x};\n\
-         /// First 32 bits of the SHA-256 of the map.\npub const MAP_HASH: u32 = {hash:#x};\n\n",
+         /// First 32 bits of the SHA-256 of the map.\npub const MAP_HASH_VALUE: u32 = {hash:#x};\n\n",
         map.version[0] << 16 | map.version[1]
     );
     for r in &map.register {
-        writeln!(s, "/// {}\npub const {}: u32 = {:#x};", r.doc, r.name, r.offset).expect("to a string");
+        writeln!(s, "/// Offset. {}\npub const {}: u32 = {:#x};", r.doc, r.name, r.offset).expect("to a string");
         if r.count > 1 {
             writeln!(s, "/// Bytes from one {} to the next.\npub const {}_STRIDE: u32 = {:#x};", r.name, r.name, r.stride)
                 .expect("to a string");

@@ -1,1 +1,27 @@
-//! BitNet host.
+//! The host side of BitNet: checkpoints, the decoder layer, the driver of the ternary unit, and CPU profiles.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`config`] | the model's dimensions and the names of its operators |
+//! | [`checkpoint`], [`synthetic`] | weights from a Hugging Face folder, or from a seed |
+//! | [`weights`] | what both give: one layer at a time |
+//! | [`layer`], [`model`] | the forward pass, with the ternary products left to a back end |
+//! | [`profile`] | what the same layer costs on a CPU |
+
+pub mod checkpoint;
+pub mod config;
+pub mod descriptor;
+pub mod device;
+pub mod driver;
+mod error;
+pub mod functional;
+mod json;
+pub mod layer;
+mod map;
+pub mod model;
+pub mod profile;
+pub mod regs;
+pub mod synthetic;
+pub mod weights;
+
+pub use error::{BackendError, Error, ErrorKind, Result};

@@ -3,15 +3,15 @@
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x1;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH: u32 = 0x63c35ad;
+pub const MAP_HASH_VALUE: u32 = 0x63c35ad;
 
-/// The letters `TMV1`: 0x544D5631.
+/// Offset. The letters `TMV1`: 0x544D5631.
 pub const ID: u32 = 0x0;
-/// Version of the register map: major in 31:16, minor in 15:0.
+/// Offset. Version of the register map: major in 31:16, minor in 15:0.
 pub const VERSION: u32 = 0x4;
-/// First 32 bits of the SHA-256 of this map; a driver refuses a unit with another map.
+/// Offset. First 32 bits of the SHA-256 of this map; a driver refuses a unit with another map.
 pub const MAP_HASH: u32 = 0x8;
-/// Shape of the unit.
+/// Offset. Shape of the unit.
 pub const PARAM0: u32 = 0xc;
 /// PARAM0: AXI read ports.
 pub const PARAM0_PORTS: u32 = 0xf;
@@ -21,7 +21,7 @@ pub const PARAM0_PORT_BYTES: u32 = 0x1f00;
 pub const PARAM0_VECTORS: u32 = 0xf0000;
 /// PARAM0: weight codec: 0 = 2-bit planes, 1 = base-3 (reserved).
 pub const PARAM0_CODEC: u32 = 0xf000000;
-/// Sizes of the unit.
+/// Offset. Sizes of the unit.
 pub const PARAM1: u32 = 0x10;
 /// PARAM1: words of one activation bank: in_features is at most BANK_WORDS x lanes.
 pub const PARAM1_BANK_WORDS: u32 = 0xffff;
@@ -29,13 +29,13 @@ pub const PARAM1_BANK_WORDS: u32 = 0xffff;
 pub const PARAM1_ROW_BLOCK: u32 = 0xf0000;
 /// PARAM1: descriptors in flight.
 pub const PARAM1_CONTEXTS: u32 = 0xf00000;
-/// Commands; every bit clears itself.
+/// Offset. Commands; every bit clears itself.
 pub const CONTROL: u32 = 0x14;
 /// CONTROL: drain outstanding bursts, then return to the state after reset.
 pub const CONTROL_SOFT_RESET: u32 = 0x1;
 /// CONTROL: zero all performance counters.
 pub const CONTROL_CLEAR_COUNTERS: u32 = 0x2;
-/// What the unit is doing.
+/// Offset. What the unit is doing.
 pub const STATUS: u32 = 0x18;
 /// STATUS: descriptors are queued or in flight.
 pub const STATUS_BUSY: u32 = 0x1;
@@ -43,65 +43,65 @@ pub const STATUS_BUSY: u32 = 0x1;
 pub const STATUS_ERROR: u32 = 0x2;
 /// STATUS: waiting for outstanding bursts after an error or a soft reset.
 pub const STATUS_DRAINING: u32 = 0x4;
-/// First error since the last soft reset; sticky.
+/// Offset. First error since the last soft reset; sticky.
 pub const ERROR: u32 = 0x1c;
 /// ERROR: error code, see the table of codes.
 pub const ERROR_CODE: u32 = 0xff;
 /// ERROR: AXI read port, 14 = result writer, 15 = front end.
 pub const ERROR_SOURCE: u32 = 0xf00;
-/// Address of the beat or descriptor that caused the error, bits 31:0.
+/// Offset. Address of the beat or descriptor that caused the error, bits 31:0.
 pub const ERROR_ADDR_LO: u32 = 0x20;
-/// Address of the error, bits 39:32.
+/// Offset. Address of the error, bits 39:32.
 pub const ERROR_ADDR_HI: u32 = 0x24;
-/// Interrupt sources that raise the interrupt line.
+/// Offset. Interrupt sources that raise the interrupt line.
 pub const IRQ_ENABLE: u32 = 0x30;
 /// IRQ_ENABLE: a descriptor with the IRQ flag completed.
 pub const IRQ_ENABLE_DONE: u32 = 0x1;
 /// IRQ_ENABLE: an error was latched.
 pub const IRQ_ENABLE_ERROR: u32 = 0x2;
-/// Pending interrupt sources, bits as in IRQ_ENABLE.
+/// Offset. Pending interrupt sources, bits as in IRQ_ENABLE.
 pub const IRQ_STATUS: u32 = 0x34;
-/// Cycles without progress on any AXI channel, while busy, after which error WATCHDOG is latched; 0 turns it off. 1048576 after reset.
+/// Offset. Cycles without progress on any AXI channel, while busy, after which error WATCHDOG is latched; 0 turns it off. 1048576 after reset.
 pub const WATCHDOG: u32 = 0x38;
-/// Address of the descriptor ring, bits 31:0; aligned to 64 bytes. Written while idle.
+/// Offset. Address of the descriptor ring, bits 31:0; aligned to 64 bytes. Written while idle.
 pub const RING_BASE_LO: u32 = 0x40;
-/// Address of the descriptor ring, bits 39:32.
+/// Offset. Address of the descriptor ring, bits 39:32.
 pub const RING_BASE_HI: u32 = 0x44;
-/// log2 of the number of descriptors in the ring, 0 to 15. Written while idle.
+/// Offset. log2 of the number of descriptors in the ring, 0 to 15. Written while idle.
 pub const RING_LOG2: u32 = 0x48;
-/// Doorbell: number of descriptors ever queued, modulo 65536. Writing it starts the unit.
+/// Offset. Doorbell: number of descriptors ever queued, modulo 65536. Writing it starts the unit.
 pub const RING_TAIL: u32 = 0x4c;
-/// Number of descriptors completed, modulo 65536.
+/// Offset. Number of descriptors completed, modulo 65536.
 pub const RING_HEAD: u32 = 0x50;
-/// Free-running cycle counter, bits 31:0. Completion records carry values of it.
+/// Offset. Free-running cycle counter, bits 31:0. Completion records carry values of it.
 pub const CYCLE_LO: u32 = 0x60;
-/// Free-running cycle counter, bits 63:32.
+/// Offset. Free-running cycle counter, bits 63:32.
 pub const CYCLE_HI: u32 = 0x64;
-/// CYCLE_LO at the moment the unit last left idle.
+/// Offset. CYCLE_LO at the moment the unit last left idle.
 pub const RUN_START: u32 = 0x68;
-/// Cycles spent busy since counters were cleared, modulo 2^32.
+/// Offset. Cycles spent busy since counters were cleared, modulo 2^32.
 pub const BUSY_CYCLES: u32 = 0x6c;
-/// Cycles in which the port's dot engine consumed a weight beat.
+/// Offset. Cycles in which the port's dot engine consumed a weight beat.
 pub const PORT_BUSY: u32 = 0x100;
 /// Bytes from one PORT_BUSY to the next.
 pub const PORT_BUSY_STRIDE: u32 = 0x20;
-/// Cycles in which the engine had a row block and no weight beat.
+/// Offset. Cycles in which the engine had a row block and no weight beat.
 pub const PORT_STALL_DATA: u32 = 0x104;
 /// Bytes from one PORT_STALL_DATA to the next.
 pub const PORT_STALL_DATA_STRIDE: u32 = 0x20;
-/// Cycles in which the engine had a weight beat and no activation word.
+/// Offset. Cycles in which the engine had a weight beat and no activation word.
 pub const PORT_STALL_X: u32 = 0x108;
 /// Bytes from one PORT_STALL_X to the next.
 pub const PORT_STALL_X_STRIDE: u32 = 0x20;
-/// Cycles in which the engine waited for its previous result to be collected.
+/// Offset. Cycles in which the engine waited for its previous result to be collected.
 pub const PORT_STALL_RESULT: u32 = 0x10c;
 /// Bytes from one PORT_STALL_RESULT to the next.
 pub const PORT_STALL_RESULT_STRIDE: u32 = 0x20;
-/// Read beats received, descriptor and activation beats included.
+/// Offset. Read beats received, descriptor and activation beats included.
 pub const PORT_BEATS: u32 = 0x110;
 /// Bytes from one PORT_BEATS to the next.
 pub const PORT_BEATS_STRIDE: u32 = 0x20;
-/// Read bursts issued.
+/// Offset. Read bursts issued.
 pub const PORT_BURSTS: u32 = 0x114;
 /// Bytes from one PORT_BURSTS to the next.
 pub const PORT_BURSTS_STRIDE: u32 = 0x20;

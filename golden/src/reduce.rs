@@ -1,0 +1,49 @@
+//! Float sums in a fixed order.
+//!
+//! A sum runs in [`LANES`] interleaved partial sums which a tree then folds. That order is part of the result: it is
+//! what every back end must use to get the same bits. It vectorises without leave to reassociate, and its error
+//! is far below that of one long sequential sum.
+
+use core::array;
+
+use crate::dtype::Element;
+
+/// Interleaved partial sums: two AVX-512 registers, enough to hide the latency of an addition.
+const LANES: usize = 32;
+
+/// `sum_i a[i] * b[i]` in fp32: every product rounded, then added.
+#[inline(always)]
+pub(crate) fn dot<E: Element>(a: &[f32], b: &[E]) -> f32 {
+    let mut acc = [0.0; LANES];
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for (acc, (a, b)) in acc.iter_mut().zip(a.iter().zip(b)) {
+            *acc += a * b.to_f32();
+        }
+    }
+    for (acc, (a, b)) in acc.iter_mut().zip(a_tail.iter().zip(b_tail)) {
+        *acc += a * b.to_f32();
+    }
+    fold(acc)
+}
+
+/// `sum_i x[i]` in fp32.
+#[inline(always)]
+pub(crate) fn sum(x: &[f32]) -> f32 {
+    let mut acc = [0.0; LANES];
+    for x in x.chunks(LANES) {
+        for (acc, x) in acc.iter_mut().zip(x) {
+            *acc += x;
+        }
+    }
+    fold(acc)
+}
+
+/// Halves the number of sums until one is left. Written out, because every step is then one vector addition.
+#[inline(always)]
+fn fold(sums: [f32; LANES]) -> f32 {
+    let sums: [f32; 16] = array::from_fn(|i| sums[i] + sums[i + 16]);
+    let sums: [f32; 8] = array::from_fn(|i| sums[i] + sums[i + 8]);
+    let sums: [f32; 4] = array::from_fn(|i| sums[i] + sums[i + 4]);
+    (sums[0] + sums[2]) + (sums[1] + sums[3])
+}

@@ -1,0 +1,309 @@
+//! Hugging Face checkpoints: a folder with `config.json` and safetensors files, one or many.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use golden::{packed, quantise};
+use half::{bf16, f16};
+use ndarray::Array2;
+use safetensors::tensor::{Dtype as Stored, Metadata};
+use safetensors::{SafeTensorError, SafeTensors};
+
+use crate::config::{Linear, ModelConfig, Norm, WeightForm};
+use crate::json::Object;
+use crate::map::Bytes;
+use crate::weights::{BitLinearWeights, WeightSource};
+use crate::{Error, Result};
+
+pub use crate::map::Access;
+
+const CONFIG: &str = "config.json";
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const FINAL_NORM: &str = "model.norm.weight";
+const HEAD: &str = "lm_head.weight";
+
+/// Dtypes a float tensor may have.
+const FLOATS: &[Stored] = &[Stored::BF16, Stored::F32, Stored::F16];
+/// Dtypes a packed tensor may have.
+const PACKED: &[Stored] = &[Stored::U8];
+
+/// An open checkpoint. Opening reads the headers and checks that every tensor of the model is there with
+/// the dtype and shape it needs; the data are read when a layer is asked for.
+#[derive(Debug)]
+pub struct Checkpoint {
+    folder: PathBuf,
+    config: ModelConfig,
+    shards: Vec<Shard>,
+    /// Which shard holds a tensor; empty if there is only one.
+    index: HashMap<String, usize>,
+}
+
+/// One safetensors file.
+#[derive(Debug)]
+struct Shard {
+    path: PathBuf,
+    bytes: Bytes,
+    header: Metadata,
+    /// Where the tensor data start.
+    data: usize,
+}
+
+/// A tensor and where it was found.
+struct Tensor<'a> {
+    path: &'a Path,
+    name: String,
+    dtype: Stored,
+    shape: &'a [usize],
+    data: &'a [u8],
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint in `folder`, its files mapped.
+    ///
+    /// # Errors
+    /// Whatever is wrong with a file, by name: unreadable, damaged, of another model, a tensor missing or
+    /// of another dtype or shape.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(folder, Access::Map)
+    }
+
+    /// Opens the checkpoint in `folder`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(folder: impl AsRef<Path>, access: Access) -> Result<Self> {
+        let folder = folder.as_ref();
+        let config = ModelConfig::load(&folder.join(CONFIG))?;
+        let (single, index_file) = (folder.join(SINGLE), folder.join(INDEX));
+        let (files, index) = if single.exists() {
+            (vec![single], HashMap::new())
+        } else if index_file.exists() {
+            read_index(folder, &index_file)?
+        } else {
+            return Err(Error::NoWeights { folder: folder.into() });
+        };
+        let shards = files.into_iter().map(|path| Shard::open(path, access)).collect::<Result<_>>()?;
+        let checkpoint = Self { folder: folder.into(), config, shards, index };
+        checkpoint.check()?;
+        Ok(checkpoint)
+    }
+
+    /// Looks at the header of every tensor the model needs and every one the index promises.
+    fn check(&self) -> Result<()> {
+        let c = &self.config;
+        for name in self.index.keys() {
+            self.tensor(name.clone())?;
+        }
+        self.tensor(EMBEDDING.into())?.expect(FLOATS, &[c.vocab_size, c.hidden_size])?;
+        self.tensor(FINAL_NORM.into())?.expect(FLOATS, &[c.hidden_size])?;
+        if !c.tie_word_embeddings {
+            self.tensor(HEAD.into())?.expect(FLOATS, &[c.vocab_size, c.hidden_size])?;
+        }
+        for layer in 0..c.num_hidden_layers {
+            for norm in Norm::ALL {
+                self.norm_tensor(layer, norm)?;
+            }
+            for linear in Linear::ALL {
+                self.linear_tensor(layer, linear)?;
+                if c.weights == WeightForm::Offline {
+                    self.scale_tensor(layer, linear)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tensor(&self, name: String) -> Result<Tensor<'_>> {
+        let shard = match self.index.get(&name) {
+            Some(&shard) => &self.shards[shard],
+            None if self.index.is_empty() => &self.shards[0],
+            None => return Err(Error::MissingTensor { path: self.folder.join(INDEX), tensor: name }),
+        };
+        shard.tensor(name)
+    }
+
+    fn norm_tensor(&self, layer: usize, norm: Norm) -> Result<Tensor<'_>> {
+        self.tensor(format!("model.layers.{layer}.{}.weight", norm.name()))?.expect(FLOATS, &[norm.width(&self.config)])
+    }
+
+    fn linear_tensor(&self, layer: usize, linear: Linear) -> Result<Tensor<'_>> {
+        let (rows, cols) = (linear.out_features(&self.config), linear.in_features(&self.config));
+        let tensor = self.tensor(format!("model.layers.{layer}.{linear}.weight"))?;
+        match self.config.weights {
+            WeightForm::Online => tensor.expect(FLOATS, &[rows, cols]),
+            WeightForm::Offline => tensor.expect(PACKED, &[rows / 4, cols]),
+        }
+    }
+
+    fn scale_tensor(&self, layer: usize, linear: Linear) -> Result<Tensor<'_>> {
+        self.tensor(format!("model.layers.{layer}.{linear}.weight_scale"))?.expect(FLOATS, &[1])
+    }
+
+    /// Rows of a `[rows, hidden_size]` float tensor.
+    fn rows(&self, tensor: &Tensor, rows: impl ExactSizeIterator<Item = usize>) -> Result<Array2<f32>> {
+        let (count, width) = (rows.len(), self.config.hidden_size);
+        let mut data = Vec::with_capacity(count * width);
+        for row in rows {
+            tensor.floats(row * width..(row + 1) * width, &mut data)?;
+        }
+        Ok(Array2::from_shape_vec((count, width), data).expect("each row has hidden_size values"))
+    }
+}
+
+/// The shard files an index names, and which of them holds each tensor.
+fn read_index(folder: &Path, path: &Path) -> Result<(Vec<PathBuf>, HashMap<String, usize>)> {
+    let file = Object::read(path)?;
+    let map = file.object("weight_map")?.ok_or_else(|| file.missing("weight_map"))?;
+    let mut names: Vec<String> = Vec::new();
+    let mut index = HashMap::new();
+    for tensor in map.keys() {
+        let name: String = map.required(tensor)?;
+        if Path::new(&name).file_name().is_none_or(|n| n != name.as_str()) {
+            return Err(map.bad(tensor, "the name of a file in the same folder"));
+        }
+        let shard = names.iter().position(|n| *n == name).unwrap_or_else(|| {
+            names.push(name);
+            names.len() - 1
+        });
+        index.insert(tensor.to_owned(), shard);
+    }
+    if index.is_empty() {
+        return Err(file.bad("weight_map", "at least one tensor"));
+    }
+    Ok((names.iter().map(|n| folder.join(n)).collect(), index))
+}
+
+impl Shard {
+    fn open(path: PathBuf, access: Access) -> Result<Self> {
+        let bytes = Bytes::open(&path, access).map_err(Error::io(&path))?;
+        match SafeTensors::read_metadata(&bytes) {
+            Ok((header_len, header)) => Ok(Self { path, header, data: 8 + header_len, bytes }),
+            Err(e) => Err(Error::NotSafetensors { path, bytes: bytes.len(), reason: reason(&e) }),
+        }
+    }
+
+    fn tensor(&self, name: String) -> Result<Tensor<'_>> {
+        let path = &self.path;
+        let Some(info) = self.header.info(&name) else {
+            return Err(Error::MissingTensor { path: path.clone(), tensor: name });
+        };
+        let (start, end) = info.data_offsets;
+        // The header check has compared the offsets with the length of the file.
+        let data = &self.bytes[self.data + start..self.data + end];
+        Ok(Tensor { path, name, dtype: info.dtype, shape: &info.shape, data })
+    }
+}
+
+/// The header's complaint, with what usually causes it.
+fn reason(error: &SafeTensorError) -> String {
+    let cause = match error {
+        SafeTensorError::MetadataIncompleteBuffer => {
+            "the header does not describe this many bytes; is the download complete?"
+        }
+        SafeTensorError::HeaderTooSmall => "shorter than the length of a header",
+        SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => {
+            "the length of the header makes no sense; is it a safetensors file?"
+        }
+        _ => return error.to_string(),
+    };
+    cause.into()
+}
+
+impl<'a> Tensor<'a> {
+    /// The tensor itself if it has one of these dtypes and this shape.
+    fn expect(self, dtypes: &[Stored], shape: &[usize]) -> Result<Self> {
+        if dtypes.contains(&self.dtype) && self.shape == shape {
+            return Ok(self);
+        }
+        let dtypes: Vec<String> = dtypes.iter().map(|d| format!("{d:?}")).collect();
+        Err(Error::TensorMismatch {
+            path: self.path.into(),
+            expected: format!("{} {shape:?}", dtypes.join(" or ")),
+            found: format!("{:?} {:?}", self.dtype, self.shape),
+            tensor: self.name,
+        })
+    }
+
+    /// Appends elements `range` of a float tensor; each must be finite.
+    fn floats(&self, range: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+        let start = out.len();
+        let bytes = |size: usize| &self.data[range.start * size..range.end * size];
+        let pairs = || bytes(2).as_chunks::<2>().0.iter();
+        match self.dtype {
+            Stored::BF16 => out.extend(pairs().map(|&b| bf16::from_le_bytes(b).to_f32())),
+            Stored::F16 => out.extend(pairs().map(|&b| f16::from_le_bytes(b).to_f32())),
+            _ => out.extend(bytes(4).as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b))),
+        }
+        match out[start..].iter().position(|x| !x.is_finite()) {
+            None => Ok(()),
+            Some(i) => Err(self.bad(format!("element {} is {}, not a finite number", range.start + i, out[start + i]))),
+        }
+    }
+
+    fn all_floats(&self) -> Result<Vec<f32>> {
+        let count = self.shape.iter().product();
+        let mut out = Vec::with_capacity(count);
+        self.floats(0..count, &mut out)?;
+        Ok(out)
+    }
+
+    fn bad(&self, reason: String) -> Error {
+        Error::BadTensor { path: self.path.into(), tensor: self.name.clone(), reason }
+    }
+}
+
+impl WeightSource for Checkpoint {
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn linear(&self, layer: usize, linear: Linear) -> Result<BitLinearWeights> {
+        self.config.check_layer(layer)?;
+        let tensor = self.linear_tensor(layer, linear)?;
+        let (rows, cols) = (linear.out_features(&self.config), linear.in_features(&self.config));
+        if self.config.weights == WeightForm::Offline {
+            let factor = self.scale_tensor(layer, linear)?.all_floats()?[0];
+            let ternary = packed::unpack(tensor.data, rows, cols).map_err(|e| tensor.bad(e.to_string()))?;
+            return Ok(BitLinearWeights { ternary, factor });
+        }
+        let masters = match tensor.dtype {
+            Stored::BF16 => {
+                let masters: Vec<_> = tensor.data.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b)).collect();
+                quantise::weights(&masters, rows, cols)
+            }
+            _ => quantise::weights(&tensor.all_floats()?, rows, cols),
+        };
+        let quantise::Weights { matrix, factor, .. } = masters.map_err(|e| tensor.bad(e.to_string()))?;
+        Ok(BitLinearWeights { ternary: matrix, factor })
+    }
+
+    fn norm(&self, layer: usize, norm: Norm) -> Result<Vec<f32>> {
+        self.config.check_layer(layer)?;
+        self.norm_tensor(layer, norm)?.all_floats()
+    }
+
+    fn embed(&self, ids: &[u32]) -> Result<Array2<f32>> {
+        self.config.check_tokens(ids)?;
+        self.rows(&self.tensor(EMBEDDING.into())?, ids.iter().map(|&id| id as usize))
+    }
+
+    fn head(&self, vocab: Range<usize>) -> Result<Array2<f32>> {
+        let name = if self.config.tie_word_embeddings { EMBEDDING } else { HEAD };
+        self.rows(&self.tensor(name.into())?, vocab)
+    }
+
+    fn final_norm(&self) -> Result<Vec<f32>> {
+        self.tensor(FINAL_NORM.into())?.all_floats()
+    }
+
+    fn describe(&self) -> String {
+        let form = match self.config.weights {
+            WeightForm::Online => "float masters, made ternary at load",
+            WeightForm::Offline => "packed 2-bit weights",
+        };
+        format!("{}: {form}, {} file(s)", self.folder.display(), self.shards.len())
+    }
+}

@@ -1,0 +1,173 @@
+//! The unit's descriptor: one operator on at most `vectors` tokens.
+//!
+//! Layout and meaning of the words: `docs/registers.md`.
+
+use crate::regs;
+
+/// Bytes of a descriptor, and the alignment of every address and stride in it.
+pub const DESCRIPTOR_BYTES: usize = 64;
+/// Rows of a row block.
+pub const ROW_BLOCK: usize = golden::codec::ROW_BLOCK;
+
+const OPCODE: u32 = 0xB1;
+const KEEP_X: u32 = 1 << 0;
+const IRQ: u32 = 1 << 1;
+
+/// One operator for the unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Use the activations of the descriptor before.
+    pub keep_x: bool,
+    /// Raise the interrupt DONE on completion.
+    pub irq: bool,
+    /// Activation vectors, 1 to the unit's `vectors`.
+    pub tokens: usize,
+    /// K, columns of the weight matrix.
+    pub in_features: usize,
+    /// Beats of one weight row.
+    pub row_beats: usize,
+    /// N, rows of the weight matrix.
+    pub out_features: usize,
+    /// Address of the activations, int8 `[tokens, x_stride]`.
+    pub x_addr: u64,
+    /// Bytes from one token's activations to the next.
+    pub x_stride: usize,
+    /// Address of the weight image.
+    pub w_addr: u64,
+    /// Bytes from one row block to the next.
+    pub w_stride: usize,
+    /// Address of the results, int32 `[ceil(N / 8), tokens, 8]`.
+    pub y_addr: u64,
+}
+
+/// What the unit writes into a completed descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Bit 31 set = done.
+    pub status: u32,
+    /// Cycle counter when the descriptor was accepted.
+    pub start_cycle: u32,
+    /// Cycle counter when its last result was acknowledged.
+    pub end_cycle: u32,
+    /// Number of the descriptor since reset, modulo 65536.
+    pub tag: u16,
+}
+
+impl Descriptor {
+    /// Bytes of the results.
+    pub fn result_bytes(&self) -> usize {
+        self.out_features.div_ceil(ROW_BLOCK) * self.tokens * ROW_BLOCK * 4
+    }
+
+    /// The 64 bytes the unit reads; the completion record is zero.
+    pub fn encode(&self) -> [u8; DESCRIPTOR_BYTES] {
+        let mut words = [0u32; DESCRIPTOR_BYTES / 4];
+        words[regs::DESC_CONTROL] = OPCODE << 24
+            | (self.tokens as u32) << 8
+            | if self.keep_x { KEEP_X } else { 0 }
+            | if self.irq { IRQ } else { 0 };
+        words[regs::DESC_IN_FEATURES] = (self.row_beats as u32) << 16 | self.in_features as u32;
+        words[regs::DESC_OUT_FEATURES] = self.out_features as u32;
+        for (word, address) in
+            [(regs::DESC_X_ADDR, self.x_addr), (regs::DESC_W_ADDR, self.w_addr), (regs::DESC_Y_ADDR, self.y_addr)]
+        {
+            words[word] = address as u32;
+            words[word + 1] = (address >> 32) as u32;
+        }
+        words[regs::DESC_X_STRIDE] = self.x_stride as u32;
+        words[regs::DESC_W_STRIDE] = self.w_stride as u32;
+        let mut bytes = [0; DESCRIPTOR_BYTES];
+        for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Reads a descriptor back. `None` if opcode, flags or reserved bits are not what [`Descriptor::encode`] writes.
+    pub fn decode(bytes: &[u8; DESCRIPTOR_BYTES]) -> Option<Self> {
+        let control = word(bytes, regs::DESC_CONTROL);
+        let valid = control >> 24 == OPCODE && control & 0x00ff_f0fc == 0 && word(bytes, regs::DESC_RESERVED) == 0;
+        let address = |index| u64::from(word(bytes, index)) | u64::from(word(bytes, index + 1) & 0xff) << 32;
+        valid.then(|| Self {
+            keep_x: control & KEEP_X != 0,
+            irq: control & IRQ != 0,
+            tokens: (control >> 8 & 0xf) as usize,
+            in_features: (word(bytes, regs::DESC_IN_FEATURES) & 0xffff) as usize,
+            row_beats: (word(bytes, regs::DESC_IN_FEATURES) >> 16) as usize,
+            out_features: word(bytes, regs::DESC_OUT_FEATURES) as usize,
+            x_addr: address(regs::DESC_X_ADDR),
+            x_stride: word(bytes, regs::DESC_X_STRIDE) as usize,
+            w_addr: address(regs::DESC_W_ADDR),
+            w_stride: word(bytes, regs::DESC_W_STRIDE) as usize,
+            y_addr: address(regs::DESC_Y_ADDR),
+        })
+    }
+}
+
+impl Completion {
+    /// Byte offset of the record in a descriptor.
+    pub const OFFSET: usize = 4 * regs::DESC_STATUS;
+    /// Status of a completed descriptor.
+    pub const DONE: u32 = 1 << 31;
+
+    /// Reads the record of a descriptor.
+    pub fn decode(bytes: &[u8; DESCRIPTOR_BYTES]) -> Self {
+        Self {
+            status: word(bytes, regs::DESC_STATUS),
+            start_cycle: word(bytes, regs::DESC_START_CYCLE),
+            end_cycle: word(bytes, regs::DESC_END_CYCLE),
+            tag: word(bytes, regs::DESC_TAG) as u16,
+        }
+    }
+
+    /// The 16 bytes the unit writes.
+    pub fn encode(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        for (chunk, word) in
+            bytes.chunks_exact_mut(4).zip([self.status, self.start_cycle, self.end_cycle, u32::from(self.tag)])
+        {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+fn word(bytes: &[u8; DESCRIPTOR_BYTES], index: usize) -> u32 {
+    let at = 4 * index;
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Descriptor {
+        Descriptor {
+            keep_x: true,
+            irq: true,
+            tokens: 3,
+            in_features: 6912,
+            row_beats: 108,
+            out_features: 2560,
+            x_addr: 0x12_3456_7840,
+            x_stride: 6912,
+            w_addr: 0xff_0000_0000,
+            w_stride: 13824,
+            y_addr: 0x40,
+        }
+    }
+
+    #[test]
+    fn round_trip() {
+        assert_eq!(Descriptor::decode(&sample().encode()), Some(sample()));
+    }
+
+    #[test]
+    fn refuses_foreign_bits() {
+        for (byte, bit) in [(3, 0), (0, 7), (12, 0), (2, 3)] {
+            let mut bytes = sample().encode();
+            bytes[byte] ^= 1 << bit;
+            assert_eq!(Descriptor::decode(&bytes), None, "byte {byte} bit {bit}");
+        }
+    }
+}

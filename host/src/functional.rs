@@ -1,0 +1,216 @@
+//! Functional model of the unit: registers, descriptors and memory as in hardware, arithmetic by `golden`, no time.
+//!
+//! It answers the same driver as the Verilated unit and passes the same conformance suite, so it is what a driver
+//! is developed against. Its cycle counters stay zero. Errors carry the same codes; where hardware reports the
+//! address of a beat, so does this model.
+
+use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
+use crate::device::{Device, DeviceError, ID, UnitInfo};
+use crate::regs;
+
+/// A unit without hardware.
+pub struct FunctionalDevice {
+    info: UnitInfo,
+    base: u64,
+    memory: Vec<u8>,
+    irq_enable: u32,
+    irq_status: u32,
+    watchdog: u32,
+    ring_base: u64,
+    ring_log2: u32,
+    tail: u16,
+    head: u16,
+    error: Option<Fault>,
+    /// Shape of the activations a KEEP_X descriptor may use: `(x_addr, x_stride, row_beats, tokens)`.
+    held: Option<(u64, usize, usize, usize)>,
+}
+
+/// Error code, source and address.
+#[derive(Clone, Copy)]
+struct Fault {
+    code: u8,
+    source: u32,
+    address: u64,
+}
+
+const FRONT_END: u32 = 15;
+const WRITER: u32 = 14;
+
+impl FunctionalDevice {
+    /// A unit of the given shape with `bytes` of memory at physical address `base`.
+    pub fn new(info: UnitInfo, base: u64, bytes: usize) -> Self {
+        Self {
+            info,
+            base,
+            memory: vec![0; bytes],
+            irq_enable: 0,
+            irq_status: 0,
+            watchdog: WATCHDOG_DEFAULT,
+            ring_base: 0,
+            ring_log2: 0,
+            tail: 0,
+            head: 0,
+            error: None,
+            held: None,
+        }
+    }
+
+    fn soft_reset(&mut self) {
+        (self.tail, self.head, self.error, self.held) = (0, 0, None, None);
+    }
+
+    /// Bytes `[address, address + len)` of memory, or the fault of whoever asked.
+    fn slice(&mut self, address: u64, len: usize, code: u8, source: u32) -> Result<&mut [u8], Fault> {
+        let start = address.wrapping_sub(self.base) as usize;
+        let end = start.checked_add(len).filter(|end| address >= self.base && *end <= self.memory.len());
+        end.map(|end| &mut self.memory[start..end]).ok_or(Fault { code, source, address })
+    }
+
+    fn run(&mut self) {
+        while self.head != self.tail && self.error.is_none() {
+            let index = u64::from(self.head) & ((1 << self.ring_log2) - 1);
+            let address = self.ring_base + index * DESCRIPTOR_BYTES as u64;
+            match self.descriptor(address) {
+                Ok(irq) => {
+                    self.head = self.head.wrapping_add(1);
+                    self.irq_status |= if irq { regs::IRQ_ENABLE_DONE } else { 0 };
+                }
+                Err(fault) => {
+                    self.error = Some(fault);
+                    self.irq_status |= regs::IRQ_ENABLE_ERROR;
+                }
+            }
+        }
+    }
+
+    /// Executes the descriptor at `address`; whether it asks for an interrupt.
+    fn descriptor(&mut self, address: u64) -> Result<bool, Fault> {
+        let mut bytes = [0; DESCRIPTOR_BYTES];
+        bytes.copy_from_slice(self.slice(address, DESCRIPTOR_BYTES, regs::ERR_READ_DECERR, FRONT_END)?);
+        let fault = |code| Fault { code, source: FRONT_END, address };
+        let d = Descriptor::decode(&bytes).filter(|d| self.accepts(d)).ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
+        let places = d.x_addr | d.w_addr | d.y_addr | d.x_stride as u64 | d.w_stride as u64;
+        if places % DESCRIPTOR_BYTES as u64 != 0 {
+            return Err(fault(regs::ERR_MISALIGNED));
+        }
+        if !d.keep_x {
+            self.held = Some((d.x_addr, d.x_stride, d.row_beats, d.tokens));
+        }
+        let (x_addr, x_stride, ..) = self.held.ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
+
+        let row_bytes = d.row_beats * self.info.lanes();
+        let mut x = Vec::with_capacity(d.tokens * d.in_features);
+        for token in 0..d.tokens {
+            let row =
+                self.slice(x_addr + (token * x_stride) as u64, row_bytes, regs::ERR_READ_DECERR, FRONT_END)?;
+            x.extend(row[..d.in_features].iter().map(|byte| i8::from_le_bytes([*byte])));
+        }
+        let (codec, port_bytes) = (self.info.codec, self.info.port_bytes);
+        let image_bytes = codec.image_bytes(d.out_features, d.in_features, port_bytes, d.w_stride);
+        let image = self.slice(d.w_addr, image_bytes, regs::ERR_READ_DECERR, 0)?;
+        let matrix = codec
+            .decode(image, d.out_features, d.in_features, port_bytes, d.w_stride)
+            .map_err(|_| Fault { code: regs::ERR_BAD_WEIGHT, source: 0, address: d.w_addr })?;
+        let y = golden::matvec::matvec(&matrix, &x);
+
+        let image = self.slice(d.y_addr, d.result_bytes(), regs::ERR_WRITE_DECERR, WRITER)?;
+        for (i, word) in image.chunks_exact_mut(4).enumerate() {
+            let (block, token) = (i / ROW_BLOCK / d.tokens, i / ROW_BLOCK % d.tokens);
+            let row = block * ROW_BLOCK + i % ROW_BLOCK;
+            let value = if row < d.out_features { y[token * d.out_features + row] } else { 0 };
+            word.copy_from_slice(&value.to_le_bytes());
+        }
+        let record = Completion { status: Completion::DONE, start_cycle: 0, end_cycle: 0, tag: self.head };
+        self.slice(address + Completion::OFFSET as u64, 16, regs::ERR_WRITE_DECERR, WRITER)?
+            .copy_from_slice(&record.encode());
+        Ok(d.irq)
+    }
+
+    /// Whether every field of a descriptor is in range for this unit.
+    fn accepts(&self, d: &Descriptor) -> bool {
+        let same_x = |(_, _, row_beats, tokens)| row_beats == d.row_beats && tokens == d.tokens;
+        (1..=self.info.vectors).contains(&d.tokens)
+            && d.in_features > 0
+            && d.row_beats == self.info.codec.row_beats(d.in_features, self.info.port_bytes)
+            && d.row_beats <= self.info.bank_words
+            && (1..=1 << 19).contains(&d.out_features)
+            && d.w_stride >= self.info.codec.block_bytes(d.in_features, self.info.port_bytes)
+            && (!d.keep_x || self.held.is_some_and(same_x))
+    }
+}
+
+/// WATCHDOG after reset.
+const WATCHDOG_DEFAULT: u32 = 1 << 20;
+
+impl Device for FunctionalDevice {
+    fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError> {
+        let fault = self.error.unwrap_or(Fault { code: 0, source: 0, address: 0 });
+        let bank = regs::PORT_BUSY..regs::PORT_BUSY + regs::PORT_BUSY_STRIDE * self.info.ports as u32;
+        Ok(match offset {
+            regs::ID => ID,
+            regs::VERSION => regs::MAP_VERSION,
+            regs::MAP_HASH => regs::MAP_HASH_VALUE,
+            regs::PARAM0 => {
+                self.info.ports as u32 | (self.info.port_bytes as u32) << 8 | (self.info.vectors as u32) << 16
+            }
+            regs::PARAM1 => self.info.bank_words as u32 | (ROW_BLOCK as u32) << 16 | CONTEXTS << 20,
+            regs::STATUS => {
+                let busy = self.head != self.tail;
+                (if busy { regs::STATUS_BUSY } else { 0 })
+                    | (if self.error.is_some() { regs::STATUS_ERROR } else { 0 })
+            }
+            regs::ERROR => u32::from(fault.code) | fault.source << 8,
+            regs::ERROR_ADDR_LO => fault.address as u32,
+            regs::ERROR_ADDR_HI => (fault.address >> 32) as u32,
+            regs::IRQ_ENABLE => self.irq_enable,
+            regs::IRQ_STATUS => self.irq_status,
+            regs::WATCHDOG => self.watchdog,
+            regs::RING_BASE_LO => self.ring_base as u32,
+            regs::RING_BASE_HI => (self.ring_base >> 32) as u32,
+            regs::RING_LOG2 => self.ring_log2,
+            regs::RING_TAIL => u32::from(self.tail),
+            regs::RING_HEAD => u32::from(self.head),
+            regs::CONTROL | regs::CYCLE_LO | regs::CYCLE_HI | regs::RUN_START | regs::BUSY_CYCLES => 0,
+            offset if bank.contains(&offset) && offset % 4 == 0 && offset % regs::PORT_BUSY_STRIDE < 24 => 0,
+            offset => return Err(DeviceError::register(offset, "read")),
+        })
+    }
+
+    fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
+        match offset {
+            regs::CONTROL if value & regs::CONTROL_SOFT_RESET != 0 => self.soft_reset(),
+            regs::CONTROL => {}
+            regs::IRQ_ENABLE => self.irq_enable = value & 3,
+            regs::IRQ_STATUS => self.irq_status &= !value,
+            regs::WATCHDOG => self.watchdog = value,
+            regs::RING_BASE_LO => self.ring_base = self.ring_base & !0xffff_ffff | u64::from(value),
+            regs::RING_BASE_HI => self.ring_base = self.ring_base & 0xffff_ffff | u64::from(value & 0xff) << 32,
+            regs::RING_LOG2 => self.ring_log2 = value & 0xf,
+            regs::RING_TAIL if self.error.is_some() => {}
+            regs::RING_TAIL => {
+                self.tail = value as u16;
+                self.run();
+            }
+            offset => return Err(DeviceError::register(offset, "write")),
+        }
+        Ok(())
+    }
+
+    fn memory_base(&self) -> u64 {
+        self.base
+    }
+
+    fn memory(&mut self) -> &mut [u8] {
+        &mut self.memory
+    }
+
+    fn wait_interrupt(&mut self) -> Result<(), DeviceError> {
+        match self.irq_status & self.irq_enable {
+            0 => Err(DeviceError::Timeout { cycles: 0, status: self.read_register(regs::STATUS)? }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Descriptors in flight, as the hardware reports them.
+const CONTEXTS: u32 = 4;

@@ -1,0 +1,138 @@
+//! The whole model: embedding, layers in order, final norm and output head.
+
+use std::ops::Range;
+
+use golden::{Dtype, linear, norm};
+use ndarray::{Array2, s};
+
+use crate::Result;
+use crate::layer::{DecoderLayer, KvCache, Observer, TernaryBackend, Values, check_hidden, in_dtype};
+use crate::weights::WeightSource;
+
+/// Rows of the output head in memory at a time.
+const HEAD_ROWS: usize = 4096;
+
+/// A model that has seen some tokens.
+pub struct Model<'a> {
+    source: &'a dyn WeightSource,
+    dtype: Dtype,
+    caches: Vec<KvCache>,
+}
+
+impl<'a> Model<'a> {
+    /// A model that has seen nothing yet and computes in `dtype`.
+    pub fn new(source: &'a dyn WeightSource, dtype: Dtype) -> Self {
+        Self { source, dtype, caches: vec![KvCache::new(); source.config().num_hidden_layers] }
+    }
+
+    /// Tokens that `layer` has in its cache.
+    pub fn past(&self, layer: usize) -> usize {
+        self.caches.get(layer).map_or(0, KvCache::tokens)
+    }
+
+    /// The embeddings of `ids`, `[ids, hidden_size]`.
+    ///
+    /// # Errors
+    /// A token out of range, or what the weight source finds.
+    pub fn embed(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<Array2<f32>> {
+        let mut h = self.source.embed(ids)?;
+        h.mapv_inplace(|x| self.dtype.round(x));
+        show(observer, "model.embed_tokens.out", &h);
+        Ok(h)
+    }
+
+    /// Takes `hidden` through some layers, one layer's weights in memory at a time.
+    ///
+    /// # Errors
+    /// A layer out of range, what the weight source finds, and what [`DecoderLayer::forward`] gives.
+    pub fn layers(
+        &mut self,
+        layers: Range<usize>,
+        mut hidden: Array2<f32>,
+        backend: &mut dyn TernaryBackend,
+        observer: &mut dyn Observer,
+    ) -> Result<Array2<f32>> {
+        let config = self.source.config();
+        for l in layers {
+            let weights = self.source.layer(l)?;
+            let layer = DecoderLayer::new(config, l, &weights);
+            hidden = layer.forward(&hidden, &mut self.caches[l], self.dtype, backend, observer)?;
+        }
+        Ok(hidden)
+    }
+
+    /// Final norm and output head: the logits, `[tokens, vocab_size]`, of a residual stream that has been
+    /// through all layers.
+    ///
+    /// # Errors
+    /// A `hidden` of the wrong shape, or what the weight source finds.
+    pub fn logits(&self, hidden: &Array2<f32>, observer: &mut dyn Observer) -> Result<Array2<f32>> {
+        let config = self.source.config();
+        let (tokens, width) = hidden.dim();
+        check_hidden(config, width, tokens)?;
+        let weight = self.source.final_norm()?;
+        let h: Vec<f32> = hidden.iter().copied().collect();
+        let x = norm::rms_norm(&h, &in_dtype(&weight, self.dtype), config.rms_norm_eps, self.dtype);
+        let mut logits = Array2::zeros((tokens, config.vocab_size));
+        for start in (0..config.vocab_size).step_by(HEAD_ROWS) {
+            let rows = start..config.vocab_size.min(start + HEAD_ROWS);
+            let head: Vec<f32> = self.source.head(rows.clone())?.into_iter().collect();
+            let part = linear::dense(&x, &in_dtype(&head, self.dtype), width, self.dtype);
+            let part = Array2::from_shape_vec((tokens, rows.len()), part).expect("a logit per token and row");
+            logits.slice_mut(s![.., rows]).assign(&part);
+        }
+        if observer.active() {
+            let x = Array2::from_shape_vec((tokens, width), x).expect("a norm keeps the shape");
+            for (name, tensor) in [("model.norm.in", hidden), ("model.norm.out", &x), ("lm_head.in", &x)] {
+                show(observer, name, tensor);
+            }
+            show(observer, "lm_head.out", &logits);
+            show(observer, "logits", &logits);
+        }
+        Ok(logits)
+    }
+
+    /// One forward pass: the logits of `ids`, which follow the tokens seen before.
+    ///
+    /// # Errors
+    /// As [`embed`](Self::embed), [`layers`](Self::layers) and [`logits`](Self::logits). Layers that ran before an error
+    /// keep the tokens: start again from a new model.
+    pub fn forward(
+        &mut self,
+        ids: &[u32],
+        backend: &mut dyn TernaryBackend,
+        observer: &mut dyn Observer,
+    ) -> Result<Array2<f32>> {
+        let hidden = self.embed(ids, observer)?;
+        let hidden = self.layers(0..self.caches.len(), hidden, backend, observer)?;
+        self.logits(&hidden, observer)
+    }
+}
+
+/// The residual stream of a prompt as it enters `layer`: embeddings taken through the layers before it.
+///
+/// # Errors
+/// A layer or token out of range, and what [`Model::layers`] gives.
+pub fn hidden_entering_layer(
+    layer: usize,
+    ids: &[u32],
+    dtype: Dtype,
+    source: &dyn WeightSource,
+    backend: &mut dyn TernaryBackend,
+) -> Result<Array2<f32>> {
+    source.config().check_layer(layer)?;
+    let mut model = Model::new(source, dtype);
+    let hidden = model.embed(ids, &mut ())?;
+    model.layers(0..layer, hidden, backend, &mut ())
+}
+
+fn show(observer: &mut dyn Observer, name: &str, x: &Array2<f32>) {
+    if observer.active() {
+        let (tokens, width) = x.dim();
+        observer.tensor(
+            name,
+            &[1, tokens, width],
+            Values::F32(&x.as_standard_layout().iter().copied().collect::<Vec<_>>()),
+        );
+    }
+}

@@ -1,0 +1,436 @@
+//! AXI memory model: what a Zynq puts behind the unit's ports.
+//!
+//! Plays the slave on every port, one clock cycle a step, and checks the master's side of the protocol all the time;
+//! the rules are named as in Arm's checkers. Answers like the AFI of an HP port: bursts of at most 16 beats, a
+//! command queue per port. Timing is in [`timing`], faults for tests in [`faults`]. Knows nothing of the unit.
+
+mod faults;
+mod timing;
+
+use std::collections::VecDeque;
+
+use rand_core::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+pub use faults::{Faults, ReadFault, WriteFault};
+use timing::Budget;
+pub use timing::{Limit, Timing};
+
+/// Longest burst in beats (AXI3).
+const MAX_BURST: usize = 16;
+
+/// The master broke a rule of the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("AXI protocol violation in cycle {cycle}, port {port}: {rule}: {detail}")]
+pub struct ProtocolError {
+    /// Cycle of the simulation.
+    pub cycle: u64,
+    /// AXI port.
+    pub port: usize,
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// Address channel signals of a master, as sampled before a clock edge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Address {
+    /// Valid.
+    pub valid: bool,
+    /// Byte address.
+    pub addr: u64,
+    /// Beats minus one.
+    pub len: u8,
+    /// Transaction ID.
+    pub id: u8,
+}
+
+/// Read data channel signals, to be applied before a clock edge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadBeat {
+    /// Valid.
+    pub valid: bool,
+    /// Offset of the data in memory; `None` for an address outside it.
+    pub offset: Option<usize>,
+    /// OKAY, SLVERR or DECERR.
+    pub resp: u8,
+    /// Last beat of its burst.
+    pub last: bool,
+    /// Transaction ID.
+    pub id: u8,
+}
+
+/// OKAY, SLVERR, DECERR.
+pub const OKAY: u8 = 0;
+/// The slave failed.
+pub const SLVERR: u8 = 2;
+/// No slave at that address.
+pub const DECERR: u8 = 3;
+
+/// How the memory behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryConfig {
+    /// Physical address of the first byte.
+    pub base: u64,
+    /// Bytes.
+    pub bytes: usize,
+    /// Timing.
+    pub timing: Timing,
+    /// Chance in 256 that a channel idles for a cycle although it could move; 0 for timing runs.
+    pub stall: u8,
+    /// Whether beats of different IDs may interleave.
+    pub interleave: bool,
+    /// Seed of stalls and interleaving.
+    pub seed: u64,
+    /// Faults.
+    pub faults: Faults,
+}
+
+struct Burst {
+    addr: u64,
+    len: u8,
+    id: u8,
+    beat: u8,
+    ready_at: u64,
+}
+
+#[derive(Default)]
+struct ReadPort {
+    queue: VecDeque<Burst>,
+    waiting: Option<Address>,
+    beats: u64,
+}
+
+#[derive(Default)]
+struct WritePort {
+    waiting: Option<Address>,
+    waiting_data: bool,
+    queue: VecDeque<Burst>,
+    responses: VecDeque<(u64, u8)>,
+    beats: u64,
+}
+
+/// The memory and its AXI slaves: `ports` read ports, write channels on port 0.
+pub struct AxiMemory {
+    config: MemoryConfig,
+    port_bytes: usize,
+    bytes: Vec<u8>,
+    reads: Vec<ReadPort>,
+    write: WritePort,
+    budget: Budget,
+    rng: Xoshiro256PlusPlus,
+    first: usize,
+    cycle: u64,
+}
+
+impl AxiMemory {
+    /// A zeroed memory.
+    pub fn new(config: MemoryConfig, ports: usize, port_bytes: usize) -> Self {
+        Self {
+            bytes: vec![0; config.bytes],
+            reads: (0..ports).map(|_| ReadPort::default()).collect(),
+            write: WritePort::default(),
+            budget: Budget::new(&config.timing),
+            rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
+            first: 0,
+            cycle: 0,
+            port_bytes,
+            config,
+        }
+    }
+
+    /// Physical address of the first byte.
+    pub fn base(&self) -> u64 {
+        self.config.base
+    }
+
+    /// The content.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// The faults, to be changed between runs.
+    pub fn faults(&mut self) -> &mut Faults {
+        &mut self.config.faults
+    }
+
+    /// Starts a cycle: bandwidth is earned, and the ports take turns.
+    pub fn tick(&mut self) {
+        self.cycle += 1;
+        self.budget.tick();
+        self.first += 1;
+        if self.first >= self.reads.len() {
+            self.first = 0;
+        }
+    }
+
+    /// The order in which ports are served in this cycle.
+    pub fn port_order(&self) -> impl Iterator<Item = usize> + use<> {
+        let (first, ports) = (self.first, self.reads.len());
+        (first..ports).chain(0..first)
+    }
+
+    /// Bytes of the beat at `offset`.
+    pub fn beat(&self, offset: usize) -> &[u8] {
+        &self.bytes[offset..offset + self.port_bytes]
+    }
+
+    fn stalls(&mut self) -> bool {
+        self.config.stall != 0 && (self.rng.next_u32() as u8) < self.config.stall
+    }
+
+    /// One cycle of a read address channel; the value of ARREADY.
+    pub fn read_address(&mut self, port: usize, ar: Address) -> Result<bool, ProtocolError> {
+        let waiting = self.reads[port].waiting;
+        self.check_held(port, "AXI_ERRM_ARVALID_STABLE", "AXI_ERRM_AR_STABLE", waiting, ar)?;
+        let room = self.reads[port].queue.len() < self.config.timing.queue;
+        let starved = self.config.faults.read_address_starved(port, self.cycle);
+        let ready = room && !starved && !self.stalls();
+        self.reads[port].waiting = (ar.valid && !ready).then_some(ar);
+        if !(ar.valid && ready) {
+            return Ok(ready);
+        }
+        self.check_burst(port, ["AXI_ERRM_ARLEN_AXI3", "AXI_ERRM_ARADDR_BOUNDARY", "AXI_ERRM_ARADDR_ALIGN"], ar)?;
+        let ready_at = self.cycle + self.config.timing.latency;
+        self.reads[port].queue.push_back(Burst { addr: ar.addr, len: ar.len, id: ar.id, beat: 0, ready_at });
+        Ok(ready)
+    }
+
+    /// One cycle of a read data channel. The master must keep RREADY high.
+    pub fn read_data(&mut self, port: usize, ready: bool) -> Result<ReadBeat, ProtocolError> {
+        if !ready {
+            return Err(self.error(port, "TMV_RREADY_HIGH", "RREADY is low".into()));
+        }
+        let index = self.pick(port);
+        let due = self.reads[port].queue.get(index).is_some_and(|burst| burst.ready_at <= self.cycle);
+        if !due || self.config.faults.read_data_starved(port, self.cycle) || self.stalls() {
+            return Ok(ReadBeat::default());
+        }
+        if !self.budget.spend(port, self.port_bytes, false) {
+            return Ok(ReadBeat::default());
+        }
+        let count = self.reads[port].beats;
+        self.reads[port].beats += 1;
+        let queue = &mut self.reads[port].queue;
+        let burst = &mut queue[index];
+        let addr = burst.addr + u64::from(burst.beat) * self.port_bytes as u64;
+        let (id, last) = (burst.id, burst.beat == burst.len);
+        burst.beat += 1;
+        if last {
+            queue.remove(index);
+        }
+        let offset = self.offset(addr);
+        let mut beat =
+            ReadBeat { valid: true, offset, resp: if offset.is_some() { OKAY } else { DECERR }, last, id };
+        match self.config.faults.read(port, count) {
+            Some(ReadFault::Response(resp)) => beat.resp = resp,
+            Some(ReadFault::FlipLast) => beat.last = !beat.last,
+            None => {}
+        }
+        Ok(beat)
+    }
+
+    /// The burst to serve: the oldest, or the oldest of a random ID where interleaving is on.
+    fn pick(&mut self, port: usize) -> usize {
+        if !self.config.interleave || self.reads[port].queue.len() < 2 {
+            return 0;
+        }
+        let id = (self.rng.next_u32() >> 16 & 1) as u8;
+        self.reads[port].queue.iter().position(|burst| burst.id == id).unwrap_or(0)
+    }
+
+    /// One cycle of the write address channel; the value of AWREADY.
+    pub fn write_address(&mut self, aw: Address) -> Result<bool, ProtocolError> {
+        self.check_held(0, "AXI_ERRM_AWVALID_STABLE", "AXI_ERRM_AW_STABLE", self.write.waiting, aw)?;
+        let starved = self.config.faults.write_starved(self.cycle);
+        let ready = self.write.queue.len() < self.config.timing.queue && !starved && !self.stalls();
+        self.write.waiting = (aw.valid && !ready).then_some(aw);
+        if aw.valid && ready {
+            self.check_burst(0, ["AXI_ERRM_AWLEN_AXI3", "AXI_ERRM_AWADDR_BOUNDARY", "AXI_ERRM_AWADDR_ALIGN"], aw)?;
+            self.write.queue.push_back(Burst { addr: aw.addr, len: aw.len, id: aw.id, beat: 0, ready_at: 0 });
+        }
+        Ok(ready)
+    }
+
+    /// One cycle of the write data channel; the value of WREADY. Data waits for its address.
+    pub fn write_data(&mut self, valid: bool, data: &[u8], last: bool) -> Result<bool, ProtocolError> {
+        if self.write.waiting_data && !valid {
+            return Err(self.error(0, "AXI_ERRM_WVALID_STABLE", "WVALID fell before WREADY".into()));
+        }
+        let ready = !self.write.queue.is_empty()
+            && !self.config.faults.write_starved(self.cycle)
+            && !self.stalls()
+            && (!valid || self.budget.spend(0, self.port_bytes, true));
+        self.write.waiting_data = valid && !ready;
+        if !(valid && ready) {
+            return Ok(ready);
+        }
+        let count = self.write.beats;
+        self.write.beats += 1;
+        let burst = &mut self.write.queue[0];
+        let addr = burst.addr + u64::from(burst.beat) * self.port_bytes as u64;
+        let expected = burst.beat == burst.len;
+        burst.beat += 1;
+        if last != expected {
+            let detail = format!("WLAST is {last} on beat {count}, expected {expected}");
+            return Err(self.error(0, "AXI_ERRM_WLAST", detail));
+        }
+        let offset = self.offset(addr);
+        let mut resp = if offset.is_some() { OKAY } else { DECERR };
+        if let Some(offset) = offset {
+            self.bytes[offset..offset + self.port_bytes].copy_from_slice(data);
+        }
+        match (self.config.faults.write(count), offset) {
+            (Some(WriteFault::FlipBit(bit)), Some(offset)) => {
+                self.bytes[offset + usize::from(bit / 8) % self.port_bytes] ^= 1 << (bit % 8);
+            }
+            (Some(WriteFault::Response(fault)), _) => resp = fault,
+            _ => {}
+        }
+        if last {
+            self.write.queue.pop_front();
+            self.write.responses.push_back((self.cycle + self.config.timing.latency, resp));
+        }
+        Ok(ready)
+    }
+
+    /// One cycle of the write response channel: the response, if one is due. The master must keep BREADY high.
+    pub fn write_response(&mut self, ready: bool) -> Result<Option<u8>, ProtocolError> {
+        if !ready {
+            return Err(self.error(0, "TMV_BREADY_HIGH", "BREADY is low".into()));
+        }
+        let due = self.write.responses.front().is_some_and(|(at, _)| *at <= self.cycle);
+        if !due || self.config.faults.write_starved(self.cycle) || self.stalls() {
+            return Ok(None);
+        }
+        Ok(self.write.responses.pop_front().map(|(_, resp)| resp))
+    }
+
+    fn offset(&self, addr: u64) -> Option<usize> {
+        let offset = usize::try_from(addr.checked_sub(self.config.base)?).ok()?;
+        (offset + self.port_bytes <= self.bytes.len()).then_some(offset)
+    }
+
+    /// VALID and payload must not change while READY is awaited.
+    fn check_held(
+        &self,
+        port: usize,
+        valid_rule: &'static str,
+        payload_rule: &'static str,
+        waiting: Option<Address>,
+        now: Address,
+    ) -> Result<(), ProtocolError> {
+        match waiting {
+            Some(_) if !now.valid => Err(self.error(port, valid_rule, "VALID fell before READY".into())),
+            Some(before) if before != now => {
+                Err(self.error(port, payload_rule, format!("{before:x?} became {now:x?} before READY")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Length, 4 KiB boundary and alignment of a burst; `rules` in this order.
+    fn check_burst(&self, port: usize, rules: [&'static str; 3], a: Address) -> Result<(), ProtocolError> {
+        let beats = usize::from(a.len) + 1;
+        let end = a.addr + (beats * self.port_bytes) as u64 - 1;
+        let detail = || format!("{beats} beats from {:#x}", a.addr);
+        if beats > MAX_BURST {
+            return Err(self.error(port, rules[0], detail()));
+        }
+        if a.addr >> 12 != end >> 12 {
+            return Err(self.error(port, rules[1], detail()));
+        }
+        if a.addr % self.port_bytes as u64 != 0 {
+            return Err(self.error(port, rules[2], detail()));
+        }
+        Ok(())
+    }
+
+    fn error(&self, port: usize, rule: &'static str, detail: String) -> ProtocolError {
+        ProtocolError { cycle: self.cycle, port, rule, detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory() -> AxiMemory {
+        let config = MemoryConfig {
+            base: 0x1000_0000,
+            bytes: 1 << 16,
+            timing: Timing::ideal(3),
+            stall: 0,
+            interleave: false,
+            seed: 1,
+            faults: Faults::default(),
+        };
+        AxiMemory::new(config, 2, 16)
+    }
+
+    fn read(addr: u64, len: u8) -> Address {
+        Address { valid: true, addr, len, id: 0 }
+    }
+
+    /// The rule a master breaks by presenting `addresses` in consecutive cycles.
+    fn broken(addresses: &[Address], starve: bool) -> Option<&'static str> {
+        let mut memory = memory();
+        if starve {
+            memory.faults().starve_read_address = Some((0, 0));
+        }
+        addresses.iter().find_map(|ar| {
+            memory.tick();
+            memory.read_address(0, *ar).err().map(|error| error.rule)
+        })
+    }
+
+    #[test]
+    fn protocol_rules_are_alive() {
+        let good = read(0x1000_0f00, 15);
+        assert_eq!(broken(&[good], false), None);
+        assert_eq!(broken(&[read(0x1000_0000, 16)], false), Some("AXI_ERRM_ARLEN_AXI3"));
+        assert_eq!(broken(&[read(0x1000_0f10, 15)], false), Some("AXI_ERRM_ARADDR_BOUNDARY"));
+        assert_eq!(broken(&[read(0x1000_0f08, 1)], false), Some("AXI_ERRM_ARADDR_ALIGN"));
+        assert_eq!(broken(&[good, Address::default()], true), Some("AXI_ERRM_ARVALID_STABLE"));
+        assert_eq!(broken(&[good, read(0x1000_0e00, 15)], true), Some("AXI_ERRM_AR_STABLE"));
+        assert_eq!(memory().read_data(0, false).unwrap_err().rule, "TMV_RREADY_HIGH");
+        assert_eq!(memory().write_response(false).unwrap_err().rule, "TMV_BREADY_HIGH");
+    }
+
+    #[test]
+    fn write_last_is_checked() {
+        let mut memory = memory();
+        memory.tick();
+        assert_eq!(memory.write_address(read(0x1000_0000, 1)), Ok(true));
+        assert_eq!(memory.write_data(true, &[7; 16], true).unwrap_err().rule, "AXI_ERRM_WLAST");
+    }
+
+    #[test]
+    fn a_burst_comes_back_in_order_after_the_latency() {
+        let mut memory = memory();
+        memory.tick();
+        assert_eq!(memory.read_address(1, read(0x1000_0100, 1)), Ok(true));
+        let mut seen = Vec::new();
+        for cycle in 1..8 {
+            memory.tick();
+            let beat = memory.read_data(1, true).unwrap();
+            if beat.valid {
+                seen.push((cycle, beat.offset, beat.last));
+            }
+        }
+        assert_eq!(seen, [(3, Some(0x100), false), (4, Some(0x110), true)]);
+    }
+
+    #[test]
+    fn outside_is_a_decode_error() {
+        let mut memory = memory();
+        memory.tick();
+        assert_eq!(memory.read_address(0, read(0x0fff_f000, 0)), Ok(true));
+        let beat = (0..5).find_map(|_| {
+            memory.tick();
+            Some(memory.read_data(0, true).unwrap()).filter(|beat| beat.valid)
+        });
+        assert_eq!(beat.map(|beat| beat.resp), Some(DECERR));
+    }
+}

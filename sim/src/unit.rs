@@ -1,0 +1,83 @@
+//! The unit's configuration, and the model built for it.
+
+use std::path::{Path, PathBuf};
+
+use host::device::UnitInfo;
+use verilated::{ModelLibrary, ModelSpec, Progress, Trace};
+
+/// Parameters of `tmv_unit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitConfig {
+    /// AXI read ports, 1 to 8.
+    pub ports: usize,
+    /// Bits of a beat, 64 or 128.
+    pub port_bits: usize,
+    /// Activation vectors, 1 to 8.
+    pub vectors: usize,
+    /// Weight codec.
+    pub codec: golden::Codec,
+}
+
+/// Words of an activation bank: the default of `tmv_unit`.
+const BANK_WORDS: usize = 256;
+
+impl UnitConfig {
+    /// What a unit with this configuration says of itself.
+    pub fn info(&self) -> UnitInfo {
+        UnitInfo {
+            ports: self.ports,
+            port_bytes: self.port_bits / 8,
+            vectors: self.vectors,
+            codec: self.codec,
+            bank_words: BANK_WORDS,
+        }
+    }
+
+    /// Weights a cycle, all ports.
+    pub fn lanes(&self) -> usize {
+        self.ports * self.info().lanes()
+    }
+
+    /// Beats of the weights of one pass over a `[rows, cols]` matrix, divided by the ports: the least cycles.
+    pub fn ideal_cycles(&self, rows: usize, cols: usize, tokens: usize) -> u64 {
+        let beats = rows * self.codec.row_beats(cols, self.port_bits / 8);
+        (beats.div_ceil(self.ports) * tokens.div_ceil(self.vectors)) as u64
+    }
+
+    /// The model of this unit: the files of `rtl/tmv_files.f` and the bound checkers of `rtl/tb`.
+    pub fn spec(&self, trace: Trace) -> ModelSpec {
+        let mut spec = spec("tmv_unit", trace)
+            .param("Ports", self.ports)
+            .param("PortBits", self.port_bits)
+            .param("Vectors", self.vectors)
+            .param("Codec", 0);
+        spec.label = format!("tmv_unit {} x {} bits, {} vectors", self.ports, self.port_bits, self.vectors);
+        spec
+    }
+
+    /// Builds the model, or takes it from the cache.
+    pub fn build(
+        &self,
+        trace: Trace,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<ModelLibrary, verilated::Error> {
+        verilated::build(&self.spec(trace), progress)
+    }
+}
+
+/// The folder of the RTL: `$TMV_RTL_DIR`, else the one this program was built beside.
+pub fn rtl_dir() -> PathBuf {
+    std::env::var_os("TMV_RTL_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../rtl"), PathBuf::from)
+}
+
+/// A model with module `top` of the unit as its top, checkers bound.
+pub fn spec(top: &str, trace: Trace) -> ModelSpec {
+    let rtl = rtl_dir();
+    let list = std::fs::read_to_string(rtl.join("tmv_files.f")).unwrap_or_default();
+    let files = list.lines().filter(|line| line.ends_with(".sv")).map(|line| rtl.join(line));
+    let extra = ["lint/verilator_waiver.vlt"].map(|file| rtl.join(file));
+    let mut spec = ModelSpec::new(top, extra.into_iter().chain(files));
+    spec.include_dirs.push(rtl);
+    spec.trace = trace;
+    spec
+}

@@ -1,0 +1,20 @@
+// What a model instance has in common with the runtime hooks in hooks.cpp.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+enum TmvStatus : int32_t { TMV_RUNNING = 0, TMV_FAILED = 1, TMV_FINISHED = 2 };
+
+struct TmvInstance {
+    int32_t status = TMV_RUNNING;
+    std::string message;  // "file:line: text" of the first failure
+    std::string log;      // what the model printed, the oldest dropped
+    std::string pending;  // the last "%Error" line printed, awaiting its $stop
+    bool keep_log = false;
+};
+
+struct TmvStop {};  // thrown by a fatal error, caught in the shim
+
+// The instance that is evaluating on this thread.
+extern thread_local TmvInstance* tmv_current;

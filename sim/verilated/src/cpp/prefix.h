@@ -1,0 +1,26 @@
+// Included ahead of every translation unit: runtime, model and shim.
+#pragma once
+
+// Everything the model prints goes to the instance that is running.
+int tmv_printf(const char* format, ...) __attribute__((format(printf, 1, 2)));
+#define VL_PRINTF tmv_printf
+
+#include "verilated.h"
+
+#include <cstring>
+
+// Verilator counts ones by shifting and masking; processors have an instruction for it.
+static inline IData tmv_countones_w(int words, WDataInP const lwp) {
+    IData ones = 0;
+    int i = 0;
+    for (; i + 2 <= words; i += 2) {
+        QData pair;
+        std::memcpy(&pair, &lwp[i], sizeof pair);
+        ones += static_cast<IData>(__builtin_popcountll(pair));
+    }
+    if (i < words) ones += static_cast<IData>(__builtin_popcount(lwp[i]));
+    return ones;
+}
+#define VL_COUNTONES_I(x) static_cast<IData>(__builtin_popcount(x))
+#define VL_COUNTONES_Q(x) static_cast<IData>(__builtin_popcountll(x))
+#define VL_COUNTONES_W(words, lwp) tmv_countones_w(words, lwp)

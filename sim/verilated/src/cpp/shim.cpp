@@ -1,0 +1,212 @@
+// The C face of one Verilated model. `ports.inc` is generated from the model's header.
+#include "Vtmv.h"
+#include "Vtmv___024root.h"
+#include "hooks.h"
+
+#include <exception>
+#include <memory>
+
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
+#if VM_TRACE_FST
+#include "verilated_fst_c.h"
+using TmvTrace = VerilatedFstC;
+#elif VM_TRACE
+#include "verilated_vcd_c.h"
+using TmvTrace = VerilatedVcdC;
+#endif
+
+#define TMV_API extern "C" __attribute__((visibility("default")))
+
+struct TmvPort {
+    const char* name;
+    uint32_t width;      // bits
+    uint32_t storage;    // bytes
+    uint32_t direction;  // 0 input, 1 output, 2 both
+    void* data;
+};
+
+struct Tmv : TmvInstance {
+    VerilatedContext context;
+    std::unique_ptr<Vtmv> model;
+    CData* clock = nullptr;
+    bool settled = false;  // has run its initial blocks
+#if VM_TRACE
+    uint64_t cycle = 0, trace_from = 0, trace_to = 0;
+    std::unique_ptr<TmvTrace> trace;
+#endif
+
+    void enter() {
+        if (tmv_current == this) return;
+        tmv_current = this;
+        Verilated::threadContextp(&context);  // writes a global too: not in every cycle
+    }
+
+    template <class Body> int32_t run(Body body) {
+        if (status != TMV_RUNNING) return status;
+        enter();
+        try {
+            body();
+        } catch (const TmvStop&) {
+        } catch (const std::exception& error) {
+            fail(error.what());
+        } catch (...) {
+            fail("unknown C++ exception");
+        }
+        return status;
+    }
+
+    void fail(const char* text) {
+        if (status == TMV_RUNNING) message = text;
+        status = TMV_FAILED;
+    }
+
+    void dump() {
+#if VM_TRACE
+        if (trace && cycle >= trace_from && cycle < trace_to) trace->dump(context.time());
+#endif
+    }
+
+    void eval() {
+        model->eval();
+        settled = true;
+    }
+
+    void half(CData level) {
+        *clock = level;
+        eval();
+        dump();
+        context.timeInc(1);
+    }
+};
+
+TMV_API uint32_t tmv_abi() { return 1; }
+
+TMV_API Tmv* tmv_new(int32_t rand_reset, int32_t seed, int32_t keep_log) {
+    auto self = std::make_unique<Tmv>();
+    self->keep_log = keep_log != 0;
+    self->run([&] {
+        self->context.quiet(true);
+        self->context.fatalOnError(false);
+        self->context.randReset(rand_reset);
+        self->context.randSeed(seed);
+#if VM_TRACE
+        self->context.traceEverOn(true);
+#endif
+        self->model = std::make_unique<Vtmv>(&self->context, "TOP");
+    });
+    return self->model ? self.release() : nullptr;
+}
+
+TMV_API uint32_t tmv_ports(Tmv* self, TmvPort* out, uint32_t capacity) {
+    Vtmv* const m = self->model.get();
+    const TmvPort ports[] = {
+#define TMV_PORT(name, field, width, direction) {name, width, sizeof(m->field), direction, &m->field},
+#include "ports.inc"
+#undef TMV_PORT
+        {nullptr, 0, 0, 0, nullptr}};
+    const uint32_t count = sizeof ports / sizeof ports[0] - 1;
+    for (uint32_t i = 0; i < count && i < capacity; ++i) out[i] = ports[i];
+    return count;
+}
+
+// The memory that holds every port.
+TMV_API void* tmv_state(Tmv* self, size_t* size) {
+    *size = sizeof *self->model->rootp;
+    return self->model->rootp;
+}
+
+TMV_API void tmv_set_clock(Tmv* self, void* clock) { self->clock = static_cast<CData*>(clock); }
+
+TMV_API int32_t tmv_eval(Tmv* self) {
+    return self->run([=] { self->eval(); });
+}
+
+TMV_API int32_t tmv_cycle(Tmv* self) {
+    return self->run([=] {
+        // The low half settles the logic behind the inputs, so that the edge and assertions sample it.
+        self->half(0);
+        self->half(1);
+#if VM_TRACE
+        if (++self->cycle == self->trace_to && self->trace) self->trace->close(), self->trace.reset();
+#endif
+    });
+}
+
+TMV_API int32_t tmv_final(Tmv* self) {
+    return self->run([=] { self->model->final(); });
+}
+
+TMV_API const char* tmv_message(const Tmv* self, size_t* length) {
+    *length = self->message.size();
+    return self->message.data();
+}
+
+TMV_API const char* tmv_log(const Tmv* self, size_t* length) {
+    *length = self->log.size();
+    return self->log.data();
+}
+
+TMV_API void tmv_clear_log(Tmv* self) { self->log.clear(); }
+
+// 0: done; 1: not built in; 2: the file cannot be written.
+TMV_API int32_t tmv_trace_open(Tmv* self, const char* path, uint64_t from, uint64_t to) {
+#if VM_TRACE
+    self->enter();
+    try {
+        if (self->trace) self->trace->close();
+        self->trace = std::make_unique<TmvTrace>();
+        self->model->trace(self->trace.get(), 99);
+        self->trace->open(path);
+        if (!self->trace->isOpen()) return self->trace.reset(), 2;
+    } catch (...) {
+        return self->trace.reset(), 2;
+    }
+    self->trace_from = from;
+    self->trace_to = to;
+    return 0;
+#else
+    (void)self, (void)path, (void)from, (void)to;
+    return 1;
+#endif
+}
+
+TMV_API void tmv_trace_close(Tmv* self) {
+#if VM_TRACE
+    self->enter();
+    if (self->trace) self->trace->close();
+    self->trace.reset();
+#else
+    (void)self;
+#endif
+}
+
+TMV_API int32_t tmv_write_coverage(Tmv* self, const char* path) {
+#if VM_COVERAGE
+    self->enter();
+    const int32_t before = self->status;
+    try {
+        self->context.coveragep()->write(path);
+    } catch (...) {
+        self->status = before;
+        return 2;
+    }
+    return 0;
+#else
+    (void)self, (void)path;
+    return 1;
+#endif
+}
+
+TMV_API void tmv_free(Tmv* self) {
+    self->enter();
+#if VM_TRACE
+    if (self->trace) self->trace->close();
+    self->trace.reset();
+#endif
+    self->model.reset();
+    tmv_current = nullptr;
+    delete self;
+    Verilated::threadContextp(nullptr);
+}

@@ -1,0 +1,386 @@
+//! The C face of a model. All unsafe code of this crate is here.
+#![allow(unsafe_code)]
+
+use crate::error::Error;
+use libloading::Library;
+use std::{
+    ffi::{CStr, CString, c_char, c_void},
+    mem::ManuallyDrop,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    ptr::{self, NonNull},
+    slice,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+#[cfg(target_endian = "big")]
+compile_error!("Verilated storage is read as little-endian bytes");
+
+/// The version of the C interface in `cpp/shim.cpp`.
+const ABI: u32 = 1;
+
+#[repr(C)]
+struct RawPort {
+    name: *const c_char,
+    width: u32,
+    storage: u32,
+    direction: u32,
+    data: *mut c_void,
+}
+
+type Handle = NonNull<c_void>;
+type Call = unsafe extern "C" fn(Handle) -> i32;
+type Text = unsafe extern "C" fn(Handle, *mut usize) -> *const c_char;
+
+/// The functions of one loaded model.
+pub(crate) struct Api {
+    new: unsafe extern "C" fn(i32, i32, i32) -> Option<Handle>,
+    ports: unsafe extern "C" fn(Handle, *mut RawPort, u32) -> u32,
+    state: unsafe extern "C" fn(Handle, *mut usize) -> *mut c_void,
+    set_clock: unsafe extern "C" fn(Handle, *mut c_void),
+    eval: Call,
+    cycle: Call,
+    finish: Call,
+    message: Text,
+    log: Text,
+    clear_log: unsafe extern "C" fn(Handle),
+    trace_open: unsafe extern "C" fn(Handle, *const c_char, u64, u64) -> i32,
+    trace_close: unsafe extern "C" fn(Handle),
+    write_coverage: unsafe extern "C" fn(Handle, *const c_char) -> i32,
+    free: unsafe extern "C" fn(Handle),
+    /// Tells the places of one library from those of another.
+    id: u32,
+    /// The ports; the same for every instance.
+    places: OnceLock<Box<[Place]>>,
+    /// Instances come and go one at a time: that touches the runtime's globals.
+    lifecycle: Mutex<()>,
+}
+
+impl Api {
+    /// Loads a library that this crate built.
+    pub(crate) fn load(path: &Path) -> Result<Self, Error> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let failed = |reason: String| Error::Load { path: path.to_owned(), reason };
+        // SAFETY: the library is made of this crate's shim and Verilator's output, and its checksum was
+        // verified; its initialisers only set up C++ statics.
+        let library = unsafe { Library::new(path) }.map_err(|error| failed(error.to_string()))?;
+        // Never unloaded: the function pointers below, and thread-local state of the runtime, stay valid.
+        let library = ManuallyDrop::new(library);
+        macro_rules! function {
+            ($name:literal) => {
+                // SAFETY: each type in `Api` mirrors the definition in `cpp/shim.cpp`, whose text is part of
+                // the cache key.
+                *unsafe { library.get($name) }.map_err(|error| failed(error.to_string()))?
+            };
+        }
+        let abi: unsafe extern "C" fn() -> u32 = function!(c"tmv_abi");
+        // SAFETY: takes and touches nothing.
+        let abi = unsafe { abi() };
+        if abi != ABI {
+            return Err(failed(format!("its interface has version {abi}, expected {ABI}")));
+        }
+        Ok(Self {
+            new: function!(c"tmv_new"),
+            ports: function!(c"tmv_ports"),
+            state: function!(c"tmv_state"),
+            set_clock: function!(c"tmv_set_clock"),
+            eval: function!(c"tmv_eval"),
+            cycle: function!(c"tmv_cycle"),
+            finish: function!(c"tmv_final"),
+            message: function!(c"tmv_message"),
+            log: function!(c"tmv_log"),
+            clear_log: function!(c"tmv_clear_log"),
+            trace_open: function!(c"tmv_trace_open"),
+            trace_close: function!(c"tmv_trace_close"),
+            write_coverage: function!(c"tmv_write_coverage"),
+            free: function!(c"tmv_free"),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            places: OnceLock::new(),
+            lifecycle: Mutex::new(()),
+        })
+    }
+}
+
+/// How an evaluation left the model.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Running,
+    Failed,
+    Finished,
+}
+
+impl From<i32> for Status {
+    #[inline]
+    fn from(code: i32) -> Self {
+        match code {
+            0 => Self::Running,
+            2 => Self::Finished,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// Name, width in bits and direction (0 in, 1 out, 2 both) of a port.
+pub(crate) struct PortInfo {
+    pub(crate) name: String,
+    pub(crate) width: u32,
+    pub(crate) direction: u32,
+}
+
+/// Where a port's value is, relative to the state of any instance of one library.
+///
+/// A port of at most 64 bits lies inside one aligned 64-bit word of the state, and is reached by shifting and
+/// masking that word: no branch on the size of its storage. Bits above its width are padding, and zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// `Api::id`.
+    library: u32,
+    /// Byte offset of the value.
+    offset: u32,
+    /// Byte offset of its word, and bits from the word's start; mask 0 for a wider port.
+    word: u32,
+    shift: u32,
+    mask: u64,
+    /// Bytes that hold bits of the value: the width, rounded up.
+    bytes: u32,
+    /// The bits of the value in its last byte.
+    top: u8,
+    writable: bool,
+}
+
+/// One C++ instance. Not `Sync` by its pointers; calls take `&mut self`.
+pub(crate) struct Instance {
+    handle: Handle,
+    state: NonNull<u8>,
+    id: u32,
+    api: Arc<Api>,
+}
+
+// SAFETY: an instance owns all that its handle and state point to; the runtime keeps the current instance and
+// context in thread-locals, which the shim sets on every entry; globals of the runtime are only touched while
+// instances come and go, under `Api::lifecycle`.
+unsafe impl Send for Instance {}
+
+impl Instance {
+    /// Creates an instance, or `None` if the model's constructor fails.
+    pub(crate) fn new(api: &Arc<Api>, reset: i32, seed: i32, keep_log: bool) -> Option<Self> {
+        let _guard = api.lifecycle.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: takes plain numbers; exceptions are caught inside.
+        let handle = unsafe { (api.new)(reset, seed, keep_log.into()) }?;
+        let mut size = 0;
+        // SAFETY: the handle is live; the result is its state, of the size that is set.
+        let state = unsafe { (api.state)(handle, &raw mut size) };
+        let state = NonNull::new(state.cast()).expect("the model has a root");
+        let places: Box<[Place]> =
+            raw_ports(api, handle).iter().map(|port| place(api.id, port, state, size)).collect();
+        // Places are good for every instance because this holds.
+        assert!(*api.places.get_or_init(|| places.clone()) == places, "instances have one layout");
+        Some(Self { handle, state, id: api.id, api: Arc::clone(api) })
+    }
+
+    /// The place of the port with that index in `port_list`.
+    pub(crate) fn place(&self, index: usize) -> Place {
+        self.api.places.get().expect("set when the first instance was made")[index]
+    }
+
+    /// The ports.
+    pub(crate) fn port_list(&self) -> Vec<PortInfo> {
+        let describe = |port: &RawPort| PortInfo {
+            // SAFETY: the shim's port names are string literals.
+            name: unsafe { CStr::from_ptr(port.name) }.to_string_lossy().into_owned(),
+            width: port.width,
+            direction: port.direction,
+        };
+        raw_ports(&self.api, self.handle).iter().map(describe).collect()
+    }
+
+    /// Names the port, one bit wide, that `cycle` toggles.
+    pub(crate) fn set_clock(&mut self, place: Place) {
+        assert!(place.mask == 1, "the clock is one bit wide");
+        let clock = self.at(place, 0);
+        // SAFETY: the place is inside this instance and one byte, as the shim expects.
+        unsafe { (self.api.set_clock)(self.handle, clock.cast()) }
+    }
+
+    #[inline]
+    pub(crate) fn eval(&mut self) -> Status {
+        // SAFETY: the handle is live and `&mut self` excludes other calls.
+        unsafe { (self.api.eval)(self.handle) }.into()
+    }
+
+    /// One full clock cycle. `set_clock` comes first.
+    #[inline]
+    pub(crate) fn cycle(&mut self) -> Status {
+        // SAFETY: as in `eval`; a null clock cannot be, as `Model::new` sets it.
+        unsafe { (self.api.cycle)(self.handle) }.into()
+    }
+
+    pub(crate) fn finish(&mut self) -> Status {
+        // SAFETY: as in `eval`.
+        unsafe { (self.api.finish)(self.handle) }.into()
+    }
+
+    pub(crate) fn message(&self) -> String {
+        self.text(self.api.message)
+    }
+
+    pub(crate) fn take_log(&mut self) -> String {
+        let log = self.text(self.api.log);
+        // SAFETY: as in `eval`.
+        unsafe { (self.api.clear_log)(self.handle) };
+        log
+    }
+
+    fn text(&self, function: Text) -> String {
+        let mut length = 0;
+        // SAFETY: the shim returns the data of a string that lives in the instance and sets its length;
+        // nothing changes it before it is copied here.
+        let bytes = unsafe {
+            let data = function(self.handle, &raw mut length);
+            slice::from_raw_parts(data.cast::<u8>(), length)
+        };
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    /// The shim's code: 0 done, 1 not built in, 2 file not writable.
+    pub(crate) fn open_trace(&mut self, path: &Path, from: u64, to: u64) -> i32 {
+        // SAFETY: as in `eval`; the path is copied during the call.
+        with_path(path, |path| unsafe { (self.api.trace_open)(self.handle, path, from, to) })
+    }
+
+    pub(crate) fn close_trace(&mut self) {
+        // SAFETY: as in `eval`.
+        unsafe { (self.api.trace_close)(self.handle) }
+    }
+
+    /// The shim's code, as in `open_trace`.
+    pub(crate) fn write_coverage(&mut self, path: &Path) -> i32 {
+        let _guard = self.api.lifecycle.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: as in `open_trace`.
+        with_path(path, |path| unsafe { (self.api.write_coverage)(self.handle, path) })
+    }
+
+    /// A pointer `skip` bytes into the value; proves that the place is one of this library.
+    #[inline]
+    fn at(&self, place: Place, skip: usize) -> *mut u8 {
+        self.check(place);
+        // SAFETY: callers keep `skip` inside the value, and `place` has checked that to be inside the state.
+        unsafe { self.state.as_ptr().add(place.offset as usize + skip) }
+    }
+
+    /// Panics if the place is not one of this library.
+    #[inline]
+    pub(crate) fn check(&self, place: Place) {
+        assert!(place.library == self.id, "the pin belongs to another model library");
+    }
+
+    #[inline]
+    fn word(&self, place: Place) -> *mut u64 {
+        self.check(place);
+        // SAFETY: `place` has checked the word to be inside the state and aligned.
+        unsafe { self.state.as_ptr().add(place.word as usize).cast() }
+    }
+
+    /// The port's value, if it is at most 64 bits wide.
+    #[inline]
+    pub(crate) fn read(&self, place: Place) -> Option<u64> {
+        // SAFETY: `word` is valid; nothing else runs on this instance, which is not `Sync`.
+        let word = unsafe { self.word(place).read() };
+        (place.mask != 0).then_some(word >> place.shift & place.mask)
+    }
+
+    /// Writes a port of at most 64 bits, cutting the value to the port's width; `false` if it is wider or an
+    /// output.
+    #[inline]
+    pub(crate) fn write(&mut self, place: Place, value: u64) -> bool {
+        let word = self.word(place);
+        if place.mask == 0 || !place.writable {
+            return false;
+        }
+        // SAFETY: as in `read`; neighbours in the word keep their value.
+        unsafe {
+            *word = *word & !(place.mask << place.shift) | (value & place.mask) << place.shift;
+        }
+        true
+    }
+
+    /// Copies bytes of a port's value, the lowest first; `false` if the range is not inside it.
+    #[inline]
+    pub(crate) fn read_bytes(&self, place: Place, offset: usize, out: &mut [u8]) -> bool {
+        if !within(offset, out.len(), place.bytes as usize) {
+            return false;
+        }
+        // SAFETY: the range was checked, and `out` is Rust memory: no overlap.
+        unsafe { ptr::copy_nonoverlapping(self.at(place, offset), out.as_mut_ptr(), out.len()) }
+        true
+    }
+
+    /// Writes bytes of a port's value; `false` if the range is not inside it or the port is an output.
+    #[inline]
+    pub(crate) fn write_bytes(&mut self, place: Place, offset: usize, bytes: &[u8]) -> bool {
+        let total = place.bytes as usize;
+        if !place.writable || !within(offset, bytes.len(), total) {
+            return false;
+        }
+        // SAFETY: the range was checked; `&mut self` makes the access exclusive.
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), self.at(place, offset), bytes.len());
+            // Verilator relies on bits above the width being zero.
+            *self.at(place, total - 1) &= place.top;
+        }
+        true
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let _guard = self.api.lifecycle.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the handle is live and not used again.
+        unsafe { (self.api.free)(self.handle) }
+    }
+}
+
+#[inline]
+fn within(offset: usize, length: usize, total: usize) -> bool {
+    offset <= total && length <= total - offset
+}
+
+fn raw_ports(api: &Api, handle: Handle) -> Vec<RawPort> {
+    // SAFETY: a capacity of 0 writes nothing; then exactly the count that was returned is written.
+    unsafe {
+        let count = (api.ports)(handle, ptr::null_mut(), 0);
+        let mut ports = Vec::with_capacity(count as usize);
+        (api.ports)(handle, ports.as_mut_ptr(), count);
+        ports.set_len(count as usize);
+        ports
+    }
+}
+
+/// The place of a port in a state of `size` bytes. All later accesses rest on the checks here.
+fn place(library: u32, port: &RawPort, state: NonNull<u8>, size: usize) -> Place {
+    let offset = (port.data.addr()).checked_sub(state.addr().get()).expect("ports follow the state's start");
+    let (bytes, word) = (port.width.div_ceil(8), offset & !7);
+    let narrow = port.width <= 64;
+    assert!(port.width > 0 && bytes <= port.storage, "the storage holds the value");
+    assert!(offset + port.storage as usize <= size, "the state holds the port");
+    assert!(state.addr().get().is_multiple_of(8) && size.is_multiple_of(8), "the state is made of words");
+    assert!(!narrow || offset - word + port.storage as usize <= 8, "narrow ports are aligned");
+    let small = |value: usize| u32::try_from(value).expect("the state is smaller than 4 GiB");
+    Place {
+        library,
+        offset: small(offset),
+        word: small(word),
+        shift: small(offset - word) * 8,
+        mask: if narrow { u64::MAX >> (64 - port.width) } else { 0 },
+        bytes,
+        top: 0xff >> (bytes * 8 - port.width),
+        writable: port.direction != 1,
+    }
+}
+
+fn with_path(path: &Path, call: impl FnOnce(*const c_char) -> i32) -> i32 {
+    CString::new(path.as_os_str().as_bytes()).map_or(2, |path| call(path.as_ptr()))
+}
