@@ -30,6 +30,7 @@ module tmv_axil_slave (
   output logic [11:0] write_addr_o,
   output logic [31:0] write_data_o,
   input  logic        write_error_i,
+  /// The answer comes in the next cycle and stays.
   output logic        read_o,
   output logic [11:0] read_addr_o,
   input  logic [31:0] read_data_i,
@@ -84,13 +85,10 @@ module tmv_axil_slave (
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (s_axil_arvalid && s_axil_arready) read_addr_o <= s_axil_araddr;
-    if (read_o) begin
-      s_axil_rdata <= read_error_i ? '0 : read_data_i;
-      s_axil_rresp <= read_error_i ? SlvErr : Okay;
-    end
-  end
+  always_ff @(posedge clk_i) if (s_axil_arvalid && s_axil_arready) read_addr_o <= s_axil_araddr;
+
+  assign s_axil_rdata = read_data_i;
+  assign s_axil_rresp = read_error_i ? SlvErr : Okay;
 
   `TMV_ASSERT(WriteResponseHeld, s_axil_bvalid && !s_axil_bready |=> s_axil_bvalid && $stable(s_axil_bresp))
   `TMV_ASSERT(ReadResponseHeld, s_axil_rvalid && !s_axil_rready |=> s_axil_rvalid && $stable(s_axil_rdata))

@@ -17,9 +17,9 @@ module tmv_collector
   /// Results of the engines.
   input  logic  [Ports-1:0]                                    result_valid_i,
   output logic  [Ports-1:0]                                    result_ready_o,
-  input  logic  [Ports-1:0][Vectors-1:0][WordBits-1:0]         result_i,
-  input  slot_t [Ports-1:0]                                    result_slot_i,
-  input  logic  [Ports-1:0][3:0]                               result_tokens_i,
+  input  logic  [Ports-1:0]                                    result_last_i,
+  input  logic  [WordBits-1:0]                                 result_i       [Ports],
+  input  slot_t                                                result_slot_i  [Ports],
   /// The writer turns to an operator of this many blocks and tokens; all words before were taken.
   input  logic                                                 start_i,
   input  logic  [16:0]                                         blocks_i,
@@ -57,11 +57,11 @@ module tmv_collector
     .grant_o(grant)
   );
 
-  assign copy_last = 4'(token_q) == result_tokens_i[port_q] - 1'b1;
+  assign copy_last = result_last_i[port_q];
 
   always_comb begin
     result_ready_o = '0;
-    result_ready_o[port_q] = copying_q && copy_last;
+    result_ready_o[port_q] = copying_q;
   end
 
   always_ff @(posedge clk_i) begin
@@ -76,7 +76,7 @@ module tmv_collector
       for (int unsigned p = 0; p < Ports; p++) if (grant[p]) port_q <= PortIndexBits'(p);
     end else begin
       token_q <= token_q + 1'b1;
-      mem[{result_slot_i[port_q], token_q}] <= result_i[port_q][token_q];
+      mem[{result_slot_i[port_q], token_q}] <= result_i[port_q];
     end
   end
 

@@ -14,7 +14,7 @@ module tmv_control
   input  logic               clk_i,
   input  logic               rst_ni,
   /// Errors of this cycle; lower index first.
-  input  fault_t [Ports-1:0] port_fault_i,
+  input  fault_t             port_fault_i[Ports],
   input  fault_t             frontend_fault_i,
   input  fault_t             writer_fault_i,
   /// Soft reset requested, for one cycle.

@@ -1,8 +1,7 @@
 /// Registers of the unit: identity, control, status, ring, interrupts and performance counters.
 ///
 /// Offsets and fields come from `tmv_reg_pkg`, generated from `tmv_registers.toml`; `docs/registers.md` is for reading.
-/// Reads and writes take effect in the cycle of the request; an unknown offset, or a write to a read-only register,
-/// raises the error and changes nothing.
+/// An unknown offset, or a write to a read-only register, raises the error and changes nothing.
 module tmv_csr
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
@@ -20,6 +19,8 @@ module tmv_csr
   input  logic      [11:0]      write_addr_i,
   input  logic      [31:0]      write_data_i,
   output logic                  write_error_o,
+  /// Answered in the next cycle; the answer stays until the next read.
+  input  logic                  read_i,
   input  logic      [11:0]      read_addr_i,
   output logic      [31:0]      read_data_o,
   output logic                  read_error_o,
@@ -53,6 +54,7 @@ module tmv_csr
   input  logic [Ports-1:0]      ev_burst_i
 );
   localparam int unsigned Events = 6;
+  localparam int unsigned PortIndexBits = (Ports > 1) ? $clog2(Ports) : 1;
   localparam logic [31:0] WatchdogDefault = 32'd1048576;
 
   logic clear_counters;
@@ -60,8 +62,7 @@ module tmv_csr
   logic [63:0] cycle_q;
   logic [31:0] run_start_q, busy_cycles_q;
   logic busy_q;
-  logic [31:0] count_q[Ports][Events];
-  logic [Events-1:0] event_of[Ports];
+  logic [31:0] count[Ports][8];
 
   assign soft_reset_o = write_i && write_addr_i == ControlOffset && write_data_i[ControlSoftResetLsb];
   assign clear_counters = write_i && write_addr_i == ControlOffset && write_data_i[ControlClearCountersLsb];
@@ -112,11 +113,22 @@ module tmv_csr
   end
 
   // Counters.
-  always_comb begin
-    for (int unsigned p = 0; p < Ports; p++) begin
-      event_of[p] = {
-        ev_burst_i[p], ev_beat_i[p], ev_stall_result_i[p], ev_stall_x_i[p], ev_stall_data_i[p], ev_busy_i[p]
-      };
+  for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
+    logic [Events-1:0] events;
+
+    assign events = {
+      ev_burst_i[p], ev_beat_i[p], ev_stall_result_i[p], ev_stall_x_i[p], ev_stall_data_i[p], ev_busy_i[p]
+    };
+
+    for (genvar e = 0; e < int'(Events); e++) begin : gen_event
+      logic [31:0] count_q;
+
+      always_ff @(posedge clk_i) begin
+        if (!rst_ni || clear_counters) count_q <= '0;
+        else if (events[e]) count_q <= count_q + 1'b1;
+      end
+
+      assign count[p][e] = count_q;
     end
   end
 
@@ -126,17 +138,11 @@ module tmv_csr
       busy_q        <= 1'b0;
       run_start_q   <= '0;
       busy_cycles_q <= '0;
-      for (int unsigned p = 0; p < Ports; p++) for (int unsigned e = 0; e < Events; e++) count_q[p][e] <= '0;
     end else begin
       cycle_q <= cycle_q + 1'b1;
       busy_q  <= busy_i;
       if (busy_i && !busy_q) run_start_q <= cycle_q[31:0];
       busy_cycles_q <= clear_counters ? '0 : busy_cycles_q + 32'(busy_i);
-      for (int unsigned p = 0; p < Ports; p++) begin
-        for (int unsigned e = 0; e < Events; e++) begin
-          count_q[p][e] <= clear_counters ? '0 : count_q[p][e] + 32'(event_of[p][e]);
-        end
-      end
     end
   end
 
@@ -147,51 +153,49 @@ module tmv_csr
   assign bank_port   = read_addr_i[7:5];
   assign bank_offset = read_addr_i[4:0];
 
-  always_comb begin
-    read_data_o  = '0;
-    read_error_o = 1'b0;
+  always_ff @(posedge clk_i) begin
+    if (read_i) begin
+    read_data_o <= '0;
+    read_error_o <= 1'b0;
     if (read_addr_i[11:8] == PortBusyOffset[11:8]) begin
-      read_error_o = bank_offset[1:0] != '0 || bank_offset[4:2] >= 3'(Events) || 32'(bank_port) >= Ports;
-      for (int unsigned p = 0; p < Ports; p++) begin
-        for (int unsigned e = 0; e < Events; e++) begin
-          if (bank_port == 3'(p) && bank_offset[4:2] == 3'(e)) read_data_o = count_q[p][e];
-        end
-      end
+      read_error_o <= bank_offset[1:0] != '0 || bank_offset[4:2] >= 3'(Events) || 32'(bank_port) >= Ports;
+      if (32'(bank_port) < Ports && bank_offset[4:2] < 3'(Events)) read_data_o <= count[bank_port[PortIndexBits-1:0]][bank_offset[4:2]];
     end else begin
       unique case (read_addr_i)
-        IdOffset: read_data_o = 32'h544D_5631;
-        VersionOffset: read_data_o = MapVersion;
-        MapHashOffset: read_data_o = MapHash;
+        IdOffset: read_data_o <= 32'h544D_5631;
+        VersionOffset: read_data_o <= MapVersion;
+        MapHashOffset: read_data_o <= MapHash;
         Param0Offset: begin
-          read_data_o = (Ports << Param0PortsLsb) | ((PortBits / 8) << Param0PortBytesLsb)
+          read_data_o <= (Ports << Param0PortsLsb) | ((PortBits / 8) << Param0PortBytesLsb)
               | (Vectors << Param0VectorsLsb) | (Codec << Param0CodecLsb);
         end
         Param1Offset: begin
-          read_data_o = (BankWords << Param1BankWordsLsb) | (RowBlock << Param1RowBlockLsb)
+          read_data_o <= (BankWords << Param1BankWordsLsb) | (RowBlock << Param1RowBlockLsb)
               | (Contexts << Param1ContextsLsb);
         end
-        ControlOffset: read_data_o = '0;
+        ControlOffset: read_data_o <= '0;
         StatusOffset: begin
-          read_data_o = (32'(busy_i) << StatusBusyLsb) | (32'(error_i) << StatusErrorLsb)
+          read_data_o <= (32'(busy_i) << StatusBusyLsb) | (32'(error_i) << StatusErrorLsb)
               | (32'(draining_i) << StatusDrainingLsb);
         end
-        ErrorOffset: read_data_o = (32'(code_i) << ErrorCodeLsb) | (32'(source_i) << ErrorSourceLsb);
-        ErrorAddrLoOffset: read_data_o = addr_i[31:0];
-        ErrorAddrHiOffset: read_data_o = 32'(addr_i[AddrBits-1:32]);
-        IrqEnableOffset: read_data_o = 32'(irq_enable_q);
-        IrqStatusOffset: read_data_o = 32'(irq_status_q);
-        WatchdogOffset: read_data_o = watchdog_o;
-        RingBaseLoOffset: read_data_o = ring_base_o[31:0];
-        RingBaseHiOffset: read_data_o = 32'(ring_base_o[AddrBits-1:32]);
-        RingLog2Offset: read_data_o = 32'(ring_log2_o);
-        RingTailOffset: read_data_o = 32'(ring_tail_o);
-        RingHeadOffset: read_data_o = 32'(ring_head_i);
-        CycleLoOffset: read_data_o = cycle_q[31:0];
-        CycleHiOffset: read_data_o = cycle_q[63:32];
-        RunStartOffset: read_data_o = run_start_q;
-        BusyCyclesOffset: read_data_o = busy_cycles_q;
-        default: read_error_o = 1'b1;
+        ErrorOffset: read_data_o <= (32'(code_i) << ErrorCodeLsb) | (32'(source_i) << ErrorSourceLsb);
+        ErrorAddrLoOffset: read_data_o <= addr_i[31:0];
+        ErrorAddrHiOffset: read_data_o <= 32'(addr_i[AddrBits-1:32]);
+        IrqEnableOffset: read_data_o <= 32'(irq_enable_q);
+        IrqStatusOffset: read_data_o <= 32'(irq_status_q);
+        WatchdogOffset: read_data_o <= watchdog_o;
+        RingBaseLoOffset: read_data_o <= ring_base_o[31:0];
+        RingBaseHiOffset: read_data_o <= 32'(ring_base_o[AddrBits-1:32]);
+        RingLog2Offset: read_data_o <= 32'(ring_log2_o);
+        RingTailOffset: read_data_o <= 32'(ring_tail_o);
+        RingHeadOffset: read_data_o <= 32'(ring_head_i);
+        CycleLoOffset: read_data_o <= cycle_q[31:0];
+        CycleHiOffset: read_data_o <= cycle_q[63:32];
+        RunStartOffset: read_data_o <= run_start_q;
+        BusyCyclesOffset: read_data_o <= busy_cycles_q;
+        default: read_error_o <= 1'b1;
       endcase
+    end
     end
   end
 endmodule

@@ -41,12 +41,12 @@ module tmv_engine
   output logic   [WordAddrBits-1:0]                         x_addr_o,
   input  logic                                              x_valid_i,
   input  logic   [Vectors-1:0][7:0][Lanes-1:0]              x_i,
-  /// Accumulators of a block; slot and tokens of the block they belong to.
+  /// Accumulators of a block, a word a token; the block's slot, and whether this word is its last.
   output logic                                              result_valid_o,
   input  logic                                              result_ready_i,
-  output logic   [Vectors-1:0][RowBlock-1:0][AccBits-1:0]   result_o,
+  output logic   [RowBlock-1:0][AccBits-1:0]                result_o,
   output slot_t                                             result_slot_o,
-  output logic   [3:0]                                      result_tokens_o,
+  output logic                                              result_last_o,
   /// Errors.
   output fault_t                                            fault_o,
   /// What this cycle was spent on, at most one high: a beat consumed, or what was missing.
@@ -58,6 +58,7 @@ module tmv_engine
   localparam int unsigned RowBits = $clog2(RowBlock);
   localparam int unsigned ByteBits = $clog2(PortBits / 8);
   localparam int unsigned SumBits = $clog2(128 * Lanes) + 1;
+  localparam int unsigned CountBits = $clog2(Lanes + 1);
 
   typedef logic [RowBits-1:0] row_t;
 
@@ -102,7 +103,6 @@ module tmv_engine
   logic [1:0] words_q;
   logic word_done, next_valid_q, word_valid_q, word_shift;
   logic [Vectors-1:0][7:0][Lanes-1:0] next_q;
-  logic [Lanes-1:0] word_q[Vectors][8];
 
   assign x_req_o = fetch_valid && x_loaded_i[fetch.id] && words_q != 2'd2;
   assign x_addr_o = {fetch.bank, fetch_word_q};
@@ -125,14 +125,7 @@ module tmv_engine
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (x_valid_i) next_q <= x_i;
-    if (word_shift) begin
-      for (int unsigned v = 0; v < Vectors; v++) begin
-        for (int unsigned b = 0; b < 8; b++) word_q[v][b] <= next_q[v][b];
-      end
-    end
-  end
+  always_ff @(posedge clk_i) if (x_valid_i) next_q <= x_i;
 
   // Weight planes.
   logic [Lanes-1:0] nz, neg, nz_q, neg_q;
@@ -191,54 +184,97 @@ module tmv_engine
     end
   end
 
-  assign fault_o = '{
-    valid: busy_o && illegal_q,
-    code: ErrBadWeight,
-    addr: compute.addr + ((addr_t'(word_index_q) * RowBlock + addr_t'(row_q)) << ByteBits)
-  };
+  // A bad code is reported a cycle late: the address is only worked out when there is something to report.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) fault_o <= '{valid: 1'b0, code: ErrNone, addr: '0};
+    else begin
+      fault_o.valid <= busy_o && illegal_q;
+      if (busy_o && illegal_q) begin
+        fault_o.code <= ErrBadWeight;
+        fault_o.addr <= compute.addr + ((addr_t'(word_index_q) * RowBlock + addr_t'(row_q)) << ByteBits);
+      end
+    end
+  end
 
-  // Dot products, then accumulation.
-  logic sum_valid;
-  logic signed [SumBits-1:0] sum[Vectors];
-
-  tmv_dot #(
-    .Lanes,
-    .Vectors
-  ) u_dot (
-    .clk_i,
-    .rst_ni,
-    .valid_i(busy_o),
-    .nz_i   (nz_q),
-    .neg_i  (neg_q),
-    .x_i    (word_q),
-    .valid_o(sum_valid),
-    .sum_o  (sum)
-  );
-
-  /// Where a sum belongs, alongside the dot pipeline.
+  // Dot products, then accumulation; `place` says where a sum belongs, alongside the dot pipeline.
   typedef struct packed {
+    logic valid;
     row_t row;
     logic first;
     logic last;
   } place_t;
 
   place_t place_q, place_qq;
-  acc_t acc_q[RowBlock][Vectors];
+  logic [CountBits-1:0] neg_count, neg_count_q;
+  logic last_sum, result_pop;
+  logic [3:0] result_tokens_q;
+
+  tmv_popcount #(
+    .Width(Lanes)
+  ) u_neg_count (
+    .bits_i (neg_q),
+    .count_o(neg_count)
+  );
+
+  assign last_sum   = place_qq.valid && place_qq.last;
+  assign result_pop = result_valid_o && result_ready_i;
 
   always_ff @(posedge clk_i) begin
-    place_q  <= '{row: row_q, first: first_word, last: last_word};
-    place_qq <= place_q;
-    if (sum_valid) begin
-      for (int unsigned v = 0; v < Vectors; v++) begin
-        automatic acc_t acc = acc_t'(sum[v]) + (place_qq.first ? '0 : acc_q[place_qq.row][v]);
-        acc_q[place_qq.row][v] <= acc;
-        if (place_qq.last) result_o[v][place_qq.row] <= acc;
-      end
+    if (!rst_ni) begin
+      place_q  <= '0;
+      place_qq <= '0;
+    end else begin
+      place_q  <= '{valid: busy_o, row: row_q, first: first_word, last: last_word};
+      place_qq <= place_q;
     end
-    if (busy_o && last_word) begin
+  end
+
+  always_ff @(posedge clk_i) if (busy_o) neg_count_q <= neg_count;
+
+  // Results form a chain, one link a vector: rows shift in at every link, words shift out at the first.
+  logic [Vectors:0][RowBlock-1:0][AccBits-1:0] link;
+
+  assign link[Vectors] = '0;
+  assign result_o = link[0];
+
+  for (genvar v = 0; v < int'(Vectors); v++) begin : gen_vector
+    logic [7:0][Lanes-1:0] word_q;
+    logic signed [SumBits-1:0] sum;
+    acc_t acc, acc_q[RowBlock];
+    logic [RowBlock-1:0][AccBits-1:0] result_q;
+
+    always_ff @(posedge clk_i) if (word_shift) word_q <= next_q[v];
+
+    tmv_dot #(
+      .Lanes
+    ) u_dot (
+      .clk_i,
+      .valid_i    (busy_o),
+      .valid_q_i  (place_q.valid),
+      .nz_i       (nz_q),
+      .neg_i      (neg_q),
+      .x_i        (word_q),
+      .neg_count_i(neg_count_q),
+      .sum_o      (sum)
+    );
+
+    assign acc = acc_t'(sum) + (place_qq.first ? '0 : acc_q[place_qq.row]);
+    assign link[v] = result_q;
+
+    always_ff @(posedge clk_i) begin
+      if (place_qq.valid) acc_q[place_qq.row] <= acc;
+      if (last_sum) result_q <= {acc, result_q[RowBlock-1:1]};
+      else if (result_pop) result_q <= link[v+1];
+    end
+  end
+
+  assign result_last_o = result_tokens_q == 4'd1;
+
+  always_ff @(posedge clk_i) begin
+    if (busy_o && last_word && row_q == '0) begin
       result_slot_o   <= compute.slot;
-      result_tokens_o <= compute.tokens;
-    end
+      result_tokens_q <= compute.tokens;
+    end else if (result_pop) result_tokens_q <= result_tokens_q - 1'b1;
   end
 
   always_ff @(posedge clk_i) begin
@@ -247,13 +283,13 @@ module tmv_engine
       result_valid_o   <= 1'b0;
     end else begin
       if (busy_o && last_word && row_q == '0) result_pending_q <= 1'b1;
-      else if (result_valid_o && result_ready_i) result_pending_q <= 1'b0;
-      if (sum_valid && place_qq.last && place_qq.row == row_t'(RowBlock - 1)) result_valid_o <= 1'b1;
-      else if (result_ready_i) result_valid_o <= 1'b0;
+      else if (result_pop && result_last_o) result_pending_q <= 1'b0;
+      if (last_sum && place_qq.row == row_t'(RowBlock - 1)) result_valid_o <= 1'b1;
+      else if (result_pop && result_last_o) result_valid_o <= 1'b0;
     end
   end
 
   `TMV_REQUIRE(width, BankWords * Lanes * 128 < (1 << AccBits), "tmv_engine: accumulators would overflow")
   `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q || word_shift)
-  `TMV_ASSERT(ResultKept, !(sum_valid && place_qq.last && result_valid_o))
+  `TMV_ASSERT(ResultKept, !(last_sum && result_valid_o))
 endmodule

@@ -234,14 +234,7 @@ module tmv_frontend
   addr_t row_addr_q;
   logic [$clog2(BankWords)-1:0] word_q;
   logic [$clog2(WordBeats+1)-1:0] word_beat_q;
-  logic [7:0][Lanes-1:0] planes, planes_q;
-
-  always_comb begin
-    for (int unsigned b = 0; b < 8; b++) begin
-      planes[b] = planes_q[b] >> PortBytes;
-      for (int unsigned i = 0; i < PortBytes; i++) planes[b][Lanes-PortBytes+i] = beat_i[8*i+b];
-    end
-  end
+  logic [PortBytes-1:0] fresh[8];
 
   assign word_full    = beat_valid_i && state_q == Load && word_beat_q == ($clog2(WordBeats + 1))'(WordBeats - 1);
   assign word_last    = beats_t'(word_q) == row_beats_q - 1'b1;
@@ -249,10 +242,20 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (beat_valid_i && state_q == Receive) desc_q <= {beat_i, desc_q[DescBytes*8-1:PortBits]};
-    if (beat_valid_i && state_q == Load) planes_q <= planes;
-    x_data_o   <= planes;
-    x_vector_o <= token_q;
-    x_addr_o   <= {bank_q, word_q};
+    if (word_full) begin
+      x_vector_o <= token_q;
+      x_addr_o   <= {bank_q, word_q};
+    end
+  end
+
+  for (genvar b = 0; b < 8; b++) begin : gen_plane
+    for (genvar i = 0; i < int'(PortBytes); i++) begin : gen_byte
+      assign fresh[b][i] = beat_i[8*i+b];
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (beat_valid_i && state_q == Load) x_data_o[b] <= {fresh[b], x_data_o[b][Lanes-1:PortBytes]};
+    end
   end
 
   always_ff @(posedge clk_i) begin

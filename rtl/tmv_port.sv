@@ -48,9 +48,9 @@ module tmv_port
   /// Results.
   output logic                                              result_valid_o,
   input  logic                                              result_ready_i,
-  output logic   [Vectors-1:0][RowBlock-1:0][AccBits-1:0]   result_o,
+  output logic   [RowBlock-1:0][AccBits-1:0]                result_o,
   output slot_t                                             result_slot_o,
-  output logic   [3:0]                                      result_tokens_o,
+  output logic                                              result_last_o,
   /// Errors and events.
   output fault_t                                            fault_o,
   output logic                                              busy_o,
@@ -116,7 +116,7 @@ module tmv_port
     .result_ready_i,
     .result_o,
     .result_slot_o,
-    .result_tokens_o,
+    .result_last_o,
     .fault_o      (engine_fault),
     .busy_o,
     .stall_data_o,

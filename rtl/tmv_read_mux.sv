@@ -1,5 +1,3 @@
-`include "tmv_macros.svh"
-
 /// Two read streams on one AXI read port. The second has priority; the ID tells their beats apart, so the slave may
 /// interleave them. Both streams reserve room before they ask, so neither can block the other.
 module tmv_read_mux
@@ -41,6 +39,4 @@ module tmv_read_mux
       ar_id_o   <= pick;
     end
   end
-
-  `TMV_ASSERT(AddressHeld, ar_valid_o && !ar_ready_i |=> ar_valid_o && $stable({ar_addr_o, ar_len_o, ar_id_o}))
 endmodule

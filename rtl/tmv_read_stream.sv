@@ -123,14 +123,19 @@ module tmv_read_stream
     end
   end
 
-  always_comb begin
-    fault_o = '{valid: 1'b0, code: ErrNone, addr: burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits)};
-    if (r_valid_i && r_resp_i[1]) begin
-      fault_o.valid = 1'b1;
-      fault_o.code  = r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr;
-    end else if (r_valid_i && r_last_i != last) begin
-      fault_o.valid = 1'b1;
-      fault_o.code  = ErrReadLast;
+  // Reported a cycle late: the address is only worked out when there is something to report.
+  logic bad_beat;
+
+  assign bad_beat = r_valid_i && (r_resp_i[1] || r_last_i != last);
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) fault_o <= '{valid: 1'b0, code: ErrNone, addr: '0};
+    else begin
+      fault_o.valid <= bad_beat;
+      if (bad_beat) begin
+        fault_o.code <= !r_resp_i[1] ? ErrReadLast : r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr;
+        fault_o.addr <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
+      end
     end
   end
 

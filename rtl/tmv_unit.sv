@@ -84,7 +84,7 @@ module tmv_unit
   logic [31:0] cycle;
 
   // Control.
-  logic csr_write, csr_write_error, csr_read_error;
+  logic csr_write, csr_write_error, csr_read, csr_read_error;
   logic [11:0] csr_write_addr, csr_read_addr;
   logic [31:0] csr_write_data, csr_read_data;
   logic soft_reset, restart, draining, error, error_event, done_irq;
@@ -97,13 +97,13 @@ module tmv_unit
   // Ports.
   logic [Ports-1:0] port_quiet, port_free, port_grant;
   logic [Ports-1:0] x_req, x_grant, x_valid;
-  logic [Ports-1:0][WordAddrBits-1:0] x_req_addr;
+  logic [WordAddrBits-1:0] x_req_addr[Ports];
   logic [Vectors-1:0][7:0][Lanes-1:0] x_data;
   logic [Ports-1:0] result_valid, result_ready;
-  logic [Ports-1:0][Vectors-1:0][RowBlock*AccBits-1:0] result;
-  slot_t [Ports-1:0] result_slot;
-  logic [Ports-1:0][3:0] result_tokens;
-  fault_t [Ports-1:0] port_fault;
+  logic [RowBlock*AccBits-1:0] result[Ports];
+  slot_t result_slot[Ports];
+  logic [Ports-1:0] result_last;
+  fault_t port_fault[Ports];
   logic [Ports-1:0] ev_busy, ev_stall_data, ev_stall_x, ev_stall_result;
 
   // Front end, dispatch, retirement.
@@ -151,7 +151,7 @@ module tmv_unit
     .write_addr_o (csr_write_addr),
     .write_data_o (csr_write_data),
     .write_error_i(csr_write_error),
-    .read_o       (),
+    .read_o       (csr_read),
     .read_addr_o  (csr_read_addr),
     .read_data_i  (csr_read_data),
     .read_error_i (csr_read_error)
@@ -170,6 +170,7 @@ module tmv_unit
     .write_addr_i     (csr_write_addr),
     .write_data_i     (csr_write_data),
     .write_error_o    (csr_write_error),
+    .read_i           (csr_read),
     .read_addr_i      (csr_read_addr),
     .read_data_o      (csr_read_data),
     .read_error_o     (csr_read_error),
@@ -224,8 +225,8 @@ module tmv_unit
 
   // Port 0 carries two read streams, see `tmv_read_mux`; the others one.
   logic [Ports-1:0] w_ar_valid, w_ar_ready, w_r_valid;
-  addr_t [Ports-1:0] w_ar_addr;
-  logic [Ports-1:0][7:0] w_ar_len;
+  addr_t w_ar_addr[Ports];
+  logic [7:0] w_ar_len[Ports];
   logic f_ar_valid, f_ar_ready, f_r_valid;
   addr_t f_ar_addr;
   logic [7:0] f_ar_len;
@@ -290,7 +291,7 @@ module tmv_unit
       .result_ready_i (result_ready[p]),
       .result_o       (result[p]),
       .result_slot_o  (result_slot[p]),
-      .result_tokens_o(result_tokens[p]),
+      .result_last_o  (result_last[p]),
       .fault_o        (port_fault[p]),
       .busy_o         (ev_busy[p]),
       .stall_data_o   (ev_stall_data[p]),
@@ -440,7 +441,7 @@ module tmv_unit
     .result_ready_o (result_ready),
     .result_i       (result),
     .result_slot_i  (result_slot),
-    .result_tokens_i(result_tokens),
+    .result_last_i  (result_last),
     .start_i        (collect_start),
     .blocks_i       (retire.blocks),
     .tokens_i       (retire.tokens),

@@ -28,7 +28,7 @@ module tmv_x_memory
   /// Read requests.
   input  logic [   Ports-1:0]                                 req_i,
   output logic [   Ports-1:0]                                 grant_o,
-  input  logic [   Ports-1:0][WordAddrBits-1:0]               addr_i,
+  input  logic [WordAddrBits-1:0]                             addr_i [Ports],
   /// Answers.
   output logic [   Ports-1:0]                                 valid_o,
   output logic [ Vectors-1:0][7:0][Lanes-1:0]                 data_o

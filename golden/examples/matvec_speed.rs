@@ -1,6 +1,7 @@
 //! How fast weights are read: `cargo run --release -p golden --example matvec_speed`.
 //!
-//! Prints, for the best of many runs, the time and the bytes of `nz` and `neg` planes read per second.
+//! Prints, for the best of many runs, the time and the bytes of `nz` and `neg` planes read per
+//! second.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -40,44 +41,23 @@ fn main() {
         let bytes = (2 * 8 * rows * w.words_per_row()) as f64;
         for tokens in [1, 3, 8] {
             let mut seed = 2;
-            let x: Vec<i8> = (0..tokens * cols)
-                .map(|_| random(&mut seed) as i8)
-                .collect();
+            let x: Vec<i8> = (0..tokens * cols).map(|_| random(&mut seed) as i8).collect();
             let t = best(200, || matvec::matvec(black_box(&w), black_box(&x)));
-            println!(
-                "matvec {rows} x {cols}, {tokens} tokens: {:8.1} us, {:6.1} GB/s",
-                t * 1e6,
-                bytes / t / 1e9
-            );
+            println!("matvec {rows} x {cols}, {tokens} tokens: {:8.1} us, {:6.1} GB/s", t * 1e6, bytes / t / 1e9);
         }
     }
     let (rows, cols) = (2560, 6912);
     let row: Vec<f32> = (0..cols).map(|i| i as f32 - 3000.5).collect();
     let t = best(200, || quantise::activations(black_box(&row), cols));
     println!("quantise {cols} activations: {:.1} us", t * 1e6);
-    let t = best(200, || {
-        norm::rms_norm(black_box(&row), &row, 1e-5, Dtype::Bf16)
-    });
+    let t = best(200, || norm::rms_norm(black_box(&row), &row, 1e-5, Dtype::Bf16));
     println!("RMSNorm of {cols} values, bf16: {:.1} us", t * 1e6);
-    let heads = Heads {
-        query: 20,
-        kv: 5,
-        dim: 128,
-    };
-    let (q, kv) = (
-        vec![0.5; 2560],
-        (0..1000 * 640)
-            .map(|i| (i % 97) as f32 / 97.0)
-            .collect::<Vec<_>>(),
-    );
-    let t = best(50, || {
-        attention(heads, black_box(&q), &kv, &kv, Dtype::Fp32)
-    });
+    let heads = Heads { query: 20, kv: 5, dim: 128 };
+    let (q, kv) = (vec![0.5; 2560], (0..1000 * 640).map(|i| (i % 97) as f32 / 97.0).collect::<Vec<_>>());
+    let t = best(50, || attention(heads, black_box(&q), &kv, &kv, Dtype::Fp32));
     println!("attention, one token over 1000: {:.1} us", t * 1e6);
     let mut seed = 3;
-    let masters: Vec<bf16> = (0..rows * cols)
-        .map(|_| bf16::from_f32(random(&mut seed) as i8 as f32))
-        .collect();
+    let masters: Vec<bf16> = (0..rows * cols).map(|_| bf16::from_f32(random(&mut seed) as i8 as f32)).collect();
     let t = best(10, || quantise::weights(black_box(&masters), rows, cols));
     println!("quantise bf16 weights {rows} x {cols}: {:.1} ms", t * 1e3);
     let w = matrix(rows, cols);
@@ -88,32 +68,14 @@ fn main() {
     for port in [8, 16] {
         let stride = Codec::Weights2b.block_bytes(w.cols(), port);
         let mut image = vec![0; Codec::Weights2b.image_bytes(w.rows(), w.cols(), port, stride)];
-        let t = best(10, || {
-            Codec::Weights2b.encode(black_box(&w), port, stride, &mut image)
-        });
-        println!(
-            "encode one layer (69 M weights), port of {port} bytes: {:.1} ms",
-            t * 1e3
-        );
-        let t = best(3, || {
-            Codec::Weights2b.decode(black_box(&image), w.rows(), w.cols(), port, stride)
-        });
+        let t = best(10, || Codec::Weights2b.encode(black_box(&w), port, stride, &mut image));
+        println!("encode one layer (69 M weights), port of {port} bytes: {:.1} ms", t * 1e3);
+        let t = best(3, || Codec::Weights2b.decode(black_box(&image), w.rows(), w.cols(), port, stride));
         println!("decode one layer, port of {port} bytes: {:.1} ms", t * 1e3);
     }
     let (rows, cols) = (32064, 2560);
-    let embed = masters
-        .iter()
-        .cycle()
-        .take(rows * cols)
-        .copied()
-        .collect::<Vec<_>>();
+    let embed = masters.iter().cycle().take(rows * cols).copied().collect::<Vec<_>>();
     let h: Vec<f32> = (0..cols).map(|i| i as f32 / 1000.0).collect();
-    let t = best(5, || {
-        linear::dense(black_box(&h), black_box(&embed), cols, Dtype::Bf16)
-    });
-    println!(
-        "dense head {rows} x {cols}: {:.1} ms, {:.1} GB/s",
-        t * 1e3,
-        embed.len() as f64 * 2.0 / t / 1e9
-    );
+    let t = best(5, || linear::dense(black_box(&h), black_box(&embed), cols, Dtype::Bf16));
+    println!("dense head {rows} x {cols}: {:.1} ms, {:.1} GB/s", t * 1e3, embed.len() as f64 * 2.0 / t / 1e9);
 }

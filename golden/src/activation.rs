@@ -1,6 +1,7 @@
 //! The gated activation between the two halves of the MLP.
 //!
-//! Formulas: `ReLUSquaredActivation` and `BitNetMLP` of `transformers`: `rT(rT(relu(gate)^2) * up)`.
+//! Formulas: `ReLUSquaredActivation` and `BitNetMLP` of `transformers`: `rT(rT(relu(gate)^2) *
+//! up)`.
 
 use crate::Dtype;
 

@@ -1,8 +1,8 @@
 //! Causal attention with grouped key/value heads.
 //!
-//! Formula: the `eager` attention of `transformers`, which rounds scores three times (product, scaling, mask; the last
-//! changes nothing where a key is seen) and probabilities once. Its mask value is so low that a key out of sight has
-//! probability 0 exactly; here it is not looked at.
+//! Formula: the `eager` attention of `transformers`, which rounds scores three times (product,
+//! scaling, mask; the last changes nothing where a key is seen) and probabilities once. Its mask
+//! value is so low that a key out of sight has probability 0 exactly; here it is not looked at.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -24,8 +24,9 @@ pub struct Heads {
 
 /// Attention of `n` new tokens, the last `n` of those in the cache.
 ///
-/// `q` is `[n, query, dim]`, `keys` and `values` are `[past + n, kv, dim]` with the new tokens included; `q` and `keys`
-/// have been rotated. New token `t` sees the keys `0..=past + t`. Result `[n, query, dim]`.
+/// `q` is `[n, query, dim]`, `keys` and `values` are `[past + n, kv, dim]` with the new tokens
+/// included; `q` and `keys` have been rotated. New token `t` sees the keys `0..=past + t`. Result
+/// `[n, query, dim]`.
 ///
 /// # Panics
 /// If shapes disagree, `kv` does not divide `query`, or there are fewer keys than queries.
@@ -35,16 +36,7 @@ pub fn attention(heads: Heads, q: &[f32], keys: &[f32], values: &[f32], dtype: D
     for_each_chunk(&mut out, heads.dim, n.work(heads), |i, out| {
         let (t, h) = (i / heads.query, i % heads.query);
         let mut probs = vec![0.0; n.past + t + 1];
-        one_head(
-            heads,
-            h,
-            &q[i * heads.dim..][..heads.dim],
-            keys,
-            values,
-            dtype,
-            &mut probs,
-            out,
-        );
+        one_head(heads, h, &q[i * heads.dim..][..heads.dim], keys, values, dtype, &mut probs, out);
     });
     out
 }
@@ -66,16 +58,7 @@ pub fn attention_with_probs(
     for (i, out) in out.chunks_exact_mut(heads.dim.max(1)).enumerate() {
         let (t, h) = (i / heads.query, i % heads.query);
         let probs = &mut probs[(h * n.new + t) * all..][..n.past + t + 1];
-        one_head(
-            heads,
-            h,
-            &q[i * heads.dim..][..heads.dim],
-            keys,
-            values,
-            dtype,
-            probs,
-            out,
-        );
+        one_head(heads, h, &q[i * heads.dim..][..heads.dim], keys, values, dtype, probs, out);
     }
     (out, probs)
 }
@@ -88,30 +71,13 @@ struct Tokens {
 impl Tokens {
     fn new(heads: Heads, q: &[f32], keys: &[f32], values: &[f32]) -> Self {
         let Heads { query, kv, dim } = heads;
-        assert!(
-            kv > 0 && query.is_multiple_of(kv),
-            "{kv} key/value heads divide {query} query heads"
-        );
-        let (new, all) = (
-            q.len() / (query * dim).max(1),
-            keys.len() / (kv * dim).max(1),
-        );
-        assert_eq!(
-            q.len(),
-            new * query * dim,
-            "queries: whole tokens of {query} heads of {dim} values"
-        );
-        assert_eq!(
-            keys.len(),
-            all * kv * dim,
-            "keys: whole tokens of {kv} heads of {dim} values"
-        );
+        assert!(kv > 0 && query.is_multiple_of(kv), "{kv} key/value heads divide {query} query heads");
+        let (new, all) = (q.len() / (query * dim).max(1), keys.len() / (kv * dim).max(1));
+        assert_eq!(q.len(), new * query * dim, "queries: whole tokens of {query} heads of {dim} values");
+        assert_eq!(keys.len(), all * kv * dim, "keys: whole tokens of {kv} heads of {dim} values");
         assert_eq!(values.len(), keys.len(), "as many values as keys");
         assert!(all >= new, "{new} queries are among {all} keys");
-        Self {
-            past: all - new,
-            new,
-        }
+        Self { past: all - new, new }
     }
 
     fn work(&self, heads: Heads) -> usize {
@@ -134,17 +100,17 @@ simd! {
     ) {
         let Heads { query, kv, dim } = heads;
         let column = head / (query / kv) * dim;
-        let row = |cache, i: usize| -> &[f32] { &<[f32]>::as_ref(cache)[i * kv * dim + column..][..dim] };
+        let at = |i: usize| i * kv * dim + column..(i * kv + 1) * dim + column;
         let scale = (1.0 / libm::sqrt(dim as f64)) as f32;
         for (i, p) in probs.iter_mut().enumerate() {
-            *p = dtype.round(dtype.round(dot(q, row(keys, i))) * scale);
+            *p = dtype.round(dtype.round(dot(q, &keys[at(i)])) * scale);
         }
         let max = probs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         probs.iter_mut().for_each(|p| *p = libm::expf(*p - max));
         let total = sum(probs);
         for (i, p) in probs.iter_mut().enumerate() {
             *p = dtype.round(*p / total);
-            for (out, v) in out.iter_mut().zip(row(values, i)) {
+            for (out, v) in out.iter_mut().zip(&values[at(i)]) {
                 *out += *p * v;
             }
         }

@@ -14,19 +14,14 @@ pub(crate) fn planes(bytes: &[u8; 64]) -> [u64; 8] {
 #[inline(always)]
 pub(crate) fn bytes(planes: [u64; 8]) -> [u8; 64] {
     let mut out = [0; 64];
-    for (out, w) in out
-        .as_chunks_mut::<8>()
-        .0
-        .iter_mut()
-        .zip(transpose_bytes(planes))
-    {
+    for (out, w) in out.as_chunks_mut::<8>().0.iter_mut().zip(transpose_bytes(planes)) {
         *out = transpose_bits(w).to_le_bytes();
     }
     out
 }
 
-/// One plane from 64 bytes that are 0 or 1. The product moves bit 0 of byte `i` to bit `56 + i`; no two
-/// partial products meet, so nothing carries.
+/// One plane from 64 bytes that are 0 or 1. The product moves bit 0 of byte `i` to bit `56 + i`; no
+/// two partial products meet, so nothing carries.
 #[inline(always)]
 pub(crate) fn plane(flags: &[u8; 64]) -> u64 {
     let mut w = [0; 8];
@@ -36,14 +31,11 @@ pub(crate) fn plane(flags: &[u8; 64]) -> u64 {
     u64::from_le_bytes(w)
 }
 
-/// An 8 x 8 bit matrix, row `i` in byte `i`, transposed by swapping ever larger off-diagonal squares.
+/// An 8 x 8 bit matrix, row `i` in byte `i`, transposed by swapping ever larger off-diagonal
+/// squares.
 #[inline(always)]
 fn transpose_bits(mut x: u64) -> u64 {
-    for (shift, mask) in [
-        (7, 0x00aa_00aa_00aa_00aa),
-        (14, 0x0000_cccc_0000_cccc),
-        (28, 0x0000_0000_f0f0_f0f0),
-    ] {
+    for (shift, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)] {
         let t = (x ^ x >> shift) & mask;
         x ^= t ^ t << shift;
     }
@@ -53,11 +45,7 @@ fn transpose_bits(mut x: u64) -> u64 {
 /// An 8 x 8 byte matrix, row `i` in word `i`, transposed the same way.
 #[inline(always)]
 fn transpose_bytes(mut w: [u64; 8]) -> [u64; 8] {
-    for (step, mask) in [
-        (1, 0x00ff_00ff_00ff_00ff),
-        (2, 0x0000_ffff_0000_ffff),
-        (4, 0x0000_0000_ffff_ffff),
-    ] {
+    for (step, mask) in [(1, 0x00ff_00ff_00ff_00ff), (2, 0x0000_ffff_0000_ffff), (4, 0x0000_0000_ffff_ffff)] {
         for i in (0..8).filter(|i| i & step == 0) {
             let t = (w[i] >> (8 * step) ^ w[i + step]) & mask;
             w[i + step] ^= t;

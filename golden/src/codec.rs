@@ -1,17 +1,19 @@
 //! The weight image: how the unit finds a ternary matrix in DDR.
 //!
-//! Rows are grouped in blocks of [`ROW_BLOCK`], the last block filled up with zero rows. A row is cut into beats, one
-//! transfer of a port each, filled up with zero weights. Within a block beat 0 of all rows comes first, then beat 1 of
-//! all rows, and so on, so that one set of activations serves [`ROW_BLOCK`] beats in turn:
+//! Rows are grouped in blocks of [`ROW_BLOCK`], the last block filled up with zero rows. A row is
+//! cut into beats, one transfer of a port each, filled up with zero weights. Within a block beat 0
+//! of all rows comes first, then beat 1 of all rows, and so on, so that one set of activations
+//! serves [`ROW_BLOCK`] beats in turn:
 //!
 //! ```text
 //! byte 0            port_bytes         2 * port_bytes          ROW_BLOCK * port_bytes
 //! | beat 0, row 0   | beat 0, row 1 .. | beat 0, row 7         | beat 1, row 0 ...
 //! ```
 //!
-//! Blocks follow each other at a stride the caller chooses. Bytes between a block's end and the next stride belong to
-//! someone else: neither written nor read. A beat of [`Codec::Weights2b`] is little endian and holds `4 * port_bytes`
-//! weights: the `nz` bits in its low half, the `neg` bits in its high half, column `c` of the beat in bit `c` of either.
+//! Blocks follow each other at a stride the caller chooses. Bytes between a block's end and the
+//! next stride belong to someone else: neither written nor read. A beat of [`Codec::Weights2b`] is
+//! little endian and holds `4 * port_bytes` weights: the `nz` bits in its low half, the `neg` bits
+//! in its high half, column `c` of the beat in bit `c` of either.
 
 use alloc::string::ToString;
 use alloc::vec;
@@ -49,9 +51,7 @@ impl FromStr for Codec {
     fn from_str(name: &str) -> Result<Self, Error> {
         match name {
             "2bit" => Ok(Self::Weights2b),
-            _ => Err(Error::UnknownCodec {
-                got: name.to_string(),
-            }),
+            _ => Err(Error::UnknownCodec { got: name.to_string() }),
         }
     }
 }
@@ -69,23 +69,18 @@ impl Codec {
         cols.div_ceil(self.lanes_per_beat(port_bytes))
     }
 
-    /// Bytes of one row block.
+    /// Bytes of one row block. Sizes saturate, so that an absurd shape is found too large, not
+    /// small.
     pub fn block_bytes(self, cols: usize, port_bytes: usize) -> usize {
-        self.row_beats(cols, port_bytes) * ROW_BLOCK * port_bytes
+        self.row_beats(cols, port_bytes).saturating_mul(ROW_BLOCK * port_bytes)
     }
 
-    /// Bytes from the start of the first block to the end of the last: the least buffer for a matrix of shape
-    /// `[rows, cols]`.
-    pub fn image_bytes(
-        self,
-        rows: usize,
-        cols: usize,
-        port_bytes: usize,
-        block_stride: usize,
-    ) -> usize {
+    /// Bytes from the start of the first block to the end of the last: the least buffer for a
+    /// matrix of shape `[rows, cols]`.
+    pub fn image_bytes(self, rows: usize, cols: usize, port_bytes: usize, block_stride: usize) -> usize {
         match rows.div_ceil(ROW_BLOCK) {
             0 => 0,
-            n => (n - 1) * block_stride + self.block_bytes(cols, port_bytes),
+            n => (n - 1).saturating_mul(block_stride).saturating_add(self.block_bytes(cols, port_bytes)),
         }
     }
 
@@ -141,8 +136,8 @@ impl Codec {
     /// Reads a matrix of shape `[rows, cols]` back from an image at the start of `image`.
     ///
     /// # Errors
-    /// As [`Codec::encode`]; besides [`Error::ImageCode`] and [`Error::ImagePadding`] at the first weight, in image
-    /// order, that is wrong.
+    /// As [`Codec::encode`]; besides [`Error::ImageCode`] and [`Error::ImagePadding`] at the first
+    /// weight, in image order, that is wrong.
     pub fn decode(
         self,
         image: &[u8],
@@ -151,23 +146,19 @@ impl Codec {
         port_bytes: usize,
         block_stride: usize,
     ) -> Result<TernaryMatrix, Error> {
-        let Some(block_bytes) = self.check(rows, cols, port_bytes, block_stride, image.len())?
-        else {
+        let Some(block_bytes) = self.check(rows, cols, port_bytes, block_stride, image.len())? else {
             return Ok(TernaryMatrix::zeros(rows, cols));
         };
         let words = cols.div_ceil(WORD);
         let lanes = self.lanes_per_beat(port_bytes);
         let (mut nz, mut neg) = (vec![0; rows * words], vec![0; rows * words]);
-        for (block, image) in image
-            .chunks(block_stride)
-            .take(rows.div_ceil(ROW_BLOCK))
-            .enumerate()
-        {
+        for (block, image) in image.chunks(block_stride).take(rows.div_ceil(ROW_BLOCK)).enumerate() {
             for (i, beat) in image[..block_bytes].chunks_exact(port_bytes).enumerate() {
                 let (row, col) = (block * ROW_BLOCK + i % ROW_BLOCK, i / ROW_BLOCK * lanes);
                 let (beat_nz, beat_neg) = beat.split_at(port_bytes / 2);
                 let (beat_nz, beat_neg) = (little_endian(beat_nz), little_endian(beat_neg));
-                // Lanes that hold weights: all, but for the end of a row and for rows past the last.
+                // Lanes that hold weights: all, but for the end of a row and for rows past the
+                // last.
                 let real = match cols - col {
                     _ if row >= rows => 0,
                     n if n >= lanes => u64::MAX,
@@ -175,16 +166,10 @@ impl Codec {
                 };
                 let first = |bits: u64| col + bits.trailing_zeros() as usize;
                 if beat_neg & !beat_nz != 0 {
-                    return Err(Error::ImageCode {
-                        row,
-                        col: first(beat_neg & !beat_nz),
-                    });
+                    return Err(Error::ImageCode { row, col: first(beat_neg & !beat_nz) });
                 }
                 if beat_nz & !real != 0 {
-                    return Err(Error::ImagePadding {
-                        row,
-                        col: first(beat_nz & !real),
-                    });
+                    return Err(Error::ImagePadding { row, col: first(beat_nz & !real) });
                 }
                 if row < rows {
                     let word = row * words + col / WORD;
@@ -193,8 +178,7 @@ impl Codec {
                 }
             }
         }
-        Ok(TernaryMatrix::from_planes(rows, cols, nz, neg)
-            .expect("both planes hold rows * words words"))
+        Ok(TernaryMatrix::from_planes(rows, cols, nz, neg).expect("both planes hold rows * words words"))
     }
 
     /// Bytes of a block if geometry and buffer fit each other, `None` if the image is empty.
@@ -211,10 +195,7 @@ impl Codec {
         }
         let block_bytes = self.block_bytes(cols, port_bytes);
         if block_stride < block_bytes {
-            return Err(Error::BlockStride {
-                expected: block_bytes,
-                got: block_stride,
-            });
+            return Err(Error::BlockStride { expected: block_bytes, got: block_stride });
         }
         let expected = self.image_bytes(rows, cols, port_bytes, block_stride);
         if len < expected {
@@ -231,12 +212,7 @@ fn encode_block<const PORT: usize>(
     out: &mut [u8],
     beat: impl Fn(&[u64], &[u64], usize) -> [u8; PORT],
 ) {
-    for (k, beats) in out
-        .as_chunks_mut::<PORT>()
-        .0
-        .chunks_exact_mut(ROW_BLOCK)
-        .enumerate()
-    {
+    for (k, beats) in out.as_chunks_mut::<PORT>().0.chunks_exact_mut(ROW_BLOCK).enumerate() {
         for (out, (nz, neg)) in beats.iter_mut().zip(rows) {
             *out = beat(nz, neg, k);
         }
@@ -244,8 +220,5 @@ fn encode_block<const PORT: usize>(
 }
 
 fn little_endian(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |word, byte| word << 8 | *byte as u64)
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | *byte as u64)
 }

@@ -1,7 +1,8 @@
 //! Compute types and rounding to them.
 //!
-//! Values are carried as `f32` throughout the crate; a [`Dtype`] says to what they are rounded after every
-//! operation, which is how PyTorch computes in bfloat16: operands exact in fp32, one fp32 operation, one rounding.
+//! Values are carried as `f32` throughout the crate; a [`Dtype`] says to what they are rounded
+//! after every operation, which is how PyTorch computes in bfloat16: operands exact in fp32, one
+//! fp32 operation, one rounding.
 
 use half::bf16;
 
@@ -32,17 +33,14 @@ impl Dtype {
     }
 }
 
-/// Adds just under half of the last kept bit, one more if that bit is odd, and cuts: integer work that vectorises, where
-/// `half`'s conversion branches. The carry into the exponent is the right one; NaN alone must be kept out of it.
+/// Adds just under half of the last kept bit, one more if that bit is odd, and cuts: integer work
+/// that vectorises, where `half`'s conversion branches. The carry into the exponent is the right
+/// one; NaN alone must be kept out of it.
 #[inline(always)]
 fn round_bf16(x: f32) -> f32 {
     let u = x.to_bits();
     let rounded = u.wrapping_add(0x7fff + (u >> 16 & 1)) & 0xffff_0000;
-    if x.is_nan() {
-        x
-    } else {
-        f32::from_bits(rounded)
-    }
+    if x.is_nan() { x } else { f32::from_bits(rounded) }
 }
 
 mod sealed {
@@ -95,11 +93,7 @@ mod tests {
 
     #[test]
     fn ties_go_to_even() {
-        for (x, want) in [
-            (0x3f80_8000, 0x3f80_0000),
-            (0x3f81_8000, 0x3f82_0000),
-            (0x7f7f_ffff, 0x7f80_0000),
-        ] {
+        for (x, want) in [(0x3f80_8000, 0x3f80_0000), (0x3f81_8000, 0x3f82_0000), (0x7f7f_ffff, 0x7f80_0000)] {
             assert_eq!(Dtype::Bf16.round(f32::from_bits(x)).to_bits(), want);
         }
     }

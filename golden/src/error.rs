@@ -1,7 +1,7 @@
 //! What can be wrong with data that comes from outside.
 //!
-//! One enum for the crate, each variant with what was expected, what was found and where. By hand and not
-//! derived, so that it also builds without `std`.
+//! One enum for the crate, each variant with what was expected, what was found and where. By hand
+//! and not derived, so that it also builds without `std`.
 
 use alloc::string::String;
 use core::fmt;
@@ -85,53 +85,28 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Length {
-                what,
-                expected,
-                got,
-            } => write!(f, "{what}: expected {expected}, got {got}"),
+            Self::Length { what, expected, got } => write!(f, "{what}: expected {expected}, got {got}"),
             Self::NotTernary { row, col, got } => {
-                write!(
-                    f,
-                    "weight at row {row}, column {col}: expected -1, 0 or 1, got {got}"
-                )
+                write!(f, "weight at row {row}, column {col}: expected -1, 0 or 1, got {got}")
             }
             Self::PackedRows { rows } => {
-                write!(
-                    f,
-                    "packed weights: expected a number of rows divisible by 4, got {rows}"
-                )
+                write!(f, "packed weights: expected a number of rows divisible by 4, got {rows}")
             }
             Self::PackedCode { row, col } => {
-                write!(
-                    f,
-                    "packed weight at row {row}, column {col}: expected code 0, 1 or 2, got 3"
-                )
+                write!(f, "packed weight at row {row}, column {col}: expected code 0, 1 or 2, got 3")
             }
             Self::PortBytes { got } => write!(f, "port width: expected 8 or 16 bytes, got {got}"),
             Self::BlockStride { expected, got } => {
-                write!(
-                    f,
-                    "row block stride: expected at least {expected} bytes, got {got}"
-                )
+                write!(f, "row block stride: expected at least {expected} bytes, got {got}")
             }
             Self::ImageCode { row, col } => {
-                write!(
-                    f,
-                    "weight image at row {row}, column {col}: expected 0, +1 or -1, got neg without nz"
-                )
+                write!(f, "weight image at row {row}, column {col}: expected 0, +1 or -1, got neg without nz")
             }
             Self::ImagePadding { row, col } => {
-                write!(
-                    f,
-                    "weight image at row {row}, column {col}: expected zero padding, got a weight"
-                )
+                write!(f, "weight image at row {row}, column {col}: expected zero padding, got a weight")
             }
             Self::NotFinite { row, col, got } => {
-                write!(
-                    f,
-                    "weight at row {row}, column {col}: expected a finite value, got {got}"
-                )
+                write!(f, "weight at row {row}, column {col}: expected a finite value, got {got}")
             }
             Self::UnknownCodec { got } => write!(f, "codec: expected 2bit, got {got:?}"),
         }
@@ -142,13 +117,5 @@ impl core::error::Error for Error {}
 
 /// `Ok` if `got` is what `what` must measure.
 pub(crate) fn check_len(what: &'static str, expected: usize, got: usize) -> Result<(), Error> {
-    if expected == got {
-        Ok(())
-    } else {
-        Err(Error::Length {
-            what,
-            expected,
-            got,
-        })
-    }
+    if expected == got { Ok(()) } else { Err(Error::Length { what, expected, got }) }
 }

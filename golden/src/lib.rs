@@ -7,19 +7,21 @@
 //! | [`quantise`], [`matvec`], [`linear`] | BitLinear: quantisers, exact integer product, rescale; the dense head |
 //! | [`norm`], [`rope`], [`attention`], [`activation`], [`residual`] | the float operators between the products |
 //!
-//! No I/O, no global state and no `unsafe`. Every result is a function of the arguments alone: the same bits
-//! with one thread or many, with SIMD or without, on a server or on a soft core. To keep that
-//! so, elementary functions come from `libm`, sums have a fixed order and there is no fused multiply-add.
+//! No I/O, no global state and no `unsafe`. Every result is a function of the arguments alone: the
+//! same bits with one thread or many, with SIMD or without, on a server or on a soft core. To keep
+//! that so, elementary functions come from `libm`, sums have a fixed order and there is no fused
+//! multiply-add.
 //!
-//! Float operators take `f32` slices whose values are representable in the [`Dtype`] they are given,
-//! and return such slices. Slices whose lengths disagree are a broken invariant of the caller and panic;
-//! whatever comes out of a file is checked and gives an [`Error`].
+//! Float operators take `f32` slices whose values are representable in the [`Dtype`] they are
+//! given, and return such slices. Slices whose lengths disagree are a broken invariant of the
+//! caller and panic; whatever comes out of a file is checked and gives an [`Error`].
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
-/// Compiles a hot function once per instruction set and picks one at run time; without `parallel`, once and plainly.
+/// Compiles a hot function once per instruction set and picks one at run time; without `parallel`,
+/// once and plainly.
 ///
 /// All copies give the same bits: nothing here reorders a float sum or contracts a product.
 macro_rules! simd {

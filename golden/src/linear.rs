@@ -1,8 +1,9 @@
 //! Linear layers: BitLinear put together, its rescale alone, and the dense language-model head.
 //!
-//! BitLinear here is the integer form: int8 activations times ternary weights, exact, then one rescale. `transformers`
-//! dequantises before it multiplies, which is the same up to fp32 noise in [`Dtype::Fp32`] but rounds every operand
-//! in [`Dtype::Bf16`]; integer hardware has no counterpart for that.
+//! BitLinear here is the integer form: int8 activations times ternary weights, exact, then one
+//! rescale. `transformers` dequantises before it multiplies, which is the same up to fp32 noise in
+//! [`Dtype::Fp32`] but rounds every operand in [`Dtype::Bf16`]; integer hardware has no counterpart
+//! for that.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,12 +15,10 @@ use crate::{Dtype, TernaryMatrix, matvec, quantise};
 
 /// `rT(acc / scale * factor)` of one token: fp32 division, then fp32 product.
 ///
-/// `scale` comes from [`quantise::activation_row`], `factor` is [`quantise::Weights::factor`] or the `weight_scale` of a
-/// packed checkpoint.
+/// `scale` comes from [`quantise::activation_row`], `factor` is [`quantise::Weights::factor`] or
+/// the `weight_scale` of a packed checkpoint.
 pub fn rescale(acc: &[i32], scale: f32, factor: f32, dtype: Dtype) -> Vec<f32> {
-    acc.iter()
-        .map(|acc| dtype.round(*acc as f32 / scale * factor))
-        .collect()
+    acc.iter().map(|acc| dtype.round(*acc as f32 / scale * factor)).collect()
 }
 
 /// BitLinear of `x`, shape `[tokens, cols]`: quantise, multiply, rescale. Result `[tokens, rows]`.
@@ -30,13 +29,11 @@ pub fn bit_linear(x: &[f32], weights: &TernaryMatrix, factor: f32, dtype: Dtype)
     let x = quantise::activations(x, weights.cols());
     let acc = matvec::matvec(weights, &x.q);
     let tokens = acc.chunks_exact(weights.rows().max(1)).zip(&x.scale);
-    tokens
-        .flat_map(|(acc, scale)| rescale(acc, *scale, factor, dtype))
-        .collect()
+    tokens.flat_map(|(acc, scale)| rescale(acc, *scale, factor, dtype)).collect()
 }
 
-/// Dense product `rT(h . weight^T)` with fp32 sums, for the head: `h` is `[tokens, cols]`, `weight` is `[rows, cols]`.
-/// Result `[tokens, rows]`.
+/// Dense product `rT(h . weight^T)` with fp32 sums, for the head: `h` is `[tokens, cols]`, `weight`
+/// is `[rows, cols]`. Result `[tokens, rows]`.
 ///
 /// # Panics
 /// If `h` or `weight` is not a whole number of rows.
@@ -44,21 +41,12 @@ pub fn dense<E: Element>(h: &[f32], weight: &[E], cols: usize, dtype: Dtype) -> 
     /// Rows of one task.
     const ROWS: usize = 64;
     let (tokens, rows) = (h.len() / cols.max(1), weight.len() / cols.max(1));
-    assert_eq!(
-        (h.len(), weight.len()),
-        (tokens * cols, rows * cols),
-        "whole rows of {cols} values"
-    );
+    assert_eq!((h.len(), weight.len()), (tokens * cols, rows * cols), "whole rows of {cols} values");
     // As in the ternary product: a task owns whole rows for all tokens.
     let mut by_row = vec![0.0; rows * tokens];
-    for_each_chunk(
-        &mut by_row,
-        ROWS * tokens,
-        weight.len() * tokens,
-        |i, out| {
-            dense_rows(h, &weight[i * ROWS * cols..], cols, dtype, out);
-        },
-    );
+    for_each_chunk(&mut by_row, ROWS * tokens, weight.len() * tokens, |i, out| {
+        dense_rows(h, &weight[i * ROWS * cols..], cols, dtype, out);
+    });
     transpose(by_row, tokens)
 }
 

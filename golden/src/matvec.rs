@@ -1,14 +1,15 @@
 //! The product of a ternary matrix with int8 activations: exact 32-bit integers.
 //!
-//! [`reference`] is the definition. [`matvec`] computes the same from bit planes: with `x_b` bit `b` of all activations in
-//! two's complement, `-x = !x + 1` and so a weight of -1 asks for inverted bits and a one. One row is
+//! [`reference()`] is the definition. [`matvec`] computes the same from bit planes: with `x_b` bit
+//! `b` of all activations in two's complement, `-x = !x + 1` and so a weight of -1 asks for
+//! inverted bits and a one. One row is
 //!
 //! ```text
 //! acc = sum_{b<7} 2^b pop(nz & (x_b ^ neg)) - 2^7 pop(nz & (x_7 ^ neg)) + pop(neg)
 //! ```
 //!
-//! which reads 2 bits a weight and multiplies nothing. No accumulator exceeds `128 * cols`, so `cols` below
-//! 2^24 cannot overflow, and any accumulator is exact in fp32 as well.
+//! which reads 2 bits a weight and multiplies nothing. No accumulator exceeds `128 * cols`, so
+//! `cols` below 2^24 cannot overflow, and any accumulator is exact in fp32 as well.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -17,7 +18,8 @@ use crate::TernaryMatrix;
 use crate::bits;
 use crate::parallel::{for_each_chunk, transpose};
 
-/// `acc[t, r] = sum_c x[t, c] * w[r, c]` for `x` of shape `[tokens, cols]`; result `[tokens, rows]`. Slow and obvious.
+/// `acc[t, r] = sum_c x[t, c] * w[r, c]` for `x` of shape `[tokens, cols]`; result `[tokens,
+/// rows]`. Slow and obvious.
 ///
 /// # Panics
 /// If `x` is not a whole number of rows.
@@ -25,17 +27,13 @@ pub fn reference(w: &TernaryMatrix, x: &[i8]) -> Vec<i32> {
     let mut acc = Vec::new();
     for x in tokens(w, x) {
         for r in 0..w.rows() {
-            acc.push(
-                (0..w.cols())
-                    .map(|c| x[c] as i32 * w.get(r, c) as i32)
-                    .sum(),
-            );
+            acc.push((0..w.cols()).map(|c| x[c] as i32 * w.get(r, c) as i32).sum());
         }
     }
     acc
 }
 
-/// The same as [`reference`], fast. Weights are read once for all tokens.
+/// The same as [`reference()`], fast. Weights are read once for all tokens.
 ///
 /// ```
 /// let w = golden::TernaryMatrix::from_rows(2, 3, &[1, 0, -1, 1, 1, 1])?;
@@ -52,31 +50,23 @@ pub fn matvec(w: &TernaryMatrix, x: &[i8]) -> Vec<i32> {
     let (rows, tokens) = (w.rows(), x.len());
     // A task owns whole rows for all tokens, so results arrive as [rows, tokens].
     let mut by_row = vec![0; rows * tokens];
-    for_each_chunk(
-        &mut by_row,
-        ROWS * tokens,
-        rows * w.words_per_row() * 8 * tokens,
-        |i, acc| {
-            row_products(w, i * ROWS, &x, acc);
-        },
-    );
+    for_each_chunk(&mut by_row, ROWS * tokens, rows * w.words_per_row() * 8 * tokens, |i, acc| {
+        row_products(w, i * ROWS, &x, acc);
+    });
     transpose(by_row, tokens)
 }
 
 fn tokens<'a>(w: &TernaryMatrix, x: &'a [i8]) -> core::slice::ChunksExact<'a, i8> {
     let tokens = x.chunks_exact(w.cols().max(1));
-    assert!(
-        tokens.remainder().is_empty() && (w.cols() > 0 || x.is_empty()),
-        "whole rows of {} activations",
-        w.cols()
-    );
+    assert!(tokens.remainder().is_empty() && (w.cols() > 0 || x.is_empty()), "whole rows of {} activations", w.cols());
     tokens
 }
 
 /// Words in a block: one AVX-512 register, 512 columns.
 const LANES: usize = 8;
 
-/// The bit planes of 512 activations: word `l` of plane `b` holds bit `b` of the columns `64 l .. 64 l + 63`.
+/// The bit planes of 512 activations: word `l` of plane `b` holds bit `b` of the columns `64 l ..
+/// 64 l + 63`.
 type Block = [[u64; LANES]; 8];
 
 simd! {
@@ -98,7 +88,8 @@ simd! {
 simd! {
     /// Products of the rows from `first` on with all tokens, into `acc` of shape `[rows, tokens]`.
     fn row_products(w: &TernaryMatrix, first: usize, x: &[Vec<Block>], acc: &mut [i32]) {
-        // A row's last words, filled up with zero weights. Kept across rows: the zeros past the tail stay.
+        // A row's last words, filled up with zero weights. Kept across rows: the zeros past the
+        // tail stay.
         let mut last = [[0; LANES]; 2];
         for (r, acc) in acc.chunks_exact_mut(x.len()).enumerate() {
             let (nz, neg) = w.row(first + r);
@@ -115,17 +106,12 @@ simd! {
 
 /// One row but for `pop(neg)`.
 ///
-/// Eight counts of eight lanes each live in registers and meet at the end of the row. The shape of these loops is what
-/// makes the compiler see vectors: constant lanes inside, a plain fold outside, and additions that wrap, because
-/// overflow checks, on in the development profile, would forbid it. Nothing comes near an overflow but
-/// bit 7, which wants two's complement anyway.
+/// Eight counts of eight lanes each live in registers and meet at the end of the row. The shape of
+/// these loops is what makes the compiler see vectors: constant lanes inside, a plain fold outside,
+/// and additions that wrap, because overflow checks, on in the development profile, would forbid
+/// it. Nothing comes near an overflow but bit 7, which wants two's complement anyway.
 #[inline(always)]
-fn row_product(
-    nz: &[[u64; LANES]],
-    neg: &[[u64; LANES]],
-    last: &[[u64; LANES]; 2],
-    x: &[Block],
-) -> u64 {
+fn row_product(nz: &[[u64; LANES]], neg: &[[u64; LANES]], last: &[[u64; LANES]; 2], x: &[Block]) -> u64 {
     let mut counts = [[0; LANES]; 8];
     for (x, (nz, neg)) in x.iter().zip(nz.iter().zip(neg)) {
         count(&mut counts, nz, neg, x);
@@ -133,11 +119,7 @@ fn row_product(
     if let Some(x) = x.get(nz.len()) {
         count(&mut counts, &last[0], &last[1], x);
     }
-    let counts = counts.map(|lanes| {
-        lanes
-            .iter()
-            .fold(0, |sum: u64, lane| sum.wrapping_add(*lane))
-    });
+    let counts = counts.map(|lanes| lanes.iter().fold(0, |sum: u64, lane| sum.wrapping_add(*lane)));
     let sign = (counts[7] << 7).wrapping_neg();
     (0..7).fold(sign, |sum, b| sum.wrapping_add(counts[b] << b))
 }

@@ -1,7 +1,7 @@
 //! RMSNorm.
 //!
-//! Formula: `BitNetRMSNorm` of `transformers`. The normalised row is rounded to the compute type before the weight
-//! multiplies it, so bf16 rounds twice.
+//! Formula: `BitNetRMSNorm` of `transformers`. The normalised row is rounded to the compute type
+//! before the weight multiplies it, so bf16 rounds twice.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use crate::Dtype;
 use crate::reduce::dot;
 
-/// `rT(weight * rT(x * 1/sqrt(mean(x^2) + eps)))` for every row of `x`, shape `[rows, weight.len()]`.
+/// `rT(weight * rT(x * 1/sqrt(mean(x^2) + eps)))` for every row of `x`, shape `[rows,
+/// weight.len()]`.
 ///
 /// A row of zeros stays a row of zeros.
 ///
@@ -18,11 +19,7 @@ use crate::reduce::dot;
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, dtype: Dtype) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let rows = x.chunks_exact(weight.len().max(1));
-    assert!(
-        rows.remainder().is_empty(),
-        "whole rows of {} values",
-        weight.len()
-    );
+    assert!(rows.remainder().is_empty(), "whole rows of {} values", weight.len());
     for (x, out) in rows.zip(out.chunks_exact_mut(weight.len().max(1))) {
         let mean = dot(x, x) / x.len() as f32;
         let scale = 1.0 / libm::sqrtf(mean + eps);

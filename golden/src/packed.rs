@@ -1,9 +1,10 @@
 //! The 2-bit form in which Hugging Face checkpoints store ternary matrices.
 //!
-//! A matrix of shape `[4R, cols]` becomes bytes of shape `[R, cols]`, row-major. Byte `(r, c)` holds column `c` of the
-//! rows `r`, `r + R`, `r + 2R` and `r + 3R`, from the low bit pair to the high one, each as weight + 1. Packing
-//! runs along the output axis; columns are neither padded nor permuted. Code 3 stands for no weight.
-//! (Source: `pack_weights` / `unpack_weights` of `transformers`.)
+//! A matrix of shape `[4R, cols]` becomes bytes of shape `[R, cols]`, row-major. Byte `(r, c)`
+//! holds column `c` of the rows `r`, `r + R`, `r + 2R` and `r + 3R`, from the low bit pair to the
+//! high one, each as weight + 1. Packing runs along the output axis; columns are neither padded nor
+//! permuted. Code 3 stands for no weight. (Source: `pack_weights` / `unpack_weights` of
+//! `transformers`.)
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -22,18 +23,14 @@ use crate::ternary::WORD;
 /// ```
 ///
 /// # Errors
-/// [`Error::PackedRows`] if `rows` is not divisible by 4, [`Error::Length`] if the bytes do not fit the shape,
-/// [`Error::PackedCode`] for a code 3.
+/// [`Error::PackedRows`] if `rows` is not divisible by 4, [`Error::Length`] if the bytes do not fit
+/// the shape, [`Error::PackedCode`] for a code 3.
 pub fn unpack(packed: &[u8], rows: usize, cols: usize) -> Result<TernaryMatrix, Error> {
     if !rows.is_multiple_of(4) {
         return Err(Error::PackedRows { rows });
     }
     let quarter = rows / 4;
-    check_len(
-        "packed weights, bytes",
-        quarter.saturating_mul(cols),
-        packed.len(),
-    )?;
+    check_len("packed weights, bytes", quarter.saturating_mul(cols), packed.len())?;
     let words = cols.div_ceil(WORD);
     let (mut nz, mut neg) = (vec![0; rows * words], vec![0; rows * words]);
     for (r, row) in packed.chunks(cols.max(1)).enumerate() {
@@ -46,10 +43,7 @@ pub fn unpack(packed: &[u8], rows: usize, cols: usize) -> Result<TernaryMatrix, 
                 let [low, high] = code;
                 if low & high != 0 {
                     let col = k * WORD + (low & high).trailing_zeros() as usize;
-                    return Err(Error::PackedCode {
-                        row: q * quarter + r,
-                        col,
-                    });
+                    return Err(Error::PackedCode { row: q * quarter + r, col });
                 }
                 let word = (q * quarter + r) * words + k;
                 nz[word] = !low;
@@ -57,8 +51,7 @@ pub fn unpack(packed: &[u8], rows: usize, cols: usize) -> Result<TernaryMatrix, 
             }
         }
     }
-    Ok(TernaryMatrix::from_planes(rows, cols, nz, neg)
-        .expect("both planes hold rows * words words"))
+    Ok(TernaryMatrix::from_planes(rows, cols, nz, neg).expect("both planes hold rows * words words"))
 }
 
 /// Packs a matrix of shape `[rows, cols]` to bytes of shape `[rows / 4, cols]`.

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 #[cfg(feature = "parallel")]
 const WORTH_IT: usize = 1 << 18;
 
-/// Calls `f(i, chunk)` for every chunk of `size` elements of `out` (the last may be shorter), on all cores if the
-/// feature `parallel` is on and `work` steps in total are worth it. Chunks are disjoint and their borders do not
-/// depend on the number of threads, so neither does the result.
+/// Calls `f(i, chunk)` for every chunk of `size` elements of `out` (the last may be shorter), on
+/// all cores if the feature `parallel` is on and `work` steps in total are worth it. Chunks are
+/// disjoint and their borders do not depend on the number of threads, so neither does the result.
 pub(crate) fn for_each_chunk<T: Send>(
     out: &mut [T],
     size: usize,
@@ -18,15 +18,10 @@ pub(crate) fn for_each_chunk<T: Send>(
     #[cfg(feature = "parallel")]
     if work >= WORTH_IT {
         use rayon::prelude::*;
-        return out
-            .par_chunks_mut(size.max(1))
-            .enumerate()
-            .for_each(|(i, chunk)| f(i, chunk));
+        return out.par_chunks_mut(size.max(1)).enumerate().for_each(|(i, chunk)| f(i, chunk));
     }
     let _ = work;
-    out.chunks_mut(size.max(1))
-        .enumerate()
-        .for_each(|(i, chunk)| f(i, chunk));
+    out.chunks_mut(size.max(1)).enumerate().for_each(|(i, chunk)| f(i, chunk));
 }
 
 /// `[rows, tokens]`, as tasks that own whole rows write it, to `[tokens, rows]`.
@@ -34,8 +29,5 @@ pub(crate) fn transpose<T: Copy>(by_row: Vec<T>, tokens: usize) -> Vec<T> {
     if by_row.is_empty() || tokens == 1 {
         return by_row;
     }
-    (0..tokens)
-        .flat_map(|t| by_row[t..].iter().step_by(tokens))
-        .copied()
-        .collect()
+    (0..tokens).flat_map(|t| by_row[t..].iter().step_by(tokens)).copied().collect()
 }

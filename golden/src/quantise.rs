@@ -1,8 +1,8 @@
 //! The two quantisers of BitLinear.
 //!
-//! Formulas: `ActQuant` and `WeightQuant` of `transformers`' BitNet integration, computed in fp32 whatever the compute
-//! type. Activations are scaled per token so that the largest becomes 127; weights are scaled per
-//! matrix by the mean magnitude and rounded to -1, 0 or +1.
+//! Formulas: `ActQuant` and `WeightQuant` of `transformers`' BitNet integration, computed in fp32
+//! whatever the compute type. Activations are scaled per token so that the largest becomes 127;
+//! weights are scaled per matrix by the mean magnitude and rounded to -1, 0 or +1.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -28,9 +28,10 @@ pub struct Activations {
 
 /// Quantises one token `x` into `q` and returns its scale.
 ///
-/// `m = max(max|x|, 1e-5)`, `scale = (1/m) * 127` in two fp32 roundings (not one division), `q = round(x * scale)` with ties
-/// to even. A row of zeros gives zeros at scale 12,700,000. A row that holds an infinity or a NaN gives a scale
-/// that is zero or NaN, codes without meaning, and no panic.
+/// `m = max(max|x|, 1e-5)`; `scale = (1/m) * 127`, two fp32 roundings and not one division;
+/// `q = round(x * scale)`, ties to even. A row of zeros gives zeros at scale 12,700,000. A row that
+/// holds an infinity or a NaN gives a scale that is zero or NaN, codes without meaning, and no
+/// panic.
 ///
 /// ```
 /// let mut q = [0; 4];
@@ -61,17 +62,16 @@ pub fn activations(x: &[f32], cols: usize) -> Activations {
     let tokens = x.len().checked_div(cols).unwrap_or(0);
     assert_eq!(x.len(), tokens * cols, "whole rows of {cols} activations");
     let mut q = vec![0; x.len()];
-    let rows = x
-        .chunks_exact(cols.max(1))
-        .zip(q.chunks_exact_mut(cols.max(1)));
+    let rows = x.chunks_exact(cols.max(1)).zip(q.chunks_exact_mut(cols.max(1)));
     let scale = rows.map(|(x, q)| activation_row(x, q)).collect();
     Activations { q, scale }
 }
 
 /// Nearest integer, ties to even, for `|v| < 2^22`.
 ///
-/// Adding 1.5 * 2^23 leaves no fraction bits, so the addition itself does the rounding, and the subtraction is exact. Two plain
-/// additions vectorise on any machine; `libm::rintf` is a call and `f32::round_ties_even` needs `std`.
+/// Adding 1.5 * 2^23 leaves no fraction bits, so the addition itself does the rounding, and the
+/// subtraction is exact. Two plain additions vectorise on any machine; `libm::rintf` is a call and
+/// `f32::round_ties_even` needs `std`.
 #[inline(always)]
 fn round_half_even(v: f32) -> f32 {
     const SHIFT: f32 = 12_582_912.0;
@@ -91,23 +91,18 @@ pub struct Weights {
 
 /// Quantises master weights `w` of shape `[rows, cols]`, row-major.
 ///
-/// `absmean = max(mean|w|, 1e-5)`, `scale = 1 / absmean`, weight = `clamp(round(w * scale), -1, 1)` with ties to even.
+/// `absmean = max(mean|w|, 1e-5)`, `scale = 1 / absmean`, weight = `clamp(round(w * scale), -1, 1)`
+/// with ties to even.
 ///
 /// # Errors
-/// [`Error::Length`] if `w` does not fit the shape, [`Error::NotFinite`] at the first infinity or NaN.
+/// [`Error::Length`] if `w` does not fit the shape, [`Error::NotFinite`] at the first infinity or
+/// NaN.
 pub fn weights<E: Element>(w: &[E], rows: usize, cols: usize) -> Result<Weights, Error> {
     check_len("master weights", rows.saturating_mul(cols), w.len())?;
     let mean = mean_magnitude(w);
     if !mean.is_finite() {
-        let i = w
-            .iter()
-            .position(|w| !w.to_f32().is_finite())
-            .expect("finite values have a finite mean");
-        return Err(Error::NotFinite {
-            row: i / cols,
-            col: i % cols,
-            got: w[i].to_f32(),
-        });
+        let i = w.iter().position(|w| !w.to_f32().is_finite()).expect("finite values have a finite mean");
+        return Err(Error::NotFinite { row: i / cols, col: i % cols, got: w[i].to_f32() });
     }
     let absmean = mean.max(FLOOR);
     let scale = 1.0 / absmean;
@@ -121,16 +116,12 @@ pub fn weights<E: Element>(w: &[E], rows: usize, cols: usize) -> Result<Weights,
         }
     });
     let (nz, neg) = codes.into_iter().unzip();
-    let matrix = TernaryMatrix::from_planes(rows, cols, nz, neg)
-        .expect("both planes hold rows * words words");
-    Ok(Weights {
-        matrix,
-        absmean,
-        factor: 1.0 / scale,
-    })
+    let matrix = TernaryMatrix::from_planes(rows, cols, nz, neg).expect("both planes hold rows * words words");
+    Ok(Weights { matrix, absmean, factor: 1.0 / scale })
 }
 
-/// Mean of `|w|`, summed in fp64: exact enough for any order, and yet in a fixed one. Zero for no weights.
+/// Mean of `|w|`, summed in fp64: exact enough for any order, and yet in a fixed one. Zero for no
+/// weights.
 fn mean_magnitude<E: Element>(w: &[E]) -> f32 {
     const CHUNK: usize = 1 << 15;
     let mut sums = vec![0.0; w.len().div_ceil(CHUNK)];
@@ -157,8 +148,9 @@ simd! {
 }
 
 simd! {
-    /// One row of weights to words `(nz, neg)`. Rounding to even and clamping leave just one question: whether the
-    /// scaled magnitude exceeds 1/2. The tie itself goes to zero, and from 3/2 on the clamp acts.
+    /// One row of weights to words `(nz, neg)`. Rounding to even and clamping leave just one
+    /// question: whether the scaled magnitude exceeds 1/2. The tie itself goes to zero, and from
+    /// 3/2 on the clamp acts.
     fn ternarise<E: Element>(w: &[E], scale: f32, codes: &mut [(u64, u64)]) {
         let word = |w: &[E; WORD]| {
             let (mut nz, mut neg) = ([0; WORD], [0; WORD]);
@@ -228,9 +220,6 @@ mod tests {
         for (rows, cols) in [(0, 0), (0, 5), (5, 0)] {
             assert_eq!(weights::<f32>(&[], rows, cols).unwrap().absmean, FLOOR);
         }
-        assert!(matches!(
-            weights(&[1.0f32], usize::MAX, 2),
-            Err(Error::Length { .. })
-        ));
+        assert!(matches!(weights(&[1.0f32], usize::MAX, 2), Err(Error::Length { .. })));
     }
 }

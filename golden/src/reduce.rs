@@ -1,8 +1,9 @@
 //! Float sums in a fixed order.
 //!
-//! A sum runs in [`LANES`] interleaved partial sums which a tree then folds. That order is part of the result: it is
-//! what every back end must use to get the same bits. It vectorises without leave to reassociate, and its error
-//! is far below that of one long sequential sum.
+//! A sum runs in [`LANES`] interleaved partial sums, which are folded in halves; what is left over
+//! at the end is summed in sequence and added last. That order is part of the result: it is what
+//! every back end must use to get the same bits. It vectorises without leave to reassociate, and
+//! its error is far below that of one long sequential sum.
 
 use core::array;
 
@@ -14,32 +15,32 @@ const LANES: usize = 32;
 /// `sum_i a[i] * b[i]` in fp32: every product rounded, then added.
 #[inline(always)]
 pub(crate) fn dot<E: Element>(a: &[f32], b: &[E]) -> f32 {
-    let mut acc = [0.0; LANES];
+    let mut sums = [0.0; LANES];
     let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     for (a, b) in a.iter().zip(b) {
-        for (acc, (a, b)) in acc.iter_mut().zip(a.iter().zip(b)) {
-            *acc += a * b.to_f32();
+        for i in 0..LANES {
+            sums[i] += a[i] * b[i].to_f32();
         }
     }
-    for (acc, (a, b)) in acc.iter_mut().zip(a_tail.iter().zip(b_tail)) {
-        *acc += a * b.to_f32();
-    }
-    fold(acc)
+    let tail = a_tail.iter().zip(b_tail).fold(0.0, |sum, (a, b)| sum + a * b.to_f32());
+    fold(sums) + tail
 }
 
 /// `sum_i x[i]` in fp32.
 #[inline(always)]
 pub(crate) fn sum(x: &[f32]) -> f32 {
-    let mut acc = [0.0; LANES];
-    for x in x.chunks(LANES) {
-        for (acc, x) in acc.iter_mut().zip(x) {
-            *acc += x;
+    let mut sums = [0.0; LANES];
+    let (x, tail) = x.as_chunks::<LANES>();
+    for x in x {
+        for i in 0..LANES {
+            sums[i] += x[i];
         }
     }
-    fold(acc)
+    fold(sums) + tail.iter().fold(0.0, |sum, x| sum + x)
 }
 
-/// Halves the number of sums until one is left. Written out, because every step is then one vector addition.
+/// Halves the number of sums until one is left. Written out, because every step is then one vector
+/// addition.
 #[inline(always)]
 fn fold(sums: [f32; LANES]) -> f32 {
     let sums: [f32; 16] = array::from_fn(|i| sums[i] + sums[i + 16]);

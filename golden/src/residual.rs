@@ -1,4 +1,5 @@
-//! The residual stream: `BitNetDecoderLayer` of `transformers` adds each block's output to its input.
+//! The residual stream: `BitNetDecoderLayer` of `transformers` adds each block's output to its
+//! input.
 
 use crate::Dtype;
 

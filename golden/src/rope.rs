@@ -1,7 +1,9 @@
-//! Rotary position embedding, half-split ("NeoX") order: element `i` of a head pairs with `i + dim/2`.
+//! Rotary position embedding, half-split ("NeoX") order: element `i` of a head pairs with `i +
+//! dim/2`.
 //!
-//! Formulas: `BitNetRotaryEmbedding` and `apply_rotary_pos_emb` of `transformers`. The table is computed in fp32 and
-//! rounded to the compute type; the rotation rounds after each of its three operations.
+//! Formulas: `BitNetRotaryEmbedding` and `apply_rotary_pos_emb` of `transformers`. The table is
+//! computed in fp32 and rounded to the compute type; the rotation rounds after each of its three
+//! operations.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -10,7 +12,8 @@ use crate::Dtype;
 
 /// Cosines and sines for a range of positions.
 ///
-/// Only the first half of each row is kept, shape `[positions, head_dim / 2]`: the second half repeats it.
+/// Only the first half of each row is kept, shape `[positions, head_dim / 2]`: the second half
+/// repeats it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RopeTables {
     /// `cos(position * frequency)`.
@@ -24,16 +27,13 @@ pub struct RopeTables {
 impl RopeTables {
     /// Tables for `positions`, with frequency `i` being `1 / theta^(2i / head_dim)`.
     ///
-    /// The power is taken in fp64 and rounded once: at position 4095 the last bit of a frequency is worth 2e-4 of
-    /// a turn's radian, more than fp32 power functions agree on.
+    /// The power is taken in fp64 and rounded once. fp32 power functions disagree in the last bit of
+    /// a frequency, and at position 4095 one such bit turns an angle by 2e-4 radians.
     ///
     /// # Panics
     /// If `head_dim` is odd.
     pub fn new(positions: Range<usize>, head_dim: usize, theta: f32, dtype: Dtype) -> Self {
-        assert!(
-            head_dim.is_multiple_of(2),
-            "head_dim {head_dim} has two halves"
-        );
+        assert!(head_dim.is_multiple_of(2), "head_dim {head_dim} has two halves");
         let half = head_dim / 2;
         let frequency = |i| {
             let exponent = (2 * i) as f32 / head_dim as f32;
@@ -41,30 +41,19 @@ impl RopeTables {
         };
         let frequencies: Vec<f32> = (0..half).map(frequency).collect();
         let angles = positions.flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
-        let (cos, sin) = angles
-            .map(|a| (dtype.round(libm::cosf(a)), dtype.round(libm::sinf(a))))
-            .unzip();
-        Self {
-            cos,
-            sin,
-            half,
-            dtype,
-        }
+        let (cos, sin) = angles.map(|a| (dtype.round(libm::cosf(a)), dtype.round(libm::sinf(a)))).unzip();
+        Self { cos, sin, half, dtype }
     }
 
-    /// Rotates every head of `x`, shape `[tokens, heads, head_dim]`, in place; token 0 stands at the `first`
-    /// position of the table.
+    /// Rotates every head of `x`, shape `[tokens, heads, head_dim]`, in place; token 0 stands at
+    /// the `first` position of the table.
     ///
     /// # Panics
     /// If `x` is not a whole number of tokens or the table too short for them.
     pub fn rotate(&self, x: &mut [f32], heads: usize, first: usize) {
         let (half, dtype) = (self.half, self.dtype);
         let width = (heads * half * 2).max(1);
-        assert!(
-            x.len().is_multiple_of(width),
-            "whole tokens of {heads} heads of {} values",
-            2 * half
-        );
+        assert!(x.len().is_multiple_of(width), "whole tokens of {heads} heads of {} values", 2 * half);
         for (t, token) in x.chunks_exact_mut(width).enumerate() {
             let row = (first + t) * half..(first + t + 1) * half;
             let (cos, sin) = (&self.cos[row.clone()], &self.sin[row]);

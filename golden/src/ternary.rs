@@ -10,8 +10,8 @@ pub const WORD: usize = 64;
 
 /// A matrix over {-1, 0, +1}, shape `[rows, cols]`, row-major, as two bit planes.
 ///
-/// Weight `(r, c)` lives in bit `c % 64` of word `r * words_per_row + c / 64` of each plane:
-/// `nz` is set where the weight is not zero, `neg` where it is -1. Invariants: `neg` implies `nz`, and
+/// Weight `(r, c)` lives in bit `c % 64` of word `r * words_per_row + c / 64` of each plane: `nz`
+/// is set where the weight is not zero, `neg` where it is -1. Invariants: `neg` implies `nz`, and
 /// the bits past `cols` in the last word of a row are zero in both planes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TernaryMatrix {
@@ -25,22 +25,12 @@ impl TernaryMatrix {
     /// An all-zero matrix of shape `[rows, cols]`.
     pub fn zeros(rows: usize, cols: usize) -> Self {
         let words = rows * cols.div_ceil(WORD);
-        Self {
-            rows,
-            cols,
-            nz: vec![0; words],
-            neg: vec![0; words],
-        }
+        Self { rows, cols, nz: vec![0; words], neg: vec![0; words] }
     }
 
-    /// Builds a matrix from its planes, restoring both invariants by masking: a `neg` bit without its
-    /// `nz` bit and any bit past `cols` are cleared. `None` if a plane has the wrong length.
-    pub fn from_planes(
-        rows: usize,
-        cols: usize,
-        mut nz: Vec<u64>,
-        mut neg: Vec<u64>,
-    ) -> Option<Self> {
+    /// Builds a matrix from its planes, restoring both invariants by masking: a `neg` bit without
+    /// its `nz` bit and any bit past `cols` are cleared. `None` if a plane has the wrong length.
+    pub fn from_planes(rows: usize, cols: usize, mut nz: Vec<u64>, mut neg: Vec<u64>) -> Option<Self> {
         let words = cols.div_ceil(WORD);
         if nz.len() != rows * words || neg.len() != rows * words {
             return None;
@@ -52,12 +42,7 @@ impl TernaryMatrix {
             }
             *neg &= *nz;
         }
-        Some(Self {
-            rows,
-            cols,
-            nz,
-            neg,
-        })
+        Some(Self { rows, cols, nz, neg })
     }
 
     /// Builds a matrix from one `i8` a weight, shape `[rows, cols]`, row-major.
@@ -70,15 +55,12 @@ impl TernaryMatrix {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Length`] if there are not `rows * cols` weights, [`Error::NotTernary`] at the first that is no trit.
+    /// [`Error::Length`] if there are not `rows * cols` weights, [`Error::NotTernary`] at the first
+    /// that is no trit.
     pub fn from_rows(rows: usize, cols: usize, weights: &[i8]) -> Result<Self, Error> {
         check_len("ternary weights", rows.saturating_mul(cols), weights.len())?;
         if let Some(i) = weights.iter().position(|w| !(-1..=1).contains(w)) {
-            return Err(Error::NotTernary {
-                row: i / cols,
-                col: i % cols,
-                got: weights[i],
-            });
+            return Err(Error::NotTernary { row: i / cols, col: i % cols, got: weights[i] });
         }
         let mut m = Self::zeros(rows, cols);
         for (i, w) in weights.iter().enumerate() {
@@ -91,9 +73,7 @@ impl TernaryMatrix {
 
     /// One `i8` a weight, shape `[rows, cols]`, row-major.
     pub fn to_i8(&self) -> Vec<i8> {
-        (0..self.rows)
-            .flat_map(|r| (0..self.cols).map(move |c| self.get(r, c)))
-            .collect()
+        (0..self.rows).flat_map(|r| (0..self.cols).map(move |c| self.get(r, c))).collect()
     }
 
     /// How many weights are not zero.
@@ -139,10 +119,7 @@ impl TernaryMatrix {
     /// # Panics
     /// If `value` is not -1, 0 or +1, or the position is outside the matrix.
     pub fn set(&mut self, r: usize, c: usize, value: i8) {
-        assert!(
-            (-1..=1).contains(&value),
-            "a ternary weight is -1, 0 or +1, not {value}"
-        );
+        assert!((-1..=1).contains(&value), "a ternary weight is -1, 0 or +1, not {value}");
         assert!(c < self.cols, "column {c} of {}", self.cols);
         let word = r * self.words_per_row() + c / WORD;
         let mask = 1u64 << (c % WORD);

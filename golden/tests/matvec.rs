@@ -112,12 +112,7 @@ proptest! {
 fn extremes_at_the_real_size() {
     // Large enough for several tasks; the largest accumulators there are.
     let (rows, cols) = (1000, 6912);
-    for (weight, x, want) in [
-        (1, -128, -884_736),
-        (-1, -128, 884_736),
-        (1, 127, 877_824),
-        (-1, 127, -877_824),
-    ] {
+    for (weight, x, want) in [(1, -128, -884_736), (-1, -128, 884_736), (1, 127, 877_824), (-1, 127, -877_824)] {
         let w = TernaryMatrix::from_rows(rows, cols, &vec![weight; rows * cols]).unwrap();
         assert_eq!(matvec(&w, &vec![x; 2 * cols]), vec![want; 2 * rows]);
     }
@@ -135,34 +130,11 @@ fn packed_faults_are_named() {
     let w = TernaryMatrix::zeros(8, 70);
     let mut bytes = packed::pack(&w).unwrap();
     bytes[70 + 66] |= 3 << 4;
-    assert_eq!(
-        packed::unpack(&bytes, 8, 70),
-        Err(Error::PackedCode { row: 5, col: 66 })
-    );
-    assert_eq!(
-        packed::unpack(&bytes, 6, 70),
-        Err(Error::PackedRows { rows: 6 })
-    );
-    assert!(matches!(
-        packed::unpack(&bytes, 8, 71),
-        Err(Error::Length {
-            expected: 142,
-            got: 140,
-            ..
-        })
-    ));
-    assert_eq!(
-        packed::pack(&TernaryMatrix::zeros(5, 1)),
-        Err(Error::PackedRows { rows: 5 })
-    );
-    assert_eq!(
-        TernaryMatrix::from_rows(2, 2, &[0, 1, 2, 0]),
-        Err(Error::NotTernary {
-            row: 1,
-            col: 0,
-            got: 2
-        })
-    );
+    assert_eq!(packed::unpack(&bytes, 8, 70), Err(Error::PackedCode { row: 5, col: 66 }));
+    assert_eq!(packed::unpack(&bytes, 6, 70), Err(Error::PackedRows { rows: 6 }));
+    assert!(matches!(packed::unpack(&bytes, 8, 71), Err(Error::Length { expected: 142, got: 140, .. })));
+    assert_eq!(packed::pack(&TernaryMatrix::zeros(5, 1)), Err(Error::PackedRows { rows: 5 }));
+    assert_eq!(TernaryMatrix::from_rows(2, 2, &[0, 1, 2, 0]), Err(Error::NotTernary { row: 1, col: 0, got: 2 }));
 }
 
 #[test]
@@ -172,9 +144,7 @@ fn image_faults_are_named() {
         let stride = codec.block_bytes(cols, port);
         let lanes = codec.lanes_per_beat(port);
         let mut clean = vec![0; codec.image_bytes(rows, cols, port, stride)];
-        codec
-            .encode(&TernaryMatrix::zeros(rows, cols), port, stride, &mut clean)
-            .unwrap();
+        codec.encode(&TernaryMatrix::zeros(rows, cols), port, stride, &mut clean).unwrap();
         let decode = |row: usize, col: usize, neg: bool| {
             let mut image = clean.clone();
             let beat = row / 8 * stride + (col / lanes * 8 + row % 8) * port;
@@ -182,38 +152,15 @@ fn image_faults_are_named() {
             codec.decode(&image, rows, cols, port, stride)
         };
         assert_eq!(decode(10, 69, false).unwrap().get(10, 69), 1);
-        assert_eq!(
-            decode(10, 69, true),
-            Err(Error::ImageCode { row: 10, col: 69 })
-        );
-        assert_eq!(
-            decode(3, 70, false),
-            Err(Error::ImagePadding { row: 3, col: 70 })
-        );
-        assert_eq!(
-            decode(11, 5, false),
-            Err(Error::ImagePadding { row: 11, col: 5 })
-        );
+        assert_eq!(decode(10, 69, true), Err(Error::ImageCode { row: 10, col: 69 }));
+        assert_eq!(decode(3, 70, false), Err(Error::ImagePadding { row: 3, col: 70 }));
+        assert_eq!(decode(11, 5, false), Err(Error::ImagePadding { row: 11, col: 5 }));
         let short = codec.decode(&clean[1..], rows, cols, port, stride);
         assert!(matches!(short, Err(Error::Length { .. })));
-        let overlap = codec.encode(
-            &TernaryMatrix::zeros(rows, cols),
-            port,
-            stride - 1,
-            &mut clean,
-        );
-        assert_eq!(
-            overlap,
-            Err(Error::BlockStride {
-                expected: stride,
-                got: stride - 1
-            })
-        );
+        let overlap = codec.encode(&TernaryMatrix::zeros(rows, cols), port, stride - 1, &mut clean);
+        assert_eq!(overlap, Err(Error::BlockStride { expected: stride, got: stride - 1 }));
     }
-    assert_eq!(
-        codec.decode(&[], 1, 1, 4, 8),
-        Err(Error::PortBytes { got: 4 })
-    );
+    assert_eq!(codec.decode(&[], 1, 1, 4, 8), Err(Error::PortBytes { got: 4 }));
 }
 
 #[test]

@@ -121,12 +121,17 @@ fn rust(map: &Map, hash: u32) -> String {
     for r in &map.register {
         writeln!(s, "/// Offset. {}\npub const {}: u32 = {:#x};", r.doc, r.name, r.offset).expect("to a string");
         if r.count > 1 {
-            writeln!(s, "/// Bytes from one {} to the next.\npub const {}_STRIDE: u32 = {:#x};", r.name, r.name, r.stride)
-                .expect("to a string");
+            writeln!(
+                s,
+                "/// Bytes from one {} to the next.\npub const {}_STRIDE: u32 = {:#x};",
+                r.name, r.name, r.stride
+            )
+            .expect("to a string");
         }
         for f in &r.fields {
             let mask = ((1u64 << (f.bits[0] - f.bits[1] + 1)) - 1) << f.bits[1];
-            writeln!(s, "/// {}: {}.\npub const {}_{}: u32 = {mask:#x};", r.name, f.doc, r.name, f.name).expect("to a string");
+            writeln!(s, "/// {}: {}.\npub const {}_{}: u32 = {mask:#x};", r.name, f.doc, r.name, f.name)
+                .expect("to a string");
         }
     }
     s += "\n/// Every register a reset-value test can read: name, offset, access.\npub const REGISTERS: &[(&str, u32, &str)] = &[\n";
@@ -143,7 +148,8 @@ fn rust(map: &Map, hash: u32) -> String {
     }
     s += "\n";
     for d in &map.descriptor {
-        writeln!(s, "/// Descriptor word: {}.\npub const DESC_{}: usize = {};", d.doc, d.name, d.word).expect("to a string");
+        writeln!(s, "/// Descriptor word: {}.\npub const DESC_{}: usize = {};", d.doc, d.name, d.word)
+            .expect("to a string");
     }
     s
 }
@@ -160,7 +166,8 @@ fn markdown(map: &Map, hash: u32) -> String {
         let bank = if r.count > 1 { format!(" + {:#x} x port", r.stride) } else { String::new() };
         let fields: String =
             r.fields.iter().map(|f| format!("<br>`{}` {}:{} {}", f.name, f.bits[0], f.bits[1], f.doc)).collect();
-        writeln!(s, "| {:#05x}{bank} | `{}` | {} | {}{fields} |", r.offset, r.name, r.access, r.doc).expect("to a string");
+        writeln!(s, "| {:#05x}{bank} | `{}` | {} | {}{fields} |", r.offset, r.name, r.access, r.doc)
+            .expect("to a string");
     }
     s += "\n## Error codes\n\n| code | name | meaning |\n|---|---|---|\n";
     for e in &map.error {

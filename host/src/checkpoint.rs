@@ -1,6 +1,6 @@
 //! Hugging Face checkpoints: a folder with `config.json` and safetensors files, one or many.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -32,13 +32,21 @@ const PACKED: &[Stored] = &[Stored::U8];
 
 /// An open checkpoint. Opening reads the headers and checks that every tensor of the model is there with
 /// the dtype and shape it needs; the data are read when a layer is asked for.
+///
+/// ```
+/// use host::{checkpoint::Checkpoint, config::Linear, weights::WeightSource};
+/// let model = Checkpoint::open("../testdata/tiny-packed")?;
+/// let layer = model.layer(1)?;
+/// assert_eq!(layer.linear(Linear::Down).ternary.cols(), model.config().intermediate_size);
+/// # Ok::<(), host::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Checkpoint {
     folder: PathBuf,
     config: ModelConfig,
     shards: Vec<Shard>,
     /// Which shard holds a tensor; empty if there is only one.
-    index: HashMap<String, usize>,
+    index: BTreeMap<String, usize>,
 }
 
 /// One safetensors file.
@@ -79,7 +87,7 @@ impl Checkpoint {
         let config = ModelConfig::load(&folder.join(CONFIG))?;
         let (single, index_file) = (folder.join(SINGLE), folder.join(INDEX));
         let (files, index) = if single.exists() {
-            (vec![single], HashMap::new())
+            (vec![single], BTreeMap::new())
         } else if index_file.exists() {
             read_index(folder, &index_file)?
         } else {
@@ -154,11 +162,11 @@ impl Checkpoint {
 }
 
 /// The shard files an index names, and which of them holds each tensor.
-fn read_index(folder: &Path, path: &Path) -> Result<(Vec<PathBuf>, HashMap<String, usize>)> {
+fn read_index(folder: &Path, path: &Path) -> Result<(Vec<PathBuf>, BTreeMap<String, usize>)> {
     let file = Object::read(path)?;
     let map = file.object("weight_map")?.ok_or_else(|| file.missing("weight_map"))?;
     let mut names: Vec<String> = Vec::new();
-    let mut index = HashMap::new();
+    let mut index = BTreeMap::new();
     for tensor in map.keys() {
         let name: String = map.required(tensor)?;
         if Path::new(&name).file_name().is_none_or(|n| n != name.as_str()) {

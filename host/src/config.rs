@@ -252,6 +252,14 @@ fn weight_form(file: &Object) -> Result<WeightForm> {
 }
 
 /// A ternary linear of a decoder layer.
+///
+/// ```
+/// use host::config::{Linear, ModelConfig};
+/// let gate: Linear = "gate_proj".parse()?;
+/// assert_eq!(gate.name(), "mlp.gate_proj");
+/// assert_eq!(gate.out_features(&ModelConfig::bitnet_2b_4t()), 6912);
+/// # Ok::<(), host::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Linear {
     /// `self_attn.q_proj`
@@ -395,6 +403,8 @@ impl Norm {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use serde_json::{Value, json};
 

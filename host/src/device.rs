@@ -62,7 +62,9 @@ pub enum DeviceError {
         access: &'static str,
     },
     /// The unit is not one this driver knows.
-    #[error("register {register} reads {found:#010x} where this driver expects {expected:#010x}: another unit or another version")]
+    #[error(
+        "register {register} reads {found:#010x} where this driver expects {expected:#010x}: another unit or another version"
+    )]
     WrongUnit {
         /// Name of the register.
         register: &'static str,
@@ -86,7 +88,9 @@ pub enum DeviceError {
         address: u64,
     },
     /// A descriptor was not completed although the unit signalled the end.
-    #[error("descriptor {index} carries no completion record: expected status 0x80000000 and tag {tag}, found {found:#010x}")]
+    #[error(
+        "descriptor {index} carries no completion record: expected status 0x80000000 and tag {tag}, found {found:#010x}"
+    )]
     Incomplete {
         /// Number of the descriptor in its run.
         index: usize,

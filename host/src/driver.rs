@@ -226,10 +226,8 @@ impl<D: Device> Driver<D> {
 
     /// Reads completion records, results and counters.
     fn collect(&mut self, plan: &Plan, operators: &[Weights], tokens: usize) -> Result<RunResult, DeviceError> {
-        let mut results: Vec<OperatorResult> = operators
-            .iter()
-            .map(|w| OperatorResult { accumulators: vec![0; tokens * w.rows], cycles: 0 })
-            .collect();
+        let mut results: Vec<OperatorResult> =
+            operators.iter().map(|w| OperatorResult { accumulators: vec![0; tokens * w.rows], cycles: 0 }).collect();
         let mut from = self.device.read_register(regs::RUN_START)?;
         let base = self.device.memory_base();
         let memory = self.device.memory();
@@ -250,7 +248,8 @@ impl<D: Device> Driver<D> {
             let rows = descriptor.out_features;
             let words = memory[y..y + descriptor.result_bytes()].chunks_exact(4);
             for (i, word) in words.enumerate() {
-                let (block, token, lane) = (i / ROW_BLOCK / descriptor.tokens, i / ROW_BLOCK % descriptor.tokens, i % ROW_BLOCK);
+                let (block, token, lane) =
+                    (i / ROW_BLOCK / descriptor.tokens, i / ROW_BLOCK % descriptor.tokens, i % ROW_BLOCK);
                 let row = block * ROW_BLOCK + lane;
                 if row < rows {
                     let value = i32::from_le_bytes([word[0], word[1], word[2], word[3]]);

@@ -101,16 +101,17 @@ impl FunctionalDevice {
         let row_bytes = d.row_beats * self.info.lanes();
         let mut x = Vec::with_capacity(d.tokens * d.in_features);
         for token in 0..d.tokens {
-            let row =
-                self.slice(x_addr + (token * x_stride) as u64, row_bytes, regs::ERR_READ_DECERR, FRONT_END)?;
+            let row = self.slice(x_addr + (token * x_stride) as u64, row_bytes, regs::ERR_READ_DECERR, FRONT_END)?;
             x.extend(row[..d.in_features].iter().map(|byte| i8::from_le_bytes([*byte])));
         }
         let (codec, port_bytes) = (self.info.codec, self.info.port_bytes);
         let image_bytes = codec.image_bytes(d.out_features, d.in_features, port_bytes, d.w_stride);
         let image = self.slice(d.w_addr, image_bytes, regs::ERR_READ_DECERR, 0)?;
-        let matrix = codec
-            .decode(image, d.out_features, d.in_features, port_bytes, d.w_stride)
-            .map_err(|_| Fault { code: regs::ERR_BAD_WEIGHT, source: 0, address: d.w_addr })?;
+        let matrix = codec.decode(image, d.out_features, d.in_features, port_bytes, d.w_stride).map_err(|_| Fault {
+            code: regs::ERR_BAD_WEIGHT,
+            source: 0,
+            address: d.w_addr,
+        })?;
         let y = golden::matvec::matvec(&matrix, &x);
 
         let image = self.slice(d.y_addr, d.result_bytes(), regs::ERR_WRITE_DECERR, WRITER)?;
@@ -156,8 +157,7 @@ impl Device for FunctionalDevice {
             regs::PARAM1 => self.info.bank_words as u32 | (ROW_BLOCK as u32) << 16 | CONTEXTS << 20,
             regs::STATUS => {
                 let busy = self.head != self.tail;
-                (if busy { regs::STATUS_BUSY } else { 0 })
-                    | (if self.error.is_some() { regs::STATUS_ERROR } else { 0 })
+                (if busy { regs::STATUS_BUSY } else { 0 }) | (if self.error.is_some() { regs::STATUS_ERROR } else { 0 })
             }
             regs::ERROR => u32::from(fault.code) | fault.source << 8,
             regs::ERROR_ADDR_LO => fault.address as u32,

@@ -177,7 +177,7 @@ impl<'a> DecoderLayer<'a> {
         self.config.check_length(past + tokens)?;
         let tap = Tap { layer: self.layer, active: observer.active(), observer };
         let mut pass = Pass { config: self.config, weights: self.weights, tokens, dtype, backend, tap };
-        let h = hidden.as_standard_layout().iter().copied().collect();
+        let h = hidden.iter().copied().collect();
         let out = pass.run(h, cache).inspect_err(|_| cache.truncate(past))?;
         Ok(Array2::from_shape_vec((tokens, width), out).expect("the residual stream keeps its shape"))
     }

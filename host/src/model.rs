@@ -76,8 +76,10 @@ impl<'a> Model<'a> {
         let mut logits = Array2::zeros((tokens, config.vocab_size));
         for start in (0..config.vocab_size).step_by(HEAD_ROWS) {
             let rows = start..config.vocab_size.min(start + HEAD_ROWS);
-            let head: Vec<f32> = self.source.head(rows.clone())?.into_iter().collect();
-            let part = linear::dense(&x, &in_dtype(&head, self.dtype), width, self.dtype);
+            let head = self.source.head(rows.clone())?;
+            let head = head.as_standard_layout();
+            let head = head.as_slice().expect("the standard layout is one slice");
+            let part = linear::dense(&x, &in_dtype(head, self.dtype), width, self.dtype);
             let part = Array2::from_shape_vec((tokens, rows.len()), part).expect("a logit per token and row");
             logits.slice_mut(s![.., rows]).assign(&part);
         }
@@ -129,10 +131,6 @@ pub fn hidden_entering_layer(
 fn show(observer: &mut dyn Observer, name: &str, x: &Array2<f32>) {
     if observer.active() {
         let (tokens, width) = x.dim();
-        observer.tensor(
-            name,
-            &[1, tokens, width],
-            Values::F32(&x.as_standard_layout().iter().copied().collect::<Vec<_>>()),
-        );
+        observer.tensor(name, &[1, tokens, width], Values::F32(&x.iter().copied().collect::<Vec<_>>()));
     }
 }

@@ -238,6 +238,14 @@ pub struct Contradiction {
 }
 
 /// A CPU profile.
+///
+/// ```
+/// use host::{config::Linear, profile::CpuProfile};
+/// let cpu = CpuProfile::builtin();
+/// assert_eq!(cpu.operator_ms(Linear::Gate, 14), Some(11.92));
+/// let other = cpu.contradictions.iter().find(|c| c.id == "gate_proj-ms").expect("it is listed");
+/// assert_eq!(other.values[1].value(), Some(14.06));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CpuProfile {

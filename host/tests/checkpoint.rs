@@ -1,4 +1,5 @@
 //! Checkpoints: the three forms of the tiny model, and everything that can be wrong with the files.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -102,7 +103,7 @@ fn the_three_forms_hold_the_same_model() {
             let [online, packed, _] = layers.each_ref().map(|w| w.linear(op));
             assert_eq!(online.ternary, packed.ternary, "{l} {op}");
             assert!((online.factor / packed.factor - 1.0).abs() < 1.0 / 256.0, "the packed factor is a bf16");
-            assert_eq!(online.ternary.rows(), op.out_features(packed_config(&layers, &sharded)));
+            assert_eq!(online.ternary.rows(), op.out_features(sharded.config()));
         }
         for norm in Norm::ALL {
             assert_eq!(layers[0].norm(norm), layers[1].norm(norm));
@@ -116,10 +117,6 @@ fn the_three_forms_hold_the_same_model() {
     assert!(online.describe().contains("float masters"));
     let e = packed.layer(2).unwrap_err();
     assert_eq!((e.kind(), e.is_input_file()), (ErrorKind::Usage, false));
-}
-
-fn packed_config<'a, T>(_: T, c: &'a Checkpoint) -> &'a host::config::ModelConfig {
-    c.config()
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! The forward pass against tensors recorded from the reference implementation.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,5 @@
 //! The built-in CPU profile: every number that can be recomputed is, and every disagreement is listed.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;

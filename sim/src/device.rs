@@ -226,8 +226,7 @@ impl VerilatedDevice {
     /// AXI4-Lite write with byte strobes; the response.
     pub fn axil_write(&mut self, offset: u32, value: u32, strobes: u8) -> Result<u8, SimulationError> {
         let p = &self.pins;
-        let (awvalid, awready, wvalid, wready) =
-            (p.s_axil_awvalid, p.s_axil_awready, p.s_axil_wvalid, p.s_axil_wready);
+        let (awvalid, awready, wvalid, wready) = (p.s_axil_awvalid, p.s_axil_awready, p.s_axil_wvalid, p.s_axil_wready);
         let (bvalid, bresp) = (p.s_axil_bvalid, p.s_axil_bresp);
         self.model.set(p.s_axil_awaddr, u64::from(offset));
         self.model.set(p.s_axil_wdata, u64::from(value));

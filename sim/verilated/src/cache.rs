@@ -88,7 +88,9 @@ impl Cache {
         for entry in fs::read_dir(self.dir.join("models")).into_iter().flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name());
             let used = fs::metadata(path.join(CHECKSUM)).or_else(|_| entry.metadata());
-            let Ok(used) = used.and_then(|meta| meta.modified()) else { continue };
+            let Ok(used) = used.and_then(|meta| meta.modified()) else {
+                continue;
+            };
             if name.as_encoded_bytes().starts_with(b".tmp-") {
                 if SystemTime::now().duration_since(used).is_ok_and(|age| age > STALE) {
                     let _ = fs::remove_dir_all(&path);
@@ -105,9 +107,10 @@ impl Cache {
                 break;
             }
             let key = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            if self.open_lock("models", key).is_ok_and(|file| {
-                file.try_lock().is_ok() && fs::remove_dir_all(&path).is_ok()
-            }) {
+            if self
+                .open_lock("models", key)
+                .is_ok_and(|file| file.try_lock().is_ok() && fs::remove_dir_all(&path).is_ok())
+            {
                 count -= 1;
                 bytes -= size;
             }

@@ -174,8 +174,7 @@ impl Instance {
         // SAFETY: the handle is live; the result is its state, of the size that is set.
         let state = unsafe { (api.state)(handle, &raw mut size) };
         let state = NonNull::new(state.cast()).expect("the model has a root");
-        let places: Box<[Place]> =
-            raw_ports(api, handle).iter().map(|port| place(api.id, port, state, size)).collect();
+        let places: Box<[Place]> = raw_ports(api, handle).iter().map(|port| place(api.id, port, state, size)).collect();
         // Places are good for every instance because this holds.
         assert!(*api.places.get_or_init(|| places.clone()) == places, "instances have one layout");
         Some(Self { handle, state, id: api.id, api: Arc::clone(api) })

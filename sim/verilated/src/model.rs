@@ -60,13 +60,7 @@ impl From<PortInfo> for Port {
 }
 
 impl ModelLibrary {
-    pub(crate) fn load(
-        path: &Path,
-        top: &str,
-        key: &str,
-        was_cached: bool,
-        build_seconds: f64,
-    ) -> Result<Self, Error> {
+    pub(crate) fn load(path: &Path, top: &str, key: &str, was_cached: bool, build_seconds: f64) -> Result<Self, Error> {
         Ok(Self {
             inner: Arc::new(Inner {
                 api: Arc::new(Api::load(path)?),
@@ -233,11 +227,7 @@ impl Model {
     pub fn pin_of_width(&self, name: &str, width: u32) -> Result<Pin, Error> {
         let pin = self.pin(name)?;
         let found = self.width(pin);
-        if found == width {
-            Ok(pin)
-        } else {
-            Err(Error::PinWidth { name: name.into(), expected: width, found })
-        }
+        if found == width { Ok(pin) } else { Err(Error::PinWidth { name: name.into(), expected: width, found }) }
     }
 
     /// The port behind a pin.

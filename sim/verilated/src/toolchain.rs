@@ -227,11 +227,7 @@ impl Compiler {
 /// Compiles or links, with the log as the error.
 pub(crate) fn compile(command: &mut Command, file: &Path) -> Result<(), Error> {
     let output = command.output().map_err(io(command.get_program()))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(Error::Compile { file: file.to_owned(), log: log(&output) })
-    }
+    if output.status.success() { Ok(()) } else { Err(Error::Compile { file: file.to_owned(), log: log(&output) }) }
 }
 
 /// Both streams of a program that failed.

@@ -223,8 +223,12 @@ fn cache_hits_edits_and_corruption() {
     let edited = build(&spec);
     assert!(!edited.was_cached());
     assert_ne!(edited.key(), first.key());
-    println!("first {:.2} s, cached {:.4} s, after an edit {:.2} s",
-        first.build_seconds(), second.build_seconds(), edited.build_seconds());
+    println!(
+        "first {:.2} s, cached {:.4} s, after an edit {:.2} s",
+        first.build_seconds(),
+        second.build_seconds(),
+        edited.build_seconds()
+    );
     let pin_of_another_build = start(&first).pin("state_o").unwrap();
     let mixed = std::panic::AssertUnwindSafe(|| start(&edited).get(pin_of_another_build));
     assert!(std::panic::catch_unwind(mixed).is_err());
