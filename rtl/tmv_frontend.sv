@@ -234,7 +234,11 @@ module tmv_frontend
   addr_t row_addr_q;
   logic [$clog2(BankWords)-1:0] word_q;
   logic [$clog2(WordBeats+1)-1:0] word_beat_q;
-  logic [PortBytes-1:0] fresh[8];
+
+  /// Bit `plane` of every byte of a beat.
+  function automatic logic [PortBytes-1:0] transpose(logic [PortBits-1:0] beat, int unsigned plane);
+    for (int unsigned i = 0; i < PortBytes; i++) transpose[i] = beat[8*i+plane];
+  endfunction
 
   assign word_full    = beat_valid_i && state_q == Load && word_beat_q == ($clog2(WordBeats + 1))'(WordBeats - 1);
   assign word_last    = beats_t'(word_q) == row_beats_q - 1'b1;
@@ -249,12 +253,8 @@ module tmv_frontend
   end
 
   for (genvar b = 0; b < 8; b++) begin : gen_plane
-    for (genvar i = 0; i < int'(PortBytes); i++) begin : gen_byte
-      assign fresh[b][i] = beat_i[8*i+b];
-    end
-
     always_ff @(posedge clk_i) begin
-      if (beat_valid_i && state_q == Load) x_data_o[b] <= {fresh[b], x_data_o[b][Lanes-1:PortBytes]};
+      if (beat_valid_i && state_q == Load) x_data_o[b] <= {transpose(beat_i, b), x_data_o[b][Lanes-1:PortBytes]};
     end
   end
 
