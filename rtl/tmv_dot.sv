@@ -2,8 +2,9 @@
 ///
 /// With weight planes nz, neg and two's complement activation planes x0..x7, because -x = ~x + 1:
 ///   sum w*x = sum_{b<7} 2^b pop(nz & (x_b ^ neg)) - 2^7 pop(nz & (x_7 ^ neg)) + pop(neg)
-/// pop(neg) is the same for all vectors and comes from outside, a cycle after the planes. Throughput one beat a cycle,
-/// latency two cycles: counts, then their weighted sum. No multiplier. The sum of `Lanes` products needs
+/// Activations stay while weights stream: `load_i` replaces them. pop(neg) is the same for all vectors and comes from
+/// outside, a cycle after the planes. Throughput one beat a cycle, latency two cycles: counts, added in pairs, then
+/// their weighted sum. No multiplier. The sum of `Lanes` products needs
 /// clog2(128 * Lanes) + 1 bits. Does not accumulate and does not check weight codes.
 module tmv_dot #(
   /// Weights of a beat.
@@ -13,41 +14,61 @@ module tmv_dot #(
   localparam int unsigned CountBits = $clog2(Lanes + 1)
 ) (
   input  logic                             clk_i,
+  /// The word of activations for the beats from the next cycle on.
+  input  logic                             load_i,
+  input  logic        [7:0][Lanes-1:0]     x_i,
   /// The planes are valid, and were valid a cycle ago.
   input  logic                             valid_i,
   input  logic                             valid_q_i,
   input  logic        [    Lanes-1:0]      nz_i,
   input  logic        [    Lanes-1:0]      neg_i,
-  input  logic        [7:0][Lanes-1:0]     x_i,
   /// pop(neg) of the planes of the cycle before.
   input  logic        [CountBits-1:0]      neg_count_i,
   /// The sum, two cycles after the planes.
   output logic signed [  SumBits-1:0]      sum_o
 );
   typedef logic signed [SumBits-1:0] sum_t;
+  /// count[b] + 2 count[b + 1].
+  typedef logic [CountBits+1:0] pair_t;
 
-  sum_t weighted[8];
+  sum_t weighted[4];
 
-  // One register a plane: simulators handle scalars better than arrays.
-  for (genvar b = 0; b < 8; b++) begin : gen_plane
-    logic [CountBits-1:0] count, count_q;
+  // Counts, added in pairs: two planes a register.
+  for (genvar p = 0; p < 4; p++) begin : gen_pair
+    logic [Lanes-1:0] low_q, high_q;
+    logic [CountBits-1:0] low, high;
+    pair_t pair_q;
+
+    always_ff @(posedge clk_i) begin
+      if (load_i) begin
+        low_q  <= x_i[2*p];
+        high_q <= x_i[2*p+1];
+      end
+    end
 
     tmv_popcount #(
       .Width(Lanes)
-    ) u_popcount (
-      .bits_i (nz_i & (x_i[b] ^ neg_i)),
-      .count_o(count)
+    ) u_low (
+      .bits_i (nz_i & (low_q ^ neg_i)),
+      .count_o(low)
     );
 
-    always_ff @(posedge clk_i) if (valid_i) count_q <= count;
+    tmv_popcount #(
+      .Width(Lanes)
+    ) u_high (
+      .bits_i (nz_i & (high_q ^ neg_i)),
+      .count_o(high)
+    );
 
-    assign weighted[b] = sum_t'(count_q) << b;
+    // Plane 7 weighs -128: the last pair is count[6] - 2 count[7], in two's complement.
+    always_ff @(posedge clk_i) begin
+      if (valid_i) pair_q <= (p == 3) ? pair_t'(low) - (pair_t'(high) << 1) : pair_t'(low) + (pair_t'(high) << 1);
+    end
+
+    assign weighted[p] = ((p == 3) ? sum_t'(signed'(pair_q)) : sum_t'(pair_q)) << (2 * p);
   end
 
   always_ff @(posedge clk_i) begin
-    if (valid_q_i) begin
-      sum_o <= ((weighted[0] + weighted[1]) + (weighted[2] + weighted[3]))
-          + ((weighted[4] + weighted[5]) + (weighted[6] - weighted[7])) + sum_t'(neg_count_i);
-    end
+    if (valid_q_i) sum_o <= (weighted[0] + weighted[1]) + (weighted[2] + weighted[3]) + sum_t'(neg_count_i);
   end
 endmodule

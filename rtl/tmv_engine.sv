@@ -8,7 +8,6 @@
 /// Latency from a block's last beat to its result: five cycles. Accumulators cannot overflow, see `AccBits`.
 module tmv_engine
   import tmv_pkg::*;
-  import tmv_reg_pkg::*;
 #(
   /// Bits of a beat: 64 or 128.
   parameter  int unsigned PortBits = 128,
@@ -18,7 +17,7 @@ module tmv_engine
   parameter  int unsigned Codec = CodecWeights2b,
   /// Words of an activation bank, a power of two.
   parameter  int unsigned BankWords = 256,
-  /// Row blocks queued ahead of the beats.
+  /// Row blocks queued ahead of the beats, a power of two.
   parameter  int unsigned BlockFifo = 8,
   localparam int unsigned Lanes = lanes_of(Codec, PortBits),
   localparam int unsigned WordAddrBits = $clog2(BankWords) + 1
@@ -47,8 +46,6 @@ module tmv_engine
   output logic   [RowBlock-1:0][AccBits-1:0]                result_o,
   output slot_t                                             result_slot_o,
   output logic                                              result_last_o,
-  /// Errors.
-  output fault_t                                            fault_o,
   /// What this cycle was spent on, at most one high: a beat consumed, or what was missing.
   output logic                                              busy_o,
   output logic                                              stall_data_o,
@@ -56,47 +53,37 @@ module tmv_engine
   output logic                                              stall_result_o
 );
   localparam int unsigned RowBits = $clog2(RowBlock);
-  localparam int unsigned ByteBits = $clog2(PortBits / 8);
+  localparam int unsigned BlockBits = $clog2(BlockFifo);
   localparam int unsigned SumBits = $clog2(128 * Lanes) + 1;
   localparam int unsigned CountBits = $clog2(Lanes + 1);
 
   typedef logic [RowBits-1:0] row_t;
 
-  // Each block is queued twice: its activations are fetched ahead of its beats.
-  logic compute_ready, fetch_ready, block_push;
-  logic compute_valid, compute_pop, fetch_valid, fetch_pop;
+  // Row blocks, read twice: activations are fetched ahead of the beats.
+  block_t blocks[BlockFifo];
   block_t compute, fetch;
+  logic [BlockBits:0] push_q, fetch_q, compute_q;
+  logic compute_valid, compute_pop, fetch_valid, fetch_pop;
 
-  assign block_ready_o = compute_ready && fetch_ready;
-  assign block_push    = block_valid_i && block_ready_o;
+  assign block_ready_o = (push_q - compute_q) != (BlockBits + 1)'(BlockFifo);
+  assign compute_valid = push_q != compute_q;
+  assign fetch_valid   = push_q != fetch_q;
+  assign compute       = blocks[compute_q[BlockBits-1:0]];
+  assign fetch         = blocks[fetch_q[BlockBits-1:0]];
 
-  tmv_fifo #(
-    .Width($bits(block_t)),
-    .Depth(BlockFifo)
-  ) u_compute_blocks (
-    .clk_i,
-    .rst_ni,
-    .wvalid_i(block_push),
-    .wready_o(compute_ready),
-    .wdata_i (block_i),
-    .rvalid_o(compute_valid),
-    .rready_i(compute_pop),
-    .rdata_o (compute)
-  );
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      push_q    <= '0;
+      fetch_q   <= '0;
+      compute_q <= '0;
+    end else begin
+      if (block_valid_i && block_ready_o) push_q <= push_q + 1'b1;
+      if (fetch_pop) fetch_q <= fetch_q + 1'b1;
+      if (compute_pop) compute_q <= compute_q + 1'b1;
+    end
+  end
 
-  tmv_fifo #(
-    .Width($bits(block_t)),
-    .Depth(BlockFifo)
-  ) u_fetch_blocks (
-    .clk_i,
-    .rst_ni,
-    .wvalid_i(block_push),
-    .wready_o(fetch_ready),
-    .wdata_i (block_i),
-    .rvalid_o(fetch_valid),
-    .rready_i(fetch_pop),
-    .rdata_o (fetch)
-  );
+  always_ff @(posedge clk_i) if (block_valid_i && block_ready_o) blocks[push_q[BlockBits-1:0]] <= block_i;
 
   // Activation words: one in use, one behind it.
   logic [WordAddrBits-2:0] fetch_word_q;
@@ -129,7 +116,7 @@ module tmv_engine
 
   // Weight planes.
   logic [Lanes-1:0] nz, neg, nz_q, neg_q;
-  logic illegal, illegal_q, planes_valid_q, planes_take;
+  logic planes_valid_q, planes_take;
 
   tmv_decode #(
     .Codec,
@@ -138,7 +125,7 @@ module tmv_engine
     .beat_i,
     .nz_o     (nz),
     .neg_o    (neg),
-    .illegal_o(illegal)
+    .illegal_o()
   );
 
   assign beat_ready_o = !planes_valid_q || busy_o;
@@ -152,9 +139,8 @@ module tmv_engine
 
   always_ff @(posedge clk_i) begin
     if (planes_take) begin
-      nz_q      <= nz;
-      neg_q     <= neg;
-      illegal_q <= illegal;
+      nz_q  <= nz;
+      neg_q <= neg;
     end
   end
 
@@ -181,18 +167,6 @@ module tmv_engine
     end else if (busy_o) begin
       row_q <= row_q + 1'b1;
       if (last_row) word_index_q <= last_word ? '0 : word_index_q + 1'b1;
-    end
-  end
-
-  // A bad code is reported a cycle late: the address is only worked out when there is something to report.
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) fault_o <= '{valid: 1'b0, code: ErrNone, addr: '0};
-    else begin
-      fault_o.valid <= busy_o && illegal_q;
-      if (busy_o && illegal_q) begin
-        fault_o.code <= ErrBadWeight;
-        fault_o.addr <= compute.addr + ((addr_t'(word_index_q) * RowBlock + addr_t'(row_q)) << ByteBits);
-      end
     end
   end
 
@@ -238,22 +212,20 @@ module tmv_engine
   assign result_o = link[0];
 
   for (genvar v = 0; v < int'(Vectors); v++) begin : gen_vector
-    logic [7:0][Lanes-1:0] word_q;
     logic signed [SumBits-1:0] sum;
     acc_t acc, acc_q[RowBlock];
     logic [RowBlock-1:0][AccBits-1:0] result_q;
-
-    always_ff @(posedge clk_i) if (word_shift) word_q <= next_q[v];
 
     tmv_dot #(
       .Lanes
     ) u_dot (
       .clk_i,
+      .load_i     (word_shift),
+      .x_i        (next_q[v]),
       .valid_i    (busy_o),
       .valid_q_i  (place_q.valid),
       .nz_i       (nz_q),
       .neg_i      (neg_q),
-      .x_i        (word_q),
       .neg_count_i(neg_count_q),
       .sum_o      (sum)
     );

@@ -50,5 +50,4 @@ module tmv_fifo #(
   end
 
   `TMV_REQUIRE(depth, Depth >= 2 && (1 << PtrBits) == Depth, "tmv_fifo: Depth must be a power of two")
-  `TMV_ASSERT(HeldUntilTaken, rvalid_o && !rready_i |=> rvalid_o)
 endmodule

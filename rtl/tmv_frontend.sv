@@ -67,6 +67,7 @@ module tmv_frontend
     Fetch,
     Receive,
     Check,
+    Publish,
     WaitBank,
     Load
   } state_e;
@@ -114,47 +115,49 @@ module tmv_frontend
     return desc[32*index+:32];
   endfunction
 
-  logic [31:0] control;
-  logic [15:0] in_features;
-  beats_t row_beats, row_beats_q;
-  logic [31:0] out_features;
-  logic [3:0] tokens, tokens_q;
-  logic keep_x;
-  addr_t x_addr;
-  logic [31:0] x_stride;
-  logic bad, misaligned;
-  logic [31:0] lanes_covered;
-  logic [16:0] blocks;
-
-  assign control       = field(desc_q, DescControlWord);
-  assign in_features   = desc_q[32*DescInFeaturesWord+:16];
-  assign row_beats     = desc_q[32*DescInFeaturesWord+16+:16];
-  assign out_features  = field(desc_q, DescOutFeaturesWord);
-  assign tokens        = control[11:8];
-  assign keep_x        = control[0];
-  assign x_addr        = desc_q[32*DescXAddrWord+:AddrBits];
-  assign x_stride      = field(desc_q, DescXStrideWord);
-  assign lanes_covered = 32'(row_beats) * Lanes;
-  assign blocks        = 17'((out_features + RowBlock - 1) / RowBlock);
-
   // Every field has one right range. `row_beats` repeats what `in_features` implies, so a driver with another idea
   // of the image layout is refused.
-  logic x_valid_q;
+  logic keep_x;
+  beats_t row_beats_q;
+  logic [3:0] tokens_q;
+  logic x_valid_q, bad_q, misaligned_q;
+  logic [16:0] blocks_q;
 
-  assign bad = control[31:24] != Opcode || control[23:12] != '0 || control[7:2] != '0
-      || tokens == '0 || tokens > 4'(Vectors)
-      || in_features == '0 || lanes_covered < 32'(in_features) || lanes_covered >= 32'(in_features) + Lanes
-      || row_beats > beats_t'(BankWords)
-      || out_features == '0 || out_features > 32'd524288
-      || field(desc_q, DescReservedWord) != '0
-      || (keep_x && (!x_valid_q || row_beats != row_beats_q || tokens != tokens_q));
+  /// Whether a field of the descriptor is out of range.
+  function automatic logic is_bad(logic [DescBytes*8-1:0] desc);
+    logic [31:2] control;
+    logic [31:0] covered, k, n, beats;
+    control = desc[32*DescControlWord+2+:30];
+    k       = 32'(desc[32*DescInFeaturesWord+:16]);
+    beats   = 32'(desc[32*DescInFeaturesWord+16+:16]);
+    n       = field(desc, DescOutFeaturesWord);
+    covered = beats * Lanes;
+    return control[31:24] != Opcode || control[23:12] != '0 || control[7:2] != '0
+        || control[11:8] == '0 || control[11:8] > 4'(Vectors)
+        || k == '0 || covered < k || covered >= k + Lanes || beats > BankWords
+        || n == '0 || n > 32'd524288 || field(desc, DescReservedWord) != '0;
+  endfunction
 
-  assign misaligned = (field(desc_q, DescXAddrWord) | field(desc_q, DescWAddrWord) | field(desc_q, DescYAddrWord)
-      | x_stride | field(desc_q, DescWStrideWord)) % DescBytes != '0;
+  /// Whether an address or a stride is no multiple of `DescBytes`.
+  function automatic logic is_misaligned(logic [DescBytes*8-1:0] desc);
+    return (field(desc, DescXAddrWord) | field(desc, DescWAddrWord) | field(desc, DescYAddrWord)
+        | field(desc, DescXStrideWord) | field(desc, DescWStrideWord)) % DescBytes != '0;
+  endfunction
+
+  assign keep_x = desc_q[32*DescControlWord];
+
+  always_ff @(posedge clk_i) begin
+    if (state_q == Check) begin
+      bad_q <= is_bad(desc_q) || (keep_x && (!x_valid_q || desc_q[32*DescInFeaturesWord+16+:16] != row_beats_q
+          || desc_q[32*DescControlWord+8+:4] != tokens_q));
+      misaligned_q <= is_misaligned(desc_q);
+      blocks_q     <= 17'((field(desc_q, DescOutFeaturesWord) + RowBlock - 1) / RowBlock);
+    end
+  end
 
   assign fault_o = '{
-    valid: state_q == Check && (bad || misaligned),
-    code: bad ? ErrBadDescriptor : ErrMisaligned,
+    valid: state_q == Publish && (bad_q || misaligned_q),
+    code: bad_q ? ErrBadDescriptor : ErrMisaligned,
     addr: desc_addr_q
   };
 
@@ -165,7 +168,7 @@ module tmv_frontend
   logic bank_free;
 
   assign bank = keep_x ? bank_q : !bank_q;
-  assign publish = state_q == Check && !bad && !misaligned && !halt_i;
+  assign publish = state_q == Publish && !bad_q && !misaligned_q && !halt_i;
 
   always_comb begin
     bank_free = 1'b1;
@@ -199,22 +202,22 @@ module tmv_frontend
   // Operators.
   always_ff @(posedge clk_i) begin
     if (publish) begin
-      row_beats_q <= row_beats;
-      tokens_q    <= tokens;
+      row_beats_q <= desc_q[32*DescInFeaturesWord+16+:16];
+      tokens_q    <= desc_q[32*DescControlWord+8+:4];
       dispatch_o <= '{
         id: publish_id_q,
         bank: bank,
-        tokens: tokens,
-        row_beats: row_beats,
-        blocks: blocks,
+        tokens: desc_q[32*DescControlWord+8+:4],
+        row_beats: desc_q[32*DescInFeaturesWord+16+:16],
+        blocks: blocks_q,
         w_addr: desc_q[32*DescWAddrWord+:AddrBits],
         w_stride: field(desc_q, DescWStrideWord)
       };
       retire_o <= '{
-        irq: control[1],
-        tokens: tokens,
-        blocks: blocks,
-        words: 21'(blocks) * 21'(tokens),
+        irq: desc_q[32*DescControlWord+1],
+        tokens: desc_q[32*DescControlWord+8+:4],
+        blocks: blocks_q,
+        words: 21'(blocks_q) * 21'(desc_q[32*DescControlWord+8+:4]),
         y_addr: desc_q[32*DescYAddrWord+:AddrBits],
         record_addr: desc_addr_q + addr_t'(4 * DescStatusWord),
         start_cycle: start_cycle_q,
@@ -286,11 +289,11 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (state_q == Check) begin
-      request_token_q <= tokens;
-      row_addr_q      <= x_addr;
+      request_token_q <= desc_q[32*DescControlWord+8+:4];
+      row_addr_q      <= desc_q[32*DescXAddrWord+:AddrBits];
     end else if (requesting_q && cmd_ready_i && !halt_i) begin
       request_token_q <= request_token_q - 1'b1;
-      row_addr_q      <= row_addr_q + addr_t'(x_stride);
+      row_addr_q      <= row_addr_q + addr_t'(field(desc_q, DescXStrideWord));
     end
   end
 
@@ -307,7 +310,8 @@ module tmv_frontend
         Idle:     if (fetch_start) state_q <= Fetch;
         Fetch:    if (cmd_valid_o && cmd_ready_i) state_q <= Receive;
         Receive:  if (beat_valid_i && desc_beat_q == '1) state_q <= Check;
-        Check:    if (publish) state_q <= keep_x ? Idle : WaitBank;
+        Check:    state_q <= Publish;
+        Publish:  if (publish) state_q <= keep_x ? Idle : WaitBank;
         WaitBank: if (bank_free) state_q <= Load;
         Load:     if (load_done_q) state_q <= Idle;
         default:  state_q <= Idle;

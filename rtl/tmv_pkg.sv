@@ -66,14 +66,13 @@ package tmv_pkg;
     logic [15:0] tag;
   } retire_t;
 
-  /// One row block on its way through a port.
+  /// One row block on its way through a port: where its activations are, and where its results go.
   typedef struct packed {
     context_id_t id;
     logic        bank;
     slot_t       slot;
     logic [3:0]  tokens;
     beats_t      row_beats;
-    addr_t       addr;
   } block_t;
 
   /// Weights of one beat.

@@ -29,6 +29,7 @@ module tmv_port
   output logic                                              free_o,
   input  logic                                              grant_i,
   input  block_t                                            block_i,
+  input  addr_t                                             block_addr_i,
   /// Read channels.
   output logic                                              ar_valid_o,
   input  logic                                              ar_ready_i,
@@ -51,19 +52,31 @@ module tmv_port
   output logic   [RowBlock-1:0][AccBits-1:0]                result_o,
   output slot_t                                             result_slot_o,
   output logic                                              result_last_o,
-  /// Errors and events.
+  /// Errors.
   output fault_t                                            fault_o,
+  /// A beat of weights was consumed.
   output logic                                              busy_o,
-  output logic                                              stall_data_o,
-  output logic                                              stall_x_o,
-  output logic                                              stall_result_o
+  /// Performance counters: `count_o` is counter `count_index_i` (order as in the register map) a cycle after
+  /// `count_read_i`.
+  input  logic                                              count_clear_i,
+  input  logic                                              count_read_i,
+  input  logic   [2:0]                                      count_index_i,
+  output logic   [31:0]                                     count_o
 );
-  logic cmd_ready, block_ready, beat_valid, beat_ready;
+  logic cmd_ready, block_ready, beat_valid, beat_ready, illegal, stall_data, stall_x, stall_result;
   logic [PortBits-1:0] beat;
-  fault_t stream_fault, engine_fault;
 
   assign free_o  = cmd_ready && block_ready;
-  assign fault_o = stream_fault.valid ? stream_fault : engine_fault;
+
+  tmv_decode #(
+    .Codec,
+    .PortBits
+  ) u_check (
+    .beat_i   (r_data_i),
+    .nz_o     (),
+    .neg_o    (),
+    .illegal_o(illegal)
+  );
 
   tmv_read_stream #(
     .PortBits,
@@ -76,7 +89,7 @@ module tmv_port
     .quiet_o,
     .cmd_valid_i (grant_i),
     .cmd_ready_o (cmd_ready),
-    .cmd_addr_i  (block_i.addr),
+    .cmd_addr_i  (block_addr_i),
     .cmd_beats_i (block_i.row_beats << $clog2(RowBlock)),
     .ar_valid_o,
     .ar_ready_i,
@@ -86,10 +99,11 @@ module tmv_port
     .r_data_i,
     .r_resp_i,
     .r_last_i,
+    .r_illegal_i (illegal),
     .beat_valid_o(beat_valid),
     .beat_ready_i(beat_ready),
     .beat_o      (beat),
-    .fault_o     (stream_fault)
+    .fault_o
   );
 
   tmv_engine #(
@@ -117,10 +131,42 @@ module tmv_port
     .result_o,
     .result_slot_o,
     .result_last_o,
-    .fault_o      (engine_fault),
     .busy_o,
-    .stall_data_o,
-    .stall_x_o,
-    .stall_result_o
+    .stall_data_o  (stall_data),
+    .stall_x_o     (stall_x),
+    .stall_result_o(stall_result)
   );
+
+  logic [31:0] busy_q, stall_data_q, stall_x_q, stall_result_q, beats_q, bursts_q;
+
+  always_ff @(posedge clk_i) begin
+    if (count_clear_i) begin
+      busy_q         <= '0;
+      stall_data_q   <= '0;
+      stall_x_q      <= '0;
+      stall_result_q <= '0;
+      beats_q        <= '0;
+      bursts_q       <= '0;
+    end else begin
+      if (busy_o) busy_q <= busy_q + 1'b1;
+      else if (stall_data) stall_data_q <= stall_data_q + 1'b1;
+      else if (stall_x) stall_x_q <= stall_x_q + 1'b1;
+      else if (stall_result) stall_result_q <= stall_result_q + 1'b1;
+      if (r_valid_i) beats_q <= beats_q + 1'b1;
+      if (ar_valid_o && ar_ready_i) bursts_q <= bursts_q + 1'b1;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (count_read_i) begin
+      unique case (count_index_i)
+        3'd0:    count_o <= busy_q;
+        3'd1:    count_o <= stall_data_q;
+        3'd2:    count_o <= stall_x_q;
+        3'd3:    count_o <= stall_result_q;
+        3'd4:    count_o <= beats_q;
+        default: count_o <= bursts_q;
+      endcase
+    end
+  end
 endmodule

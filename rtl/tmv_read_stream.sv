@@ -5,7 +5,8 @@
 /// Bursts end at multiples of `BurstBeats` beats, so they have at most 16 beats and never cross 4 KiB. Up to
 /// `Outstanding` bursts are in flight, each with its room in the queue reserved: RREADY is always high, and a
 /// consumer that stalls never holds the port. Throughput one beat a cycle; one idle cycle between commands.
-/// A bad response or a misplaced RLAST is reported with its address; the beat is delivered all the same.
+/// A bad response, a misplaced RLAST or a beat the consumer calls illegal is reported with its address; the beat is
+/// delivered all the same.
 module tmv_read_stream
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
@@ -38,6 +39,8 @@ module tmv_read_stream
   input  logic [PortBits-1:0] r_data_i,
   input  logic [         1:0] r_resp_i,
   input  logic                r_last_i,
+  /// The beat on the read data channel is no valid data.
+  input  logic                r_illegal_i,
   /// The beats.
   output logic                beat_valid_o,
   input  logic                beat_ready_i,
@@ -53,44 +56,56 @@ module tmv_read_stream
   /// Burst lengths, 1 to 16 beats.
   typedef logic [4:0] length_t;
 
-  // Requests.
   addr_t addr_q;
   beats_t left_q;
-  length_t to_line, length;
-  logic issue, finish, pop;
+  logic pop, issue, finish;
+  length_t length;
   logic [SpaceBits-1:0] space_q;
   logic [TableBits:0] inflight_q;
 
   assign cmd_ready_o = left_q == '0;
-  assign to_line = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:4]};
-  assign length = (left_q < beats_t'(to_line)) ? left_q[4:0] : to_line;
-  assign issue = left_q != '0 && !halt_i && (!ar_valid_o || ar_ready_i)
-      && space_q >= SpaceBits'(length) && inflight_q != (TableBits + 1)'(Outstanding);
-  assign pop = beat_valid_o && beat_ready_i;
-  assign quiet_o = inflight_q == '0;
+  assign quiet_o     = inflight_q == '0;
+  assign pop         = beat_valid_o && beat_ready_i;
+
+  // Requests: a burst goes out when its address can, its beats have room and a place in the table is free.
+  always_comb begin
+    length = '0;
+    issue  = 1'b0;
+    if (left_q != '0 && (!ar_valid_o || ar_ready_i)) begin
+      length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:4]};
+      if (left_q < beats_t'(length)) length = left_q[4:0];
+      issue = space_q >= SpaceBits'(length) && inflight_q != (TableBits + 1)'(Outstanding) && !halt_i;
+    end
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       left_q     <= '0;
       ar_valid_o <= 1'b0;
-      space_q    <= SpaceBits'(FifoBeats);
-      inflight_q <= '0;
+    end else if (issue) begin
+      left_q     <= left_q - beats_t'(length);
+      ar_valid_o <= 1'b1;
     end else begin
       if (cmd_valid_i && cmd_ready_o) left_q <= cmd_beats_i;
-      else if (issue) left_q <= left_q - beats_t'(length);
-      if (issue) ar_valid_o <= 1'b1;
-      else if (ar_ready_i) ar_valid_o <= 1'b0;
-      space_q    <= space_q - (issue ? SpaceBits'(length) : '0) + SpaceBits'(pop);
-      inflight_q <= inflight_q + (TableBits + 1)'(issue) - (TableBits + 1)'(finish);
+      if (ar_ready_i) ar_valid_o <= 1'b0;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (cmd_valid_i && cmd_ready_o) addr_q <= cmd_addr_i;
-    else if (issue) addr_q <= addr_q + (addr_t'(length) << ByteBits);
     if (issue) begin
+      addr_q    <= addr_q + (addr_t'(length) << ByteBits);
       ar_addr_o <= addr_q;
       ar_len_o  <= {3'b0, length} - 8'd1;
+    end else if (cmd_valid_i && cmd_ready_o) addr_q <= cmd_addr_i;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      space_q    <= SpaceBits'(FifoBeats);
+      inflight_q <= '0;
+    end else begin
+      if (issue || pop) space_q <= space_q - (issue ? SpaceBits'(length) : '0) + SpaceBits'(pop);
+      if (issue != finish) inflight_q <= issue ? inflight_q + 1'b1 : inflight_q - 1'b1;
     end
   end
 
@@ -99,21 +114,10 @@ module tmv_read_stream
   logic [3:0] burst_len[Outstanding];
   logic [TableBits-1:0] issue_ptr_q, burst_ptr_q;
   logic [3:0] beat_q;
-  logic last;
-
-  assign last   = beat_q == burst_len[burst_ptr_q];
-  assign finish = r_valid_i && last;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      issue_ptr_q <= '0;
-      burst_ptr_q <= '0;
-      beat_q      <= '0;
-    end else begin
-      if (issue) issue_ptr_q <= issue_ptr_q + 1'b1;
-      if (finish) burst_ptr_q <= burst_ptr_q + 1'b1;
-      if (r_valid_i) beat_q <= last ? '0 : beat_q + 1'b1;
-    end
+    if (!rst_ni) issue_ptr_q <= '0;
+    else if (issue) issue_ptr_q <= issue_ptr_q + 1'b1;
   end
 
   always_ff @(posedge clk_i) begin
@@ -123,20 +127,31 @@ module tmv_read_stream
     end
   end
 
+  assign finish = r_valid_i && beat_q == burst_len[burst_ptr_q];
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      burst_ptr_q <= '0;
+      beat_q      <= '0;
+    end else if (finish) begin
+      burst_ptr_q <= burst_ptr_q + 1'b1;
+      beat_q      <= '0;
+    end else if (r_valid_i) beat_q <= beat_q + 1'b1;
+  end
+
   // Reported a cycle late: the address is only worked out when there is something to report.
   logic bad_beat;
 
-  assign bad_beat = r_valid_i && (r_resp_i[1] || r_last_i != last);
+  assign bad_beat = r_valid_i && (r_resp_i[1] || r_last_i != finish || r_illegal_i);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) fault_o <= '{valid: 1'b0, code: ErrNone, addr: '0};
-    else begin
-      fault_o.valid <= bad_beat;
-      if (bad_beat) begin
-        fault_o.code <= !r_resp_i[1] ? ErrReadLast : r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr;
-        fault_o.addr <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
-      end
-    end
+    else if (bad_beat) begin
+      fault_o.valid <= 1'b1;
+      fault_o.code  <= r_resp_i[1] ? (r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr)
+          : (r_last_i != finish) ? ErrReadLast : ErrBadWeight;
+      fault_o.addr  <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
+    end else fault_o.valid <= 1'b0;
   end
 
   logic fifo_ready;

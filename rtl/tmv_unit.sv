@@ -104,7 +104,10 @@ module tmv_unit
   slot_t result_slot[Ports];
   logic [Ports-1:0] result_last;
   fault_t port_fault[Ports];
-  logic [Ports-1:0] ev_busy, ev_stall_data, ev_stall_x, ev_stall_result;
+  logic [Ports-1:0] port_busy;
+  logic count_clear, count_read;
+  logic [2:0] count_index;
+  logic [31:0] count[Ports];
 
   // Front end, dispatch, retirement.
   logic [Contexts-1:0] x_loaded;
@@ -117,6 +120,7 @@ module tmv_unit
   logic [7:0][Lanes-1:0] x_write_data;
   fault_t frontend_fault, frontend_stream_fault, frontend_desc_fault, writer_fault;
   block_t block;
+  addr_t block_addr;
   logic slot_free, collect_start, collect_complete, word_valid, word_take, writer_quiet;
   logic [9:0] ready_words;
   logic [RowBlock*AccBits-1:0] word;
@@ -124,7 +128,7 @@ module tmv_unit
   assign m_axi_rready = '1;
   assign m_axi_bready = 1'b1;
   assign quiet = (&port_quiet) && frontend_quiet && writer_quiet;
-  assign progress = (|(m_axi_arvalid & m_axi_arready)) || (|m_axi_rvalid) || (|ev_busy)
+  assign progress = (|(m_axi_arvalid & m_axi_arready)) || (|m_axi_rvalid) || (|port_busy)
       || (m_axi_awvalid && m_axi_awready) || (m_axi_wvalid && m_axi_wready) || m_axi_bvalid;
 
   tmv_axil_slave u_axil (
@@ -191,12 +195,10 @@ module tmv_unit
     .cycle_o          (cycle),
     .done_irq_i       (done_irq),
     .irq_o,
-    .ev_busy_i        (ev_busy),
-    .ev_stall_data_i  (ev_stall_data),
-    .ev_stall_x_i     (ev_stall_x),
-    .ev_stall_result_i(ev_stall_result),
-    .ev_beat_i        (m_axi_rvalid),
-    .ev_burst_i       (m_axi_arvalid & m_axi_arready)
+    .count_clear_o    (count_clear),
+    .count_read_o     (count_read),
+    .count_index_o    (count_index),
+    .count_i          (count)
   );
 
   tmv_control #(
@@ -273,6 +275,7 @@ module tmv_unit
       .free_o         (port_free[p]),
       .grant_i        (port_grant[p]),
       .block_i        (block),
+      .block_addr_i   (block_addr),
       .ar_valid_o     (w_ar_valid[p]),
       .ar_ready_i     (w_ar_ready[p]),
       .ar_addr_o      (w_ar_addr[p]),
@@ -293,10 +296,11 @@ module tmv_unit
       .result_slot_o  (result_slot[p]),
       .result_last_o  (result_last[p]),
       .fault_o        (port_fault[p]),
-      .busy_o         (ev_busy[p]),
-      .stall_data_o   (ev_stall_data[p]),
-      .stall_x_o      (ev_stall_x[p]),
-      .stall_result_o (ev_stall_result[p])
+      .busy_o         (port_busy[p]),
+      .count_clear_i  (count_clear),
+      .count_read_i   (count_read),
+      .count_index_i  (count_index),
+      .count_o        (count[p])
     );
   end
 
@@ -348,6 +352,7 @@ module tmv_unit
     .r_data_i    (m_axi_rdata[0]),
     .r_resp_i    (m_axi_rresp[0]),
     .r_last_i    (m_axi_rlast[0]),
+    .r_illegal_i (1'b0),
     .beat_valid_o(beat_valid),
     .beat_ready_i(beat_ready),
     .beat_o      (beat),
@@ -428,6 +433,7 @@ module tmv_unit
     .free_i     (port_free),
     .grant_o    (port_grant),
     .block_o    (block),
+    .block_addr_o(block_addr),
     .slot_free_i(slot_free)
   );
 

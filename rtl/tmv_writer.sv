@@ -96,18 +96,14 @@ module tmv_writer
   assign quiet_o = inflight_q == '0 && state_q != ResultData && state_q != RecordData && !w_valid_o;
 
   // One beat of data: a slice of the current word, or of the record.
-  logic [31:0] widened[RowBlock];
-  logic [WordBytes*8-1:0] word;
   logic [127:0] record;
   logic [$clog2(WordBeats)-1:0] slice_q;
   logic send, last_slice;
 
-  always_comb begin
-    for (int unsigned r = 0; r < RowBlock; r++) begin
-      widened[r] = 32'(signed'(word_i[r*AccBits+:AccBits]));
-      word[32*r+:32] = widened[r];
-    end
-  end
+  /// The result word as int32 values.
+  function automatic logic [WordBytes*8-1:0] widen(logic [WordBits-1:0] accumulators);
+    for (int unsigned r = 0; r < RowBlock; r++) widen[32*r+:32] = 32'(signed'(accumulators[r*AccBits+:AccBits]));
+  endfunction
 
   assign record = {16'b0, tag_q, cycle_i, start_cycle_q, 32'h8000_0000};
   assign last_slice = slice_q == '1;
@@ -180,7 +176,7 @@ module tmv_writer
       aw_len_o  <= 8'(RecordBeats - 1);
     end
     if (send) begin
-      w_data_o <= (state_q == RecordData) ? record[PortBits*slice_q[0]%128+:PortBits] : word[PortBits*slice_q+:PortBits];
+      w_data_o <= (state_q == RecordData) ? record[PortBits*slice_q[0]%128+:PortBits] : PortBits'(widen(word_i) >> (PortBits * slice_q));
       w_last_o <= data_sent;
     end
   end

@@ -31,6 +31,8 @@ pub struct OperatorResult {
     pub accumulators: Vec<i32>,
     /// Cycles from the completion of the operator before (or the doorbell) to its own completion.
     pub cycles: u64,
+    /// For each pass of `vectors` tokens, the unit's cycle counter at its completion.
+    pub ends: Vec<u32>,
 }
 
 /// What a run delivered.
@@ -226,8 +228,8 @@ impl<D: Device> Driver<D> {
 
     /// Reads completion records, results and counters.
     fn collect(&mut self, plan: &Plan, operators: &[Weights], tokens: usize) -> Result<RunResult, DeviceError> {
-        let mut results: Vec<OperatorResult> =
-            operators.iter().map(|w| OperatorResult { accumulators: vec![0; tokens * w.rows], cycles: 0 }).collect();
+        let empty = |w: &Weights| OperatorResult { accumulators: vec![0; tokens * w.rows], cycles: 0, ends: Vec::new() };
+        let mut results: Vec<OperatorResult> = operators.iter().map(empty).collect();
         let mut from = self.device.read_register(regs::RUN_START)?;
         let base = self.device.memory_base();
         let memory = self.device.memory();
@@ -241,6 +243,7 @@ impl<D: Device> Driver<D> {
             }
             let result = &mut results[index % operators.len()];
             result.cycles += u64::from(done.end_cycle.wrapping_sub(from));
+            result.ends.push(done.end_cycle);
             from = done.end_cycle;
 
             let first = index / operators.len() * self.info.vectors;

@@ -21,8 +21,15 @@ pub struct FunctionalDevice {
     tail: u16,
     head: u16,
     error: Option<Fault>,
-    /// Shape of the activations a KEEP_X descriptor may use: `(x_addr, x_stride, row_beats, tokens)`.
-    held: Option<(u64, usize, usize, usize)>,
+    /// The activations a KEEP_X descriptor may use.
+    held: Option<Activations>,
+}
+
+/// Activations as they were loaded.
+struct Activations {
+    row_beats: usize,
+    /// One entry a token, each of whole weight rows.
+    rows: Vec<Vec<u8>>,
 }
 
 /// Error code, source and address.
@@ -94,23 +101,29 @@ impl FunctionalDevice {
             return Err(fault(regs::ERR_MISALIGNED));
         }
         if !d.keep_x {
-            self.held = Some((d.x_addr, d.x_stride, d.row_beats, d.tokens));
+            let row_bytes = d.row_beats * self.info.lanes();
+            let address = |token| d.x_addr + (token * d.x_stride) as u64;
+            let mut load =
+                |token| self.slice(address(token), row_bytes, regs::ERR_READ_DECERR, FRONT_END).map(|row| row.to_vec());
+            let rows = (0..d.tokens).map(&mut load).collect::<Result<_, _>>()?;
+            self.held = Some(Activations { row_beats: d.row_beats, rows });
         }
-        let (x_addr, x_stride, ..) = self.held.ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
+        let held = self.held.as_ref().ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
+        let bytes = held.rows.iter().flat_map(|row| &row[..d.in_features]);
+        let x: Vec<i8> = bytes.map(|byte| i8::from_le_bytes([*byte])).collect();
 
-        let row_bytes = d.row_beats * self.info.lanes();
-        let mut x = Vec::with_capacity(d.tokens * d.in_features);
-        for token in 0..d.tokens {
-            let row = self.slice(x_addr + (token * x_stride) as u64, row_bytes, regs::ERR_READ_DECERR, FRONT_END)?;
-            x.extend(row[..d.in_features].iter().map(|byte| i8::from_le_bytes([*byte])));
-        }
         let (codec, port_bytes) = (self.info.codec, self.info.port_bytes);
+        let lanes = self.info.lanes();
         let image_bytes = codec.image_bytes(d.out_features, d.in_features, port_bytes, d.w_stride);
         let image = self.slice(d.w_addr, image_bytes, regs::ERR_READ_DECERR, 0)?;
-        let matrix = codec.decode(image, d.out_features, d.in_features, port_bytes, d.w_stride).map_err(|_| Fault {
-            code: regs::ERR_BAD_WEIGHT,
-            source: 0,
-            address: d.w_addr,
+        let matrix = codec.decode(image, d.out_features, d.in_features, port_bytes, d.w_stride).map_err(|error| {
+            let beat = match error {
+                golden::Error::ImageCode { row, col } | golden::Error::ImagePadding { row, col } => {
+                    row / ROW_BLOCK * d.w_stride + (col / lanes * ROW_BLOCK + row % ROW_BLOCK) * port_bytes
+                }
+                _ => 0,
+            };
+            Fault { code: regs::ERR_BAD_WEIGHT, source: 0, address: d.w_addr + beat as u64 }
         })?;
         let y = golden::matvec::matvec(&matrix, &x);
 
@@ -129,14 +142,14 @@ impl FunctionalDevice {
 
     /// Whether every field of a descriptor is in range for this unit.
     fn accepts(&self, d: &Descriptor) -> bool {
-        let same_x = |(_, _, row_beats, tokens)| row_beats == d.row_beats && tokens == d.tokens;
+        let same_x = |held: &Activations| held.row_beats == d.row_beats && held.rows.len() == d.tokens;
         (1..=self.info.vectors).contains(&d.tokens)
             && d.in_features > 0
             && d.row_beats == self.info.codec.row_beats(d.in_features, self.info.port_bytes)
             && d.row_beats <= self.info.bank_words
             && (1..=1 << 19).contains(&d.out_features)
             && d.w_stride >= self.info.codec.block_bytes(d.in_features, self.info.port_bytes)
-            && (!d.keep_x || self.held.is_some_and(same_x))
+            && (!d.keep_x || self.held.as_ref().is_some_and(same_x))
     }
 }
 

@@ -6,6 +6,9 @@
 //! | [`checkpoint`], [`synthetic`] | weights from a Hugging Face folder, or from a seed |
 //! | [`weights`] | what both give: one layer at a time |
 //! | [`layer`], [`model`] | the forward pass, with the ternary products left to a back end |
+//! | [`device`], [`regs`] | what a unit looks like: registers, shared memory, an interrupt; the register map, generated |
+//! | [`descriptor`], [`driver`] | one operator for the unit, and runs of them: layout, doorbell, results, cycles |
+//! | [`functional`] | a unit without hardware, for the same driver |
 //! | [`profile`] | what the same layer costs on a CPU |
 
 pub mod checkpoint;

@@ -3,7 +3,7 @@
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x1;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0x63c35ad;
+pub const MAP_HASH_VALUE: u32 = 0xdde68efb;
 
 /// Offset. The letters `TMV1`: 0x544D5631.
 pub const ID: u32 = 0x0;
@@ -97,11 +97,11 @@ pub const PORT_STALL_X_STRIDE: u32 = 0x20;
 pub const PORT_STALL_RESULT: u32 = 0x10c;
 /// Bytes from one PORT_STALL_RESULT to the next.
 pub const PORT_STALL_RESULT_STRIDE: u32 = 0x20;
-/// Offset. Read beats received, descriptor and activation beats included.
+/// Offset. Weight beats received.
 pub const PORT_BEATS: u32 = 0x110;
 /// Bytes from one PORT_BEATS to the next.
 pub const PORT_BEATS_STRIDE: u32 = 0x20;
-/// Offset. Read bursts issued.
+/// Offset. Weight bursts issued.
 pub const PORT_BURSTS: u32 = 0x114;
 /// Bytes from one PORT_BURSTS to the next.
 pub const PORT_BURSTS_STRIDE: u32 = 0x20;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `sim` command; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    sim::cli::main()
+}

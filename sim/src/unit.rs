@@ -73,8 +73,9 @@ pub fn rtl_dir() -> PathBuf {
 /// A model with module `top` of the unit as its top, checkers bound.
 pub fn spec(top: &str, trace: Trace) -> ModelSpec {
     let rtl = rtl_dir();
-    let list = std::fs::read_to_string(rtl.join("tmv_files.f")).unwrap_or_default();
-    let files = list.lines().filter(|line| line.ends_with(".sv")).map(|line| rtl.join(line));
+    let list = |file| std::fs::read_to_string(rtl.join(file)).unwrap_or_default();
+    let lists = [list("tmv_files.f"), list("tb/tmv_tb_files.f")].concat();
+    let files = lists.lines().filter(|line| line.ends_with(".sv")).map(|line| rtl.join(line));
     let extra = ["lint/verilator_waiver.vlt"].map(|file| rtl.join(file));
     let mut spec = ModelSpec::new(top, extra.into_iter().chain(files));
     spec.include_dirs.push(rtl);

@@ -14,7 +14,7 @@ pub enum ReadFault {
 pub enum WriteFault {
     /// Flip this bit of the data in memory.
     FlipBit(u8),
-    /// Answer the burst that ends here with this response.
+    /// Answer the burst this beat belongs to with this response.
     Response(u8),
 }
 
@@ -23,7 +23,7 @@ pub enum WriteFault {
 pub struct Faults {
     /// Fault on read beat `.1` of port `.0`.
     pub read: Option<(usize, u64, ReadFault)>,
-    /// Fault on write beat `.0`; a response fault acts on the first burst that ends there or later.
+    /// Fault on write beat `.0`.
     pub write: Option<(u64, WriteFault)>,
     /// ARREADY of port `.0` stays low from cycle `.1` on.
     pub starve_read_address: Option<(usize, u64)>,

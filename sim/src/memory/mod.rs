@@ -109,6 +109,8 @@ struct WritePort {
     queue: VecDeque<Burst>,
     responses: VecDeque<(u64, u8)>,
     beats: u64,
+    /// Response that the burst in progress has earned by a fault.
+    fault: Option<u8>,
 }
 
 /// The memory and its AXI slaves: `ports` read ports, write channels on port 0.
@@ -122,6 +124,7 @@ pub struct AxiMemory {
     rng: Xoshiro256PlusPlus,
     first: usize,
     cycle: u64,
+    faulted: Option<u64>,
 }
 
 impl AxiMemory {
@@ -135,6 +138,7 @@ impl AxiMemory {
             rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
             first: 0,
             cycle: 0,
+            faulted: None,
             port_bytes,
             config,
         }
@@ -153,6 +157,19 @@ impl AxiMemory {
     /// The faults, to be changed between runs.
     pub fn faults(&mut self) -> &mut Faults {
         &mut self.config.faults
+    }
+
+    /// Address of the read beat, or of the write burst, that [`Faults`] spoilt last.
+    pub fn faulted(&self) -> Option<u64> {
+        self.faulted
+    }
+
+    /// Forgets all bursts, as an interconnect does that is reset together with the unit. The content stays.
+    pub fn reset(&mut self) {
+        for port in &mut self.reads {
+            *port = ReadPort { beats: port.beats, ..ReadPort::default() };
+        }
+        self.write = WritePort { beats: self.write.beats, ..WritePort::default() };
     }
 
     /// Starts a cycle: bandwidth is earned, and the ports take turns.
@@ -222,10 +239,12 @@ impl AxiMemory {
         }
         let offset = self.offset(addr);
         let mut beat = ReadBeat { valid: true, offset, resp: if offset.is_some() { OKAY } else { DECERR }, last, id };
-        match self.config.faults.read(port, count) {
-            Some(ReadFault::Response(resp)) => beat.resp = resp,
-            Some(ReadFault::FlipLast) => beat.last = !beat.last,
-            None => {}
+        if let Some(fault) = self.config.faults.read(port, count) {
+            self.faulted = Some(addr);
+            match fault {
+                ReadFault::Response(resp) => beat.resp = resp,
+                ReadFault::FlipLast => beat.last = !beat.last,
+            }
         }
         Ok(beat)
     }
@@ -268,7 +287,7 @@ impl AxiMemory {
         let count = self.write.beats;
         self.write.beats += 1;
         let burst = &mut self.write.queue[0];
-        let addr = burst.addr + u64::from(burst.beat) * self.port_bytes as u64;
+        let (start, addr) = (burst.addr, burst.addr + u64::from(burst.beat) * self.port_bytes as u64);
         let expected = burst.beat == burst.len;
         burst.beat += 1;
         if last != expected {
@@ -276,19 +295,24 @@ impl AxiMemory {
             return Err(self.error(0, "AXI_ERRM_WLAST", detail));
         }
         let offset = self.offset(addr);
-        let mut resp = if offset.is_some() { OKAY } else { DECERR };
         if let Some(offset) = offset {
             self.bytes[offset..offset + self.port_bytes].copy_from_slice(data);
+        } else {
+            self.write.fault = Some(DECERR);
         }
-        match (self.config.faults.write(count), offset) {
-            (Some(WriteFault::FlipBit(bit)), Some(offset)) => {
-                self.bytes[offset + usize::from(bit / 8) % self.port_bytes] ^= 1 << (bit % 8);
+        if let Some(fault) = self.config.faults.write(count) {
+            self.faulted = Some(start);
+            match (fault, offset) {
+                (WriteFault::FlipBit(bit), Some(offset)) => {
+                    self.bytes[offset + usize::from(bit / 8) % self.port_bytes] ^= 1 << (bit % 8);
+                }
+                (WriteFault::FlipBit(_), None) => {}
+                (WriteFault::Response(resp), _) => self.write.fault = Some(resp),
             }
-            (Some(WriteFault::Response(fault)), _) => resp = fault,
-            _ => {}
         }
         if last {
             self.write.queue.pop_front();
+            let resp = self.write.fault.take().unwrap_or(OKAY);
             self.write.responses.push_back((self.cycle + self.config.timing.latency, resp));
         }
         Ok(ready)

@@ -329,15 +329,17 @@ impl Build {
 
         progress(Progress::Verilating(label));
         self.verilate(&work, inputs)?;
-        shim::write_sources(&work)?;
         let read = |name: &str| {
             let path = work.join(format!("{}{name}", shim::PREFIX));
             fs::read_to_string(&path).map_err(io(path))
         };
         let write = |name: &str, text: String| fs::write(work.join(name), text).map_err(io(work.join(name)));
+        let sources = generated(&work)?;
+        shim::write_sources(&work)?;
         write("ports.inc", shim::ports(&read(".h")?))?;
         write(&format!("{}.cpp", shim::PREFIX), shim::without_collector(&read(".cpp")?))?;
         let classes = read("_classes.mk")?;
+        write("clock.inc", shim::single_phase(&read("___024root.h")?, &sources))?;
         // One unit for what runs each cycle, so that the compiler sees all of it; one for the rest.
         write("fast.cpp", unit(&classes, &["VM_CLASSES_FAST", "VM_SUPPORT_FAST"]))?;
         write("slow.cpp", unit(&classes, &["VM_CLASSES_SLOW", "VM_SUPPORT_SLOW"]))?;
@@ -471,4 +473,10 @@ fn listed<'a>(classes: &'a str, variables: &[&str]) -> Vec<&'a str> {
 /// A translation unit that includes the classes under `variables`.
 fn unit(classes: &str, variables: &[&str]) -> String {
     listed(classes, variables).iter().map(|name| format!("#include \"{name}.cpp\"\n")).collect()
+}
+
+/// The text of every C++ source in `dir`.
+fn generated(dir: &Path) -> Result<Vec<String>, Error> {
+    let files = files_below(dir, &["cpp"])?;
+    files.iter().map(|path| fs::read_to_string(path).map_err(io(path))).collect()
 }

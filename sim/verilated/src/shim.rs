@@ -38,6 +38,30 @@ pub(crate) fn ports(header: &str) -> String {
     list
 }
 
+/// `clock.inc` out of the model's header and sources: the field `TMV_PREVIOUS` that holds the clock's level at the last
+/// evaluation, if rising edges of that one signal are all the model reacts to.
+///
+/// Clearing it makes the next evaluation see an edge without a low half, which saves half of the evaluations. Models
+/// that sample values ahead of the edge (concurrent assertions) or use falling edges need both halves.
+pub(crate) fn single_phase(header: &str, sources: &[String]) -> String {
+    const FIELD: &str = "__Vtrigprevexpr___TOP__";
+    let fields: Vec<&str> = header
+        .match_indices(FIELD)
+        .map(|(at, _)| header[at..].split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default())
+        .collect();
+    let [field] = fields[..] else { return String::new() };
+    let Some(clock) = field.strip_prefix(FIELD).and_then(|rest| rest.strip_suffix("__0")) else {
+        return String::new();
+    };
+    let squeezed: String = sources.concat().split_whitespace().collect();
+    let rising = format!("vlSelfRef.{clock})&(~(IData)(vlSelfRef.{field})");
+    let uses = squeezed.matches(&format!("(IData)(vlSelfRef.{field})")).count();
+    if uses != 1 || !squeezed.contains(&rising) || squeezed.contains("__Vsampled") {
+        return String::new();
+    }
+    format!("#define TMV_CLOCK {clock}\n#define TMV_PREVIOUS {field}\n")
+}
+
 /// The model's main source without the call that frees objects of SystemVerilog classes. RTL has none, and the
 /// call's locks take longer than the evaluation of a small model.
 pub(crate) fn without_collector(source: &str) -> String {
@@ -62,6 +86,21 @@ fn port(line: &str) -> Option<(&str, u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn single_phase_needs_one_rising_edge() {
+        let header = "CData/*0:0*/ clk_i;\nCData/*0:0*/ __Vtrigprevexpr___TOP__clk_i__0;";
+        let rising = "((IData)(vlSelfRef.clk_i) \n & (~ (IData)(vlSelfRef.__Vtrigprevexpr___TOP__clk_i__0)))";
+        let falling = "((~ (IData)(vlSelfRef.clk_i)) & (IData)(vlSelfRef.__Vtrigprevexpr___TOP__clk_i__0))";
+        let of = |header: &str, source: &str| single_phase(header, &[source.into()]);
+        let expected = "#define TMV_CLOCK clk_i\n#define TMV_PREVIOUS __Vtrigprevexpr___TOP__clk_i__0\n";
+        assert_eq!(of(header, rising), expected);
+        assert_eq!(of(header, falling), "");
+        assert_eq!(of(header, &[rising, falling].concat()), "");
+        assert_eq!(of(header, &[rising, "__Vsampled_x"].concat()), "");
+        assert_eq!(of(&header.repeat(2), rising), "");
+        assert_eq!(of("", rising), "");
+    }
 
     #[test]
     fn port_lines() {

@@ -1,0 +1,29 @@
+//! The functional model passes the conformance suite, in the shapes of several units.
+#![allow(clippy::unwrap_used)]
+
+#[path = "conformance/suite.rs"]
+mod suite;
+
+use golden::Codec;
+use host::device::UnitInfo;
+use host::functional::FunctionalDevice;
+
+macro_rules! unit {
+    ($name:ident, $ports:expr, $port_bytes:expr, $vectors:expr) => {
+        mod $name {
+            use super::*;
+
+            fn fresh() -> FunctionalDevice {
+                let (ports, port_bytes, vectors) = ($ports, $port_bytes, $vectors);
+                let info = UnitInfo { ports, port_bytes, vectors, codec: Codec::Weights2b, bank_words: 256 };
+                FunctionalDevice::new(info, 0x1000_0000, 1 << 20)
+            }
+
+            conformance_suite!(fresh());
+        }
+    };
+}
+
+unit!(ports_4_bits_128_vectors_4, 4, 16, 4);
+unit!(ports_1_bits_64_vectors_1, 1, 8, 1);
+unit!(ports_8_bits_64_vectors_8, 8, 8, 8);

@@ -1,0 +1,260 @@
+/// Test top: the unit's cells side by side, in the sizes that matter, with plain ports. Simulation only.
+module tmv_cells_tb
+  import tmv_pkg::*;
+(
+  input  logic                 clk_i,
+  input  logic                 rst_ni,
+  /// Queues of 2 and of 16 entries.
+  input  logic  [   1:0]       fifo_wvalid_i,
+  output logic  [   1:0]       fifo_wready_o,
+  input  logic  [  36:0]       fifo_wdata_i,
+  output logic  [   1:0]       fifo_rvalid_o,
+  input  logic  [   1:0]       fifo_rready_i,
+  output logic  [   1:0][36:0] fifo_rdata_o,
+  /// Arbiters of 1, 4 and 8 clients.
+  input  logic  [   7:0]       arbiter_req_i,
+  output logic                 arbiter1_grant_o,
+  output logic  [   3:0]       arbiter4_grant_o,
+  output logic  [   7:0]       arbiter8_grant_o,
+  /// Popcounts of 6, 32, 40, 64 and 80 bits.
+  input  logic  [  79:0]       popcount_bits_i,
+  output logic  [   4:0][ 6:0] popcount_o,
+  /// Decoders of 64 and of 128 bits.
+  input  logic  [ 127:0]       decode_beat_i,
+  output logic  [  31:0]       decode64_nz_o,
+  output logic  [  31:0]       decode64_neg_o,
+  output logic  [  63:0]       decode128_nz_o,
+  output logic  [  63:0]       decode128_neg_o,
+  output logic  [   1:0]       decode_illegal_o,
+  /// Dot products of 32 and of 64 lanes.
+  input  logic                 dot_load_i,
+  input  logic                 dot_valid_i,
+  input  logic  [  63:0]       dot_nz_i,
+  input  logic  [  63:0]       dot_neg_i,
+  input  logic  [   7:0][63:0] dot_x_i,
+  output logic  [  31:0]       dot32_sum_o,
+  output logic  [  31:0]       dot64_sum_o,
+  /// Read stream: 64-bit port, room for two bursts, four in flight.
+  input  logic                 stream_halt_i,
+  output logic                 stream_quiet_o,
+  input  logic                 stream_cmd_valid_i,
+  output logic                 stream_cmd_ready_o,
+  input  addr_t                stream_cmd_addr_i,
+  input  beats_t               stream_cmd_beats_i,
+  output logic                 stream_ar_valid_o,
+  input  logic                 stream_ar_ready_i,
+  output addr_t                stream_ar_addr_o,
+  output logic  [   7:0]       stream_ar_len_o,
+  input  logic                 stream_r_valid_i,
+  input  logic  [  63:0]       stream_r_data_i,
+  input  logic  [   1:0]       stream_r_resp_i,
+  input  logic                 stream_r_last_i,
+  output logic                 stream_beat_valid_o,
+  input  logic                 stream_beat_ready_i,
+  output logic  [  63:0]       stream_beat_o,
+  output logic                 stream_fault_o,
+  output logic  [   7:0]       stream_fault_code_o,
+  output addr_t                stream_fault_addr_o,
+  /// AXI4-Lite slave.
+  input  logic                 s_axil_awvalid,
+  output logic                 s_axil_awready,
+  input  logic  [  11:0]       s_axil_awaddr,
+  input  logic                 s_axil_wvalid,
+  output logic                 s_axil_wready,
+  input  logic  [  31:0]       s_axil_wdata,
+  input  logic  [   3:0]       s_axil_wstrb,
+  output logic                 s_axil_bvalid,
+  input  logic                 s_axil_bready,
+  output logic  [   1:0]       s_axil_bresp,
+  input  logic                 s_axil_arvalid,
+  output logic                 s_axil_arready,
+  input  logic  [  11:0]       s_axil_araddr,
+  output logic                 s_axil_rvalid,
+  input  logic                 s_axil_rready,
+  output logic  [  31:0]       s_axil_rdata,
+  output logic  [   1:0]       s_axil_rresp,
+  output logic                 axil_write_o,
+  output logic  [  11:0]       axil_write_addr_o,
+  output logic  [  31:0]       axil_write_data_o,
+  input  logic                 axil_write_error_i,
+  output logic                 axil_read_o,
+  output logic  [  11:0]       axil_read_addr_o,
+  input  logic  [  31:0]       axil_read_data_i,
+  input  logic                 axil_read_error_i
+);
+  for (genvar i = 0; i < 2; i++) begin : gen_fifo
+    tmv_fifo #(
+      .Width(37),
+      .Depth((i == 0) ? 2 : 16)
+    ) u_fifo (
+      .clk_i,
+      .rst_ni,
+      .wvalid_i(fifo_wvalid_i[i]),
+      .wready_o(fifo_wready_o[i]),
+      .wdata_i (fifo_wdata_i),
+      .rvalid_o(fifo_rvalid_o[i]),
+      .rready_i(fifo_rready_i[i]),
+      .rdata_o (fifo_rdata_o[i])
+    );
+  end
+
+  tmv_round_robin #(
+    .Clients(1)
+  ) u_arbiter1 (
+    .clk_i,
+    .rst_ni,
+    .req_i  (arbiter_req_i[0]),
+    .grant_o(arbiter1_grant_o)
+  );
+
+  tmv_round_robin #(
+    .Clients(4)
+  ) u_arbiter4 (
+    .clk_i,
+    .rst_ni,
+    .req_i  (arbiter_req_i[3:0]),
+    .grant_o(arbiter4_grant_o)
+  );
+
+  tmv_round_robin #(
+    .Clients(8)
+  ) u_arbiter8 (
+    .clk_i,
+    .rst_ni,
+    .req_i  (arbiter_req_i),
+    .grant_o(arbiter8_grant_o)
+  );
+
+  for (genvar i = 0; i < 5; i++) begin : gen_popcount
+    localparam int unsigned Width = (i == 0) ? 6 : (i == 1) ? 32 : (i == 2) ? 40 : (i == 3) ? 64 : 80;
+    logic [$clog2(Width+1)-1:0] count;
+
+    tmv_popcount #(
+      .Width(Width)
+    ) u_popcount (
+      .bits_i (popcount_bits_i[Width-1:0]),
+      .count_o(count)
+    );
+
+    assign popcount_o[i] = 7'(count);
+  end
+
+  tmv_decode #(
+    .PortBits(64)
+  ) u_decode64 (
+    .beat_i   (decode_beat_i[63:0]),
+    .nz_o     (decode64_nz_o),
+    .neg_o    (decode64_neg_o),
+    .illegal_o(decode_illegal_o[0])
+  );
+
+  tmv_decode #(
+    .PortBits(128)
+  ) u_decode128 (
+    .beat_i   (decode_beat_i),
+    .nz_o     (decode128_nz_o),
+    .neg_o    (decode128_neg_o),
+    .illegal_o(decode_illegal_o[1])
+  );
+
+  logic dot_valid_q;
+
+  always_ff @(posedge clk_i) dot_valid_q <= dot_valid_i;
+
+  for (genvar i = 0; i < 2; i++) begin : gen_dot
+    localparam int unsigned Lanes = (i == 0) ? 32 : 64;
+    logic [7:0][Lanes-1:0] x;
+    logic [$clog2(Lanes+1)-1:0] neg_count_q;
+    logic signed [$clog2(128*Lanes):0] sum;
+
+    for (genvar b = 0; b < 8; b++) begin : gen_plane
+      assign x[b] = dot_x_i[b][Lanes-1:0];
+    end
+
+    always_ff @(posedge clk_i) if (dot_valid_i) neg_count_q <= ($clog2(Lanes + 1))'($countones(dot_neg_i[Lanes-1:0]));
+
+    tmv_dot #(
+      .Lanes(Lanes)
+    ) u_dot (
+      .clk_i,
+      .load_i     (dot_load_i),
+      .x_i        (x),
+      .valid_i    (dot_valid_i),
+      .valid_q_i  (dot_valid_q),
+      .nz_i       (dot_nz_i[Lanes-1:0]),
+      .neg_i      (dot_neg_i[Lanes-1:0]),
+      .neg_count_i(neg_count_q),
+      .sum_o      (sum)
+    );
+
+    if (i == 0) begin : gen_32
+      assign dot32_sum_o = 32'(sum);
+    end else begin : gen_64
+      assign dot64_sum_o = 32'(sum);
+    end
+  end
+
+  fault_t stream_fault;
+
+  assign stream_fault_o      = stream_fault.valid;
+  assign stream_fault_code_o = 8'(stream_fault.code);
+  assign stream_fault_addr_o = stream_fault.addr;
+
+  tmv_read_stream #(
+    .PortBits   (64),
+    .FifoBeats  (32),
+    .Outstanding(4)
+  ) u_stream (
+    .clk_i,
+    .rst_ni,
+    .halt_i      (stream_halt_i),
+    .quiet_o     (stream_quiet_o),
+    .cmd_valid_i (stream_cmd_valid_i),
+    .cmd_ready_o (stream_cmd_ready_o),
+    .cmd_addr_i  (stream_cmd_addr_i),
+    .cmd_beats_i (stream_cmd_beats_i),
+    .ar_valid_o  (stream_ar_valid_o),
+    .ar_ready_i  (stream_ar_ready_i),
+    .ar_addr_o   (stream_ar_addr_o),
+    .ar_len_o    (stream_ar_len_o),
+    .r_valid_i   (stream_r_valid_i),
+    .r_data_i    (stream_r_data_i),
+    .r_resp_i    (stream_r_resp_i),
+    .r_last_i    (stream_r_last_i),
+    .r_illegal_i (1'b0),
+    .beat_valid_o(stream_beat_valid_o),
+    .beat_ready_i(stream_beat_ready_i),
+    .beat_o      (stream_beat_o),
+    .fault_o     (stream_fault)
+  );
+
+  tmv_axil_slave u_axil (
+    .clk_i,
+    .rst_ni,
+    .s_axil_awvalid,
+    .s_axil_awready,
+    .s_axil_awaddr,
+    .s_axil_wvalid,
+    .s_axil_wready,
+    .s_axil_wdata,
+    .s_axil_wstrb,
+    .s_axil_bvalid,
+    .s_axil_bready,
+    .s_axil_bresp,
+    .s_axil_arvalid,
+    .s_axil_arready,
+    .s_axil_araddr,
+    .s_axil_rvalid,
+    .s_axil_rready,
+    .s_axil_rdata,
+    .s_axil_rresp,
+    .write_o      (axil_write_o),
+    .write_addr_o (axil_write_addr_o),
+    .write_data_o (axil_write_data_o),
+    .write_error_i(axil_write_error_i),
+    .read_o       (axil_read_o),
+    .read_addr_o  (axil_read_addr_o),
+    .read_data_i  (axil_read_data_i),
+    .read_error_i (axil_read_error_i)
+  );
+endmodule

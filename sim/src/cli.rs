@@ -1,0 +1,217 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Parser, Subcommand, ValueEnum};
+use golden::{Codec, Dtype};
+use host::config::Linear;
+
+use crate::bench::Injection;
+use crate::board::{BOARDS, Board, MemoryMode};
+use crate::exit::{Exit, Failure, install_handlers};
+use crate::layer_run;
+use crate::output::print;
+
+const EXAMPLES: &str = "\
+Examples:
+  sim --layer 14                                 seven BitLinears at true dimensions, invented weights
+  sim --layer 14 --op gate_proj --memory ideal   one operator, judging the RTL
+  sim --layer 0 --model DIR --prompt-ids 1,2,3   the weights of a checkpoint, behind a prompt
+  sim --layer 14 --json report.json              the same report for programs
+  sim --layer 14 --inject weight-bit             proof that the check notices: exit code 1
+  sim --layer 14 --op k_proj --trace k.fst       a waveform; open it with surfer or gtkwave
+
+Exit codes: 0 all outputs equal golden's; 1 mismatch; 2 usage; 3 input file; 4 tool missing;
+5 fault of unit, simulator or protocol; 70 internal error; 130 Ctrl-C";
+
+/// Drives the ternary matrix-vector unit (RTL, under Verilator) with the BitLinears of a BitNet decoder layer, checks
+/// every output against the golden model and projects the time on an FPGA.
+#[derive(Debug, Parser)]
+#[command(name = "sim", version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    layer: LayerArgs,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// List the boards and where their figures are from
+    Boards,
+}
+
+/// Compute type of the operators outside the unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ComputeType {
+    /// IEEE single precision.
+    Fp32,
+    /// bfloat16.
+    Bf16,
+}
+
+impl From<ComputeType> for Dtype {
+    fn from(dtype: ComputeType) -> Self {
+        match dtype {
+            ComputeType::Fp32 => Self::Fp32,
+            ComputeType::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// What to run, on what, and what to write.
+#[derive(Debug, clap::Args)]
+pub struct LayerArgs {
+    /// Decoder layer to run
+    #[arg(long, value_name = "N", required = true, help_heading = "What")]
+    pub layer: Option<usize>,
+    /// Only this operator, such as q_proj or mlp.gate_proj; may be repeated
+    #[arg(long = "op", value_name = "NAME", value_parser = str::parse::<Linear>, help_heading = "What")]
+    pub operators: Vec<Linear>,
+    /// Tokens of the forward pass [default: 3, as in the CPU profile, or those of --prompt-ids]
+    #[arg(long, value_name = "T", value_parser = positive(), help_heading = "What")]
+    pub tokens: Option<usize>,
+    /// Folder of a Hugging Face checkpoint [default: invented weights with the dimensions of BitNet b1.58-2B-4T]
+    #[arg(long, value_name = "DIR", help_heading = "What")]
+    pub model: Option<PathBuf>,
+    /// Token ids of the prompt, separated by commas [default: BOS and ids derived from it]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', requires = "model", help_heading = "What")]
+    pub prompt_ids: Vec<u32>,
+    /// Compute type of norms, attention and activation
+    #[arg(long, value_enum, default_value = "fp32", help_heading = "What")]
+    pub dtype: ComputeType,
+    /// Seed of invented weights, of power-up values and of stalls
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "What")]
+    pub seed: u64,
+
+    /// Board whose ports, clock and memory are taken; `help` lists them
+    #[arg(long, value_name = "NAME", default_value = "kv260", help_heading = "Unit")]
+    pub board: String,
+    /// Timing of the memory: `ideal` judges the RTL, `ddr` projects the board (first-order, not calibrated)
+    #[arg(long, value_enum, value_name = "MODE", default_value = "ddr", hide_possible_values = true, help_heading = "Unit")]
+    pub memory: MemoryMode,
+    /// AXI read ports, 1 to 8 [default: the board's]
+    #[arg(long, value_name = "P", value_parser = one_to_eight(), help_heading = "Unit")]
+    pub ports: Option<usize>,
+    /// Activation vectors a pass over the weights serves, 1 to 8 [default: the board's]
+    #[arg(long, value_name = "V", value_parser = one_to_eight(), help_heading = "Unit")]
+    pub vectors: Option<usize>,
+    /// Weight codec: 2bit
+    #[arg(long, value_parser = str::parse::<Codec>, default_value = "2bit", help_heading = "Unit")]
+    pub codec: Codec,
+    /// Chance in 256 that an AXI channel idles for a cycle
+    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = "Unit")]
+    pub stall: u8,
+
+    /// Threads that simulate [default: one a core]
+    #[arg(long, value_name = "N", value_parser = positive(), help_heading = "Run")]
+    pub jobs: Option<usize>,
+    /// Print the plan; build and write nothing
+    #[arg(long, help_heading = "Run")]
+    pub dry_run: bool,
+    /// Commit a fault in the first run, which must not go unnoticed
+    #[arg(long, value_enum, value_name = "FAULT", help_heading = "Run")]
+    pub inject: Option<Injection>,
+
+    /// CPU profile to compare with [default: PyTorch on a Ryzen 7 9700X]
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub cpu_profile: Option<PathBuf>,
+    /// Overhead of a driver call in microseconds
+    #[arg(long, value_name = "US", default_value_t = 15.0, value_parser = overhead, help_heading = "Report")]
+    pub driver_overhead_us: f64,
+    /// Write the report as JSON; `-` is standard output, in place of the table
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub json: Option<PathBuf>,
+    /// Write every tensor of the layer: inputs, int8 codes, scales, accumulators, outputs
+    #[arg(long, value_name = "FILE.safetensors", help_heading = "Report")]
+    pub dump: Option<PathBuf>,
+    /// Record a waveform of the first run (FST, or VCD by the name's extension)
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub trace: Option<PathBuf>,
+    /// First cycle of the waveform
+    #[arg(long, value_name = "CYCLE", default_value_t = 0, requires = "trace", help_heading = "Report")]
+    pub trace_from: u64,
+    /// Cycles of the waveform
+    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "trace", help_heading = "Report")]
+    pub trace_cycles: u64,
+}
+
+fn positive() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
+
+fn one_to_eight() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=8)
+}
+
+fn overhead(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().map_err(|e| e.to_string())?;
+    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("expected a time of zero or more".into()) }
+}
+
+/// Runs the command that the program's arguments ask for.
+pub fn main() -> ExitCode {
+    install_handlers();
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Some(Command::Boards) => list_boards(),
+        None if cli.layer.board == "help" => list_boards(),
+        None => layer_run::run(&cli.layer, &command_line()),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {}", failure.message);
+            failure.exit.into()
+        }
+    }
+}
+
+fn list_boards() -> Result<Exit, Failure> {
+    let mut text = String::new();
+    for (i, board) in BOARDS.iter().enumerate() {
+        let default = if i == 0 { ", the default" } else { "" };
+        text += &format!("{}: {}, unit with {} vectors{default}\n", board.name, board.part, board.vectors);
+        board.sources().iter().for_each(|line| text += &format!("  {line}\n"));
+    }
+    print(&(text + "Memory profiles are first-order, not calibrated against a board.\n"))?;
+    Ok(Exit::Ok)
+}
+
+/// What was typed, ready to be typed again.
+fn command_line() -> String {
+    let mut arguments = std::env::args_os().map(|a| a.to_string_lossy().into_owned());
+    let program = arguments.next().unwrap_or_else(|| "sim".into());
+    // cargo says so when it runs a program.
+    let by_cargo = std::env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
+    let program = if by_cargo { "cargo run -p sim --".into() } else { quote(&program) };
+    arguments.fold(program, |line, argument| line + " " + &quote(&argument))
+}
+
+/// `argument` as a shell reads it.
+fn quote(argument: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+    if !argument.is_empty() && argument.chars().all(plain) {
+        argument.into()
+    } else {
+        format!("'{}'", argument.replace('\'', r"'\''"))
+    }
+}
+
+impl LayerArgs {
+    /// The board, known to exist, or a usage error.
+    ///
+    /// # Errors
+    /// No board of that name.
+    pub fn board(&self) -> Result<&'static Board, Failure> {
+        Board::find(&self.board).map_err(|e| Failure::usage(format!("--board: {e}")))
+    }
+
+    /// Whether standard output carries JSON.
+    pub fn json_on_stdout(&self) -> bool {
+        self.json.as_deref() == Some(Path::new("-"))
+    }
+}

@@ -1,0 +1,346 @@
+//! Faults of memory and host: each ends in its named error or does no harm. Never a hang, never a wrong number.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+#[path = "../../host/tests/conformance/suite.rs"]
+mod suite;
+
+use common::{DEFAULT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
+use host::device::Device;
+use host::regs;
+use rand_core::{Rng, SeedableRng};
+use sim::device::VerilatedDevice;
+use sim::memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, WriteFault};
+use sim::unit::UnitConfig;
+use suite::{Operator, Random as _, Bench as Registers};
+
+type Bench = Registers<VerilatedDevice>;
+
+fn bench(unit: &UnitConfig, memory: MemoryConfig) -> Bench {
+    let mut device = common::device(unit, MemoryConfig { bytes: 1 << 20, ..memory });
+    device.set_patience(50_000);
+    Bench::new(device)
+}
+
+/// Some operators, the second of which shares the activations of the first.
+fn operators(bench: &mut Bench, rng: &mut Random) -> Vec<Operator> {
+    let (lanes, vectors) = (bench.info.lanes(), bench.info.vectors);
+    let rows = 8 * bench.info.ports + 3;
+    let first = bench.operator(rng, rows, 2 * lanes, vectors);
+    let second = bench.sharing(rng, &first, 8);
+    vec![first, second]
+}
+
+/// Queues the operators and rings once.
+fn start(bench: &mut Bench, ops: &[Operator]) -> Vec<u16> {
+    let numbers = ops.iter().map(|op| bench.queue(op)).collect();
+    bench.ring();
+    numbers
+}
+
+/// After a fault: reset, and everything works again.
+fn recovers(bench: &mut Bench, ops: &[Operator]) {
+    *bench.device.axi_memory().faults() = Faults::default();
+    bench.soft_reset();
+    bench.run(ops);
+}
+
+/// Runs with `faults` and expects an error with `code`, at the address the memory spoilt; its source.
+fn expect(unit: &UnitConfig, memory: &MemoryConfig, faults: &Faults, code: u8) -> u8 {
+    let mut rng = Random::seed_from_u64(7);
+    let mut bench = bench(unit, MemoryConfig { faults: faults.clone(), ..memory.clone() });
+    let ops = operators(&mut bench, &mut rng);
+    start(&mut bench, &ops);
+    let (source, address) = bench.expect_error(code);
+    assert_eq!(Some(address), bench.device.axi_memory().faulted(), "address of the error, {faults:?}");
+    for (number, op) in ops.iter().enumerate() {
+        let done = bench.record(number as u16).status != 0 && faults.write.is_none();
+        assert!(!done || bench.results(op) == op.expected, "a completed operator has wrong results, {faults:?}");
+    }
+    recovers(&mut bench, &ops);
+    source
+}
+
+/// Beats that the operators of [`operators`] read on each port, and write.
+fn beats(unit: &UnitConfig) -> (Vec<u64>, u64) {
+    let mut bench = bench(unit, common::memory());
+    let ops = operators(&mut bench, &mut Random::seed_from_u64(7));
+    bench.run(&ops);
+    let port = |p: u32| regs::PORT_BEATS + p * regs::PORT_BUSY_STRIDE;
+    let reads = (0..unit.ports as u32).map(|p| u64::from(bench.read(port(p)))).collect();
+    let bytes: usize = ops.iter().map(|op| op.descriptor.result_bytes() + 16).sum();
+    (reads, (bytes / (unit.port_bits / 8)) as u64)
+}
+
+/// Every read beat of a short run, on every port: a bad response, a misplaced RLAST.
+fn every_read_beat(unit: &UnitConfig) {
+    let (reads, _) = beats(unit);
+    for (port, count) in reads.into_iter().enumerate() {
+        assert!(count > 0, "port {port} reads nothing");
+        for beat in 0..count {
+            for (fault, code) in [
+                (ReadFault::Response(SLVERR), regs::ERR_READ_SLVERR),
+                (ReadFault::Response(DECERR), regs::ERR_READ_DECERR),
+                (ReadFault::FlipLast, regs::ERR_READ_LAST),
+            ] {
+                let faults = Faults { read: Some((port, beat, fault)), ..Faults::default() };
+                let source = usize::from(expect(unit, &common::memory(), &faults, code));
+                assert!(source == port || (port == 0 && source == 15), "{faults:?} reported by {source}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_read_beat_default() {
+    every_read_beat(&DEFAULT);
+}
+
+#[test]
+fn every_read_beat_smallest() {
+    every_read_beat(&SMALLEST);
+}
+
+#[test]
+fn every_read_beat_narrow() {
+    every_read_beat(&NARROW);
+}
+
+#[test]
+fn every_write_beat() {
+    for unit in [DEFAULT, SMALLEST] {
+        for beat in 0..beats(&unit).1 {
+            for (resp, code) in [(SLVERR, regs::ERR_WRITE_SLVERR), (DECERR, regs::ERR_WRITE_DECERR)] {
+                let faults = Faults { write: Some((beat, WriteFault::Response(resp))), ..Faults::default() };
+                assert_eq!(expect(&unit, &common::memory(), &faults, code), 14, "{faults:?}");
+            }
+        }
+    }
+}
+
+/// Random faults under random stalls.
+#[test]
+fn random_faults() {
+    for_seeds(60, |_, rng| {
+        let unit = pick(rng, &[DEFAULT, NARROW]);
+        let (reads, writes) = beats(&unit);
+        let memory = restless(rng);
+        let port = below(rng, unit.ports);
+        let mut faults = Faults::default();
+        let code = match rng.next_u32() % 4 {
+            0 => {
+                faults.write = Some((below(rng, writes as usize) as u64, WriteFault::Response(SLVERR)));
+                regs::ERR_WRITE_SLVERR
+            }
+            // Under stalls ports share the work otherwise, but each gets a block of the first four.
+            kind => {
+                let beat = below(rng, reads[port].min(16) as usize) as u64;
+                let (fault, code) = [
+                    (ReadFault::Response(DECERR), regs::ERR_READ_DECERR),
+                    (ReadFault::FlipLast, regs::ERR_READ_LAST),
+                    (ReadFault::Response(SLVERR), regs::ERR_READ_SLVERR),
+                ][kind as usize - 1];
+                faults.read = Some((port, beat, fault));
+                code
+            }
+        };
+        expect(&unit, &memory, &faults, code);
+    });
+}
+
+/// A channel that stops for good ends in WATCHDOG, within its limit; when it moves again, the unit drains.
+fn starve(unit: &UnitConfig, faults: Faults) {
+    const LIMIT: u32 = 300;
+    let mut rng = Random::seed_from_u64(8);
+    let mut bench = bench(unit, common::memory());
+    let ops = operators(&mut bench, &mut rng);
+    bench.write(regs::WATCHDOG, LIMIT);
+    let now = bench.device.cycles() + 20;
+    let later = |from: u64| from + now;
+    *bench.device.axi_memory().faults() = Faults {
+        starve_read_address: faults.starve_read_address.map(|(p, from)| (p, later(from))),
+        starve_read_data: faults.starve_read_data.map(|(p, from)| (p, later(from))),
+        starve_write: faults.starve_write.map(later),
+        ..Faults::default()
+    };
+    let numbers = start(&mut bench, &ops);
+    let begin = bench.device.cycles();
+    if bench.wait() == regs::IRQ_ENABLE_DONE {
+        // The channel had done its work before.
+        while bench.read(regs::RING_HEAD) != u32::from(bench.queued) && bench.wait() == regs::IRQ_ENABLE_DONE {}
+    }
+    if bench.read(regs::STATUS) & regs::STATUS_ERROR == 0 {
+        ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
+    } else {
+        assert_eq!(bench.error().0, regs::ERR_WATCHDOG, "{faults:?}");
+        let took = bench.device.cycles() - begin;
+        assert!(took < 5_000 + u64::from(LIMIT), "{took} cycles until the watchdog, {faults:?}");
+        assert_eq!(bench.read(regs::IRQ_ENABLE), 3, "registers stay readable");
+    }
+    recovers(&mut bench, &ops);
+}
+
+#[test]
+fn starvation() {
+    let times = [0, 1, 5, 17, 40, 41, 42, 60, 90, 150];
+    for unit in [DEFAULT, NARROW] {
+        for from in times {
+            for port in 0..unit.ports {
+                starve(&unit, Faults { starve_read_address: Some((port, from)), ..Faults::default() });
+                starve(&unit, Faults { starve_read_data: Some((port, from)), ..Faults::default() });
+            }
+            starve(&unit, Faults { starve_write: Some(from), ..Faults::default() });
+        }
+    }
+}
+
+/// A slave that never answers: the error is named and DRAINING stays, until it answers after all.
+#[test]
+fn draining_waits_for_the_memory() {
+    let mut bench = bench(&DEFAULT, common::memory());
+    let ops = operators(&mut bench, &mut Random::seed_from_u64(9));
+    bench.write(regs::WATCHDOG, 200);
+    bench.device.axi_memory().faults().starve_read_data = Some((0, 0));
+    start(&mut bench, &ops);
+    bench.expect_error(regs::ERR_WATCHDOG);
+    for _ in 0..5_000 {
+        bench.device.step().unwrap();
+    }
+    let expected = regs::STATUS_ERROR | regs::STATUS_DRAINING;
+    assert_eq!(bench.read(regs::STATUS) & expected, expected);
+    bench.write(regs::CONTROL, regs::CONTROL_SOFT_RESET);
+    assert_eq!(bench.read(regs::STATUS) & regs::STATUS_DRAINING, regs::STATUS_DRAINING);
+    recovers(&mut bench, &ops);
+}
+
+/// With the watchdog off nothing is reported, and a late answer is as good as any.
+#[test]
+fn patience_without_watchdog() {
+    let mut bench = bench(&DEFAULT, common::memory());
+    let ops = operators(&mut bench, &mut Random::seed_from_u64(10));
+    bench.write(regs::WATCHDOG, 0);
+    bench.device.axi_memory().faults().starve_read_address = Some((1, 0));
+    let numbers = start(&mut bench, &ops);
+    for _ in 0..10_000 {
+        bench.device.step().unwrap();
+    }
+    assert_eq!(bench.read(regs::STATUS), regs::STATUS_BUSY);
+    *bench.device.axi_memory().faults() = Faults::default();
+    bench.finish();
+    ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
+}
+
+/// A soft reset in any cycle of a run: outstanding bursts are drained, and the next run is right.
+#[test]
+fn soft_reset_in_mid_run() {
+    for_seeds(60, |_, rng| {
+        let unit = pick(rng, &[DEFAULT, NARROW, SMALLEST]);
+        let mut bench = bench(&unit, restless(rng));
+        let ops = operators(&mut bench, rng);
+        for _ in 0..5 {
+            start(&mut bench, &ops);
+            for _ in 0..below(rng, 800) {
+                bench.device.step().unwrap();
+            }
+            bench.soft_reset();
+            if rng.next_u32() & 1 == 0 {
+                bench.run(&ops);
+            }
+        }
+        bench.run(&ops);
+    });
+}
+
+/// A hardware reset in any cycle, together with the interconnect.
+#[test]
+fn hardware_reset_in_mid_burst() {
+    for_seeds(60, |_, rng| {
+        let unit = pick(rng, &[DEFAULT, NARROW, SMALLEST]);
+        let mut bench = bench(&unit, restless(rng));
+        let ops = operators(&mut bench, rng);
+        for _ in 0..5 {
+            start(&mut bench, &ops);
+            for _ in 0..below(rng, 800) {
+                bench.device.step().unwrap();
+            }
+            bench.device.axi_memory().reset();
+            bench.device.reset().unwrap();
+            assert_eq!(bench.read(regs::STATUS), 0);
+            assert_eq!((bench.read(regs::RING_HEAD), bench.read(regs::RING_TAIL)), (0, 0));
+            bench.set_up();
+            bench.run(&ops);
+        }
+    });
+}
+
+/// A busy host: more descriptors, register reads, counters cleared, refused accesses, all in mid run.
+#[test]
+fn registers_while_busy() {
+    for_seeds(30, |_, rng| {
+        let unit = pick(rng, &[DEFAULT, NARROW]);
+        let mut bench = bench(&unit, restless(rng));
+        let ops: Vec<Operator> = (0..3).flat_map(|_| operators(&mut bench, rng)).collect();
+        let mut numbers = Vec::new();
+        while numbers.len() < ops.len() || bench.read(regs::RING_HEAD) != u32::from(bench.queued) {
+            match rng.next_u32() % 8 {
+                0 | 1 if numbers.len() < ops.len() => {
+                    numbers.push(bench.queue(&ops[numbers.len()]));
+                    bench.ring();
+                }
+                2 => bench.write(regs::CONTROL, regs::CONTROL_CLEAR_COUNTERS),
+                3 => assert!(bench.device.write_register(regs::STATUS, rng.next_u32()).is_err()),
+                4 => assert_eq!(bench.device.axil_write(regs::CONTROL, 1, 7).unwrap(), SLVERR),
+                5 => bench.ring(),
+                _ => {
+                    let (_, offset, _) = regs::REGISTERS[below(rng, regs::REGISTERS.len())];
+                    bench.read(offset);
+                }
+            }
+        }
+        assert_eq!(bench.error().0, 0);
+        ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
+    });
+}
+
+/// A flipped bit, in the weights or in the results, gives another answer: the comparison with golden is alive.
+#[test]
+fn flipped_bits_show() {
+    for_seeds(30, |_, rng| {
+        let mut bench = bench(&DEFAULT, common::memory());
+        let mut op = bench.operator(rng, 40, 200, 3);
+        // An activation of zero would hide a flip.
+        assert!(op.x.len() == 600);
+        bench.run(std::slice::from_ref(&op));
+
+        // A weight: 0 becomes +1, or +1 becomes 0.
+        let (beat_bytes, lanes) = (bench.info.port_bytes, bench.info.lanes());
+        let (row, col) = loop {
+            let (row, col) = (below(rng, 40), below(rng, 200));
+            if op.matrix.get(row, col) >= 0 && op.x[col] != 0 {
+                break (row, col);
+            }
+        };
+        let beat = row / 8 * op.descriptor.w_stride + (col / lanes * 8 + row % 8) * beat_bytes;
+        let at = op.descriptor.w_addr + (beat + col % lanes / 8) as u64;
+        bench.bytes(at, 1)[0] ^= 1 << (col % 8);
+        bench.queue(&op);
+        bench.finish();
+        let found = bench.results(&op);
+        let wrong: Vec<usize> = (0..found.len()).filter(|i| found[*i] != op.expected[*i]).collect();
+        assert!(wrong.contains(&row) && wrong.iter().all(|i| i % 40 == row), "weight [{row}, {col}]: {wrong:?}");
+        bench.bytes(at, 1)[0] ^= 1 << (col % 8);
+
+        // A result.
+        let beats = bench.device.axi_memory().bytes().len();
+        assert!(beats > 0);
+        op.descriptor.irq = true;
+        let (bit, beat) = (below(rng, 128) as u8, below(rng, op.descriptor.result_bytes() / 16) as u64);
+        let written = 2 * (op.descriptor.result_bytes() as u64 / 16 + 1);
+        bench.device.axi_memory().faults().write = Some((written + beat, WriteFault::FlipBit(bit)));
+        bench.queue(&op);
+        bench.finish();
+        let found = bench.results(&op);
+        let wrong = (0..found.len()).filter(|i| found[*i] != op.expected[*i]).count();
+        assert_eq!(wrong, 1, "bit {bit} of beat {beat}");
+    });
+}

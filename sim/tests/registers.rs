@@ -1,0 +1,113 @@
+//! The Verilated unit passes the conformance suite, and what only a bus can ask of it.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+#[path = "../../host/tests/conformance/suite.rs"]
+mod suite;
+
+use host::device::Device;
+use host::regs;
+use rand_core::Rng;
+
+macro_rules! unit {
+    ($name:ident, $config:expr) => {
+        mod $name {
+            use super::*;
+
+            fn fresh() -> sim::device::VerilatedDevice {
+                let memory = sim::memory::MemoryConfig { bytes: 1 << 20, ..common::memory() };
+                let mut device = common::device(&$config, memory);
+                device.set_patience(5_000);
+                device
+            }
+
+            conformance_suite!(fresh());
+        }
+    };
+}
+
+unit!(default_unit, common::DEFAULT);
+unit!(smallest_unit, common::SMALLEST);
+unit!(narrow_unit, common::NARROW);
+
+const OKAY: u8 = 0;
+const SLVERR: u8 = 2;
+
+/// A write with partial strobes is refused and changes nothing, whatever the register.
+#[test]
+fn partial_strobes() {
+    let mut device = common::device(&common::DEFAULT, common::memory());
+    for (name, offset, access) in regs::REGISTERS {
+        for strobes in 0..15 {
+            assert_eq!(device.axil_write(*offset, 0xffff_ffff, strobes).unwrap(), SLVERR, "{name}, strobes {strobes:04b}");
+        }
+        if *access == "rw" {
+            let expected = if *offset == regs::WATCHDOG { 1 << 20 } else { 0 };
+            assert_eq!(device.axil_read(*offset).unwrap(), (expected, OKAY), "{name}");
+        }
+    }
+    assert_eq!(device.read_register(regs::STATUS).unwrap(), 0);
+}
+
+/// Random accesses against a model of the registers.
+#[test]
+fn random_accesses() {
+    common::for_seeds(3, |_, rng| {
+        let mut device = common::device(&common::DEFAULT, common::memory());
+        let mut expected = [
+            (regs::IRQ_ENABLE, 0x3, 0),
+            (regs::WATCHDOG, u32::MAX, 1 << 20),
+            (regs::RING_BASE_LO, u32::MAX, 0),
+            (regs::RING_BASE_HI, 0xff, 0),
+            (regs::RING_LOG2, 0xf, 0u32),
+        ];
+        for _ in 0..2000 {
+            let (offset, mask, value) = &mut expected[common::below(rng, 5)];
+            let (data, strobes) = (rng.next_u32(), if rng.next_u32() % 4 == 0 { rng.next_u32() as u8 & 0xf } else { 0xf });
+            match rng.next_u32() % 3 {
+                0 => assert_eq!(device.axil_read(*offset).unwrap(), (*value, OKAY)),
+                1 => {
+                    let full = strobes == 0xf;
+                    let resp = if full { OKAY } else { SLVERR };
+                    assert_eq!(device.axil_write(*offset, data, strobes).unwrap(), resp);
+                    *value = if full { data & *mask } else { *value };
+                }
+                _ => (0..common::below(rng, 4)).for_each(|_| device.step().unwrap()),
+            }
+        }
+    });
+}
+
+/// CLEAR_COUNTERS clears; the cycle counter runs on.
+#[test]
+fn counters() {
+    let mut device = common::device(&common::DEFAULT, common::memory());
+    let start = device.read_register(regs::CYCLE_LO).unwrap();
+    let before = device.cycles();
+    device.step().unwrap();
+    let now = device.read_register(regs::CYCLE_LO).unwrap();
+    assert_eq!(u64::from(now - start), device.cycles() - before);
+
+    let mut bench = suite::Bench::new(device);
+    let mut rng = <common::Random as rand_core::SeedableRng>::seed_from_u64(1);
+    let op = bench.operator(&mut rng, 64, 256, 2);
+    bench.run(std::slice::from_ref(&op));
+    let ports = bench.info.ports as u32;
+    let port = |p: u32, register: u32| register + p * regs::PORT_BUSY_STRIDE;
+    let busy: u32 = (0..ports).map(|p| bench.read(port(p, regs::PORT_BUSY))).sum();
+    let beats: u32 = (0..ports).map(|p| bench.read(port(p, regs::PORT_BEATS))).sum();
+    let weights = 64 * op.descriptor.row_beats as u32;
+    assert_eq!(busy, weights, "every weight beat is consumed once");
+    assert_eq!(beats, weights + 4 + 2 * 256 / 16, "weights, descriptor, activations");
+    let record = bench.record(0);
+    assert!(record.start_cycle < record.end_cycle);
+    assert!(bench.read(regs::BUSY_CYCLES) >= record.end_cycle - record.start_cycle);
+    bench.write(regs::CONTROL, regs::CONTROL_CLEAR_COUNTERS);
+    for p in 0..ports {
+        for register in (regs::PORT_BUSY..regs::PORT_BUSY + 24).step_by(4) {
+            assert_eq!(bench.read(port(p, register)), 0);
+        }
+    }
+    assert_eq!(bench.read(regs::BUSY_CYCLES), 0);
+    assert!(bench.read(regs::CYCLE_LO) > record.end_cycle);
+}

@@ -1,0 +1,248 @@
+//! The Verilated unit against golden, through the driver: shapes, stalls, power-up states, whole checkpoints.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{DEFAULT, NARROW, Random, SMALLEST, activations, below, for_seeds, pick, restless, ternary};
+use golden::{Dtype, TernaryMatrix};
+use host::BackendError;
+use host::checkpoint::Checkpoint;
+use host::driver::{Driver, RunResult};
+use host::layer::{CpuBackend, MatvecRequest, TernaryBackend};
+use host::model::Model;
+use host::weights::WeightSource;
+use rand_core::{Rng, SeedableRng};
+use sim::device::VerilatedDevice;
+use sim::memory::MemoryConfig;
+use sim::unit::UnitConfig;
+use verilated::{PowerUp, Trace};
+
+type Unit = Driver<VerilatedDevice>;
+
+/// Matrices that share activations, and the activations.
+struct Job {
+    matrices: Vec<TernaryMatrix>,
+    x: Vec<i8>,
+    tokens: usize,
+}
+
+impl Job {
+    fn random(rng: &mut Random, unit: &UnitConfig) -> Self {
+        let lanes = unit.info().lanes();
+        let cols = match rng.next_u32() % 6 {
+            0 => 1 + below(rng, 8),
+            1 => lanes * (1 + below(rng, 5)),
+            2 => lanes * (1 + below(rng, 5)) - 1,
+            3 => lanes * (1 + below(rng, 5)) + 1,
+            _ => 1 + below(rng, 12 * lanes),
+        };
+        let operators = pick(rng, &[1, 1, 2, 3, 6]);
+        let rows = |rng: &mut Random| match rng.next_u32() % 4 {
+            0 => 1 + below(rng, 8),
+            1 => 8 * (1 + below(rng, 16)),
+            _ => 1 + below(rng, 130),
+        };
+        let matrices = (0..operators).map(|_| {
+            let rows = rows(rng);
+            ternary(rng, rows, cols)
+        });
+        let matrices = matrices.collect();
+        let any = 1 + below(rng, 2 * unit.vectors + 1);
+        let tokens = pick(rng, &[1, unit.vectors, unit.vectors + 1, any]);
+        let x = activations(rng, tokens * cols);
+        Self { matrices, x, tokens }
+    }
+
+    fn of(rows: usize, cols: usize, weight: i8, x: i8, tokens: usize) -> Self {
+        let matrix = TernaryMatrix::from_rows(rows, cols, &vec![weight; rows * cols]).unwrap();
+        Self { matrices: vec![matrix], x: vec![x; tokens * cols], tokens }
+    }
+
+    /// Loads the matrices, runs them `times` over and compares every result with golden.
+    fn check(&self, driver: &mut Unit, times: usize) -> Vec<RunResult> {
+        let weights: Vec<_> = self.matrices.iter().map(|m| driver.load(m).unwrap()).collect();
+        let runs: Vec<_> = (0..times).map(|_| driver.run(&weights, &self.x, self.tokens).unwrap()).collect();
+        for (run, result) in runs.iter().enumerate() {
+            for (index, (matrix, result)) in self.matrices.iter().zip(&result.operators).enumerate() {
+                let (rows, cols) = (matrix.rows(), matrix.cols());
+                let what = format!("run {run}, operator {index}, [{rows}, {cols}], {} tokens", self.tokens);
+                let expected = golden::matvec::reference(matrix, &self.x);
+                if let Some(i) = (0..expected.len()).find(|i| expected[*i] != result.accumulators[*i]) {
+                    let (want, got) = (expected[i], result.accumulators[i]);
+                    panic!("{what}: row {} of token {}: expected {want}, got {got}", i % rows, i / rows);
+                }
+                assert_eq!(expected.len(), result.accumulators.len(), "{what}");
+            }
+        }
+        runs
+    }
+}
+
+fn open(unit: &UnitConfig, memory: MemoryConfig) -> Unit {
+    Driver::open(common::device(unit, memory)).unwrap()
+}
+
+/// Random operators under random stalls; runs repeat, loads come between runs.
+fn random_operators(unit: &UnitConfig, seeds: u64) {
+    for_seeds(seeds, |_, rng| {
+        let mut driver = open(unit, restless(rng));
+        for _ in 0..3 {
+            let times = pick(rng, &[1, 2]);
+            Job::random(rng, unit).check(&mut driver, times);
+            if rng.next_u32() & 1 == 0 {
+                driver.unload();
+            }
+        }
+    });
+}
+
+#[test]
+fn random_operators_default() {
+    random_operators(&DEFAULT, 60);
+}
+
+#[test]
+fn random_operators_smallest() {
+    random_operators(&SMALLEST, 40);
+}
+
+#[test]
+fn random_operators_narrow() {
+    random_operators(&NARROW, 60);
+}
+
+/// The extremes of shape and value, at full speed and with every channel stalling.
+#[test]
+fn extremes() {
+    for unit in [DEFAULT, SMALLEST, NARROW] {
+        let (lanes, vectors) = (unit.info().lanes(), unit.vectors);
+        let longest = unit.info().max_in_features();
+        for stall in [0, 200] {
+            let mut driver = open(&unit, MemoryConfig { stall, ..common::memory() });
+            for job in [
+                Job::of(1, 1, 1, 1, 1),
+                Job::of(1, 1, -1, -128, 1),
+                Job::of(16, 4 * lanes, -1, -128, vectors),
+                Job::of(16, 4 * lanes, -1, 127, vectors),
+                Job::of(16, 4 * lanes, 1, -128, vectors),
+                Job::of(16, 4 * lanes, 0, -128, vectors),
+                Job::of(9, longest, -1, -128, 1),
+                Job::of(1, longest, 1, 127, vectors),
+                Job::of(700, 1, -1, -128, vectors),
+                Job::of(2, 3 * lanes, 1, 5, 5 * vectors + 1),
+            ] {
+                job.check(&mut driver, 1);
+                driver.unload();
+            }
+        }
+    }
+}
+
+/// State that reset does not touch must not matter, not even for the cycle counts.
+#[test]
+fn power_up_state_is_irrelevant() {
+    let states = [PowerUp::Zeros, PowerUp::Ones, PowerUp::Random, PowerUp::Random, PowerUp::Random];
+    for unit in [DEFAULT, NARROW] {
+        let library = common::unit(&unit);
+        for_seeds(4, |seed, rng| {
+            let memory = restless(rng);
+            let jobs: Vec<Job> = (0..3).map(|_| Job::random(rng, &unit)).collect();
+            let mut outcomes = states.iter().enumerate().map(|(i, power_up)| {
+                let device = common::device_of(&library, &unit, memory.clone(), *power_up, seed + i as u64);
+                let mut driver = Driver::open(device).unwrap();
+                let runs: Vec<_> = jobs.iter().map(|job| job.check(&mut driver, 2)).collect();
+                (runs, driver.device().cycles())
+            });
+            let first = outcomes.next().unwrap();
+            outcomes.enumerate().for_each(|(i, other)| assert!(first == other, "{:?} differs", states[i + 1]));
+        });
+    }
+}
+
+/// The popcount that is synthesised gives what the simulated one gives, cycle for cycle.
+#[test]
+fn synthesised_popcount() {
+    let mut spec = SMALLEST.spec(Trace::Off);
+    spec.defines.insert("TMV_POPCOUNT_LUT".into(), "1".into());
+    spec.label += ", LUT popcount";
+    let (lut, plain) = (common::model(&spec), common::unit(&SMALLEST));
+    for_seeds(8, |seed, rng| {
+        let (memory, job) = (restless(rng), Job::random(rng, &SMALLEST));
+        let run = |library| {
+            let device = common::device_of(library, &SMALLEST, memory.clone(), PowerUp::Random, seed);
+            job.check(&mut Driver::open(device).unwrap(), 1)
+        };
+        assert_eq!(run(&lut), run(&plain));
+    });
+}
+
+/// Bound assertions count: EXOKAY, to which the unit itself is deaf, ends the simulation.
+#[test]
+fn canary() {
+    use sim::memory::ReadFault;
+    for unit in [DEFAULT, SMALLEST, NARROW] {
+        let mut driver = open(&unit, common::memory());
+        driver.device().axi_memory().faults().read = Some((0, 2, ReadFault::Response(1)));
+        let weights = driver.load(&ternary(&mut Random::seed_from_u64(1), 8, 64)).unwrap();
+        let error = driver.run(&[weights], &[1; 64], 1).unwrap_err();
+        assert!(error.to_string().contains("AXI_ERRS_RRESP_EXOKAY"), "the bound checkers are dead: {error}");
+    }
+}
+
+/// Assertions inside the unit count as well: a beat nobody asked for.
+#[test]
+fn canary_inside() {
+    let mut device = common::device(&DEFAULT, common::memory());
+    let rvalid = device.model().pin("m_axi_rvalid").unwrap();
+    let rid = device.model().pin("m_axi_rid").unwrap();
+    device.model().set(rid, 0);
+    device.model().set(rvalid, 2);
+    assert!(device.model().cycle().is_err());
+    assert!(device.step().is_err(), "a stopped model stays stopped");
+}
+
+/// Asks the unit, and golden too.
+struct Both<'a>(&'a mut Unit, usize);
+
+impl TernaryBackend for Both<'_> {
+    fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError> {
+        self.0.unload();
+        let load = |(_, w): &(_, &host::weights::BitLinearWeights)| self.0.load(&w.ternary);
+        let weights = request.operators.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let run = self.0.run(&weights, request.x_q, request.tokens)?;
+        let found: Vec<Vec<i32>> = run.operators.into_iter().map(|op| op.accumulators).collect();
+        let expected = CpuBackend.matvec(request)?;
+        for (((linear, _), found), expected) in request.operators.iter().zip(&found).zip(&expected) {
+            assert_eq!(found, expected, "layer {}, {}", request.layer, linear.name());
+            self.1 += found.len();
+        }
+        Ok(found)
+    }
+}
+
+/// Every layer of the small checkpoints: the prompt, then a token more.
+#[test]
+fn checkpoints() {
+    let prompt = [318, 2, 282, 0, 1, 7];
+    for (folder, dtype, unit) in [
+        ("tiny-online", Dtype::Fp32, DEFAULT),
+        ("tiny-packed", Dtype::Bf16, NARROW),
+        ("tiny-packed-sharded", Dtype::Fp32, SMALLEST),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(folder);
+        let source = Checkpoint::open(path).unwrap();
+        let mut driver = open(&unit, common::memory());
+        let mut both = Both(&mut driver, 0);
+        let mut through_unit = Model::new(&source, dtype);
+        let mut on_cpu = Model::new(&source, dtype);
+        for ids in [&prompt[..], &[188]] {
+            let found = through_unit.forward(ids, &mut both, &mut ()).unwrap();
+            assert_eq!(found, on_cpu.forward(ids, &mut CpuBackend, &mut ()).unwrap(), "{folder}");
+        }
+        let c = source.config();
+        let rows = 2 * c.hidden_size + 2 * c.kv_dim() + 2 * c.intermediate_size + c.hidden_size;
+        assert_eq!(both.1, c.num_hidden_layers * rows * (prompt.len() + 1), "{folder}: outputs checked");
+    }
+}
