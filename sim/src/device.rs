@@ -7,7 +7,7 @@ use host::device::{Device, DeviceError};
 use host::regs;
 use verilated::{Model, ModelLibrary, Pin, VerilatedContext};
 
-use crate::memory::{Address, AxiMemory, MemoryConfig, ProtocolError};
+use crate::memory::{Address, AxiMemory, MemoryConfig, Violation};
 use crate::unit::UnitConfig;
 
 /// Bytes of an address on the unit's ports.
@@ -25,6 +25,8 @@ pub struct VerilatedDevice {
     /// Cycles before a wait for the interrupt is given up.
     patience: u64,
     stop: Option<fn() -> bool>,
+    /// The write channels were idle in the cycle before, and their inputs say so.
+    write_idle: bool,
 }
 
 macro_rules! pins {
@@ -59,7 +61,7 @@ pub enum SimulationError {
     Model(#[from] verilated::Error),
     /// The unit broke the AXI protocol.
     #[error(transparent)]
-    Protocol(#[from] ProtocolError),
+    Protocol(#[from] Violation),
     /// A register access got no answer.
     #[error("register access at offset {offset:#05x} got no answer within {REGISTER_CYCLES} cycles")]
     NoAnswer {
@@ -89,7 +91,7 @@ impl VerilatedDevice {
         let pins = Pins::find(&model)?;
         let (ports, port_bytes) = (unit.ports, unit.port_bits / 8);
         let memory = AxiMemory::new(memory, ports, port_bytes);
-        let mut device = Self { model, pins, memory, ports, port_bytes, patience: 1 << 32, stop: None };
+        let mut device = Self { model, pins, memory, ports, port_bytes, patience: 1 << 32, stop: None, write_idle: false };
         for pin in [device.pins.s_axil_awvalid, device.pins.s_axil_wvalid, device.pins.s_axil_arvalid] {
             device.model.set(pin, 0);
         }
@@ -101,6 +103,7 @@ impl VerilatedDevice {
 
     /// Holds the reset input low for a few cycles; the memory keeps its content.
     pub fn reset(&mut self) -> Result<(), SimulationError> {
+        self.write_idle = false;
         let p = &self.pins;
         self.model.set(p.rst_ni, 0);
         for pin in [p.m_axi_arready, p.m_axi_rvalid, p.m_axi_awready, p.m_axi_wready, p.m_axi_bvalid] {
@@ -141,7 +144,7 @@ impl VerilatedDevice {
 
     /// One clock cycle.
     pub fn step(&mut self) -> Result<(), SimulationError> {
-        let Self { model, pins, memory, ports, port_bytes, .. } = self;
+        let Self { model, pins, memory, ports, port_bytes, write_idle, .. } = self;
         memory.tick();
 
         let (arvalid, rready) = (model.get(pins.m_axi_arvalid), model.get(pins.m_axi_rready));
@@ -174,26 +177,31 @@ impl VerilatedDevice {
             model.set(pins.m_axi_rresp, rresp);
         }
 
-        let mut aw = Address::default();
-        if model.get(pins.m_axi_awvalid) != 0 {
-            let addr = address(model, pins.m_axi_awaddr, 0);
-            aw = Address { valid: true, addr, len: model.get(pins.m_axi_awlen) as u8, id: 0 };
-        }
-        let awready = memory.write_address(aw)?;
+        let awvalid = model.get(pins.m_axi_awvalid) != 0;
         let wvalid = model.get(pins.m_axi_wvalid) != 0;
-        let mut data = [0; 16];
-        if wvalid {
-            model.get_bytes(pins.m_axi_wdata, 0, &mut data[..*port_bytes]);
+        let idle = !awvalid && !wvalid && memory.write_idle();
+        if !(idle && *write_idle) {
+            let mut aw = Address::default();
+            if awvalid {
+                let addr = address(model, pins.m_axi_awaddr, 0);
+                aw = Address { valid: true, addr, len: model.get(pins.m_axi_awlen) as u8, id: 0 };
+            }
+            let awready = memory.write_address(aw)?;
+            let mut data = [0; 16];
+            if wvalid {
+                model.get_bytes(pins.m_axi_wdata, 0, &mut data[..*port_bytes]);
+            }
+            let wlast = wvalid && model.get(pins.m_axi_wlast) != 0;
+            let wready = memory.write_data(wvalid, &data[..*port_bytes], wlast)?;
+            let response = memory.write_response(model.get(pins.m_axi_bready) != 0)?;
+            model.set(pins.m_axi_awready, u64::from(awready));
+            model.set(pins.m_axi_wready, u64::from(wready));
+            model.set(pins.m_axi_bvalid, u64::from(response.is_some()));
+            if let Some(resp) = response {
+                model.set(pins.m_axi_bresp, u64::from(resp));
+            }
         }
-        let wlast = wvalid && model.get(pins.m_axi_wlast) != 0;
-        let wready = memory.write_data(wvalid, &data[..*port_bytes], wlast)?;
-        let response = memory.write_response(model.get(pins.m_axi_bready) != 0)?;
-        model.set(pins.m_axi_awready, u64::from(awready));
-        model.set(pins.m_axi_wready, u64::from(wready));
-        model.set(pins.m_axi_bvalid, u64::from(response.is_some()));
-        if let Some(resp) = response {
-            model.set(pins.m_axi_bresp, u64::from(resp));
-        }
+        *write_idle = idle;
         model.cycle()?;
         Ok(())
     }

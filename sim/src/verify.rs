@@ -181,8 +181,11 @@ fn work(
         for _ in 0..jobs {
             scope.spawn(|| {
                 loop {
-                    let run = lock(receiver).recv();
-                    let (Ok(run), None) = (run, &lock(&state).1) else { break };
+                    let received = lock(receiver).recv();
+                    let Ok(run) = received else { break };
+                    if lock(&state).1.is_some() {
+                        break;
+                    }
                     let result = bench.execute(library, &run).map_err(|failure| failure.at(run.describe()));
                     let (outcomes, failed) = &mut *lock(&state);
                     match result {

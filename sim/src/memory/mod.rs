@@ -33,6 +33,9 @@ pub struct ProtocolError {
     pub detail: String,
 }
 
+/// A [`ProtocolError`], boxed: the calls that may return it are made several times a cycle.
+pub type Violation = Box<ProtocolError>;
+
 /// Address channel signals of a master, as sampled before a clock edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Address {
@@ -125,6 +128,8 @@ pub struct AxiMemory {
     first: usize,
     cycle: u64,
     faulted: Option<u64>,
+    /// No stalls, no faults, no interleaving: most cycles of most runs, worth a short cut.
+    plain: bool,
 }
 
 impl AxiMemory {
@@ -138,6 +143,7 @@ impl AxiMemory {
             rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
             first: 0,
             cycle: 0,
+            plain: config.stall == 0 && !config.interleave && config.faults == Faults::default(),
             faulted: None,
             port_bytes,
             config,
@@ -156,6 +162,7 @@ impl AxiMemory {
 
     /// The faults, to be changed between runs.
     pub fn faults(&mut self) -> &mut Faults {
+        self.plain = false;
         &mut self.config.faults
     }
 
@@ -198,8 +205,12 @@ impl AxiMemory {
     }
 
     /// One cycle of a read address channel; the value of ARREADY.
-    pub fn read_address(&mut self, port: usize, ar: Address) -> Result<bool, ProtocolError> {
+    #[inline]
+    pub fn read_address(&mut self, port: usize, ar: Address) -> Result<bool, Violation> {
         let waiting = self.reads[port].waiting;
+        if self.plain && !ar.valid && waiting.is_none() {
+            return Ok(self.reads[port].queue.len() < self.config.timing.queue);
+        }
         self.check_held(port, "AXI_ERRM_ARVALID_STABLE", "AXI_ERRM_AR_STABLE", waiting, ar)?;
         let room = self.reads[port].queue.len() < self.config.timing.queue;
         let starved = self.config.faults.read_address_starved(port, self.cycle);
@@ -215,9 +226,13 @@ impl AxiMemory {
     }
 
     /// One cycle of a read data channel. The master must keep RREADY high.
-    pub fn read_data(&mut self, port: usize, ready: bool) -> Result<ReadBeat, ProtocolError> {
+    #[inline]
+    pub fn read_data(&mut self, port: usize, ready: bool) -> Result<ReadBeat, Violation> {
         if !ready {
             return Err(self.error(port, "TMV_RREADY_HIGH", "RREADY is low".into()));
+        }
+        if self.reads[port].queue.front().is_none_or(|burst| self.plain && burst.ready_at > self.cycle) {
+            return Ok(ReadBeat::default());
         }
         let index = self.pick(port);
         let due = self.reads[port].queue.get(index).is_some_and(|burst| burst.ready_at <= self.cycle);
@@ -258,8 +273,14 @@ impl AxiMemory {
         self.reads[port].queue.iter().position(|burst| burst.id == id).unwrap_or(0)
     }
 
+    /// Whether the write channels have nothing to do: AWREADY is high, WREADY and BVALID are low until AWVALID comes.
+    pub fn write_idle(&self) -> bool {
+        let w = &self.write;
+        self.plain && w.waiting.is_none() && !w.waiting_data && w.queue.is_empty() && w.responses.is_empty()
+    }
+
     /// One cycle of the write address channel; the value of AWREADY.
-    pub fn write_address(&mut self, aw: Address) -> Result<bool, ProtocolError> {
+    pub fn write_address(&mut self, aw: Address) -> Result<bool, Violation> {
         self.check_held(0, "AXI_ERRM_AWVALID_STABLE", "AXI_ERRM_AW_STABLE", self.write.waiting, aw)?;
         let starved = self.config.faults.write_starved(self.cycle);
         let ready = self.write.queue.len() < self.config.timing.queue && !starved && !self.stalls();
@@ -272,7 +293,7 @@ impl AxiMemory {
     }
 
     /// One cycle of the write data channel; the value of WREADY. Data waits for its address.
-    pub fn write_data(&mut self, valid: bool, data: &[u8], last: bool) -> Result<bool, ProtocolError> {
+    pub fn write_data(&mut self, valid: bool, data: &[u8], last: bool) -> Result<bool, Violation> {
         if self.write.waiting_data && !valid {
             return Err(self.error(0, "AXI_ERRM_WVALID_STABLE", "WVALID fell before WREADY".into()));
         }
@@ -319,7 +340,7 @@ impl AxiMemory {
     }
 
     /// One cycle of the write response channel: the response, if one is due. The master must keep BREADY high.
-    pub fn write_response(&mut self, ready: bool) -> Result<Option<u8>, ProtocolError> {
+    pub fn write_response(&mut self, ready: bool) -> Result<Option<u8>, Violation> {
         if !ready {
             return Err(self.error(0, "TMV_BREADY_HIGH", "BREADY is low".into()));
         }
@@ -343,7 +364,7 @@ impl AxiMemory {
         payload_rule: &'static str,
         waiting: Option<Address>,
         now: Address,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<(), Violation> {
         match waiting {
             Some(_) if !now.valid => Err(self.error(port, valid_rule, "VALID fell before READY".into())),
             Some(before) if before != now => {
@@ -354,7 +375,7 @@ impl AxiMemory {
     }
 
     /// Length, 4 KiB boundary and alignment of a burst; `rules` in this order.
-    fn check_burst(&self, port: usize, rules: [&'static str; 3], a: Address) -> Result<(), ProtocolError> {
+    fn check_burst(&self, port: usize, rules: [&'static str; 3], a: Address) -> Result<(), Violation> {
         let beats = usize::from(a.len) + 1;
         let end = a.addr + (beats * self.port_bytes) as u64 - 1;
         let detail = || format!("{beats} beats from {:#x}", a.addr);
@@ -370,8 +391,8 @@ impl AxiMemory {
         Ok(())
     }
 
-    fn error(&self, port: usize, rule: &'static str, detail: String) -> ProtocolError {
-        ProtocolError { cycle: self.cycle, port, rule, detail }
+    fn error(&self, port: usize, rule: &'static str, detail: String) -> Violation {
+        Box::new(ProtocolError { cycle: self.cycle, port, rule, detail })
     }
 }
 
