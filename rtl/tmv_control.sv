@@ -27,7 +27,7 @@ module tmv_control
   input  logic               quiet_i,
   /// No new bursts.
   output logic               halt_o,
-  /// Reset of the datapath, active low.
+  /// Reset of the datapath, active low; follows `rst_ni` at once, so that power-up state is never taken for a run.
   output logic               core_rst_no,
   /// The ring restarts: a soft reset completed.
   output logic               restart_o,
@@ -47,7 +47,7 @@ module tmv_control
   } state_e;
 
   state_e state_q;
-  logic soft_q;
+  logic soft_q, core_rst_q;
 
   // The first error of the cycle.
   fault_t fault;
@@ -80,6 +80,7 @@ module tmv_control
   assign halt_o        = state_q != Run;
   assign draining_o    = state_q == Drain || state_q == Reset;
   assign restart_o     = state_q == Reset && soft_q;
+  assign core_rst_no   = rst_ni && core_rst_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -90,9 +91,9 @@ module tmv_control
       source_o      <= '0;
       addr_o        <= '0;
       idle_cycles_q <= '0;
-      core_rst_no   <= 1'b0;
+      core_rst_q    <= 1'b0;
     end else begin
-      core_rst_no   <= state_q != Reset;
+      core_rst_q    <= state_q != Reset;
       idle_cycles_q <= (busy_i && !progress_i && state_q == Run) ? idle_cycles_q + 1'b1 : '0;
       if (error_event_o) begin
         error_o  <= 1'b1;

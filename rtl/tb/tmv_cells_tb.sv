@@ -165,7 +165,7 @@ module tmv_cells_tb
     localparam int unsigned Lanes = (i == 0) ? 32 : 64;
     logic [7:0][Lanes-1:0] x;
     logic [$clog2(Lanes+1)-1:0] neg_count_q;
-    logic signed [$clog2(128*Lanes):0] sum;
+    logic signed [31:0] sum;
 
     for (genvar b = 0; b < 8; b++) begin : gen_plane
       assign x[b] = dot_x_i[b][Lanes-1:0];
@@ -184,13 +184,16 @@ module tmv_cells_tb
       .nz_i       (dot_nz_i[Lanes-1:0]),
       .neg_i      (dot_neg_i[Lanes-1:0]),
       .neg_count_i(neg_count_q),
+      // As many bits as the sum has, and its sign above them.
+      /* verilator lint_off WIDTH */
       .sum_o      (sum)
+      /* verilator lint_on WIDTH */
     );
 
     if (i == 0) begin : gen_32
-      assign dot32_sum_o = 32'(sum);
+      assign dot32_sum_o = sum;
     end else begin : gen_64
-      assign dot64_sum_o = 32'(sum);
+      assign dot64_sum_o = sum;
     end
   end
 

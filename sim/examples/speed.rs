@@ -43,7 +43,11 @@ fn main() -> anyhow::Result<()> {
     let (cycles, cpu) = (driver.device().cycles() - cycles, cpu_seconds() - cpu);
     ensure!(run.operators[0].accumulators == golden::matvec::matvec(&matrix, &x), "outputs differ from golden");
     let ideal = unit.ideal_cycles(rows, cols, tokens);
-    println!("{rows} x {cols}, {tokens} tokens: {} cycles, {:.4} of ideal", run.cycles, run.cycles as f64 / ideal as f64);
+    println!(
+        "{rows} x {cols}, {tokens} tokens: {} cycles, {:.4} of ideal",
+        run.cycles,
+        run.cycles as f64 / ideal as f64
+    );
     println!("{cycles} cycles simulated in {cpu:.3} s of CPU: {:.2} M cycles/s", cycles as f64 / cpu / 1e6);
     Ok(())
 }

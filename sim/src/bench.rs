@@ -117,8 +117,7 @@ impl Bench {
     /// A fault of unit, simulator or protocol; Ctrl-C; an operator the unit cannot hold.
     pub fn execute(&self, library: &ModelLibrary, run: &Run) -> Result<Outcome, Failure> {
         let seed = mix(mix(self.seed ^ run.layer as u64) ^ run.operators[0].index() as u64);
-        let matrices: Vec<&TernaryMatrix> =
-            run.operators.iter().map(|l| &run.weights.linear(*l).ternary).collect();
+        let matrices: Vec<&TernaryMatrix> = run.operators.iter().map(|l| &run.weights.linear(*l).ternary).collect();
         let memory = MemoryConfig {
             base: BASE,
             bytes: self.memory_bytes(matrices.iter().map(|m| (m.rows(), m.cols())), run.tokens),

@@ -52,8 +52,10 @@ pub struct Board {
     pub note: &'static str,
 }
 
-const KV260_BENCH: &str = "measured on a KV260 at 250 MHz: github.com/MerlijnW70/bitnet-kv260, results/kria-ddr-results.txt";
-const KV260_SUM: &str = "what 13.33 GB/s leaves beside HP0 and HP3 at 3.96 each; that HP1 and HP2 share one DDR controller port: UG1085";
+const KV260_BENCH: &str =
+    "measured on a KV260 at 250 MHz: github.com/MerlijnW70/bitnet-kv260, results/kria-ddr-results.txt";
+const KV260_SUM: &str =
+    "what 13.33 GB/s leaves beside HP0 and HP3 at 3.96 each; that HP1 and HP2 share one DDR controller port: UG1085";
 const UG585: &str = "97% of 4.2 GB/s, sequential reads on four HP ports: UG585, DDR efficiency";
 
 const KV260_SHARES: &[Share] = &[
@@ -65,8 +67,7 @@ const KV260_SHARES: &[Share] = &[
     Share { name: "DDR", ports: 0b1111, gb_per_s: Sourced { value: 13.33, source: KV260_BENCH } },
 ];
 
-const PYNQ_SHARES: &[Share] =
-    &[Share { name: "DDR", ports: 0b1111, gb_per_s: Sourced { value: 4.07, source: UG585 } }];
+const PYNQ_SHARES: &[Share] = &[Share { name: "DDR", ports: 0b1111, gb_per_s: Sourced { value: 4.07, source: UG585 } }];
 
 const KV260: Board = Board {
     name: "kv260",
@@ -77,7 +78,7 @@ const KV260: Board = Board {
     vectors: 4,
     clock_mhz: Sourced { value: 250.0, source: "assumed; a published ternary engine closes timing there at 250 MHz" },
     latency_ns: Sourced { value: 240.0, source: "assumed" },
-    turnaround_ns: Sourced { value: 16.0, source: "assumed" },
+    turnaround_ns: Sourced { value: 0.0, source: "not modelled" },
     shares: KV260_SHARES,
     note: "",
 };
@@ -93,8 +94,11 @@ pub static BOARDS: [Board; 3] = [
         port_bits: 64,
         vectors: 2,
         clock_mhz: Sourced { value: 150.0, source: "assumed; the port clock UG585 plans with" },
-        latency_ns: Sourced { value: 370.0, source: "37 cycles at 100 MHz beside a busy CPU: github.com/ammrat13/pynqz2-ram-tester" },
-        turnaround_ns: Sourced { value: 20.0, source: "assumed" },
+        latency_ns: Sourced {
+            value: 370.0,
+            source: "37 cycles at 100 MHz beside a busy CPU: github.com/ammrat13/pynqz2-ram-tester",
+        },
+        turnaround_ns: Sourced { value: 0.0, source: "not modelled" },
         shares: PYNQ_SHARES,
         ..KV260
     },
@@ -145,14 +149,15 @@ impl Board {
 
     /// Where the board's figures are from, a line each.
     pub fn sources(&self) -> Vec<String> {
-        let mut lines = vec![
+        let mut lines = Vec::from_iter((!self.note.is_empty()).then(|| self.note.to_string()));
+        lines.extend([
             format!("{} ports of {} bits: {}", self.ports.value, self.port_bits, self.ports.source),
             format!("clock {} MHz: {}", self.clock_mhz.value, self.clock_mhz.source),
             format!("read latency {} ns: {}", self.latency_ns.value, self.latency_ns.source),
             format!("read/write turnaround {} ns: {}", self.turnaround_ns.value, self.turnaround_ns.source),
-        ];
-        lines.extend(self.shares.iter().map(|s| format!("{} {} GB/s: {}", s.name, s.gb_per_s.value, s.gb_per_s.source)));
-        lines.extend((!self.note.is_empty()).then(|| self.note.into()));
+        ]);
+        lines
+            .extend(self.shares.iter().map(|s| format!("{} {} GB/s: {}", s.name, s.gb_per_s.value, s.gb_per_s.source)));
         lines
     }
 }

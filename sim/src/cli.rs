@@ -30,7 +30,7 @@ Exit codes: 0 all outputs equal golden's; 1 mismatch; 2 usage; 3 input file; 4 t
 /// every output against the golden model and projects the time on an FPGA.
 #[derive(Debug, Parser)]
 #[command(name = "sim", version, after_help = EXAMPLES, max_term_width = 110)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_help_subcommand = true)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -66,7 +66,7 @@ impl From<ComputeType> for Dtype {
 #[derive(Debug, clap::Args)]
 pub struct LayerArgs {
     /// Decoder layer to run
-    #[arg(long, value_name = "N", required = true, help_heading = "What")]
+    #[arg(long, value_name = "N", help_heading = "What")]
     pub layer: Option<usize>,
     /// Only this operator, such as q_proj or mlp.gate_proj; may be repeated
     #[arg(long = "op", value_name = "NAME", value_parser = str::parse::<Linear>, help_heading = "What")]
@@ -91,7 +91,14 @@ pub struct LayerArgs {
     #[arg(long, value_name = "NAME", default_value = "kv260", help_heading = "Unit")]
     pub board: String,
     /// Timing of the memory: `ideal` judges the RTL, `ddr` projects the board (first-order, not calibrated)
-    #[arg(long, value_enum, value_name = "MODE", default_value = "ddr", hide_possible_values = true, help_heading = "Unit")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "MODE",
+        default_value = "ddr",
+        hide_possible_values = true,
+        help_heading = "Unit"
+    )]
     pub memory: MemoryMode,
     /// AXI read ports, 1 to 8 [default: the board's]
     #[arg(long, value_name = "P", value_parser = one_to_eight(), help_heading = "Unit")]
@@ -140,7 +147,7 @@ pub struct LayerArgs {
 }
 
 fn positive() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
+    RangedU64ValueParser::new().range(1..=65_536)
 }
 
 fn one_to_eight() -> RangedU64ValueParser<usize> {

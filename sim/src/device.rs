@@ -91,7 +91,8 @@ impl VerilatedDevice {
         let pins = Pins::find(&model)?;
         let (ports, port_bytes) = (unit.ports, unit.port_bits / 8);
         let memory = AxiMemory::new(memory, ports, port_bytes);
-        let mut device = Self { model, pins, memory, ports, port_bytes, patience: 1 << 32, stop: None, write_idle: false };
+        let mut device =
+            Self { model, pins, memory, ports, port_bytes, patience: 1 << 32, stop: None, write_idle: false };
         for pin in [device.pins.s_axil_awvalid, device.pins.s_axil_wvalid, device.pins.s_axil_arvalid] {
             device.model.set(pin, 0);
         }

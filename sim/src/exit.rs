@@ -66,6 +66,15 @@ impl Failure {
         self
     }
 
+    /// Adds the command that shows a fault again.
+    #[must_use]
+    pub fn repeat_with(mut self, command: &str) -> Self {
+        if self.exit == Exit::Fault {
+            self.message += &format!("\nrepeat it with: {command}");
+        }
+        self
+    }
+
     fn interrupted() -> Self {
         Self::new(Exit::Interrupted, "interrupted: nothing was written")
     }

@@ -16,7 +16,7 @@ use host::synthetic::Synthetic;
 use host::weights::WeightSource;
 use ndarray::Array2;
 use serde::Serialize;
-use verilated::Trace;
+use verilated::{ModelLibrary, Trace};
 
 use crate::bench::{Bench, Outcome, TraceRequest, weight_bytes};
 use crate::board::{Board, MemoryMode};
@@ -29,7 +29,7 @@ use crate::report::{
     LimitSection, MemorySection, ModelSection, OperatorRow, ProfileSection, Report, RunRow, SCHEMA_VERSION, STATUS,
     Simulation, Totals, UnitSection, grouped, table,
 };
-use crate::unit::UnitConfig;
+use crate::unit::{UnitConfig, rtl_dir};
 use crate::verify::{Interruptible, Recorder, Run, verify};
 
 /// Tokens of the CPU profile's forward pass.
@@ -68,15 +68,10 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
         progress.advance(outcome.operators.iter().map(|o| job.operator_ideal(o.linear)).sum());
     };
     let mut dump = Dump::new(outputs.dump.is_some());
-    let verified = verify(
-        &bench,
-        job.jobs,
-        || Ok(job.unit.build(trace, &mut |step| progress.say(step))?),
-        done,
-        |queue| job.produce(queue, &mut dump),
-    );
+    let verified =
+        verify(&bench, job.jobs, || build(&job.unit, trace, &progress), done, |queue| job.produce(queue, &mut dump));
     progress.finish();
-    let verified = verified?;
+    let verified = verified.map_err(|failure| failure.repeat_with(&job.repeatable(command)))?;
     check_interrupt()?;
 
     let seen: usize = verified.outcomes.iter().map(|o| o.operators.len()).sum();
@@ -103,6 +98,16 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     Ok(Exit::Mismatch)
 }
 
+/// The model of `unit`, built if need be.
+fn build(unit: &UnitConfig, trace: Trace, progress: &Progress) -> Result<ModelLibrary, Failure> {
+    let list = rtl_dir().join("tmv_files.f");
+    if !list.is_file() {
+        let message = format!("{}: the RTL of the unit is not there; set TMV_RTL_DIR to its folder", list.display());
+        return Err(Failure::new(Exit::InputFile, message));
+    }
+    Ok(unit.build(trace, &mut |step| progress.say(step))?)
+}
+
 /// Files to be written, known to be writable.
 struct Outputs {
     json: Option<Target>,
@@ -112,9 +117,8 @@ struct Outputs {
 
 impl Outputs {
     fn new(args: &LayerArgs) -> Result<Self, Failure> {
-        let target = |flag, path: &Option<std::path::PathBuf>| {
-            path.as_deref().map(|path| Target::new(flag, path)).transpose()
-        };
+        let target =
+            |flag, path: &Option<std::path::PathBuf>| path.as_deref().map(|path| Target::new(flag, path)).transpose();
         let json = if args.json_on_stdout() { None } else { target("--json", &args.json)? };
         Ok(Self { json, dump: target("--dump", &args.dump)?, trace: target("--trace", &args.trace)? })
     }
@@ -142,7 +146,9 @@ struct Job<'a> {
 
 impl<'a> Job<'a> {
     fn new(args: &'a LayerArgs) -> Result<Self, Failure> {
-        let layer = args.layer.ok_or_else(|| Failure::usage("--layer is required"))?;
+        let layer = args.layer.ok_or_else(|| {
+            Failure::usage("--layer N says which decoder layer to run, for instance --layer 14; see --help")
+        })?;
         let board = args.board()?;
         let unit = UnitConfig {
             ports: args.ports.unwrap_or(board.ports.value),
@@ -208,6 +214,12 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// `command` with the seed in it.
+    fn repeatable(&self, command: &str) -> String {
+        let seeded = command.split(' ').any(|a| a == "--seed" || a.starts_with("--seed="));
+        if seeded { command.into() } else { format!("{command} --seed {}", self.args.seed) }
+    }
+
     fn bench(&self) -> Bench {
         Bench {
             unit: self.unit,
@@ -238,9 +250,7 @@ impl<'a> Job<'a> {
         let dtype = Dtype::from(self.args.dtype);
         let hidden = match &self.source {
             Source::Synthetic(synthetic) => synthetic.hidden(self.layer, self.tokens)?,
-            Source::Checkpoint(_, ids) => {
-                hidden_entering_layer(self.layer, ids, dtype, source, &mut Interruptible)?
-            }
+            Source::Checkpoint(_, ids) => hidden_entering_layer(self.layer, ids, dtype, source, &mut Interruptible)?,
         };
         let weights = Arc::new(source.layer(self.layer)?);
         let mut recorder = Recorder::new(queue, self.linears.clone());
@@ -249,7 +259,7 @@ impl<'a> Job<'a> {
         Ok(layer.forward(&hidden, &mut KvCache::new(), dtype, &mut backend, dump)?)
     }
 
-    fn simulation(&self, outcomes: &[Outcome], library: &verilated::ModelLibrary, started: Instant) -> Simulation {
+    fn simulation(&self, outcomes: &[Outcome], library: &ModelLibrary, started: Instant) -> Simulation {
         let simulated_cycles = outcomes.iter().map(|o| o.simulated_cycles).sum();
         let seconds: f64 = outcomes.iter().map(|o| o.seconds).sum();
         Simulation {
@@ -271,10 +281,9 @@ impl<'a> Job<'a> {
             ports: o.ports.clone(),
         });
         let totals = self.totals(&operators, outcomes.len());
-        let seeded = command.split(' ').any(|a| a == "--seed" || a.starts_with("--seed="));
         Report {
             schema_version: SCHEMA_VERSION,
-            command: if seeded { command.into() } else { format!("{command} --seed {}", self.args.seed) },
+            command: self.repeatable(command),
             seed: self.args.seed,
             model: self.model_section(),
             unit: self.unit_section(),
@@ -437,9 +446,9 @@ impl<'a> Job<'a> {
     fn tell_mismatches(&self, command: &str, outcomes: &[Outcome]) -> String {
         let mut text = String::new();
         let all = || {
-            outcomes.iter().flat_map(|run| {
-                run.operators.iter().flat_map(move |o| o.mismatches.iter().map(move |m| (run, o, m)))
-            })
+            outcomes
+                .iter()
+                .flat_map(|run| run.operators.iter().flat_map(move |o| o.mismatches.iter().map(move |m| (run, o, m))))
         };
         for (run, o, m) in all().take(SHOWN_MISMATCHES) {
             let cycle = o.ends.get(m.token / self.unit.vectors).copied().unwrap_or_default();

@@ -71,7 +71,7 @@ impl Target {
     }
 
     fn failure(&self, error: &io::Error) -> Failure {
-        Failure::usage(format!("{} {}: cannot write: {error}", self.flag, self.path.display()))
+        Failure::usage(format!("{} {}: cannot write: {}", self.flag, self.path.display(), error.kind()))
     }
 }
 

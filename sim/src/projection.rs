@@ -36,7 +36,9 @@ impl Baseline {
                     && o.ops.is_none_or(|ops| ops == 2 * (rows * cols * tokens) as u64)
             };
             if !self.profile.operators.iter().filter(|o| o.name == linear.name()).all(fits) {
-                return Err(format!("the profile is of another shape than {linear} [{rows}, {cols}] with {tokens} tokens"));
+                return Err(format!(
+                    "the profile is of another shape than {linear} [{rows}, {cols}] with {tokens} tokens"
+                ));
             }
         }
         Ok(())

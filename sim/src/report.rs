@@ -261,7 +261,8 @@ impl Report {
         let verdict = if t.mismatches == 0 { "all equal to golden, bit for bit" } else { "NOT EQUAL to golden" };
         out += &format!("{} outputs, {} mismatches: {verdict}\n", grouped(t.outputs as u64), t.mismatches);
         if let (Some(cpu), Some(speedup)) = (t.linear_cpu_ms, t.linear_speedup) {
-            out += &format!("BitLinears: {:.3} ms projected, {cpu:.2} ms on the CPU, {speedup:.1}x\n", t.linear_fpga_ms);
+            out +=
+                &format!("BitLinears: {:.3} ms projected, {cpu:.2} ms on the CPU, {speedup:.1}x\n", t.linear_fpga_ms);
         }
         if let (Some(ms), Some(worst), Some(host), Some(cpu)) =
             (t.layer_ms_with_host_nonlinear, t.layer_ms_with_largest_overhead, t.host_nonlinear_ms, t.layer_cpu_ms)
@@ -319,9 +320,7 @@ impl Report {
         let t = &self.totals;
         let name = ["total".to_string(), String::new()];
         let counts = counts(t.outputs, t.mismatches, t.cycles, t.ideal_cycles);
-        table.add_row(
-            name.into_iter().chain(counts).chain(times(t.linear_fpga_ms, t.linear_cpu_ms, t.linear_speedup)),
-        );
+        table.add_row(name.into_iter().chain(counts).chain(times(t.linear_fpga_ms, t.linear_cpu_ms, t.linear_speedup)));
         table
     }
 }

@@ -69,9 +69,7 @@ pub struct Mismatch {
 pub fn mismatches(expected: &[i32], observed: &[i32], rows: usize) -> Vec<Mismatch> {
     assert_eq!(expected.len(), observed.len(), "every output is compared");
     let pairs = expected.iter().zip(observed).enumerate().filter(|(_, (e, o))| e != o);
-    pairs
-        .map(|(i, (&expected, &got))| Mismatch { token: i / rows, row: i % rows, expected, got })
-        .collect()
+    pairs.map(|(i, (&expected, &got))| Mismatch { token: i / rows, row: i % rows, expected, got }).collect()
 }
 
 /// Computes on the CPU and queues what it computed.

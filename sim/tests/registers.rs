@@ -39,7 +39,11 @@ fn partial_strobes() {
     let mut device = common::device(&common::DEFAULT, common::memory());
     for (name, offset, access) in regs::REGISTERS {
         for strobes in 0..15 {
-            assert_eq!(device.axil_write(*offset, 0xffff_ffff, strobes).unwrap(), SLVERR, "{name}, strobes {strobes:04b}");
+            assert_eq!(
+                device.axil_write(*offset, 0xffff_ffff, strobes).unwrap(),
+                SLVERR,
+                "{name}, strobes {strobes:04b}"
+            );
         }
         if *access == "rw" {
             let expected = if *offset == regs::WATCHDOG { 1 << 20 } else { 0 };
@@ -63,7 +67,8 @@ fn random_accesses() {
         ];
         for _ in 0..2000 {
             let (offset, mask, value) = &mut expected[common::below(rng, 5)];
-            let (data, strobes) = (rng.next_u32(), if rng.next_u32() % 4 == 0 { rng.next_u32() as u8 & 0xf } else { 0xf });
+            let (data, strobes) =
+                (rng.next_u32(), if rng.next_u32() % 4 == 0 { rng.next_u32() as u8 & 0xf } else { 0xf });
             match rng.next_u32() % 3 {
                 0 => assert_eq!(device.axil_read(*offset).unwrap(), (*value, OKAY)),
                 1 => {

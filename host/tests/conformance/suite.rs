@@ -122,15 +122,8 @@ impl<D: Device> Bench<D> {
             let image = self.bytes(x_addr + (token * x_stride) as u64, cols);
             image.iter_mut().zip(row).for_each(|(byte, x)| *byte = *x as u8);
         }
-        let first = Descriptor {
-            irq: true,
-            tokens,
-            in_features: cols,
-            row_beats,
-            x_addr,
-            x_stride,
-            ..Descriptor::default()
-        };
+        let first =
+            Descriptor { irq: true, tokens, in_features: cols, row_beats, x_addr, x_stride, ..Descriptor::default() };
         self.weights(first, matrix, x)
     }
 

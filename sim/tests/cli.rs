@@ -1,0 +1,407 @@
+//! The command line: the real program on the small checkpoints. Output and exit code are the contract.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use assert_cmd::cargo::cargo_bin;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+
+const PROMPT: &str = "318,2,282,0,1,7";
+/// What free running in fp32 may add up to, relative to the rms of a row.
+const FREE_RUNNING: f64 = 5e-5;
+
+fn testdata(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "..", "testdata", name].iter().collect()
+}
+
+/// A run of the program that ended.
+struct Ran {
+    what: String,
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn new(what: String, output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        let ran = Self { what, code: output.status.code().unwrap_or(-1), out, err };
+        for noise in ["panicked", "RUST_BACKTRACE", "internal error"] {
+            assert!(!ran.err.contains(noise), "{ran}");
+        }
+        ran
+    }
+
+    #[track_caller]
+    fn code(self, expected: i32) -> Self {
+        assert!(self.code == expected, "expected exit code {expected}\n{self}");
+        self
+    }
+
+    /// All of `texts` were said on standard error.
+    #[track_caller]
+    fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.err.contains(text), "standard error lacks {text:?}\n{self}");
+        }
+        self
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("standard output is no JSON: {e}\n{self}"))
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let cwd = std::env::current_dir().unwrap();
+        let Self { what, code, out, err } = self;
+        write!(f, "command: {what}\nfolder: {}\nexit code: {code}\n--- stdout\n{out}\n--- stderr\n{err}", cwd.display())
+    }
+}
+
+/// The program, as a shell would start it and not cargo.
+fn program() -> Command {
+    let mut command = Command::new(cargo_bin!("sim"));
+    command.env_remove("CARGO_PKG_NAME");
+    command
+}
+
+fn sim(arguments: &[&str]) -> Ran {
+    let output = program().args(arguments).stdin(Stdio::null()).output().unwrap();
+    Ran::new(format!("sim {}", arguments.join(" ")), &output)
+}
+
+/// `sim --model FOLDER --layer LAYER --prompt-ids PROMPT ...`
+fn tiny(folder: &Path, layer: &str, more: &[&str]) -> Ran {
+    let model = folder.display().to_string();
+    sim(&[&["--model", &model, "--layer", layer, "--prompt-ids", PROMPT], more].concat())
+}
+
+fn packed(more: &[&str]) -> Ran {
+    tiny(&testdata("tiny-packed"), "1", more)
+}
+
+/// The report without what depends on the machine and the moment.
+fn results(ran: &Ran) -> Value {
+    let mut report = ran.json();
+    for key in ["simulation", "command"] {
+        report.as_object_mut().unwrap().remove(key);
+    }
+    report
+}
+
+#[test]
+fn every_checkpoint_layer_and_dtype_is_bit_exact() {
+    for folder in ["tiny-online", "tiny-packed", "tiny-packed-sharded"] {
+        for layer in ["0", "1"] {
+            for dtype in ["fp32", "bf16"] {
+                let ran = tiny(&testdata(folder), layer, &["--dtype", dtype, "--json", "-"]).code(0);
+                let totals = &ran.json()["totals"];
+                assert_eq!((&totals["outputs"], &totals["mismatches"]), (&13_056.into(), &0.into()), "{ran}");
+            }
+        }
+    }
+}
+
+fn floats(view: &safetensors::tensor::TensorView<'_>) -> Vec<f64> {
+    view.data().as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect()
+}
+
+#[test]
+fn a_dump_agrees_with_the_reference() {
+    let folder = tempfile::tempdir().unwrap();
+    for (model, layer) in [("tiny-online", "0"), ("tiny-online", "1"), ("tiny-packed", "0"), ("tiny-packed", "1")] {
+        let file = folder.path().join(format!("{model}-{layer}.safetensors"));
+        tiny(&testdata(model), layer, &["--dump", &file.display().to_string()]).code(0);
+        let (got, want) =
+            (fs::read(&file).unwrap(), fs::read(testdata(model).join("expected-fp32.safetensors")).unwrap());
+        let (got, want) = (SafeTensors::deserialize(&got).unwrap(), SafeTensors::deserialize(&want).unwrap());
+        let prefix = format!("model.layers.{layer}.");
+        let names = |file: &SafeTensors<'_>| -> Vec<String> {
+            let mut names: Vec<String> =
+                file.names().into_iter().filter(|n| n.starts_with(&prefix)).map(Into::into).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&got), names(&want), "{model}");
+        for name in names(&want) {
+            let (got, want) = (got.tensor(&name).unwrap(), want.tensor(&name).unwrap());
+            assert_eq!((got.dtype(), got.shape()), (want.dtype(), want.shape()), "{model} {name}");
+            if got.dtype() != Dtype::F32 {
+                assert!(got.data() == want.data(), "{model} {name}: integers differ");
+                continue;
+            }
+            let width = *want.shape().last().unwrap();
+            for (got, want) in floats(&got).chunks(width).zip(floats(&want).chunks(width)) {
+                let rms = (want.iter().map(|x| x * x).sum::<f64>() / width as f64).sqrt();
+                let off = got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max);
+                assert!(off <= FREE_RUNNING * rms, "{model} {name}: off by {off}, rms {rms}");
+            }
+        }
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "temporary files are left");
+}
+
+#[test]
+fn injected_faults_are_caught() {
+    let repeat = "--seed 7";
+    for fault in ["weight-bit", "result-bit"] {
+        for operator in ["q_proj", "down_proj"] {
+            let ran = packed(&["--inject", fault, "--op", operator, "--seed", "7"]).code(1);
+            let ran = ran.says(&[
+                "mismatch: layer 1, ",
+                operator,
+                ", row ",
+                ", token ",
+                " cycle ",
+                "expected ",
+                "got ",
+                repeat,
+            ]);
+            // The command that is printed does repeat it.
+            let line = ran.err.lines().find_map(|l| l.strip_prefix("repeat it with: ")).unwrap();
+            let output = Command::new("sh").args(["-c", line]).output().unwrap();
+            let again = Ran::new(line.into(), &output).code(1);
+            assert_eq!(again.err, ran.err);
+        }
+    }
+    packed(&["--inject", "slverr"]).code(5).says(&["layer 1", "READ_SLVERR", "repeat it with: "]);
+}
+
+#[test]
+fn wrong_requests_are_usage_errors() {
+    for (arguments, texts) in [
+        (&["--layer", "30"][..], &["layer 30 is out of range", "0 to 29"][..]),
+        (&[], &["--layer"]),
+        (&["--layer", "1", "--op", "gate-proj"], &["did you mean mlp.gate_proj?"]),
+        (&["--layer", "x"], &["--layer"]),
+        (&["--layer", "1", "--tokens", "0"], &["--tokens"]),
+        (&["--layer", "1", "--tokens", "5000"], &["5000 tokens", "1 to 4096"]),
+        (&["--layer", "1", "--layers"], &["--layers"]),
+        (&["--layer", "1", "--board", "kv620"], &["kv620", "kv260, zcu104, pynq-z2"]),
+        (&["--layer", "1", "--codec", "3bit"], &["--codec", "2bit"]),
+        (&["--layer", "1", "--ports", "9"], &["--ports"]),
+        (&["--layer", "1", "--ports", "8"], &["--ports 8", "--memory ideal"]),
+        (&["--layer", "1", "--prompt-ids", "1,2"], &["--model"]),
+        (&["--layer", "1", "--trace-from", "5"], &["--trace"]),
+        (&["--layer", "1", "--json", "/no/such/folder/x"], &["--json /no/such/folder/x: cannot write"]),
+    ] {
+        let ran = sim(arguments).code(2).says(texts);
+        assert!(ran.out.is_empty(), "{ran}");
+    }
+    packed(&["--tokens", "3"]).code(2).says(&["--tokens 3 and --prompt-ids with 6 ids disagree"]);
+    tiny(&testdata("tiny-online"), "2", &[]).code(2).says(&["layers 0 to 1"]);
+    let model = testdata("tiny-packed").display().to_string();
+    sim(&["--layer", "0", "--model", &model, "--prompt-ids", "1,320"])
+        .code(2)
+        .says(&["token 320 at position 1", "0 to 319"]);
+}
+
+/// A copy of the packed checkpoint with `file` changed.
+fn damaged(file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(testdata("tiny-packed").join(name), folder.path().join(name)).unwrap();
+    }
+    let path = folder.path().join(file);
+    fs::write(&path, change(fs::read(&path).unwrap())).unwrap();
+    folder
+}
+
+#[test]
+fn bad_input_files_are_named() {
+    let weights = "model.safetensors";
+    let cases: [(tempfile::TempDir, &[&str]); 5] = [
+        (damaged(weights, |b| b[..b.len() / 2].to_vec()), &[weights, "not a complete safetensors file"]),
+        (
+            damaged(weights, |mut b| {
+                b[..8].fill(0xff);
+                b
+            }),
+            &[weights, "not a complete safetensors file"],
+        ),
+        (damaged(weights, |_| fs::read(testdata("tiny-edge/expected.safetensors")).unwrap()), &[weights, "is missing"]),
+        (
+            damaged("config.json", |b| text(b).replace("\"intermediate_size\"", "\"other\"").into()),
+            &["config.json", "\"intermediate_size\" is missing"],
+        ),
+        (damaged("config.json", |b| text(b).replace("576", "640").into()), &[weights, "expected", "found"]),
+    ];
+    for (folder, texts) in &cases {
+        let file = folder.path().join("out.json");
+        tiny(folder.path(), "0", &["--json", &file.display().to_string()]).code(3).says(texts);
+        assert!(!file.exists());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    tiny(folder.path(), "0", &[]).code(3).says(&["config.json"]);
+    fs::copy(testdata("tiny-packed/config.json"), folder.path().join("config.json")).unwrap();
+    tiny(folder.path(), "0", &[]).code(3).says(&["no model.safetensors"]);
+    packed(&["--cpu-profile", "/no/such/profile.json"]).code(3).says(&["/no/such/profile.json"]);
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn missing_tools_and_places_are_named() {
+    let model = testdata("tiny-packed").display().to_string();
+    let run = |name: &str, value: &str| {
+        let mut command = program();
+        let output = command.args(["--layer", "0", "--model", &model]).env(name, value).output().unwrap();
+        Ran::new(format!("{name}={value} sim"), &output)
+    };
+    run("CXX", "/no/such/compiler").code(4).says(&["/no/such/compiler"]);
+    run("VERILATOR", "/no/such/verilator").code(4).says(&["/no/such/verilator"]);
+    run("TMV_CACHE_DIR", "/proc/no-such-folder").code(4).says(&["/proc/no-such-folder", "TMV_CACHE_DIR"]);
+    run("TMV_RTL_DIR", "/no/such/rtl").code(3).says(&["/no/such/rtl", "TMV_RTL_DIR"]);
+}
+
+#[test]
+fn json_has_every_promised_field() {
+    let ran = packed(&["--json", "-"]).code(0);
+    let report = ran.json();
+    for (section, fields) in [
+        ("", "schema_version command seed model unit memory operators totals simulation assumptions"),
+        ("/model", "source name hidden_size"),
+        ("/unit", "board ports port_bits vectors codec lanes clock_mhz"),
+        ("/memory", "mode"),
+        (
+            "/operators/6",
+            "layer name in_features out_features tokens outputs mismatches cycles ideal_cycles stall_cycles weight_bytes \
+             fpga_ms cpu_ms speedup",
+        ),
+        (
+            "/totals",
+            "outputs mismatches cycles ideal_cycles linear_fpga_ms linear_cpu_ms linear_speedup \
+             layer_ms_with_host_nonlinear",
+        ),
+        ("/simulation", "wall_s cycles_per_second model_build_s model_cached"),
+    ] {
+        let object = report.pointer(section).unwrap().as_object().unwrap();
+        for field in fields.split_whitespace() {
+            assert!(object.contains_key(field), "{section} lacks {field}\n{ran}");
+        }
+    }
+    assert_eq!(
+        (&report["schema_version"], &report["unit"]["codec"], &report["unit"]["lanes"]),
+        (&1.into(), &"2bit".into(), &256.into())
+    );
+    let down = &report["operators"][6];
+    assert_eq!((&down["name"], &down["tokens"]), (&"mlp.down_proj".into(), &6.into()));
+    // 256 rows of 9 beats (64 weights each), two passes of 4 tokens, on 4 ports.
+    assert_eq!(down["ideal_cycles"], 256 * 9 * 2 / 4, "{ran}");
+    assert!(down["cpu_ms"].is_null() && report["totals"]["linear_cpu_ms"].is_null(), "another model than profiled");
+    let sum: u64 = report["operators"].as_array().unwrap().iter().map(|o| o["cycles"].as_u64().unwrap()).sum();
+    assert_eq!(report["totals"]["cycles"], sum);
+}
+
+#[test]
+fn json_goes_to_a_file_beside_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let ran = packed(&["--op", "k_proj", "--op", "o_proj", "--json", &file.display().to_string()]).code(0);
+    for text in
+        ["self_attn.k_proj", "self_attn.o_proj", "bit for bit", "Assumptions", "projected, not measured on a board"]
+    {
+        assert!(ran.out.contains(text), "{ran}");
+    }
+    assert!(!ran.out.contains("q_proj"), "{ran}");
+    let report: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(report["operators"].as_array().unwrap().len(), 2);
+    assert!(report["totals"]["layer_ms_with_host_nonlinear"].is_null(), "part of a layer is no layer");
+}
+
+#[test]
+fn results_do_not_depend_on_jobs_or_power_up() {
+    let first = packed(&["--json", "-", "--jobs", "1", "--seed", "1"]).code(0);
+    for more in [["--jobs", "4", "--seed", "1"], ["--jobs", "2", "--seed", "2"], ["--jobs", "1", "--seed", "3"]] {
+        let (mut a, mut b) = (results(&first), results(&packed(&[&["--json", "-"], &more[..]].concat()).code(0)));
+        a["seed"] = Value::Null;
+        b["seed"] = Value::Null;
+        assert_eq!(a, b, "{more:?}");
+    }
+    let stalled: Vec<Value> =
+        ["1", "4"].map(|jobs| results(&packed(&["--json", "-", "--stall", "64", "--jobs", jobs]).code(0))).into();
+    assert_eq!(stalled[0], stalled[1]);
+    assert!(stalled[0]["totals"]["cycles"].as_u64() > results(&first)["totals"]["cycles"].as_u64());
+}
+
+#[test]
+fn boards_and_memories() {
+    let cycles = |more: &[&str]| {
+        let ran = packed(&[more, &["--json", "-"]].concat()).code(0);
+        (ran.json()["totals"]["cycles"].as_u64().unwrap(), ran.json())
+    };
+    let (ideal, _) = cycles(&["--memory", "ideal"]);
+    let (ddr, _) = cycles(&["--memory", "ddr"]);
+    assert!(ideal < ddr, "{ideal} cycles with the ideal memory, {ddr} with the board's");
+    let (_, pynq) = cycles(&["--board", "pynq-z2"]);
+    let unit: BTreeMap<String, Value> = serde_json::from_value(pynq["unit"].clone()).unwrap();
+    assert_eq!((&unit["port_bits"], &unit["vectors"], &unit["clock_mhz"]), (&64.into(), &2.into(), &150.0.into()));
+    for arguments in [&["boards"][..], &["--board", "help"], &["--layer", "3", "--board", "help"]] {
+        let ran = sim(arguments).code(0);
+        assert!(
+            ["kv260", "zcu104", "pynq-z2", "assumed", "not calibrated"].iter().all(|t| ran.out.contains(t)),
+            "{ran}"
+        );
+    }
+}
+
+#[test]
+fn a_dry_run_builds_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cache, file) = (folder.path().join("cache"), folder.path().join("x.json"));
+    let mut command = program();
+    let command = command.args(["--layer", "14", "--dry-run", "--json"]).arg(&file).env("TMV_CACHE_DIR", &cache);
+    let ran = Ran::new("sim --dry-run".into(), &command.output().unwrap()).code(0);
+    for text in ["6912 x 2560", "271,360 ideal cycles", "nothing was built or written"] {
+        assert!(ran.out.contains(text), "{ran}");
+    }
+    assert!(!cache.exists() && !file.exists());
+    assert_eq!(sim(&["--layer", "14", "--dry-run", "--json", "-"]).code(0).json()["ideal_cycles"], 271_360);
+}
+
+#[test]
+fn without_a_model_the_layer_is_invented_at_true_dimensions() {
+    let ran = sim(&["--layer", "14", "--op", "k_proj", "--json", "-", "--memory", "ideal"]).code(0);
+    let ran = ran.says(&["seed 1", "invented", "2B-4T"]);
+    let k = &ran.json()["operators"][0];
+    assert_eq!((&k["outputs"], &k["ideal_cycles"], &k["cpu_ms"]), (&1920.into(), &6400.into(), &0.7.into()), "{ran}");
+}
+
+#[test]
+fn a_trace_is_a_file_of_the_wanted_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = |name: &str, cycles: &str| {
+        let file = folder.path().join(name);
+        packed(&["--op", "k_proj", "--trace", &file.display().to_string(), "--trace-cycles", cycles]).code(0);
+        fs::metadata(&file).unwrap().len()
+    };
+    assert!(trace("short.fst", "50") < trace("long.fst", "400"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "temporary files are left");
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let mut command = program();
+    // Long enough to be interrupted: every channel idles most of the time.
+    let command = command.args(["--layer", "14", "--stall", "250", "--tokens", "64", "--json"]).arg(&file);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(800));
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let ran = Ran::new("sim --stall 250".into(), &child.wait_with_output().unwrap()).code(130).says(&["interrupted"]);
+    assert!(ran.out.is_empty(), "{ran}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing half-written");
+}

@@ -1,0 +1,93 @@
+//! Verilator's lint is silent: every module as its own top, the unit in every configuration of the boards.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sim::unit::rtl_dir;
+use verilated::Builder;
+
+/// What to lint: a top module and options.
+type Case = (String, Vec<String>);
+
+fn listed(rtl: &Path, list: &str) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(rtl.join(list)).unwrap();
+    text.lines().filter(|line| line.ends_with(".sv")).map(|line| rtl.join(line)).collect()
+}
+
+fn modules(files: &[PathBuf]) -> impl Iterator<Item = Case> {
+    let names = files.iter().map(|file| file.file_stem().unwrap().to_str().unwrap().to_string());
+    names.filter(|name| !name.ends_with("_pkg")).map(|name| (name, Vec::new()))
+}
+
+/// The complaints about each case.
+fn lint(files: &[PathBuf], cases: &[Case]) -> Vec<String> {
+    let verilator = Builder::new().find_verilator(&mut |step| eprintln!("{step}")).unwrap();
+    let (rtl, next) = (rtl_dir(), AtomicUsize::new(0));
+    let worker = || {
+        let mut complaints = Vec::new();
+        while let Some((top, options)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut command = Command::new(verilator.program());
+            // The pinned package is run without the wrapper that would set this.
+            if verilator.program().ends_with("bin/verilator_bin") {
+                command.env("VERILATOR_ROOT", verilator.program().ancestors().nth(2).unwrap());
+            }
+            command.args(["--lint-only", "-Wall", "--assert", "--top-module", top]).args(options);
+            command.arg(format!("-I{}", rtl.display())).arg(rtl.join("lint/verilator_waiver.vlt")).args(files);
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+            if !output.status.success() || said.contains("%Warning") {
+                complaints.push(format!("{top} {options:?}:\n{said}"));
+            }
+        }
+        complaints
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn every_module() {
+    let rtl = rtl_dir();
+    let mut files = listed(&rtl, "tmv_files.f");
+    let mut cases: Vec<Case> = modules(&files).collect();
+    for (ports, bits, vectors) in
+        [(4, 128, 4), (4, 64, 2), (1, 64, 1), (1, 128, 1), (3, 128, 3), (8, 128, 8), (4, 128, 8)]
+    {
+        let options = [format!("-GPorts={ports}"), format!("-GPortBits={bits}"), format!("-GVectors={vectors}")];
+        cases.push(("tmv_unit".into(), options.to_vec()));
+    }
+    for define in ["-DTMV_POPCOUNT_LUT", "-DSYNTHESIS"] {
+        cases.push(("tmv_unit".into(), vec![define.into()]));
+        cases.push(("tmv_popcount".into(), vec![define.into(), "-GWidth=80".into()]));
+    }
+    let complaints = lint(&files, &cases);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+
+    // The simulation-only files, on top of those.
+    let tb = [listed(&rtl, "tb/tmv_tb_files.f"), vec![rtl.join("tb/tmv_cells_tb.sv")]].concat();
+    let cases: Vec<Case> = modules(&tb).chain([("tmv_unit".into(), Vec::new())]).collect();
+    files.extend(tb);
+    let complaints = lint(&files, &cases);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// The lint is alive, and a configuration that cannot be is refused.
+#[test]
+fn complaints_are_heard() {
+    let files = listed(&rtl_dir(), "tmv_files.f");
+    for (option, text) in [
+        ("-GPorts=9", "Ports must be 1 to 8"),
+        ("-GPortBits=32", "PortBits must be 64 or 128"),
+        ("-GVectors=9", "Vectors must be 1 to 8"),
+        ("-GBankWords=2048", "in_features must fit 16 bits"),
+        ("-GCodec=1", "this codec is not built yet"),
+    ] {
+        let complaints = lint(&files, &[("tmv_unit".into(), vec![option.into()])]);
+        assert!(complaints.iter().any(|said| said.contains(text)), "{option}: {complaints:?}");
+    }
+}
