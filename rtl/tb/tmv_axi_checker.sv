@@ -64,13 +64,13 @@ module tmv_axi_checker
     reset_q <= !rst_ni;
     if (rst_ni) begin
       if (reset_q) begin
-        assert (m_axi_arvalid == '0 && !m_axi_awvalid && !m_axi_wvalid)
-        else $error("AXI_ERRM_VALID_RESET: a VALID is high in the first cycle after reset");
-        assert (!s_axil_bvalid && !s_axil_rvalid)
-        else $error("AXI4LITE_ERRS_VALID_RESET: a VALID is high in the first cycle after reset");
+        if (!(m_axi_arvalid == '0 && !m_axi_awvalid && !m_axi_wvalid))
+          $error("AXI_ERRM_VALID_RESET: a VALID is high in the first cycle after reset");
+        if (!(!s_axil_bvalid && !s_axil_rvalid))
+          $error("AXI4LITE_ERRS_VALID_RESET: a VALID is high in the first cycle after reset");
       end
-      assert (&m_axi_rready && m_axi_bready)
-      else $error("TMV_READY_HIGH: RREADY or BREADY is low");
+      if (!(&m_axi_rready && m_axi_bready))
+        $error("TMV_READY_HIGH: RREADY or BREADY is low");
     end
   end
 
@@ -90,28 +90,28 @@ module tmv_axi_checker
         if (m_axi_arvalid[p]) begin
           waiting_q <= !m_axi_arready[p];
           if (waiting_q) begin
-            assert (m_axi_araddr[p] == addr_q && m_axi_arlen[p] == len_q && m_axi_arid[p] == id_q)
-            else $error("AXI_ERRM_AR_STABLE: port %0d changed its address before ARREADY", p);
+            if (!(m_axi_araddr[p] == addr_q && m_axi_arlen[p] == len_q && m_axi_arid[p] == id_q))
+              $error("AXI_ERRM_AR_STABLE: port %0d changed its address before ARREADY", p);
           end else begin
             addr_q <= m_axi_araddr[p];
             len_q  <= m_axi_arlen[p];
             id_q   <= m_axi_arid[p];
-            assert (m_axi_arlen[p] < 8'(BurstBeats))
-            else $error("AXI_ERRM_ARLEN_AXI3: port %0d asks for more than 16 beats", p);
-            assert (within_4k(m_axi_araddr[p][11:0], m_axi_arlen[p]))
-            else $error("AXI_ERRM_ARADDR_BOUNDARY: port %0d crosses 4 KiB", p);
-            assert (m_axi_araddr[p] % AddrBits'(PortBytes) == '0)
-            else $error("AXI_ERRM_ARADDR_ALIGN: port %0d asks for an unaligned address", p);
+            if (!(m_axi_arlen[p] < 8'(BurstBeats)))
+              $error("AXI_ERRM_ARLEN_AXI3: port %0d asks for more than 16 beats", p);
+            if (!(within_4k(m_axi_araddr[p][11:0], m_axi_arlen[p])))
+              $error("AXI_ERRM_ARADDR_BOUNDARY: port %0d crosses 4 KiB", p);
+            if (!(m_axi_araddr[p] % AddrBits'(PortBytes) == '0))
+              $error("AXI_ERRM_ARADDR_ALIGN: port %0d asks for an unaligned address", p);
           end
         end else begin
-          assert (!waiting_q)
-          else $error("AXI_ERRM_ARVALID_STABLE: ARVALID of port %0d fell before ARREADY", p);
+          if (!(!waiting_q))
+            $error("AXI_ERRM_ARVALID_STABLE: ARVALID of port %0d fell before ARREADY", p);
         end
         if (m_axi_rvalid[p]) begin
-          assert (owed_q != '0)
-          else $error("AXI_ERRS_RVALID_UNASKED: port %0d got a beat it did not ask for", p);
-          assert (m_axi_rresp[p] != ExOkay)
-          else $error("AXI_ERRS_RRESP_EXOKAY: port %0d got EXOKAY", p);
+          if (!(owed_q != '0))
+            $error("AXI_ERRS_RVALID_UNASKED: port %0d got a beat it did not ask for", p);
+          if (!(m_axi_rresp[p] != ExOkay))
+            $error("AXI_ERRS_RRESP_EXOKAY: port %0d got EXOKAY", p);
         end
         owed_q <= owed_q - 12'(m_axi_rvalid[p])
             + ((m_axi_arvalid[p] && m_axi_arready[p]) ? 12'(m_axi_arlen[p]) + 12'd1 : '0);
@@ -147,40 +147,40 @@ module tmv_axi_checker
         aw_addr_q            <= m_axi_awaddr;
         aw_len_q             <= m_axi_awlen;
         lengths[announced_q] <= m_axi_awlen;
-        assert (m_axi_awlen < 8'(BurstBeats))
-        else $error("AXI_ERRM_AWLEN_AXI3: more than 16 beats");
-        assert (within_4k(m_axi_awaddr[11:0], m_axi_awlen))
-        else $error("AXI_ERRM_AWADDR_BOUNDARY: crosses 4 KiB");
-        assert (m_axi_awaddr % AddrBits'(PortBytes) == '0)
-        else $error("AXI_ERRM_AWADDR_ALIGN: unaligned address");
+        if (!(m_axi_awlen < 8'(BurstBeats)))
+          $error("AXI_ERRM_AWLEN_AXI3: more than 16 beats");
+        if (!(within_4k(m_axi_awaddr[11:0], m_axi_awlen)))
+          $error("AXI_ERRM_AWADDR_BOUNDARY: crosses 4 KiB");
+        if (!(m_axi_awaddr % AddrBits'(PortBytes) == '0))
+          $error("AXI_ERRM_AWADDR_ALIGN: unaligned address");
       end
       if (aw_waiting_q) begin
-        assert (m_axi_awvalid)
-        else $error("AXI_ERRM_AWVALID_STABLE: AWVALID fell before AWREADY");
-        assert (m_axi_awaddr == aw_addr_q && m_axi_awlen == aw_len_q)
-        else $error("AXI_ERRM_AW_STABLE: the address changed before AWREADY");
+        if (!(m_axi_awvalid))
+          $error("AXI_ERRM_AWVALID_STABLE: AWVALID fell before AWREADY");
+        if (!(m_axi_awaddr == aw_addr_q && m_axi_awlen == aw_len_q))
+          $error("AXI_ERRM_AW_STABLE: the address changed before AWREADY");
       end
       if (w_waiting_q) begin
-        assert (m_axi_wvalid)
-        else $error("AXI_ERRM_WVALID_STABLE: WVALID fell before WREADY");
-        assert (m_axi_wdata == w_data_q && m_axi_wlast == w_last_q)
-        else $error("AXI_ERRM_W_STABLE: the data changed before WREADY");
+        if (!(m_axi_wvalid))
+          $error("AXI_ERRM_WVALID_STABLE: WVALID fell before WREADY");
+        if (!(m_axi_wdata == w_data_q && m_axi_wlast == w_last_q))
+          $error("AXI_ERRM_W_STABLE: the data changed before WREADY");
       end
       if (m_axi_wvalid) begin
         w_data_q <= m_axi_wdata;
         w_last_q <= m_axi_wlast;
         // The unit announces a burst no later than its first beat.
-        assert (announced_q != filled_q || announce)
-        else $error("TMV_W_ANNOUNCED: data without an address");
-        assert (m_axi_wlast == (beat_q == ((announced_q != filled_q) ? lengths[filled_q] : m_axi_awlen)))
-        else $error("AXI_ERRM_WLAST: WLAST is misplaced");
+        if (!(announced_q != filled_q || announce))
+          $error("TMV_W_ANNOUNCED: data without an address");
+        if (!(m_axi_wlast == (beat_q == ((announced_q != filled_q) ? lengths[filled_q] : m_axi_awlen))))
+          $error("AXI_ERRM_WLAST: WLAST is misplaced");
         if (m_axi_wready) beat_q <= m_axi_wlast ? '0 : beat_q + 1'b1;
       end
       if (m_axi_bvalid) begin
-        assert (answered_q != accepted_q && answered_q != filled_q)
-        else $error("AXI_ERRS_BVALID_UNASKED: a response to no write");
-        assert (m_axi_bresp != ExOkay)
-        else $error("AXI_ERRS_BRESP_EXOKAY: EXOKAY");
+        if (!(answered_q != accepted_q && answered_q != filled_q))
+          $error("AXI_ERRS_BVALID_UNASKED: a response to no write");
+        if (!(m_axi_bresp != ExOkay))
+          $error("AXI_ERRS_BRESP_EXOKAY: EXOKAY");
       end
     end
   end
@@ -199,20 +199,20 @@ module tmv_axi_checker
       b_resp_q    <= s_axil_bresp;
       aw_open_q   <= aw_open_q + 2'(s_axil_awvalid && s_axil_awready) - 2'(s_axil_bvalid && s_axil_bready);
       w_open_q    <= w_open_q + 2'(s_axil_wvalid && s_axil_wready) - 2'(s_axil_bvalid && s_axil_bready);
-      assert (!s_axil_bvalid || (aw_open_q != '0 && w_open_q != '0))
-      else $error("AXI4LITE_ERRS_BVALID_UNASKED: a response to no write");
-      assert (!b_waiting_q || (s_axil_bvalid && s_axil_bresp == b_resp_q))
-      else $error("AXI4LITE_ERRS_B_STABLE: the response changed before BREADY");
+      if (!(!s_axil_bvalid || (aw_open_q != '0 && w_open_q != '0)))
+        $error("AXI4LITE_ERRS_BVALID_UNASKED: a response to no write");
+      if (!(!b_waiting_q || (s_axil_bvalid && s_axil_bresp == b_resp_q)))
+        $error("AXI4LITE_ERRS_B_STABLE: the response changed before BREADY");
     end
     if (rst_ni && (s_axil_arvalid || s_axil_rvalid || r_waiting_q)) begin
       r_waiting_q <= s_axil_rvalid && !s_axil_rready;
       r_resp_q    <= s_axil_rresp;
       r_data_q    <= s_axil_rdata;
       ar_open_q   <= ar_open_q + 2'(s_axil_arvalid && s_axil_arready) - 2'(s_axil_rvalid && s_axil_rready);
-      assert (!s_axil_rvalid || ar_open_q != '0)
-      else $error("AXI4LITE_ERRS_RVALID_UNASKED: an answer to no read");
-      assert (!r_waiting_q || (s_axil_rvalid && s_axil_rresp == r_resp_q && s_axil_rdata == r_data_q))
-      else $error("AXI4LITE_ERRS_R_STABLE: the answer changed before RREADY");
+      if (!(!s_axil_rvalid || ar_open_q != '0))
+        $error("AXI4LITE_ERRS_RVALID_UNASKED: an answer to no read");
+      if (!(!r_waiting_q || (s_axil_rvalid && s_axil_rresp == r_resp_q && s_axil_rdata == r_data_q)))
+        $error("AXI4LITE_ERRS_R_STABLE: the answer changed before RREADY");
     end
   end
 endmodule

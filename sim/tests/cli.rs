@@ -168,7 +168,7 @@ fn injected_faults_are_caught() {
             ]);
             // The command that is printed does repeat it.
             let line = ran.err.lines().find_map(|l| l.strip_prefix("repeat it with: ")).unwrap();
-            let output = Command::new("sh").args(["-c", line]).output().unwrap();
+            let output = Command::new("sh").args(["-c", line]).env_remove("CARGO_PKG_NAME").output().unwrap();
             let again = Ran::new(line.into(), &output).code(1);
             assert_eq!(again.err, ran.err);
         }

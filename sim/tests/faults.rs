@@ -6,7 +6,8 @@ mod common;
 mod suite;
 
 use common::{DEFAULT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
-use host::device::Device;
+use host::device::{Device, DeviceError};
+use host::driver::Driver;
 use host::regs;
 use rand_core::{Rng, SeedableRng};
 use sim::device::VerilatedDevice;
@@ -153,7 +154,8 @@ fn random_faults() {
 }
 
 /// A channel that stops for good ends in WATCHDOG, within its limit; when it moves again, the unit drains.
-fn starve(unit: &UnitConfig, faults: Faults) {
+/// A channel that had done its work does no harm. Whether the watchdog bit.
+fn starve(unit: &UnitConfig, faults: Faults) -> bool {
     const LIMIT: u32 = 300;
     let mut rng = Random::seed_from_u64(8);
     let mut bench = bench(unit, common::memory());
@@ -173,7 +175,8 @@ fn starve(unit: &UnitConfig, faults: Faults) {
         // The channel had done its work before.
         while bench.read(regs::RING_HEAD) != u32::from(bench.queued) && bench.wait() == regs::IRQ_ENABLE_DONE {}
     }
-    if bench.read(regs::STATUS) & regs::STATUS_ERROR == 0 {
+    let bitten = bench.read(regs::STATUS) & regs::STATUS_ERROR != 0;
+    if !bitten {
         ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
     } else {
         assert_eq!(bench.error().0, regs::ERR_WATCHDOG, "{faults:?}");
@@ -182,18 +185,24 @@ fn starve(unit: &UnitConfig, faults: Faults) {
         assert_eq!(bench.read(regs::IRQ_ENABLE), 3, "registers stay readable");
     }
     recovers(&mut bench, &ops);
+    bitten
 }
 
 #[test]
 fn starvation() {
-    let times = [0, 1, 5, 17, 40, 41, 42, 60, 90, 150];
     for unit in [DEFAULT, NARROW] {
-        for from in times {
+        let mut cases = Vec::new();
+        for from in [0, 1, 5, 17, 40, 41, 42, 60, 90, 150, 400] {
             for port in 0..unit.ports {
-                starve(&unit, Faults { starve_read_address: Some((port, from)), ..Faults::default() });
-                starve(&unit, Faults { starve_read_data: Some((port, from)), ..Faults::default() });
+                cases.push((from, Faults { starve_read_address: Some((port, from)), ..Faults::default() }));
+                cases.push((from, Faults { starve_read_data: Some((port, from)), ..Faults::default() }));
             }
-            starve(&unit, Faults { starve_write: Some(from), ..Faults::default() });
+            cases.push((from, Faults { starve_write: Some(from), ..Faults::default() }));
+        }
+        for (from, faults) in cases {
+            let bitten = starve(&unit, faults.clone());
+            assert!(bitten || from > 5, "the watchdog slept through {faults:?}");
+            assert!(!bitten || from < 400, "the run was over before {faults:?}");
         }
     }
 }
@@ -343,4 +352,20 @@ fn flipped_bits_show() {
         let wrong = (0..found.len()).filter(|i| found[*i] != op.expected[*i]).count();
         assert_eq!(wrong, 1, "bit {bit} of beat {beat}");
     });
+}
+
+/// Where draining cannot end, the driver still names the error that stopped the unit.
+#[test]
+fn the_driver_names_the_error() {
+    let mut driver = Driver::open(common::device(&DEFAULT, common::memory())).unwrap();
+    let matrix = common::ternary(&mut Random::seed_from_u64(11), 64, 128);
+    let weights = driver.load(&matrix).unwrap();
+    driver.device().write_register(regs::WATCHDOG, 200).unwrap();
+    driver.device().axi_memory().faults().starve_read_data = Some((0, 0));
+    let error = driver.run(&[weights], &[1; 128], 1).unwrap_err();
+    assert!(matches!(error, DeviceError::Unit { code: regs::ERR_WATCHDOG, .. }), "{error}");
+    *driver.device().axi_memory().faults() = Faults::default();
+    driver.reset().unwrap();
+    let run = driver.run(&[weights], &[1; 128], 1).unwrap();
+    assert_eq!(run.operators[0].accumulators, golden::matvec::reference(&matrix, &[1; 128]));
 }

@@ -18,7 +18,8 @@ macro_rules! conformance_suite {
         $crate::conformance_suite!(
             $fresh, identity, reset_values, read_write_registers, read_only_registers, unknown_offsets, run_and_record,
             chained_operators, ring_wraps, queueing_more, interrupts, no_interrupt, keep_x_across_runs,
-            unusual_shapes, bad_descriptors, bad_addresses, bad_weights, error_stops_the_ring, reset_forgets_activations,
+            unusual_shapes, bad_descriptors, bad_addresses, bad_weights, error_stops_the_ring, head_after_an_error,
+            reset_forgets_activations,
         );
     };
     ($fresh:expr, $($rule:ident),* $(,)?) => {
@@ -601,6 +602,19 @@ pub fn error_stops_the_ring<D: Device>(device: D) {
     assert!(bench.results(&ops[3]).iter().all(|y| y.to_le_bytes() == [STALE; 4]), "a result after the error");
     bench.soft_reset();
     bench.run(&ops);
+}
+
+/// An error does not change how many descriptors are complete; a soft reset does.
+pub fn head_after_an_error<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(14));
+    let op = bench.operator(&mut rng, 20, 100, 1);
+    bench.run(&[op.clone(), op.clone()]);
+    bench.queue_bytes(&[0; DESCRIPTOR_BYTES]);
+    bench.ring();
+    bench.expect_error(regs::ERR_BAD_DESCRIPTOR);
+    while bench.read(regs::STATUS) & regs::STATUS_DRAINING != 0 {}
+    assert_eq!((bench.read(regs::RING_HEAD), bench.read(regs::RING_TAIL)), (2, 3));
+    bench.soft_reset();
 }
 
 /// After a reset there are no activations to keep.

@@ -477,4 +477,33 @@ mod tests {
         });
         assert_eq!(beat.map(|beat| beat.resp), Some(DECERR));
     }
+
+    #[test]
+    fn a_write_fault_spoils_its_whole_burst() {
+        let mut memory = memory();
+        memory.faults().write = Some((0, WriteFault::Response(SLVERR)));
+        memory.tick();
+        assert_eq!(memory.write_address(read(0x1000_0040, 1)), Ok(true));
+        assert_eq!(memory.write_data(true, &[7; 16], false), Ok(true));
+        assert_eq!(memory.write_data(true, &[8; 16], true), Ok(true));
+        let response = (0..8).find_map(|_| {
+            memory.tick();
+            memory.write_response(true).unwrap()
+        });
+        assert_eq!((response, memory.faulted()), (Some(SLVERR), Some(0x1000_0040)));
+    }
+
+    #[test]
+    fn a_reset_forgets_bursts_and_keeps_bytes() {
+        let mut memory = memory();
+        memory.bytes()[0] = 9;
+        memory.tick();
+        assert_eq!(memory.read_address(0, read(0x1000_0000, 3)), Ok(true));
+        memory.reset();
+        for _ in 0..20 {
+            memory.tick();
+            assert!(!memory.read_data(0, true).unwrap().valid);
+        }
+        assert_eq!(memory.bytes()[0], 9);
+    }
 }
