@@ -190,7 +190,7 @@ impl<D: Device> Driver<D> {
         }
         let mask = (1usize << log2) - 1;
         let slots: Vec<usize> =
-            (0..count).map(|i| ring + (usize::from(self.queued) + i & mask) * DESCRIPTOR_BYTES).collect();
+            (0..count).map(|i| ring + ((usize::from(self.queued) + i) & mask) * DESCRIPTOR_BYTES).collect();
         for (slot, descriptor) in slots.iter().zip(&descriptors) {
             self.device.memory()[*slot..*slot + DESCRIPTOR_BYTES].copy_from_slice(&descriptor.encode());
         }
@@ -228,7 +228,8 @@ impl<D: Device> Driver<D> {
 
     /// Reads completion records, results and counters.
     fn collect(&mut self, plan: &Plan, operators: &[Weights], tokens: usize) -> Result<RunResult, DeviceError> {
-        let empty = |w: &Weights| OperatorResult { accumulators: vec![0; tokens * w.rows], cycles: 0, ends: Vec::new() };
+        let empty =
+            |w: &Weights| OperatorResult { accumulators: vec![0; tokens * w.rows], cycles: 0, ends: Vec::new() };
         let mut results: Vec<OperatorResult> = operators.iter().map(empty).collect();
         let mut from = self.device.read_register(regs::RUN_START)?;
         let base = self.device.memory_base();

@@ -97,7 +97,7 @@ impl FunctionalDevice {
         let fault = |code| Fault { code, source: FRONT_END, address };
         let d = Descriptor::decode(&bytes).filter(|d| self.accepts(d)).ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
         let places = d.x_addr | d.w_addr | d.y_addr | d.x_stride as u64 | d.w_stride as u64;
-        if places % DESCRIPTOR_BYTES as u64 != 0 {
+        if !places.is_multiple_of(DESCRIPTOR_BYTES as u64) {
             return Err(fault(regs::ERR_MISALIGNED));
         }
         if !d.keep_x {

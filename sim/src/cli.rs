@@ -16,7 +16,7 @@ use crate::output::print;
 
 const EXAMPLES: &str = "\
 Examples:
-  sim --layer 14                                 seven BitLinears at true dimensions, invented weights
+  sim --layer 14                                 all seven BitLinears, weights invented
   sim --layer 14 --op gate_proj --memory ideal   one operator, judging the RTL
   sim --layer 0 --model DIR --prompt-ids 1,2,3   the weights of a checkpoint, behind a prompt
   sim --layer 14 --json report.json              the same report for programs

@@ -152,7 +152,9 @@ pub fn check_interrupt() -> Result<(), Failure> {
 /// Makes Ctrl-C stop the work in an orderly way, and a panic end with one line instead of a backtrace.
 pub fn install_handlers() {
     std::panic::set_hook(Box::new(|info| {
-        let what = info.payload_as_str().unwrap_or("no message").replace('\n', " ");
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+        let what = text.unwrap_or("no message").replace('\n', " ");
         let place = info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
         eprintln!("internal error: {what}{place}; please report it with the command you ran");
         std::process::exit(Exit::Internal as i32);

@@ -430,7 +430,7 @@ pub fn keep_x_across_runs<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(7));
     let first = bench.operator(&mut rng, 10, 150, 1);
     let second = bench.sharing(&mut rng, &first, 17);
-    bench.run(&[first.clone()]);
+    bench.run(std::slice::from_ref(&first));
     let (address, bytes) = (first.descriptor.x_addr, first.descriptor.x_stride);
     bench.bytes(address, bytes).fill(0x55);
     bench.run(&[second]);
@@ -501,7 +501,7 @@ pub fn bad_descriptors<D: Device>(device: D) {
         ("too few beats", regs::DESC_IN_FEATURES, shape(k, beats - 1)),
         ("too many beats", regs::DESC_IN_FEATURES, shape(k, beats + 1)),
         ("one column more", regs::DESC_IN_FEATURES, shape(k + 1, beats)),
-        ("beyond the bank", regs::DESC_IN_FEATURES, shape((words + 1) * bench.info.lanes() & 0xffff, words + 1)),
+        ("beyond the bank", regs::DESC_IN_FEATURES, shape(((words + 1) * bench.info.lanes()) & 0xffff, words + 1)),
         ("no rows", regs::DESC_OUT_FEATURES, 0),
         ("too many rows", regs::DESC_OUT_FEATURES, (1 << 19) + 1),
         ("absurdly many rows", regs::DESC_OUT_FEATURES, u32::MAX),

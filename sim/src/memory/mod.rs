@@ -385,7 +385,7 @@ impl AxiMemory {
         if a.addr >> 12 != end >> 12 {
             return Err(self.error(port, rules[1], detail()));
         }
-        if a.addr % self.port_bytes as u64 != 0 {
+        if !a.addr.is_multiple_of(self.port_bytes as u64) {
             return Err(self.error(port, rules[2], detail()));
         }
         Ok(())
