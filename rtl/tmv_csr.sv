@@ -28,7 +28,7 @@ module tmv_csr
   output logic                  soft_reset_o,
   output logic      [31:0]      watchdog_o,
   input  logic                  restart_i,
-  input  logic                  busy_i,
+  output logic                  busy_o,
   input  logic                  draining_i,
   input  logic                  error_i,
   input  logic                  error_event_i,
@@ -39,7 +39,7 @@ module tmv_csr
   output addr_t                 ring_base_o,
   output logic      [ 3:0]      ring_log2_o,
   output logic      [15:0]      ring_tail_o,
-  input  logic      [15:0]      ring_head_i,
+  input  logic                  done_i,
   /// Cycle counter.
   output logic      [31:0]      cycle_o,
   /// Interrupt.
@@ -98,6 +98,16 @@ module tmv_csr
     else if (write_i && write_addr_i == RingTailOffset && !error_i && !draining_i) ring_tail_o <= write_data_i[15:0];
   end
 
+  // Completed descriptors: what was completed before an error stays visible until the soft reset.
+  logic [15:0] ring_head_q;
+
+  assign busy_o = ring_tail_o != ring_head_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || restart_i) ring_head_q <= '0;
+    else ring_head_q <= ring_head_q + 16'(done_i);
+  end
+
   // A source that fires in the cycle of its clearing stays pending.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) irq_status_q <= '0;
@@ -116,9 +126,9 @@ module tmv_csr
       busy_cycles_q <= '0;
     end else begin
       cycle_q <= cycle_q + 1'b1;
-      busy_q  <= busy_i;
-      if (busy_i && !busy_q) run_start_q <= cycle_q[31:0];
-      busy_cycles_q <= count_clear_o ? '0 : busy_cycles_q + 32'(busy_i);
+      busy_q  <= busy_o;
+      if (busy_o && !busy_q) run_start_q <= cycle_q[31:0];
+      busy_cycles_q <= count_clear_o ? '0 : busy_cycles_q + 32'(busy_o);
     end
   end
 
@@ -155,7 +165,7 @@ module tmv_csr
         end
         ControlOffset: ;
         StatusOffset: begin
-          read_data_o <= (32'(busy_i) << StatusBusyLsb) | (32'(error_i) << StatusErrorLsb)
+          read_data_o <= (32'(busy_o) << StatusBusyLsb) | (32'(error_i) << StatusErrorLsb)
               | (32'(draining_i) << StatusDrainingLsb);
         end
         ErrorOffset: read_data_o <= (32'(code_i) << ErrorCodeLsb) | (32'(source_i) << ErrorSourceLsb);
@@ -168,7 +178,7 @@ module tmv_csr
         RingBaseHiOffset: read_data_o <= 32'(ring_base_o[AddrBits-1:32]);
         RingLog2Offset: read_data_o <= 32'(ring_log2_o);
         RingTailOffset: read_data_o <= 32'(ring_tail_o);
-        RingHeadOffset: read_data_o <= 32'(ring_head_i);
+        RingHeadOffset: read_data_o <= 32'(ring_head_q);
         CycleLoOffset: read_data_o <= cycle_q[31:0];
         CycleHiOffset: read_data_o <= cycle_q[63:32];
         RunStartOffset: read_data_o <= run_start_q;

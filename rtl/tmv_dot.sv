@@ -5,12 +5,12 @@
 /// Activations stay while weights stream: `load_i` replaces them. pop(neg) is the same for all vectors and comes from
 /// outside, a cycle after the planes. Throughput one beat a cycle, latency two cycles: counts, added in pairs, then
 /// their weighted sum. No multiplier. The sum of `Lanes` products needs
-/// clog2(128 * Lanes) + 1 bits. Does not accumulate and does not check weight codes.
+/// clog2(128 * Lanes) + 2 bits, because -128 times -1 is +128. Does not accumulate and does not check weight codes.
 module tmv_dot #(
   /// Weights of a beat.
   parameter  int unsigned Lanes = 64,
   /// Bits of a sum.
-  localparam int unsigned SumBits = $clog2(128 * Lanes) + 1,
+  localparam int unsigned SumBits = $clog2(128 * Lanes) + 2,
   localparam int unsigned CountBits = $clog2(Lanes + 1)
 ) (
   input  logic                             clk_i,

@@ -5,7 +5,7 @@
 /// Beats of a block come interleaved: for each word of activations the `RowBlock` rows in turn, so a word is read
 /// once for `RowBlock` beats and accumulation has `RowBlock` cycles from one use of an accumulator to the next.
 /// Throughput one beat a cycle, across blocks too, provided that the previous result is collected within a block.
-/// Latency from a block's last beat to its result: five cycles. Accumulators cannot overflow, see `AccBits`.
+/// Latency from a block's last beat to its result: four cycles. Accumulators cannot overflow, see `AccBits`.
 module tmv_engine
   import tmv_pkg::*;
 #(
@@ -54,7 +54,7 @@ module tmv_engine
 );
   localparam int unsigned RowBits = $clog2(RowBlock);
   localparam int unsigned BlockBits = $clog2(BlockFifo);
-  localparam int unsigned SumBits = $clog2(128 * Lanes) + 1;
+  localparam int unsigned SumBits = $clog2(128 * Lanes) + 2;
   localparam int unsigned CountBits = $clog2(Lanes + 1);
 
   typedef logic [RowBits-1:0] row_t;
@@ -114,9 +114,8 @@ module tmv_engine
 
   always_ff @(posedge clk_i) if (x_valid_i) next_q <= x_i;
 
-  // Weight planes.
-  logic [Lanes-1:0] nz, neg, nz_q, neg_q;
-  logic planes_valid_q, planes_take;
+  // Weight planes: wiring for a beat of planes. A codec that needs logic here needs a register behind it.
+  logic [Lanes-1:0] nz, neg;
 
   tmv_decode #(
     .Codec,
@@ -128,22 +127,6 @@ module tmv_engine
     .illegal_o()
   );
 
-  assign beat_ready_o = !planes_valid_q || busy_o;
-  assign planes_take  = beat_valid_i && beat_ready_o;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) planes_valid_q <= 1'b0;
-    else if (planes_take) planes_valid_q <= 1'b1;
-    else if (busy_o) planes_valid_q <= 1'b0;
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (planes_take) begin
-      nz_q  <= nz;
-      neg_q <= neg;
-    end
-  end
-
   // One beat a cycle: row by row within a word, word by word within a block.
   row_t row_q;
   beats_t word_index_q;
@@ -153,10 +136,11 @@ module tmv_engine
   assign last_word = word_index_q == compute.row_beats - 1'b1;
   assign last_row = row_q == row_t'(RowBlock - 1);
   assign result_blocked = last_word && row_q == '0 && result_pending_q;
-  assign busy_o = compute_valid && planes_valid_q && word_valid_q && !result_blocked;
-  assign stall_data_o = compute_valid && !planes_valid_q;
-  assign stall_x_o = compute_valid && planes_valid_q && !word_valid_q;
-  assign stall_result_o = compute_valid && planes_valid_q && word_valid_q && result_blocked;
+  assign beat_ready_o = compute_valid && word_valid_q && !result_blocked;
+  assign busy_o = beat_valid_i && beat_ready_o;
+  assign stall_data_o = compute_valid && !beat_valid_i;
+  assign stall_x_o = compute_valid && beat_valid_i && !word_valid_q;
+  assign stall_result_o = compute_valid && beat_valid_i && word_valid_q && result_blocked;
   assign word_done = busy_o && last_row;
   assign compute_pop = busy_o && last_row && last_word;
 
@@ -170,15 +154,16 @@ module tmv_engine
     end
   end
 
-  // Dot products, then accumulation; `place` says where a sum belongs, alongside the dot pipeline.
+  // Dot products, then accumulation, of the vectors that carry a token; the others keep still. `place` says where a
+  // sum belongs, alongside the dot pipeline.
   typedef struct packed {
-    logic valid;
     row_t row;
     logic first;
     logic last;
   } place_t;
 
   place_t place_q, place_qq;
+  logic [Vectors-1:0] used, used_q, used_qq;
   logic [CountBits-1:0] neg_count, neg_count_q;
   logic last_sum, result_pop;
   logic [3:0] result_tokens_q;
@@ -186,21 +171,22 @@ module tmv_engine
   tmv_popcount #(
     .Width(Lanes)
   ) u_neg_count (
-    .bits_i (neg_q),
+    .bits_i (neg),
     .count_o(neg_count)
   );
 
-  assign last_sum   = place_qq.valid && place_qq.last;
+  assign used       = busy_o ? Vectors'((16'd1 << compute.tokens) - 16'd1) : '0;
+  assign last_sum   = used_qq[0] && place_qq.last;
   assign result_pop = result_valid_o && result_ready_i;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      place_q  <= '0;
-      place_qq <= '0;
-    end else begin
-      place_q  <= '{valid: busy_o, row: row_q, first: first_word, last: last_word};
-      place_qq <= place_q;
-    end
+    if (!rst_ni) {used_qq, used_q} <= '0;
+    else {used_qq, used_q} <= {used_q, used};
+  end
+
+  always_ff @(posedge clk_i) begin
+    place_q  <= '{row: row_q, first: first_word, last: last_word};
+    place_qq <= place_q;
   end
 
   always_ff @(posedge clk_i) if (busy_o) neg_count_q <= neg_count;
@@ -222,10 +208,10 @@ module tmv_engine
       .clk_i,
       .load_i     (word_shift),
       .x_i        (next_q[v]),
-      .valid_i    (busy_o),
-      .valid_q_i  (place_q.valid),
-      .nz_i       (nz_q),
-      .neg_i      (neg_q),
+      .valid_i    (used[v]),
+      .valid_q_i  (used_q[v]),
+      .nz_i       (nz),
+      .neg_i      (neg),
       .neg_count_i(neg_count_q),
       .sum_o      (sum)
     );
@@ -234,8 +220,8 @@ module tmv_engine
     assign link[v] = result_q;
 
     always_ff @(posedge clk_i) begin
-      if (place_qq.valid) acc_q[place_qq.row] <= acc;
-      if (last_sum) result_q <= {acc, result_q[RowBlock-1:1]};
+      if (used_qq[v]) acc_q[place_qq.row] <= acc;
+      if (used_qq[v] && place_qq.last) result_q <= {acc, result_q[RowBlock-1:1]};
       else if (result_pop) result_q <= link[v+1];
     end
   end

@@ -28,10 +28,6 @@ module tmv_frontend
   input  addr_t                           ring_base_i,
   input  logic    [         3:0]          ring_log2_i,
   input  logic    [        15:0]          ring_tail_i,
-  /// Descriptors ever completed.
-  output logic    [        15:0]          ring_head_o,
-  /// Descriptors are queued or in flight.
-  output logic                            busy_o,
   /// Cycle counter.
   input  logic    [        31:0]          cycle_i,
   /// Read stream.
@@ -83,19 +79,16 @@ module tmv_frontend
   logic fetch_start, publish;
 
   assign ring_index = fetched_q & ((16'd1 << ring_log2_i) - 16'd1);
-  assign busy_o = ring_tail_i != ring_head_o || state_q != Idle;
   assign fetch_start = state_q == Idle && fetched_q != ring_tail_i && inflight_q != ($clog2(Contexts) + 1)'(Contexts)
       && !halt_i;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      fetched_q   <= '0;
-      ring_head_o <= '0;
-      inflight_q  <= '0;
+      fetched_q  <= '0;
+      inflight_q <= '0;
     end else begin
-      fetched_q   <= fetched_q + 16'(publish);
-      ring_head_o <= ring_head_o + 16'(done_i);
-      inflight_q  <= inflight_q + ($clog2(Contexts) + 1)'(publish) - ($clog2(Contexts) + 1)'(done_i);
+      fetched_q  <= fetched_q + 16'(publish);
+      inflight_q <= inflight_q + ($clog2(Contexts) + 1)'(publish) - ($clog2(Contexts) + 1)'(done_i);
     end
   end
 
@@ -135,7 +128,8 @@ module tmv_frontend
     return control[31:24] != Opcode || control[23:12] != '0 || control[7:2] != '0
         || control[11:8] == '0 || control[11:8] > 4'(Vectors)
         || k == '0 || covered < k || covered >= k + Lanes || beats > BankWords
-        || n == '0 || n > 32'd524288 || field(desc, DescReservedWord) != '0;
+        || n == '0 || n > 32'd524288 || field(desc, DescReservedWord) != '0
+        || field(desc, DescWStrideWord) < beats * RowBlock * PortBytes;
   endfunction
 
   /// Whether an address or a stride is no multiple of `DescBytes`.

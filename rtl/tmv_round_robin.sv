@@ -1,5 +1,3 @@
-`include "tmv_macros.svh"
-
 /// Round-robin arbiter: grants one of the requests of this cycle, the one after the last granted first.
 ///
 /// Combinational from `req_i` to `grant_o`; every request that stays is granted within `Clients` cycles.
@@ -22,8 +20,4 @@ module tmv_round_robin #(
     if (!rst_ni) mask_q <= '0;
     else if (|req_i) mask_q <= ~(grant_o | (grant_o - 1'b1));
   end
-
-  `TMV_ASSERT(OneGrant, $onehot0(grant_o))
-  `TMV_ASSERT(GrantRequested, (grant_o & ~req_i) == '0)
-  `TMV_ASSERT(WorkConserving, req_i == '0 || grant_o != '0)
 endmodule

@@ -92,7 +92,7 @@ module tmv_unit
   error_e error_code;
   logic [3:0] error_source, ring_log2;
   addr_t error_addr, ring_base;
-  logic [15:0] ring_tail, ring_head;
+  logic [15:0] ring_tail;
 
   // Ports.
   logic [Ports-1:0] port_quiet, port_free, port_grant;
@@ -181,7 +181,7 @@ module tmv_unit
     .soft_reset_o     (soft_reset),
     .watchdog_o       (watchdog),
     .restart_i        (restart),
-    .busy_i           (busy),
+    .busy_o           (busy),
     .draining_i       (draining),
     .error_i          (error),
     .error_event_i    (error_event),
@@ -191,7 +191,7 @@ module tmv_unit
     .ring_base_o      (ring_base),
     .ring_log2_o      (ring_log2),
     .ring_tail_o      (ring_tail),
-    .ring_head_i      (ring_head),
+    .done_i           (op_done),
     .cycle_o          (cycle),
     .done_irq_i       (done_irq),
     .irq_o,
@@ -371,8 +371,6 @@ module tmv_unit
     .ring_base_i (ring_base),
     .ring_log2_i (ring_log2),
     .ring_tail_i (ring_tail),
-    .ring_head_o (ring_head),
-    .busy_o      (busy),
     .cycle_i     (cycle),
     .cmd_valid_o (cmd_valid),
     .cmd_ready_i (cmd_ready),

@@ -60,12 +60,12 @@ struct DescriptorWord {
 }
 
 /// The repository's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// Every generated file: path from the root, and text.
-pub fn generate() -> [(&'static str, String); 3] {
+pub(crate) fn generate() -> [(&'static str, String); 3] {
     let source = std::fs::read_to_string(root().join(SOURCE)).expect("the register map is in the repository");
     let map: Map = toml::from_str(&source).expect("the register map is valid TOML");
     let hash = Sha256::digest(source.as_bytes());

@@ -3,7 +3,7 @@
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x1;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0xdde68efb;
+pub const MAP_HASH_VALUE: u32 = 0xe6e2096c;
 
 /// Offset. The letters `TMV1`: 0x544D5631.
 pub const ID: u32 = 0x0;
@@ -31,7 +31,7 @@ pub const PARAM1_ROW_BLOCK: u32 = 0xf0000;
 pub const PARAM1_CONTEXTS: u32 = 0xf00000;
 /// Offset. Commands; every bit clears itself.
 pub const CONTROL: u32 = 0x14;
-/// CONTROL: drain outstanding bursts, then return to the state after reset.
+/// CONTROL: drain outstanding bursts, then reset the datapath, the ring's head and tail, and ERROR; all other registers keep their values.
 pub const CONTROL_SOFT_RESET: u32 = 0x1;
 /// CONTROL: zero all performance counters.
 pub const CONTROL_CLEAR_COUNTERS: u32 = 0x2;
@@ -188,7 +188,7 @@ pub const DESC_W_ADDR: usize = 6;
 pub const DESC_Y_ADDR: usize = 8;
 /// Descriptor word: bytes from one token's activations to the next; readable up to whole weight rows.
 pub const DESC_X_STRIDE: usize = 10;
-/// Descriptor word: bytes from one row block to the next.
+/// Descriptor word: bytes from one row block to the next, at least a row block.
 pub const DESC_W_STRIDE: usize = 11;
 /// Descriptor word: completion record, written by the unit: bit 31 = done.
 pub const DESC_STATUS: usize = 12;

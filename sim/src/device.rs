@@ -105,6 +105,7 @@ impl VerilatedDevice {
     /// Holds the reset input low for a few cycles; the memory keeps its content.
     pub fn reset(&mut self) -> Result<(), SimulationError> {
         self.write_idle = false;
+        self.memory.reset();
         let p = &self.pins;
         self.model.set(p.rst_ni, 0);
         for pin in [p.m_axi_arready, p.m_axi_rvalid, p.m_axi_awready, p.m_axi_wready, p.m_axi_bvalid] {

@@ -231,8 +231,8 @@ impl AxiMemory {
         if !ready {
             return Err(self.error(port, "TMV_RREADY_HIGH", "RREADY is low".into()));
         }
-        if self.reads[port].queue.front().is_none_or(|burst| self.plain && burst.ready_at > self.cycle) {
-            return Ok(ReadBeat::default());
+        if self.plain {
+            return Ok(self.plain_beat(port));
         }
         let index = self.pick(port);
         let due = self.reads[port].queue.get(index).is_some_and(|burst| burst.ready_at <= self.cycle);
@@ -262,6 +262,27 @@ impl AxiMemory {
             }
         }
         Ok(beat)
+    }
+
+    /// [`AxiMemory::read_data`] without stalls, faults and interleaving.
+    #[inline]
+    fn plain_beat(&mut self, port: usize) -> ReadBeat {
+        let reads = &mut self.reads[port];
+        let Some(burst) = reads.queue.front_mut().filter(|burst| burst.ready_at <= self.cycle) else {
+            return ReadBeat::default();
+        };
+        if !self.budget.spend(port, self.port_bytes, false) {
+            return ReadBeat::default();
+        }
+        let addr = burst.addr + u64::from(burst.beat) * self.port_bytes as u64;
+        let (id, last) = (burst.id, burst.beat == burst.len);
+        burst.beat += 1;
+        reads.beats += 1;
+        if last {
+            reads.queue.pop_front();
+        }
+        let offset = self.offset(addr);
+        ReadBeat { valid: true, offset, resp: if offset.is_some() { OKAY } else { DECERR }, last, id }
     }
 
     /// The burst to serve: the oldest, or the oldest of a random ID where interleaving is on.
@@ -397,6 +418,7 @@ impl AxiMemory {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
