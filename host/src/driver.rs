@@ -132,10 +132,9 @@ impl<D: Device> Driver<D> {
             return Ok(RunResult { operators: Vec::new(), cycles: 0, ports: Vec::new() });
         }
         let plan = self.plan(operators, x, tokens)?;
-        self.execute(&plan).map_err(|error| {
+        self.execute(&plan).inspect_err(|_| {
             // The first error says what happened; a unit that cannot be reset says so at its next use.
             let _ = self.reset();
-            error
         })?;
         self.collect(&plan, operators, tokens)
     }
