@@ -2,7 +2,7 @@
 //!
 //! Plays the slave on every port, one clock cycle a step, and checks the master's side of the protocol all the time;
 //! the rules are named as in Arm's checkers. Answers like the AFI of an HP port: bursts of at most 16 beats, a
-//! command queue per port. Timing is in [`timing`], faults for tests in [`faults`]. Knows nothing of the unit.
+//! command queue per port. Timing is in [`Timing`], faults for tests in [`Faults`]. Knows nothing of the unit.
 
 mod faults;
 mod timing;
