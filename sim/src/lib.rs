@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`unit`], [`device`], [`memory`] | the Verilated unit as a [`host::device::Device`], with memory on its ports |
+//! | [`mod@unit`], [`device`], [`memory`] | the Verilated unit as a [`host::device::Device`], with memory on its ports |
 //! | [`bench`](mod@bench), [`verify`] | one run on one unit; a stream of runs on many, compared with golden |
 //! | [`board`], [`projection`], [`report`] | from cycles to a projection that names its sources |
 //! | [`cli`], [`layer_run`] | the command |

@@ -32,6 +32,7 @@ struct Tmv : TmvInstance {
     VerilatedContext context;
     std::unique_ptr<Vtmv> model;
     CData* clock = nullptr;
+    bool settled = false;  // has run its initial blocks
 #if VM_TRACE
     uint64_t cycle = 0, trace_from = 0, trace_to = 0;
     std::unique_ptr<TmvTrace> trace;
@@ -70,6 +71,7 @@ struct Tmv : TmvInstance {
 
     void eval() {
         model->eval();
+        settled = true;
     }
 
     void half(CData level) {
@@ -126,7 +128,8 @@ TMV_API int32_t tmv_cycle(Tmv* self) {
     return self->run([=] {
 #if defined(TMV_PREVIOUS) && !VM_TRACE
         // Rising edges are all this model knows: an edge without a low half saves an evaluation.
-        if (self->clock == &self->model->TMV_CLOCK) {
+        // The first evaluation runs initial blocks and takes the clock as it finds it: no edge.
+        if (self->settled && self->clock == &self->model->TMV_CLOCK) {
             self->model->rootp->TMV_PREVIOUS = 0;
             *self->clock = 1;
             self->eval();
