@@ -26,6 +26,7 @@ module tmv_dispatcher
   logic active_q;
   dispatch_t op_q;
   slot_t slot_q;
+  logic [7:0] vectors_q;
   logic [$clog2(Window):0] used_q;
   logic [Ports-1:0] req;
   logic granted;
@@ -47,6 +48,7 @@ module tmv_dispatcher
     id: op_q.id,
     bank: op_q.bank,
     slot: slot_q,
+    vectors: vectors_q,
     tokens: op_q.tokens,
     row_beats: op_q.row_beats
   };
@@ -66,8 +68,10 @@ module tmv_dispatcher
   end
 
   always_ff @(posedge clk_i) begin
-    if (op_valid_i && op_ready_o) op_q <= op_i;
-    else if (granted) begin
+    if (op_valid_i && op_ready_o) begin
+      op_q      <= op_i;
+      vectors_q <= 8'((9'd1 << op_i.tokens) - 9'd1);
+    end else if (granted) begin
       op_q.blocks <= op_q.blocks - 1'b1;
       op_q.w_addr <= op_q.w_addr + addr_t'(op_q.w_stride);
     end

@@ -31,8 +31,6 @@ module tmv_dot #(
   /// count[b] + 2 count[b + 1].
   typedef logic [CountBits+1:0] pair_t;
 
-  sum_t weighted[4];
-
   // Counts, added in pairs: two planes a register.
   for (genvar p = 0; p < 4; p++) begin : gen_pair
     logic [Lanes-1:0] low_q, high_q;
@@ -64,11 +62,12 @@ module tmv_dot #(
     always_ff @(posedge clk_i) begin
       if (valid_i) pair_q <= (p == 3) ? pair_t'(low) - (pair_t'(high) << 1) : pair_t'(low) + (pair_t'(high) << 1);
     end
-
-    assign weighted[p] = ((p == 3) ? sum_t'(signed'(pair_q)) : sum_t'(pair_q)) << (2 * p);
   end
 
   always_ff @(posedge clk_i) begin
-    if (valid_q_i) sum_o <= (weighted[0] + weighted[1]) + (weighted[2] + weighted[3]) + sum_t'(neg_count_i);
+    if (valid_q_i) begin
+      sum_o <= (sum_t'(gen_pair[0].pair_q) + (sum_t'(gen_pair[1].pair_q) << 2))
+          + ((sum_t'(gen_pair[2].pair_q) << 4) + (sum_t'(signed'(gen_pair[3].pair_q)) << 6)) + sum_t'(neg_count_i);
+    end
   end
 endmodule

@@ -175,7 +175,7 @@ module tmv_engine
     .count_o(neg_count)
   );
 
-  assign used       = busy_o ? Vectors'((16'd1 << compute.tokens) - 16'd1) : '0;
+  assign used       = busy_o ? compute.vectors[Vectors-1:0] : '0;
   assign last_sum   = used_qq[0] && place_qq.last;
   assign result_pop = result_valid_o && result_ready_i;
 

@@ -71,6 +71,8 @@ package tmv_pkg;
     context_id_t id;
     logic        bank;
     slot_t       slot;
+    /// Vectors that carry a token, one bit each.
+    logic [7:0]  vectors;
     logic [3:0]  tokens;
     beats_t      row_beats;
   } block_t;

@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     let library = unit.build(Trace::Off, &mut |step| eprintln!("{step}"))?;
     let memory = MemoryConfig {
         base: 0x1000_0000,
-        bytes: 16 << 20,
+        bytes: 64 << 20,
         timing: Timing::ideal(40),
         stall: 0,
         interleave: false,
