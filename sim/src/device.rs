@@ -12,6 +12,9 @@ use crate::unit::UnitConfig;
 
 /// Bytes of an address on the unit's ports.
 const ADDRESS_BYTES: usize = 5;
+/// Widest configuration of the unit.
+const MAX_PORTS: usize = 8;
+const MAX_PORT_BYTES: usize = 16;
 /// Cycles a register access may take.
 const REGISTER_CYCLES: u64 = 64;
 
@@ -27,6 +30,18 @@ pub struct VerilatedDevice {
     stop: Option<fn() -> bool>,
     /// The write channels were idle in the cycle before, and their inputs say so.
     write_idle: bool,
+    /// Inputs of the read channels as they were set last.
+    read_inputs: ReadInputs,
+}
+
+/// Inputs of the read channels, one bit a port; two for responses.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct ReadInputs {
+    arready: u64,
+    rvalid: u64,
+    rlast: u64,
+    rid: u64,
+    rresp: u64,
 }
 
 macro_rules! pins {
@@ -91,8 +106,17 @@ impl VerilatedDevice {
         let pins = Pins::find(&model)?;
         let (ports, port_bytes) = (unit.ports, unit.port_bits / 8);
         let memory = AxiMemory::new(memory, ports, port_bytes);
-        let mut device =
-            Self { model, pins, memory, ports, port_bytes, patience: 1 << 32, stop: None, write_idle: false };
+        let mut device = Self {
+            model,
+            pins,
+            memory,
+            ports,
+            port_bytes,
+            patience: 1 << 32,
+            stop: None,
+            write_idle: false,
+            read_inputs: ReadInputs::default(),
+        };
         for pin in [device.pins.s_axil_awvalid, device.pins.s_axil_wvalid, device.pins.s_axil_arvalid] {
             device.model.set(pin, 0);
         }
@@ -108,7 +132,17 @@ impl VerilatedDevice {
         self.memory.reset();
         let p = &self.pins;
         self.model.set(p.rst_ni, 0);
-        for pin in [p.m_axi_arready, p.m_axi_rvalid, p.m_axi_awready, p.m_axi_wready, p.m_axi_bvalid] {
+        self.read_inputs = ReadInputs::default();
+        for pin in [
+            p.m_axi_arready,
+            p.m_axi_rvalid,
+            p.m_axi_rlast,
+            p.m_axi_rid,
+            p.m_axi_rresp,
+            p.m_axi_awready,
+            p.m_axi_wready,
+            p.m_axi_bvalid,
+        ] {
             self.model.set(pin, 0);
         }
         for _ in 0..4 {
@@ -146,37 +180,51 @@ impl VerilatedDevice {
 
     /// One clock cycle.
     pub fn step(&mut self) -> Result<(), SimulationError> {
-        let Self { model, pins, memory, ports, port_bytes, write_idle, .. } = self;
+        let Self { model, pins, memory, ports, port_bytes, write_idle, read_inputs, .. } = self;
         memory.tick();
 
         let (arvalid, rready) = (model.get(pins.m_axi_arvalid), model.get(pins.m_axi_rready));
-        let (mut arready, mut rvalid, mut rlast, mut rid, mut rresp) = (0, 0, 0, 0, 0);
-        let lens = if arvalid != 0 { model.get(pins.m_axi_arlen) } else { 0 };
-        let ids = if arvalid != 0 { model.get(pins.m_axi_arid) } else { 0 };
-        for port in memory.port_order() {
+        let (lens, ids) = match arvalid {
+            0 => (0, 0),
+            _ => (model.get(pins.m_axi_arlen), model.get(pins.m_axi_arid)),
+        };
+        let mut inputs = ReadInputs::default();
+        let mut data = [0; MAX_PORTS * MAX_PORT_BYTES];
+        let mut port = memory.first_port();
+        for _ in 0..*ports {
             let mut ar = Address::default();
             if arvalid >> port & 1 != 0 {
                 let addr = address(model, pins.m_axi_araddr, port);
                 ar = Address { valid: true, addr, len: (lens >> (8 * port)) as u8, id: (ids >> port & 1) as u8 };
             }
-            arready |= u64::from(memory.read_address(port, ar)?) << port;
+            inputs.arready |= u64::from(memory.read_address(port, ar)?) << port;
             let beat = memory.read_data(port, rready >> port & 1 != 0)?;
             if beat.valid {
-                rvalid |= 1 << port;
-                rlast |= u64::from(beat.last) << port;
-                rid |= u64::from(beat.id) << port;
-                rresp |= u64::from(beat.resp) << (2 * port);
-                let data = beat.offset.map_or(&[0; 16][..*port_bytes], |offset| memory.beat(offset));
-                model.set_bytes(pins.m_axi_rdata, port * *port_bytes, data);
+                inputs.rvalid |= 1 << port;
+                inputs.rlast |= u64::from(beat.last) << port;
+                inputs.rid |= u64::from(beat.id) << port;
+                inputs.rresp |= u64::from(beat.resp) << (2 * port);
+                if let Some(offset) = beat.offset {
+                    memory.copy_beat(offset, &mut data[port * *port_bytes..]);
+                }
             }
+            port = if port + 1 == *ports { 0 } else { port + 1 };
         }
-        debug_assert!(*ports <= 8);
-        model.set(pins.m_axi_arready, arready);
-        model.set(pins.m_axi_rvalid, rvalid);
-        if rvalid != 0 {
-            model.set(pins.m_axi_rlast, rlast);
-            model.set(pins.m_axi_rid, rid);
-            model.set(pins.m_axi_rresp, rresp);
+        if inputs.rvalid != 0 {
+            model.set_bytes(pins.m_axi_rdata, 0, &data[..*ports * *port_bytes]);
+        }
+        // Most cycles are like the one before.
+        if inputs != *read_inputs {
+            for (pin, value) in [
+                (pins.m_axi_arready, inputs.arready),
+                (pins.m_axi_rvalid, inputs.rvalid),
+                (pins.m_axi_rlast, inputs.rlast),
+                (pins.m_axi_rid, inputs.rid),
+                (pins.m_axi_rresp, inputs.rresp),
+            ] {
+                model.set(pin, value);
+            }
+            *read_inputs = inputs;
         }
 
         let awvalid = model.get(pins.m_axi_awvalid) != 0;

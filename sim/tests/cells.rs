@@ -312,7 +312,10 @@ impl Stream {
         cells.set("stream_r_last_i", u64::from(beat.last));
         cells.set("stream_r_resp_i", u64::from(beat.resp));
         if let Some(offset) = beat.offset.filter(|_| beat.valid) {
-            cells.set("stream_r_data_i", u64::from_le_bytes(self.memory.beat(offset).try_into().unwrap()));
+            cells.set(
+                "stream_r_data_i",
+                u64::from_le_bytes(self.memory.bytes()[offset..offset + 8].try_into().unwrap()),
+            );
         }
         cells.set("stream_beat_ready_i", u64::from(beat_ready));
         cells.settle();

@@ -189,15 +189,19 @@ impl AxiMemory {
         }
     }
 
-    /// The order in which ports are served in this cycle.
-    pub fn port_order(&self) -> impl Iterator<Item = usize> + use<> {
-        let (first, ports) = (self.first, self.reads.len());
-        (first..ports).chain(0..first)
+    /// The port that is served first in this cycle; the others follow in a ring.
+    pub fn first_port(&self) -> usize {
+        self.first
     }
 
-    /// Bytes of the beat at `offset`.
-    pub fn beat(&self, offset: usize) -> &[u8] {
-        &self.bytes[offset..offset + self.port_bytes]
+    /// Copies the beat at `offset` to the start of `out`.
+    #[inline]
+    pub fn copy_beat(&self, offset: usize, out: &mut [u8]) {
+        // A constant length is one load and one store.
+        match self.port_bytes {
+            16 => out[..16].copy_from_slice(&self.bytes[offset..offset + 16]),
+            n => out[..n].copy_from_slice(&self.bytes[offset..offset + n]),
+        }
     }
 
     fn stalls(&mut self) -> bool {

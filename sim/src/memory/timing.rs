@@ -57,6 +57,7 @@ impl Budget {
     }
 
     /// A new cycle.
+    #[inline]
     pub(super) fn tick(&mut self) {
         for (credit, limit) in self.credit.iter_mut().zip(&self.limits) {
             *credit = (*credit + limit.bytes_per_cycle).min(limit.bytes_per_cycle * SAVED_CYCLES);
@@ -64,7 +65,11 @@ impl Budget {
     }
 
     /// Whether `port` may move `bytes` now; if so, they are spent.
+    #[inline]
     pub(super) fn spend(&mut self, port: usize, bytes: usize, write: bool) -> bool {
+        if self.limits.is_empty() {
+            return true;
+        }
         let bit = 1 << port;
         let short = |(credit, limit): (&f64, &Limit)| limit.ports & bit != 0 && *credit < bytes as f64;
         if self.credit.iter().zip(&self.limits).any(short) {
