@@ -58,8 +58,12 @@ module tmv_control
   assign watchdog = watchdog_i != '0 && idle_cycles_q >= watchdog_i;
 
   always_comb begin
-    fault  = writer_fault_i;
-    source = SourceWriter;
+    fault  = '{valid: watchdog, code: ErrWatchdog, addr: '0};
+    source = SourceFrontend;
+    if (writer_fault_i.valid) begin
+      fault  = writer_fault_i;
+      source = SourceWriter;
+    end
     for (int unsigned p = Ports; p > 0; p--) begin
       if (port_fault_i[p-1].valid) begin
         fault  = port_fault_i[p-1];
@@ -68,10 +72,6 @@ module tmv_control
     end
     if (frontend_fault_i.valid) begin
       fault  = frontend_fault_i;
-      source = SourceFrontend;
-    end
-    if (!fault.valid && watchdog) begin
-      fault  = '{valid: 1'b1, code: ErrWatchdog, addr: '0};
       source = SourceFrontend;
     end
   end

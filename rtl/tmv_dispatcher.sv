@@ -19,7 +19,9 @@ module tmv_dispatcher
   input  logic   [Ports-1:0] free_i,
   output logic   [Ports-1:0] grant_o,
   output block_t             block_o,
+  /// Where its beats are, and how many.
   output addr_t              block_addr_o,
+  output beats_t             block_beats_o,
   /// The oldest slot is free again.
   input  logic               slot_free_i
 );
@@ -50,8 +52,9 @@ module tmv_dispatcher
     slot: slot_q,
     vectors: vectors_q,
     tokens: op_q.tokens,
-    row_beats: op_q.row_beats
+    last_word: word_t'(op_q.row_beats - 1'b1)
   };
+  assign block_beats_o = op_q.row_beats << $clog2(RowBlock);
   assign block_addr_o = op_q.w_addr;
 
   always_ff @(posedge clk_i) begin

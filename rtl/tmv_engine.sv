@@ -93,7 +93,7 @@ module tmv_engine
 
   assign x_req_o = fetch_valid && x_loaded_i[fetch.id] && words_q != 2'd2;
   assign x_addr_o = {fetch.bank, fetch_word_q};
-  assign fetch_pop = x_req_o && x_grant_i && beats_t'(fetch_word_q) == fetch.row_beats - 1'b1;
+  assign fetch_pop = x_req_o && x_grant_i && word_t'(fetch_word_q) == fetch.last_word;
   assign word_shift = next_valid_q && (!word_valid_q || word_done);
 
   always_ff @(posedge clk_i) begin
@@ -129,11 +129,11 @@ module tmv_engine
 
   // One beat a cycle: row by row within a word, word by word within a block.
   row_t row_q;
-  beats_t word_index_q;
+  word_t word_index_q;
   logic first_word, last_word, last_row, result_pending_q, result_blocked;
 
   assign first_word = word_index_q == '0;
-  assign last_word = word_index_q == compute.row_beats - 1'b1;
+  assign last_word = word_index_q == compute.last_word;
   assign last_row = row_q == row_t'(RowBlock - 1);
   assign result_blocked = last_word && row_q == '0 && result_pending_q;
   assign beat_ready_o = compute_valid && word_valid_q && !result_blocked;

@@ -165,9 +165,12 @@ module tmv_frontend
   assign publish = state_q == Publish && !bad_q && !misaligned_q && !halt_i;
 
   always_comb begin
-    bank_free = 1'b1;
-    for (int unsigned c = 0; c < Contexts; c++) begin
-      if (pending_q[c] && bank_of_q[c] == bank_q && context_id_t'(c) != publish_id_q - 1'b1) bank_free = 1'b0;
+    bank_free = 1'b0;
+    if (state_q == WaitBank) begin
+      bank_free = 1'b1;
+      for (int unsigned c = 0; c < Contexts; c++) begin
+        if (pending_q[c] && bank_of_q[c] == bank_q && context_id_t'(c) != publish_id_q - 1'b1) bank_free = 1'b0;
+      end
     end
   end
 

@@ -32,6 +32,8 @@ package tmv_pkg;
   typedef logic [AddrBits-1:0] addr_t;
   /// Counts of beats, up to one row block or one row of activations.
   typedef logic [15:0] beats_t;
+  /// Index of a word of activations, or of a beat within its row.
+  typedef logic [10:0] word_t;
   typedef logic [$clog2(Contexts)-1:0] context_id_t;
   typedef logic [$clog2(Window)-1:0] slot_t;
   typedef logic signed [AccBits-1:0] acc_t;
@@ -74,7 +76,8 @@ package tmv_pkg;
     /// Vectors that carry a token, one bit each.
     logic [7:0]  vectors;
     logic [3:0]  tokens;
-    beats_t      row_beats;
+    /// Beats of a row, minus one.
+    word_t       last_word;
   } block_t;
 
   /// Weights of one beat.

@@ -30,6 +30,7 @@ module tmv_port
   input  logic                                              grant_i,
   input  block_t                                            block_i,
   input  addr_t                                             block_addr_i,
+  input  beats_t                                            block_beats_i,
   /// Read channels.
   output logic                                              ar_valid_o,
   input  logic                                              ar_ready_i,
@@ -90,7 +91,7 @@ module tmv_port
     .cmd_valid_i (grant_i),
     .cmd_ready_o (cmd_ready),
     .cmd_addr_i  (block_addr_i),
-    .cmd_beats_i (block_i.row_beats << $clog2(RowBlock)),
+    .cmd_beats_i (block_beats_i),
     .ar_valid_o,
     .ar_ready_i,
     .ar_addr_o,

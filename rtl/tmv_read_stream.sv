@@ -175,5 +175,4 @@ module tmv_read_stream
   `TMV_REQUIRE(table, (1 << TableBits) == Outstanding, "tmv_read_stream: Outstanding must be a power of two")
   `TMV_ASSERT(RoomReserved, !r_valid_i || fifo_ready)
   `TMV_ASSERT(BeatExpected, !r_valid_i || inflight_q != '0)
-  `TMV_ASSERT(AddressAligned, !cmd_valid_i || cmd_addr_i[ByteBits-1:0] == '0)
 endmodule

@@ -121,6 +121,7 @@ module tmv_unit
   fault_t frontend_fault, frontend_stream_fault, frontend_desc_fault, writer_fault;
   block_t block;
   addr_t block_addr;
+  beats_t block_beats;
   logic slot_free, collect_start, collect_complete, word_valid, word_take, writer_quiet;
   logic [9:0] ready_words;
   logic [RowBlock*AccBits-1:0] word;
@@ -276,6 +277,7 @@ module tmv_unit
       .grant_i        (port_grant[p]),
       .block_i        (block),
       .block_addr_i   (block_addr),
+      .block_beats_i  (block_beats),
       .ar_valid_o     (w_ar_valid[p]),
       .ar_ready_i     (w_ar_ready[p]),
       .ar_addr_o      (w_ar_addr[p]),
@@ -432,6 +434,7 @@ module tmv_unit
     .grant_o    (port_grant),
     .block_o    (block),
     .block_addr_o(block_addr),
+    .block_beats_o(block_beats),
     .slot_free_i(slot_free)
   );
 
@@ -490,5 +493,6 @@ module tmv_unit
   );
 
   `TMV_REQUIRE(ports, Ports >= 1 && Ports <= 8, "tmv_unit: Ports must be 1 to 8")
+  `TMV_REQUIRE(words, BankWords <= 2048, "tmv_unit: a word's index must fit word_t")
   `TMV_REQUIRE(features, BankWords * Lanes <= 65535, "tmv_unit: in_features must fit 16 bits")
 endmodule
