@@ -34,23 +34,41 @@ impl Timing {
     }
 }
 
-/// Bandwidth spent and earned, cycle by cycle.
+/// Bandwidth spent and earned, cycle by cycle. In fixed point, 2^16 to the byte: exact, and cheap.
 pub(super) struct Budget {
-    /// Bytes each limit can still move; negative while paying for a turnaround.
-    credit: Vec<f64>,
-    limits: Vec<Limit>,
+    accounts: Vec<Account>,
+    /// The accounts each port draws on.
+    of_port: Vec<Vec<usize>>,
     turnaround: f64,
     writing: bool,
 }
 
+/// What a limit can still move.
+struct Account {
+    /// Negative while paying for a turnaround.
+    credit: i64,
+    rate: i64,
+    cap: i64,
+}
+
+/// One byte.
+const BYTE: f64 = 65536.0;
 /// Cycles of bandwidth a limit can save up: about one burst.
-const SAVED_CYCLES: f64 = 16.0;
+const SAVED_CYCLES: i64 = 16;
 
 impl Budget {
     pub(super) fn new(timing: &Timing) -> Self {
+        let account = |limit: &Limit| {
+            let rate = (limit.bytes_per_cycle * BYTE).round() as i64;
+            Account { credit: 0, rate, cap: rate * SAVED_CYCLES }
+        };
+        let drawn = |port: usize| {
+            let limits = timing.limits.iter().enumerate();
+            limits.filter(|(_, limit)| limit.ports >> port & 1 != 0).map(|(index, _)| index).collect()
+        };
         Self {
-            credit: vec![0.0; timing.limits.len()],
-            limits: timing.limits.clone(),
+            accounts: timing.limits.iter().map(account).collect(),
+            of_port: (0..u32::BITS as usize).map(drawn).collect(),
             turnaround: timing.turnaround,
             writing: false,
         }
@@ -59,27 +77,29 @@ impl Budget {
     /// A new cycle.
     #[inline]
     pub(super) fn tick(&mut self) {
-        for (credit, limit) in self.credit.iter_mut().zip(&self.limits) {
-            *credit = (*credit + limit.bytes_per_cycle).min(limit.bytes_per_cycle * SAVED_CYCLES);
+        for account in &mut self.accounts {
+            account.credit = (account.credit + account.rate).min(account.cap);
         }
     }
 
     /// Whether `port` may move `bytes` now; if so, they are spent.
     #[inline]
     pub(super) fn spend(&mut self, port: usize, bytes: usize, write: bool) -> bool {
-        if self.limits.is_empty() {
+        if self.accounts.is_empty() {
             return true;
         }
-        let bit = 1 << port;
-        let short = |(credit, limit): (&f64, &Limit)| limit.ports & bit != 0 && *credit < bytes as f64;
-        if self.credit.iter().zip(&self.limits).any(short) {
+        let cost = (bytes as i64) << 16;
+        let drawn = &self.of_port[port];
+        if drawn.iter().any(|index| self.accounts[*index].credit < cost) {
             return false;
         }
-        let turn = if write == self.writing { 0.0 } else { self.turnaround };
+        let turned = write != self.writing;
         self.writing = write;
-        for (credit, limit) in self.credit.iter_mut().zip(&self.limits) {
-            if limit.ports & bit != 0 {
-                *credit -= bytes as f64 + turn * limit.bytes_per_cycle;
+        for index in drawn {
+            let account = &mut self.accounts[*index];
+            account.credit -= cost;
+            if turned {
+                account.credit -= (self.turnaround * account.rate as f64) as i64;
             }
         }
         true
