@@ -111,8 +111,8 @@ module tmv_frontend
   // Every field has one right range. `row_beats` repeats what `in_features` implies, so a driver with another idea
   // of the image layout is refused.
   logic keep_x;
-  beats_t row_beats_q;
-  logic [3:0] tokens_q;
+  beats_t row_beats, row_beats_q;
+  logic [3:0] tokens, tokens_q;
   logic x_valid_q, bad_q, misaligned_q;
   logic [16:0] blocks_q;
 
@@ -138,12 +138,14 @@ module tmv_frontend
         | field(desc, DescXStrideWord) | field(desc, DescWStrideWord)) % DescBytes != '0;
   endfunction
 
-  assign keep_x = desc_q[32*DescControlWord];
+  assign keep_x    = desc_q[32*DescControlWord];
+  assign tokens    = desc_q[32*DescControlWord+8+:4];
+  assign row_beats = desc_q[32*DescInFeaturesWord+16+:16];
 
   always_ff @(posedge clk_i) begin
     if (state_q == Check) begin
-      bad_q <= is_bad(desc_q) || (keep_x && (!x_valid_q || desc_q[32*DescInFeaturesWord+16+:16] != row_beats_q
-          || desc_q[32*DescControlWord+8+:4] != tokens_q));
+      bad_q <= is_bad(desc_q) || (keep_x && (!x_valid_q || row_beats != row_beats_q
+          || tokens != tokens_q));
       misaligned_q <= is_misaligned(desc_q);
       blocks_q     <= 17'((field(desc_q, DescOutFeaturesWord) + RowBlock - 1) / RowBlock);
     end
@@ -199,22 +201,22 @@ module tmv_frontend
   // Operators.
   always_ff @(posedge clk_i) begin
     if (publish) begin
-      row_beats_q <= desc_q[32*DescInFeaturesWord+16+:16];
-      tokens_q    <= desc_q[32*DescControlWord+8+:4];
+      row_beats_q <= row_beats;
+      tokens_q    <= tokens;
       dispatch_o <= '{
         id: publish_id_q,
         bank: bank,
-        tokens: desc_q[32*DescControlWord+8+:4],
-        row_beats: desc_q[32*DescInFeaturesWord+16+:16],
+        tokens: tokens,
+        row_beats: row_beats,
         blocks: blocks_q,
         w_addr: desc_q[32*DescWAddrWord+:AddrBits],
         w_stride: field(desc_q, DescWStrideWord)
       };
       retire_o <= '{
         irq: desc_q[32*DescControlWord+1],
-        tokens: desc_q[32*DescControlWord+8+:4],
+        tokens: tokens,
         blocks: blocks_q,
-        words: 21'(blocks_q) * 21'(desc_q[32*DescControlWord+8+:4]),
+        words: 21'(blocks_q) * 21'(tokens),
         y_addr: desc_q[32*DescYAddrWord+:AddrBits],
         record_addr: desc_addr_q + addr_t'(4 * DescStatusWord),
         start_cycle: start_cycle_q,
@@ -286,7 +288,7 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (state_q == Check) begin
-      request_token_q <= desc_q[32*DescControlWord+8+:4];
+      request_token_q <= tokens;
       row_addr_q      <= desc_q[32*DescXAddrWord+:AddrBits];
     end else if (requesting_q && cmd_ready_i && !halt_i) begin
       request_token_q <= request_token_q - 1'b1;
