@@ -1,5 +1,6 @@
 //! Hugging Face checkpoints: a folder with `config.json` and safetensors files, one or many.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -7,13 +8,14 @@ use std::path::{Path, PathBuf};
 use golden::{packed, quantise};
 use half::{bf16, f16};
 use ndarray::Array2;
+use rayon::prelude::*;
 use safetensors::tensor::{Dtype as Stored, Metadata};
 use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::config::{Linear, ModelConfig, Norm, WeightForm};
 use crate::json::Object;
 use crate::map::Bytes;
-use crate::weights::{BitLinearWeights, WeightSource};
+use crate::weights::{BitLinearWeights, HeadRows, WeightSource};
 use crate::{Error, Result};
 
 pub use crate::map::Access;
@@ -251,6 +253,18 @@ impl<'a> Tensor<'a> {
         }
     }
 
+    /// Elements `range` of a bf16 tensor, in place if the file has them aligned; each must be finite.
+    fn bf16s(&self, range: Range<usize>) -> Result<Cow<'a, [bf16]>> {
+        let data: &'a [u8] = &self.data[range.start * 2..range.end * 2];
+        let in_place = if cfg!(target_endian = "little") { bytemuck::try_cast_slice(data).ok() } else { None };
+        let all = || data.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b)).collect::<Vec<_>>();
+        let values = in_place.map_or_else(|| Cow::Owned(all()), Cow::Borrowed);
+        match values.par_iter().with_min_len(1 << 16).position_first(|x: &bf16| !x.is_finite()) {
+            None => Ok(values),
+            Some(i) => Err(self.bad(format!("element {} is {}, not a finite number", range.start + i, values[i]))),
+        }
+    }
+
     fn all_floats(&self) -> Result<Vec<f32>> {
         let count = self.shape.iter().product();
         let mut out = Vec::with_capacity(count);
@@ -298,9 +312,16 @@ impl WeightSource for Checkpoint {
         self.rows(&self.tensor(EMBEDDING.into())?, ids.iter().map(|&id| id as usize))
     }
 
-    fn head(&self, vocab: Range<usize>) -> Result<Array2<f32>> {
+    fn head(&self, vocab: Range<usize>) -> Result<HeadRows<'_>> {
         let name = if self.config.tie_word_embeddings { EMBEDDING } else { HEAD };
-        self.rows(&self.tensor(name.into())?, vocab)
+        let (tensor, width) = (self.tensor(name.into())?, self.config.hidden_size);
+        let range = vocab.start * width..vocab.end * width;
+        if tensor.dtype == Stored::BF16 {
+            return tensor.bf16s(range).map(HeadRows::Bf16);
+        }
+        let mut rows = Vec::with_capacity(range.len());
+        tensor.floats(range, &mut rows)?;
+        Ok(HeadRows::F32(rows.into()))
     }
 
     fn final_norm(&self) -> Result<Vec<f32>> {

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`config`] | the model's dimensions and the names of its operators |
 //! | [`checkpoint`], [`synthetic`] | weights from a Hugging Face folder, or from a seed |
-//! | [`weights`] | what both give: one layer at a time |
+//! | [`weights`], [`resident`] | what both give, a layer at a time; the same kept in memory |
 //! | [`layer`], [`model`] | the forward pass, with the ternary products left to a back end |
 //! | [`device`], [`regs`] | what a unit looks like: registers, shared memory, an interrupt; the register map, generated |
 //! | [`descriptor`], [`driver`] | one operator for the unit, and runs of them: layout, doorbell, results, cycles |
@@ -24,6 +24,7 @@ mod map;
 pub mod model;
 pub mod profile;
 pub mod regs;
+pub mod resident;
 pub mod synthetic;
 pub mod weights;
 

@@ -7,7 +7,7 @@ use ndarray::{Array2, s};
 
 use crate::Result;
 use crate::layer::{DecoderLayer, KvCache, Observer, TernaryBackend, Values, check_hidden, in_dtype};
-use crate::weights::WeightSource;
+use crate::weights::{HeadRows, WeightSource};
 
 /// Rows of the output head in memory at a time.
 const HEAD_ROWS: usize = 4096;
@@ -76,10 +76,10 @@ impl<'a> Model<'a> {
         let mut logits = Array2::zeros((tokens, config.vocab_size));
         for start in (0..config.vocab_size).step_by(HEAD_ROWS) {
             let rows = start..config.vocab_size.min(start + HEAD_ROWS);
-            let head = self.source.head(rows.clone())?;
-            let head = head.as_standard_layout();
-            let head = head.as_slice().expect("the standard layout is one slice");
-            let part = linear::dense(&x, &in_dtype(head, self.dtype), width, self.dtype);
+            let part = match self.source.head(rows.clone())? {
+                HeadRows::Bf16(head) => linear::dense(&x, &head, width, self.dtype),
+                HeadRows::F32(head) => linear::dense(&x, &in_dtype(&head, self.dtype), width, self.dtype),
+            };
             let part = Array2::from_shape_vec((tokens, rows.len()), part).expect("a logit per token and row");
             logits.slice_mut(s![.., rows]).assign(&part);
         }

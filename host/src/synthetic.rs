@@ -6,6 +6,8 @@
 use std::ops::Range;
 
 use golden::{Dtype, TernaryMatrix};
+use half::bf16;
+use half::slice::HalfFloatSliceExt;
 use ndarray::Array2;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -13,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::config::{Linear, ModelConfig, Norm};
-use crate::weights::{BitLinearWeights, WeightSource};
+use crate::weights::{BitLinearWeights, HeadRows, WeightSource};
 
 /// One row in this many is all zeros.
 const ZERO_ROWS: u64 = 128;
@@ -154,11 +156,18 @@ impl WeightSource for Synthetic {
         }))
     }
 
-    fn head(&self, vocab: Range<usize>) -> Result<Array2<f32>> {
+    fn head(&self, vocab: Range<usize>) -> Result<HeadRows<'_>> {
         let part = if self.config.tie_word_embeddings { Part::Embedding } else { Part::Head };
-        Ok(self.rows(vocab.len(), |row, i| {
-            gaussian(&mut self.stream(0, part as u64, vocab.start + i), row, 0.5);
-        }))
+        let width = self.config.hidden_size;
+        let mut head = vec![bf16::ZERO; vocab.len() * width];
+        head.par_chunks_mut(width).enumerate().with_min_len(16).for_each_init(
+            || vec![0.0; width],
+            |row, (i, head)| {
+                gaussian(&mut self.stream(0, part as u64, vocab.start + i), row, 0.5);
+                head.convert_from_f32_slice(row);
+            },
+        );
+        Ok(HeadRows::Bf16(head.into()))
     }
 
     fn final_norm(&self) -> Result<Vec<f32>> {
@@ -271,7 +280,7 @@ mod tests {
         }
         let mut hash = Sha256::new();
         let (head, norm) = (model.head(0..700).unwrap(), model.final_norm().unwrap());
-        head.iter().chain(&norm).for_each(|x| hash.update(x.to_le_bytes()));
+        head.to_f32().iter().chain(&norm).for_each(|x| hash.update(x.to_le_bytes()));
         out[layers.len()] = hex(hash);
         out
     }
@@ -347,7 +356,7 @@ mod tests {
         assert!(by_size[2559] > 10.0 * median && fifth < 4.0 * median, "{:?}", &by_size[2550..]);
         assert!(h.row(0) != h.row(1) && model.hidden(13, 3).unwrap() != h);
         assert!(matches!(model.hidden(30, 3), Err(crate::Error::LayerOutOfRange { .. })));
-        assert_eq!(model.embed(&[5, 9]).unwrap().row(1), model.head(9..10).unwrap().row(0), "tied");
+        assert_eq!(model.embed(&[5, 9]).unwrap().row(1).to_vec(), model.head(9..10).unwrap().to_f32(), "tied");
     }
 
     #[test]

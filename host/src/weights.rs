@@ -1,8 +1,11 @@
 //! Weights as a layer uses them, and where they can come from.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use golden::TernaryMatrix;
+use half::bf16;
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -55,7 +58,37 @@ impl LayerWeights {
     }
 }
 
-/// Where the weights of a model come from. One layer is in memory at a time.
+/// Rows of the output head, `[rows, hidden_size]`, in the dtype they are stored in; all finite.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeadRows<'a> {
+    /// Without a copy where the source has them in memory.
+    Bf16(Cow<'a, [bf16]>),
+    /// Of any wider dtype.
+    F32(Cow<'a, [f32]>),
+}
+
+impl HeadRows<'_> {
+    /// Elements `range`, not copied.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn slice(&self, range: Range<usize>) -> HeadRows<'_> {
+        match self {
+            Self::Bf16(rows) => HeadRows::Bf16(Cow::Borrowed(&rows[range])),
+            Self::F32(rows) => HeadRows::F32(Cow::Borrowed(&rows[range])),
+        }
+    }
+
+    /// The same values in fp32.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match self {
+            Self::Bf16(rows) => rows.iter().map(|x| x.to_f32()).collect(),
+            Self::F32(rows) => rows.to_vec(),
+        }
+    }
+}
+
+/// Where the weights of a model come from, a layer at a time.
 pub trait WeightSource: Sync {
     /// The dimensions.
     fn config(&self) -> &ModelConfig;
@@ -82,7 +115,7 @@ pub trait WeightSource: Sync {
     ///
     /// # Errors
     /// Whatever reading the source finds.
-    fn head(&self, vocab: Range<usize>) -> Result<Array2<f32>>;
+    fn head(&self, vocab: Range<usize>) -> Result<HeadRows<'_>>;
 
     /// The weights of the norm after the last layer.
     ///
@@ -97,12 +130,13 @@ pub trait WeightSource: Sync {
     ///
     /// # Errors
     /// As [`linear`](Self::linear).
-    fn layer(&self, layer: usize) -> Result<LayerWeights> {
+    fn layer(&self, layer: usize) -> Result<Arc<LayerWeights>> {
         self.config().check_layer(layer)?;
         let mut linears = Linear::ALL.map(|_| None);
         linears.par_iter_mut().zip(&Linear::ALL).for_each(|(slot, &l)| *slot = Some(self.linear(layer, l)));
         let [q, k, v, o, gate, up, down] = linears.map(|slot| slot.expect("every slot was filled"));
         let [input, attn, post, ffn] = Norm::ALL.map(|n| self.norm(layer, n));
-        LayerWeights::new(self.config(), [q?, k?, v?, o?, gate?, up?, down?], [input?, attn?, post?, ffn?])
+        let (linears, norms) = ([q?, k?, v?, o?, gate?, up?, down?], [input?, attn?, post?, ffn?]);
+        LayerWeights::new(self.config(), linears, norms).map(Arc::new)
     }
 }

@@ -314,7 +314,7 @@ fn the_hidden_state_entering_a_layer() {
 #[test]
 fn a_layer_of_zeros_passes_the_residual_stream_through() {
     let source = Checkpoint::open(testdata("tiny-packed")).unwrap();
-    let mut weights = source.layer(0).unwrap();
+    let mut weights = (*source.layer(0).unwrap()).clone();
     let linears = Linear::ALL.map(|l| {
         let mut w = weights.linear(l).clone();
         w.ternary = golden::TernaryMatrix::zeros(w.ternary.rows(), w.ternary.cols());

@@ -1,7 +1,6 @@
 //! The layer command: plan, run, report.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Instant;
@@ -252,7 +251,7 @@ impl<'a> Job<'a> {
             Source::Synthetic(synthetic) => synthetic.hidden(self.layer, self.tokens)?,
             Source::Checkpoint(_, ids) => hidden_entering_layer(self.layer, ids, dtype, source, &mut Interruptible)?,
         };
-        let weights = Arc::new(source.layer(self.layer)?);
+        let weights = source.layer(self.layer)?;
         let mut recorder = Recorder::new(queue, self.linears.clone());
         let layer = DecoderLayer::new(source.config(), self.layer, &weights);
         let mut backend = recorder.layer(weights.clone());

@@ -1,0 +1,74 @@
+//! Weights kept in memory once they were read, for many passes over the same model.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use ndarray::Array2;
+
+use crate::Result;
+use crate::config::{Linear, ModelConfig, Norm};
+use crate::weights::{BitLinearWeights, HeadRows, LayerWeights, WeightSource};
+
+/// A source that asks the source behind it for each layer once, and for the output head once.
+///
+/// For BitNet b1.58-2B-4T that is 521 MB of planes; the head is another 657 MB, unless the source has it mapped.
+pub struct Resident<'a> {
+    source: &'a dyn WeightSource,
+    layers: Vec<Mutex<Option<Arc<LayerWeights>>>>,
+    head: OnceLock<HeadRows<'a>>,
+}
+
+impl<'a> Resident<'a> {
+    /// Nothing is read yet.
+    pub fn new(source: &'a dyn WeightSource) -> Self {
+        let layers = (0..source.config().num_hidden_layers).map(|_| Mutex::default()).collect();
+        Self { source, layers, head: OnceLock::new() }
+    }
+}
+
+impl WeightSource for Resident<'_> {
+    fn config(&self) -> &ModelConfig {
+        self.source.config()
+    }
+
+    fn linear(&self, layer: usize, linear: Linear) -> Result<BitLinearWeights> {
+        self.source.linear(layer, linear)
+    }
+
+    fn norm(&self, layer: usize, norm: Norm) -> Result<Vec<f32>> {
+        self.source.norm(layer, norm)
+    }
+
+    fn embed(&self, ids: &[u32]) -> Result<Array2<f32>> {
+        self.source.embed(ids)
+    }
+
+    fn head(&self, vocab: Range<usize>) -> Result<HeadRows<'_>> {
+        let width = self.config().hidden_size;
+        let all = match self.head.get() {
+            Some(all) => all,
+            None => {
+                let all = self.source.head(0..self.config().vocab_size)?;
+                self.head.get_or_init(|| all)
+            }
+        };
+        Ok(all.slice(vocab.start * width..vocab.end * width))
+    }
+
+    fn final_norm(&self) -> Result<Vec<f32>> {
+        self.source.final_norm()
+    }
+
+    fn describe(&self) -> String {
+        self.source.describe()
+    }
+
+    fn layer(&self, layer: usize) -> Result<Arc<LayerWeights>> {
+        self.config().check_layer(layer)?;
+        let mut slot = self.layers[layer].lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            *slot = Some(self.source.layer(layer)?);
+        }
+        Ok(slot.clone().expect("it was filled"))
+    }
+}
