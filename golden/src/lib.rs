@@ -5,6 +5,7 @@
 //! | [`dtype`] | the compute types and their rounding |
 //! | [`ternary`], [`packed`], [`codec`] | ternary matrices: bit planes, checkpoint form, DDR weight image |
 //! | [`quantise`], [`matvec`], [`linear`] | BitLinear: quantisers, exact integer product, rescale; the dense head |
+//! | [`head`] | the output head in int8 |
 //! | [`norm`], [`rope`], [`attention`], [`activation`], [`residual`] | the float operators between the products |
 //!
 //! No I/O, no global state and no `unsafe`. Every result is a function of the arguments alone: the
@@ -44,6 +45,7 @@ mod bits;
 pub mod codec;
 pub mod dtype;
 pub mod error;
+pub mod head;
 pub mod linear;
 pub mod matvec;
 pub mod norm;

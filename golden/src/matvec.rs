@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 
 use crate::TernaryMatrix;
 use crate::bits;
-use crate::parallel::{for_each_chunk, transpose};
+use crate::parallel::{for_each, transpose};
 
 /// `acc[t, r] = sum_c x[t, c] * w[r, c]` for `x` of shape `[tokens, cols]`; result `[tokens,
 /// rows]`. Slow and obvious.
@@ -44,16 +44,28 @@ pub fn reference(w: &TernaryMatrix, x: &[i8]) -> Vec<i32> {
 /// # Panics
 /// If `x` is not a whole number of rows.
 pub fn matvec(w: &TernaryMatrix, x: &[i8]) -> Vec<i32> {
+    matvecs(&[w], x).pop().expect("a product for each matrix")
+}
+
+/// [`matvec`] of several matrices with the same activations, in one go.
+///
+/// # Panics
+/// If `x` is not a whole number of rows, or the matrices differ in their columns.
+pub fn matvecs(weights: &[&TernaryMatrix], x: &[i8]) -> Vec<Vec<i32>> {
     /// Rows of one task: few enough to spread, many enough to drown the cost of handing it out.
     const ROWS: usize = 64;
-    let x: Vec<_> = tokens(w, x).map(activation_planes).collect();
-    let (rows, tokens) = (w.rows(), x.len());
+    let Some(first) = weights.first() else { return Vec::new() };
+    assert!(weights.iter().all(|w| w.cols() == first.cols()), "matrices with {} columns each", first.cols());
+    let x: Vec<_> = tokens(first, x).map(activation_planes).collect();
+    let tokens = x.len();
     // A task owns whole rows for all tokens, so results arrive as [rows, tokens].
-    let mut by_row = vec![0; rows * tokens];
-    for_each_chunk(&mut by_row, ROWS * tokens, rows * w.words_per_row() * 8 * tokens, |i, acc| {
-        row_products(w, i * ROWS, &x, acc);
+    let mut by_row: Vec<Vec<i32>> = weights.iter().map(|w| vec![0; w.rows() * tokens]).collect();
+    let tasks = weights.iter().zip(&mut by_row).flat_map(|(w, acc)| {
+        acc.chunks_mut((ROWS * tokens).max(1)).enumerate().map(move |(i, acc)| (*w, i * ROWS, acc))
     });
-    transpose(by_row, tokens)
+    let work = weights.iter().map(|w| w.rows() * w.words_per_row() * 8 * tokens).sum();
+    for_each(tasks.collect(), work, |(w, row, acc)| row_products(w, row, &x, acc));
+    by_row.into_iter().map(|acc| transpose(acc, tokens)).collect()
 }
 
 fn tokens<'a>(w: &TernaryMatrix, x: &'a [i8]) -> core::slice::ChunksExact<'a, i8> {

@@ -24,6 +24,17 @@ pub(crate) fn for_each_chunk<T: Send>(
     out.chunks_mut(size.max(1)).enumerate().for_each(|(i, chunk)| f(i, chunk));
 }
 
+/// Calls `f` for every task, on all cores as [`for_each_chunk`] does. Tasks must not share what they write.
+pub(crate) fn for_each<T: Send>(tasks: Vec<T>, work: usize, f: impl Fn(T) + Sync + Send) {
+    #[cfg(feature = "parallel")]
+    if work >= WORTH_IT {
+        use rayon::prelude::*;
+        return tasks.into_par_iter().for_each(f);
+    }
+    let _ = work;
+    tasks.into_iter().for_each(f);
+}
+
 /// `[rows, tokens]`, as tasks that own whole rows write it, to `[tokens, rows]`.
 pub(crate) fn transpose<T: Copy>(by_row: Vec<T>, tokens: usize) -> Vec<T> {
     if by_row.is_empty() || tokens == 1 {

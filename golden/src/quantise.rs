@@ -43,15 +43,27 @@ pub struct Activations {
 /// If the two slices differ in length.
 pub fn activation_row(x: &[f32], q: &mut [i8]) -> f32 {
     assert_eq!(x.len(), q.len(), "one code per activation");
+    let scale = row_scale(x);
+    row_codes(x, scale, q);
+    scale
+}
+
+/// The scale of [`activation_row`].
+#[inline(always)]
+pub(crate) fn row_scale<E: Element>(x: &[E]) -> f32 {
     // Magnitudes compare like their bit patterns. An integer maximum vectorises and lets a NaN win.
-    let m = f32::from_bits(x.iter().map(|x| x.abs().to_bits()).max().unwrap_or(0));
+    let m = f32::from_bits(x.iter().map(|x| x.to_f32().abs().to_bits()).max().unwrap_or(0));
     let m = if m < FLOOR { FLOOR } else { m };
-    let scale = (1.0 / m) * 127.0;
+    (1.0 / m) * 127.0
+}
+
+/// The codes of [`activation_row`].
+#[inline(always)]
+pub(crate) fn row_codes<E: Element>(x: &[E], scale: f32, q: &mut [i8]) {
     for (q, x) in q.iter_mut().zip(x) {
         // The cast saturates, which is the clamp to -128..=127.
-        *q = round_half_even(x * scale) as i8;
+        *q = round_half_even(x.to_f32() * scale) as i8;
     }
-    scale
 }
 
 /// [`activation_row`] on every row of `x`, shape `[tokens, cols]`.

@@ -106,6 +106,12 @@ impl TernaryMatrix {
         (&self.nz[r * w..(r + 1) * w], &self.neg[r * w..(r + 1) * w])
     }
 
+    /// Both planes `(nz, neg)` whole, `rows * words_per_row()` words each.
+    #[inline]
+    pub fn planes(&self) -> (&[u64], &[u64]) {
+        (&self.nz, &self.neg)
+    }
+
     /// The weight at `(r, c)`: -1, 0 or +1.
     #[inline]
     pub fn get(&self, r: usize, c: usize) -> i8 {

@@ -4,6 +4,7 @@
 #![cfg(feature = "parallel")]
 
 use golden::attention::{Heads, attention, attention_with_probs};
+use golden::head::Int8Rows;
 use golden::{Codec, Dtype, TernaryMatrix, linear, matvec, quantise};
 use half::bf16;
 
@@ -76,6 +77,18 @@ fn dense_head() {
     }
     let upcast: Vec<f32> = w.iter().map(|w| w.to_f32()).collect();
     assert!(linear::dense(&h, &upcast, cols, Dtype::Fp32) == got);
+}
+
+#[test]
+fn int8_head() {
+    let (rows, cols, tokens) = (1003, 517, 3);
+    let h: Vec<f32> = noise(tokens * cols, 3).iter().map(|x| *x as f32 / 50.0).collect();
+    steady(|| {
+        let mut head = Int8Rows::new(cols);
+        head.push_rows(&masters(rows, cols));
+        let logits = head.product(&h, Dtype::Fp32);
+        (head, logits)
+    });
 }
 
 #[test]

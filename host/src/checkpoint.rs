@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use golden::{packed, quantise};
 use half::{bf16, f16};
@@ -20,12 +22,15 @@ use crate::{Error, Result};
 
 pub use crate::map::Access;
 
-const CONFIG: &str = "config.json";
-const SINGLE: &str = "model.safetensors";
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
-const EMBEDDING: &str = "model.embed_tokens.weight";
-const FINAL_NORM: &str = "model.norm.weight";
-const HEAD: &str = "lm_head.weight";
+pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
+pub(crate) const FINAL_NORM: &str = "model.norm.weight";
+pub(crate) const HEAD: &str = "lm_head.weight";
+
+/// Bytes of a tensor that [`Checkpoint::identify`] looks at, in three places each.
+const SAMPLE: usize = 4096;
 
 /// Dtypes a float tensor may have.
 const FLOATS: &[Stored] = &[Stored::BF16, Stored::F32, Stored::F16];
@@ -55,6 +60,8 @@ pub struct Checkpoint {
 #[derive(Debug)]
 struct Shard {
     path: PathBuf,
+    /// When the file was last changed, as far as the file system knows.
+    modified: Option<SystemTime>,
     bytes: Bytes,
     header: Metadata,
     /// Where the tensor data start.
@@ -136,12 +143,12 @@ impl Checkpoint {
     }
 
     fn norm_tensor(&self, layer: usize, norm: Norm) -> Result<Tensor<'_>> {
-        self.tensor(format!("model.layers.{layer}.{}.weight", norm.name()))?.expect(FLOATS, &[norm.width(&self.config)])
+        self.tensor(norm_name(layer, norm))?.expect(FLOATS, &[norm.width(&self.config)])
     }
 
     fn linear_tensor(&self, layer: usize, linear: Linear) -> Result<Tensor<'_>> {
         let (rows, cols) = (linear.out_features(&self.config), linear.in_features(&self.config));
-        let tensor = self.tensor(format!("model.layers.{layer}.{linear}.weight"))?;
+        let tensor = self.tensor(linear_name(layer, linear))?;
         match self.config.weights {
             WeightForm::Online => tensor.expect(FLOATS, &[rows, cols]),
             WeightForm::Offline => tensor.expect(PACKED, &[rows / 4, cols]),
@@ -149,7 +156,42 @@ impl Checkpoint {
     }
 
     fn scale_tensor(&self, layer: usize, linear: Linear) -> Result<Tensor<'_>> {
-        self.tensor(format!("model.layers.{layer}.{linear}.weight_scale"))?.expect(FLOATS, &[1])
+        self.tensor(scale_name(layer, linear))?.expect(FLOATS, &[1])
+    }
+
+    /// Shows `part` what tells the weights of the layers from others, without reading all of them: the bytes of the
+    /// configuration; of every file its name, its size, the time of its last change and its header; of every tensor
+    /// of a layer the bytes at its beginning, middle and end.
+    ///
+    /// # Errors
+    /// A configuration that cannot be read any more.
+    pub(crate) fn identify(&self, mut part: impl FnMut(&[u8])) -> Result<()> {
+        let config = self.folder.join(CONFIG);
+        part(&fs::read(&config).map_err(Error::io(&config))?);
+        for Shard { path, modified, bytes, data, .. } in &self.shards {
+            part(path.file_name().unwrap_or_default().as_encoded_bytes());
+            part(&bytes.len().to_le_bytes());
+            part(&modified.map_or(0, nanoseconds).to_le_bytes());
+            part(&bytes[..*data]);
+        }
+        let mut sample = |data: &[u8]| {
+            let size = data.len().min(SAMPLE);
+            for start in [0, (data.len() - size) / 2, data.len() - size] {
+                part(&data[start..start + size]);
+            }
+        };
+        for layer in 0..self.config.num_hidden_layers {
+            for norm in Norm::ALL {
+                sample(self.norm_tensor(layer, norm)?.data);
+            }
+            for linear in Linear::ALL {
+                sample(self.linear_tensor(layer, linear)?.data);
+                if self.config.weights == WeightForm::Offline {
+                    sample(self.scale_tensor(layer, linear)?.data);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Rows of a `[rows, hidden_size]` float tensor.
@@ -160,6 +202,29 @@ impl Checkpoint {
             tensor.floats(row * width..(row + 1) * width, &mut data)?;
         }
         Ok(Array2::from_shape_vec((count, width), data).expect("each row has hidden_size values"))
+    }
+}
+
+/// What the checkpoint calls the weights of a norm.
+pub(crate) fn norm_name(layer: usize, norm: Norm) -> String {
+    format!("model.layers.{layer}.{}.weight", norm.name())
+}
+
+/// What it calls the masters or the packed weights of a linear.
+pub(crate) fn linear_name(layer: usize, linear: Linear) -> String {
+    format!("model.layers.{layer}.{linear}.weight")
+}
+
+/// What it calls the factor of a packed linear.
+pub(crate) fn scale_name(layer: usize, linear: Linear) -> String {
+    format!("model.layers.{layer}.{linear}.weight_scale")
+}
+
+/// Since 1970; negative before.
+fn nanoseconds(time: SystemTime) -> i128 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => after.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
     }
 }
 
@@ -188,9 +253,11 @@ fn read_index(folder: &Path, path: &Path) -> Result<(Vec<PathBuf>, BTreeMap<Stri
 
 impl Shard {
     fn open(path: PathBuf, access: Access) -> Result<Self> {
+        // Before the bytes: a change in between leaves a time that is too old, and is noticed at the next start.
+        let modified = fs::metadata(&path).and_then(|file| file.modified()).ok();
         let bytes = Bytes::open(&path, access).map_err(Error::io(&path))?;
         match SafeTensors::read_metadata(&bytes) {
-            Ok((header_len, header)) => Ok(Self { path, header, data: 8 + header_len, bytes }),
+            Ok((header_len, header)) => Ok(Self { path, modified, header, data: 8 + header_len, bytes }),
             Err(e) => Err(Error::NotSafetensors { path, bytes: bytes.len(), reason: reason(&e) }),
         }
     }

@@ -260,7 +260,8 @@ fn weight_form(file: &Object) -> Result<WeightForm> {
 /// assert_eq!(gate.out_features(&ModelConfig::bitnet_2b_4t()), 6912);
 /// # Ok::<(), host::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum Linear {
     /// `self_attn.q_proj`
     Q,
@@ -329,6 +330,20 @@ impl Linear {
 impl fmt::Display for Linear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+impl From<Linear> for &'static str {
+    fn from(linear: Linear) -> Self {
+        linear.name()
+    }
+}
+
+impl TryFrom<String> for Linear {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        name.parse()
     }
 }
 

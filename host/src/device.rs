@@ -201,7 +201,7 @@ impl UnitInfo {
 pub const ID: u32 = 0x544D_5631;
 
 /// Performance counters of one port, since they were last cleared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PortCounters {
     /// Cycles in which a weight beat was consumed.
     pub busy: u32,

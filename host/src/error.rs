@@ -32,6 +32,28 @@ pub enum Error {
         /// The reason of the operating system.
         source: std::io::Error,
     },
+    /// The file system refused to write.
+    #[error("{}: cannot write: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason of the operating system.
+        source: std::io::Error,
+    },
+    /// A folder to be written is there already.
+    #[error("{}: exists and is not an empty folder; name another folder or remove it", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A tensor has values that the form asked for cannot hold.
+    #[error("tensor \"{tensor}\" cannot be exported: {reason}")]
+    NotExportable {
+        /// Its full name.
+        tensor: String,
+        /// Which value, and what would have been fine.
+        reason: String,
+    },
     /// The folder holds no weights.
     #[error(
         "{}: no model.safetensors and no model.safetensors.index.json; expected the folder of a Hugging Face checkpoint",
@@ -173,6 +195,44 @@ pub enum Error {
         /// The operator that was to quantise them.
         operator: &'static str,
     },
+    /// A `tokenizer.json` cannot be used, or cannot be used for this text.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the tokenizer says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A chat template is broken or refuses the messages.
+    #[error("{}{}: cannot render the chat template: {source}", path.display(), in_key(key))]
+    ChatTemplate {
+        /// The file.
+        path: PathBuf,
+        /// The key that holds it, if the file is JSON.
+        key: Option<&'static str>,
+        /// What is wrong, and in which line of the template.
+        source: Box<minijinja::Error>,
+    },
+    /// A setting of the sampler is out of its range.
+    #[error("{setting}: expected {expected}, found {found}")]
+    BadSetting {
+        /// Its name.
+        setting: &'static str,
+        /// The range.
+        expected: &'static str,
+        /// What was given.
+        found: String,
+    },
+    /// The logits are no distribution, which only damaged weights bring about.
+    #[error("logit {index} is {value}; are the weights of this model intact?")]
+    BadLogit {
+        /// The token it belongs to.
+        index: usize,
+        /// Its value: NaN or an infinity.
+        value: f32,
+    },
     /// The back end that computes the ternary products failed.
     #[error("layer {layer}, {operators}: {source}")]
     Backend {
@@ -199,11 +259,18 @@ impl Error {
             | Self::MissingTensor { .. }
             | Self::TensorMismatch { .. }
             | Self::BadTensor { .. }
+            | Self::Tokenizer { .. }
+            | Self::ChatTemplate { .. }
+            | Self::BadLogit { .. }
             | Self::NotFinite { .. } => ErrorKind::InputFile,
-            Self::UnknownOperator { .. }
+            Self::Write { .. }
+            | Self::Occupied { .. }
+            | Self::NotExportable { .. }
+            | Self::UnknownOperator { .. }
             | Self::LayerOutOfRange { .. }
             | Self::TokenOutOfRange { .. }
             | Self::SequenceLength { .. }
+            | Self::BadSetting { .. }
             | Self::Shape { .. } => ErrorKind::Usage,
             Self::Backend { .. } => ErrorKind::Backend,
         }
@@ -217,6 +284,14 @@ impl Error {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.into(), source }
     }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Write { path: path.into(), source }
+    }
+}
+
+fn in_key(key: &Option<&str>) -> String {
+    key.map_or(String::new(), |k| format!(": key \"{k}\""))
 }
 
 fn hint(suggestion: &Option<&str>) -> String {

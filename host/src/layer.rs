@@ -9,6 +9,7 @@
 //! Everything else is computed here with the operators of [`golden`].
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use golden::attention::{Heads, attention, attention_with_probs};
 use golden::rope::RopeTables;
@@ -24,6 +25,8 @@ use crate::{BackendError, Error, Result};
 pub struct MatvecRequest<'a> {
     /// The decoder layer.
     pub layer: usize,
+    /// All of its weights, for a back end that keeps them beyond the call.
+    pub weights: &'a Arc<LayerWeights>,
     /// The operators, `[out_features, in_features]` each, all with the same `in_features`.
     pub operators: &'a [(Linear, &'a BitLinearWeights)],
     /// Quantised activations, `[tokens, in_features]`.
@@ -47,7 +50,8 @@ pub struct CpuBackend;
 
 impl TernaryBackend for CpuBackend {
     fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError> {
-        Ok(request.operators.iter().map(|(_, w)| matvec::matvec(&w.ternary, request.x_q)).collect())
+        let matrices: Vec<_> = request.operators.iter().map(|(_, w)| &w.ternary).collect();
+        Ok(matvec::matvecs(&matrices, request.x_q))
     }
 }
 
@@ -148,12 +152,12 @@ impl KvCache {
 pub struct DecoderLayer<'a> {
     config: &'a ModelConfig,
     layer: usize,
-    weights: &'a LayerWeights,
+    weights: &'a Arc<LayerWeights>,
 }
 
 impl<'a> DecoderLayer<'a> {
     /// Layer number `layer` with its weights.
-    pub fn new(config: &'a ModelConfig, layer: usize, weights: &'a LayerWeights) -> Self {
+    pub fn new(config: &'a ModelConfig, layer: usize, weights: &'a Arc<LayerWeights>) -> Self {
         Self { config, layer, weights }
     }
 
@@ -231,7 +235,7 @@ impl Tap<'_> {
 /// One pass of some tokens through a layer.
 struct Pass<'a> {
     config: &'a ModelConfig,
-    weights: &'a LayerWeights,
+    weights: &'a Arc<LayerWeights>,
     tokens: usize,
     dtype: Dtype,
     backend: &'a mut dyn TernaryBackend,
@@ -282,7 +286,7 @@ impl Pass<'_> {
             return Err(Error::NotFinite { layer, operator: group[0].name() });
         }
         let operators = group.map(|l| (l, self.weights.linear(l)));
-        let request = MatvecRequest { layer, operators: &operators, x_q: &x_q.q, tokens };
+        let request = MatvecRequest { layer, weights: self.weights, operators: &operators, x_q: &x_q.q, tokens };
         let fail = |source| Error::Backend { layer, operators: group.map(Linear::name).join(", "), source };
         let acc = self.backend.matvec(&request).map_err(fail)?;
         let found: Vec<usize> = acc.iter().map(Vec::len).collect();
@@ -293,8 +297,8 @@ impl Pass<'_> {
         let mut outs = acc.iter().zip(operators).map(|(acc, (linear, weights))| {
             let rows = acc.len() / tokens;
             let scaled = acc.chunks_exact(rows).zip(&x_q.scale);
-            let out: Vec<f32> =
-                scaled.flat_map(|(acc, &s)| linear::rescale(acc, s, weights.factor, self.dtype)).collect();
+            let mut out = Vec::with_capacity(acc.len());
+            scaled.for_each(|(acc, &s)| out.extend(linear::rescale(acc, s, weights.factor, self.dtype)));
             let (tap, name) = (&mut self.tap, linear.name());
             tap.show(name, "in", &[tokens, cols], Values::F32(x));
             tap.show(name, "x_q", &[tokens, cols], Values::I8(&x_q.q));

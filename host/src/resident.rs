@@ -2,12 +2,17 @@
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use ndarray::Array2;
+use rayon::prelude::*;
 
 use crate::Result;
 use crate::config::{Linear, ModelConfig, Norm};
 use crate::weights::{BitLinearWeights, HeadRows, LayerWeights, WeightSource};
+
+/// Words of a task that reads memory.
+const CHUNK: usize = 1 << 14;
 
 /// A source that asks the source behind it for each layer once, and for the output head once.
 ///
@@ -23,6 +28,29 @@ impl<'a> Resident<'a> {
     pub fn new(source: &'a dyn WeightSource) -> Self {
         let layers = (0..source.config().num_hidden_layers).map(|_| Mutex::default()).collect();
         Self { source, layers, head: OnceLock::new() }
+    }
+
+    /// Bytes a second at which all cores together read the planes of the layers that are in memory: what bounds
+    /// products with one token. The best of three times, or none without a layer.
+    pub fn read_bandwidth(&self) -> Option<f64> {
+        let lock =
+            |slot: &Mutex<Option<Arc<LayerWeights>>>| slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let layers: Vec<_> = self.layers.iter().filter_map(lock).collect();
+        let planes = layers.iter().flat_map(|layer| Linear::ALL.map(|l| layer.linear(l).ternary.planes()));
+        let chunks: Vec<&[u64]> = planes.flat_map(|(nz, neg)| nz.chunks(CHUNK).chain(neg.chunks(CHUNK))).collect();
+        let bytes: usize = chunks.iter().map(|chunk| size_of_val(*chunk)).sum();
+        let time = |_| {
+            let start = Instant::now();
+            // A sum over the chunks, which nobody needs and the compiler must not leave out.
+            let sum = chunks
+                .par_iter()
+                .map(|c| c.iter().fold(0, |a: u64, b| a.wrapping_add(*b)))
+                .reduce(|| 0, u64::wrapping_add);
+            std::hint::black_box(sum);
+            start.elapsed().as_secs_f64()
+        };
+        let best = (0..3).map(time).fold(f64::INFINITY, f64::min);
+        (bytes > 0).then(|| bytes as f64 / best)
     }
 }
 

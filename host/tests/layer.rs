@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use golden::{Dtype, linear, quantise};
 use half::bf16;
@@ -17,8 +18,8 @@ use host::{BackendError, Error, ErrorKind};
 use ndarray::Array2;
 use safetensors::{Dtype as Stored, SafeTensors};
 
+/// The prompt of the tiny checkpoints.
 const PROMPT: [u32; 6] = [318, 2, 282, 0, 1, 7];
-const GREEDY: [u32; 8] = [188, 194, 31, 142, 93, 241, 36, 30];
 
 #[derive(Clone, Debug, PartialEq)]
 enum Data {
@@ -83,6 +84,20 @@ fn expected(folder: &str, file: &str) -> Tensors {
     out
 }
 
+/// The prompt of a folder, and what the reference continued it with.
+fn tokens(folder: &str) -> (Vec<u32>, Vec<u32>) {
+    let bytes = fs::read(testdata(folder).join("expected.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let ids = |name| -> Vec<u32> {
+        let bytes = file.tensor(name).unwrap().data();
+        bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b).try_into().unwrap()).collect()
+    };
+    let (prompt, mut all) = (ids("input_ids"), ids("generated_ids"));
+    let continuation = all.split_off(prompt.len());
+    assert_eq!(prompt, all, "{folder}");
+    (prompt, continuation)
+}
+
 /// Differences over the rms of the expected row: the largest, and their rms over all values. A row of zeros must be met
 /// exactly.
 fn row_errors(got: &[f32], want: &[f32], width: usize) -> (f64, f64) {
@@ -122,11 +137,24 @@ fn mismatches(got: &Tensors, want: &Tensors, tolerance: f64) -> Vec<String> {
     out
 }
 
-fn run(source: &dyn WeightSource, dtype: Dtype, backend: &mut dyn TernaryBackend) -> (Tensors, Array2<f32>) {
+fn run(
+    source: &dyn WeightSource,
+    ids: &[u32],
+    dtype: Dtype,
+    backend: &mut dyn TernaryBackend,
+) -> (Tensors, Array2<f32>) {
     let mut recorder = Recorder::default();
-    let logits = Model::new(source, dtype).forward(&PROMPT, backend, &mut recorder).unwrap();
+    let logits = Model::new(source, dtype).forward(ids, backend, &mut recorder).unwrap();
     (recorder.0, logits)
 }
+
+/// Logits against those of the reference: the largest difference over the rms of the reference.
+fn logit_error(got: impl IntoIterator<Item = f32>, want: &[f32]) -> f64 {
+    row_errors(&got.into_iter().collect::<Vec<_>>(), want, want.len()).0
+}
+
+/// Of all checkpoints with values of their own, the two forms of each shape.
+const FOLDERS: [&str; 4] = ["tiny-online", "tiny-packed", "gqa-online", "gqa-packed"];
 
 /// Keys of the reference that are not tensors of a forward pass.
 fn outside_of_a_pass(name: &str) -> bool {
@@ -135,18 +163,17 @@ fn outside_of_a_pass(name: &str) -> bool {
 
 #[test]
 fn fp32_free_running_agrees_with_the_reference() {
-    for folder in ["tiny-online", "tiny-packed", "tiny-packed-sharded"] {
+    for folder in FOLDERS.into_iter().chain(["tiny-packed-sharded"]) {
         let source = Checkpoint::open(testdata(folder)).unwrap();
-        let (got, logits) = run(&source, Dtype::Fp32, &mut CpuBackend);
-        let want = expected(folder.trim_end_matches("-sharded"), "expected-fp32.safetensors");
+        let reference = folder.trim_end_matches("-sharded");
+        let (got, logits) = run(&source, &tokens(reference).0, Dtype::Fp32, &mut CpuBackend);
+        let want = expected(reference, "expected-fp32.safetensors");
         assert_eq!(mismatches(&got, &want, FREE_RUNNING), [""; 0], "{folder}");
         let missing: Vec<_> = want.keys().filter(|k| !got.contains_key(*k) && !outside_of_a_pass(k)).collect();
         assert_eq!(missing, [""; 0], "{folder}: everything the reference records is shown");
 
-        let want = want["logits"].1.f32();
-        let std = (want.iter().map(|x| x * x).sum::<f32>() / want.len() as f32).sqrt();
-        let max = logits.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(max <= 1e-4 * std, "{folder}: logits off by {max}, std {std}");
+        let max = logit_error(logits, want["logits"].1.f32());
+        assert!(max <= 1e-4, "{folder}: logits off by {max:.1e} of their rms");
     }
 }
 
@@ -166,14 +193,14 @@ fn the_comparison_notices_one_wrong_weight_accumulator_or_norm() {
     let source = Checkpoint::open(testdata("tiny-packed")).unwrap();
     let want = expected("tiny-packed", "expected-fp32.safetensors");
     for operator in Linear::ALL {
-        let bad = mismatches(&run(&source, Dtype::Fp32, &mut Off(operator)).0, &want, FREE_RUNNING);
+        let bad = mismatches(&run(&source, &PROMPT, Dtype::Fp32, &mut Off(operator)).0, &want, FREE_RUNNING);
         assert!(bad.iter().any(|m| m.contains(&format!("{operator}.acc"))), "{operator}: {bad:?}");
     }
 
     let (config, good) = (source.config(), source.layer(0).unwrap());
     let hidden = tensor(&want, "model.layers.0.in");
     let check = |linears, norms| {
-        let weights = LayerWeights::new(config, linears, norms).unwrap();
+        let weights = Arc::new(LayerWeights::new(config, linears, norms).unwrap());
         let mut seen = Recorder::default();
         let layer = DecoderLayer::new(config, 0, &weights);
         layer.forward(&hidden, &mut KvCache::new(), Dtype::Fp32, &mut CpuBackend, &mut seen).unwrap();
@@ -210,7 +237,7 @@ fn tensor(from: &Tensors, name: &str) -> Array2<f32> {
 /// Every linear on the input the reference had: int8 and accumulators exact, outputs within the tolerance of the dtype.
 #[test]
 fn operators_on_the_references_inputs_are_exact() {
-    for folder in ["tiny-online", "tiny-packed"] {
+    for folder in FOLDERS {
         let source = Checkpoint::open(testdata(folder)).unwrap();
         for (dtype, file, max, rms) in
             [(Dtype::Fp32, "expected-fp32.safetensors", 1e-5, 1e-6), (Dtype::Bf16, "expected.safetensors", 5e-2, 5e-3)]
@@ -222,7 +249,9 @@ fn operators_on_the_references_inputs_are_exact() {
                 let x = quantise::activations(get("in").f32(), weights.ternary.cols());
                 assert_eq!(*get("x_scale"), Data::F32(x.scale.clone()), "{folder} {dtype:?} {l} {op}");
                 assert_eq!(*get("x_q"), Data::I8(x.q.clone()), "{folder} {dtype:?} {l} {op}");
-                let request = MatvecRequest { layer: l, operators: &[(op, &weights)], x_q: &x.q, tokens: 6 };
+                let (operators, all) = ([(op, &weights)], &source.layer(l).unwrap());
+                let request =
+                    MatvecRequest { layer: l, weights: all, operators: &operators, x_q: &x.q, tokens: x.scale.len() };
                 let acc = CpuBackend.matvec(&request).unwrap().remove(0);
                 assert_eq!(*get("acc"), Data::I32(acc.clone()), "{folder} {dtype:?} {l} {op}");
                 let rows = weights.ternary.rows();
@@ -242,7 +271,7 @@ fn operators_on_the_references_inputs_are_exact() {
 /// form rounds elsewhere than the reference does, and values may only stay close.
 #[test]
 fn bf16_layers_on_the_references_inputs_stay_close() {
-    for folder in ["tiny-online", "tiny-packed"] {
+    for folder in FOLDERS {
         let source = Checkpoint::open(testdata(folder)).unwrap();
         let want = expected(folder, "expected.safetensors");
         for l in 0..2 {
@@ -269,35 +298,107 @@ fn bf16_layers_on_the_references_inputs_stay_close() {
     }
 }
 
+/// `[tokens, heads, dim]` as the reference keeps it, `[heads, tokens, dim]`.
+fn by_head(x: &[f32], heads: usize, dim: usize) -> Vec<f32> {
+    (0..heads).flat_map(|h| x.chunks_exact(dim).skip(h).step_by(heads)).flatten().copied().collect()
+}
+
+/// Keys and values after the prompt: in fp32 from token ids on, in bf16 from the residual stream the reference had.
 #[test]
-fn token_by_token_is_the_same_and_gives_the_reference_continuation() {
+fn the_cache_is_that_of_the_reference() {
+    for (folder, (dtype, file)) in FOLDERS.into_iter().flat_map(|folder| {
+        [(Dtype::Fp32, "expected-fp32.safetensors"), (Dtype::Bf16, "expected.safetensors")].map(|run| (folder, run))
+    }) {
+        let source = Checkpoint::open(testdata(folder)).unwrap();
+        let (config, want) = (source.config(), expected(folder, file));
+        let mut hidden = source.embed(&tokens(folder).0).unwrap();
+        for l in 0..2 {
+            if dtype == Dtype::Bf16 {
+                hidden = tensor(&want, &format!("model.layers.{l}.in"));
+            }
+            let weights = source.layer(l).unwrap();
+            let layer = DecoderLayer::new(config, l, &weights);
+            let mut cache = KvCache::new();
+            let out = layer.forward(&hidden, &mut cache, dtype, &mut CpuBackend, &mut ()).unwrap();
+            assert_eq!(cache.tokens(), hidden.nrows());
+
+            let (heads, dim) = (config.num_key_value_heads, config.head_dim());
+            for (what, got) in [("key", cache.keys()), ("value", cache.values())] {
+                let (shape, data) = &want[&format!("cache.{l}.{what}")];
+                assert_eq!(*shape, [1, heads, cache.tokens(), dim]);
+                let (max, rms) = row_errors(&by_head(got, heads, dim), data.f32(), dim);
+                let good = if dtype == Dtype::Fp32 { max <= FREE_RUNNING } else { max <= 5e-2 && rms <= 5e-3 };
+                assert!(good, "{folder} {dtype:?} layer {l} {what}: max {max:.1e}, rms {rms:.1e}");
+            }
+
+            // Tokens one by one leave the same cache behind.
+            let mut grown = KvCache::new();
+            for (t, token) in hidden.rows().into_iter().enumerate() {
+                let token = token.to_owned().insert_axis(ndarray::Axis(0));
+                let one = layer.forward(&token, &mut grown, dtype, &mut CpuBackend, &mut ()).unwrap();
+                assert_eq!(one.row(0), out.row(t), "{folder} {dtype:?} layer {l} token {t}");
+            }
+            assert!(grown == cache, "{folder} {dtype:?} layer {l}");
+            hidden = out;
+        }
+    }
+}
+
+#[test]
+fn greedy_tokens_are_those_of_the_reference() {
     let argmax = |logits: &Array2<f32>| {
         let row = logits.row(logits.nrows() - 1);
         row.iter().enumerate().fold(0, |best, (i, x)| if *x > row[best] { i } else { best }) as u32
     };
-    for (folder, dtype) in [("tiny-online", Dtype::Fp32), ("tiny-packed", Dtype::Fp32), ("tiny-packed", Dtype::Bf16)] {
+    for folder in FOLDERS {
         let source = Checkpoint::open(testdata(folder)).unwrap();
-        let (_, whole) = run(&source, dtype, &mut CpuBackend);
+        let (prompt, continuation) = tokens(folder);
+        let want = expected(folder, "expected-fp32.safetensors");
+        for dtype in [Dtype::Fp32, Dtype::Bf16] {
+            let mut model = Model::new(&source, dtype);
+            let mut logits = model.forward(&prompt, &mut CpuBackend, &mut ()).unwrap();
+            let mut ids = vec![];
+            for step in want["step_logits"].1.f32().chunks(source.config().vocab_size) {
+                if dtype == Dtype::Fp32 {
+                    let max = logit_error(logits.row(logits.nrows() - 1).to_vec(), step);
+                    assert!(max <= 1e-4, "{folder} token {}: logits off by {max:.1e} of their rms", ids.len());
+                }
+                ids.push(argmax(&logits));
+                logits = model.forward(&ids[ids.len() - 1..], &mut CpuBackend, &mut ()).unwrap();
+            }
+            assert_eq!(ids, continuation, "{folder} {dtype:?}");
+        }
+    }
+}
+
+/// A sequence in one pass, in two passes with the cut anywhere, and token by token: the same logits, bit for bit.
+#[test]
+fn prefill_and_decode_are_the_same() {
+    for (folder, dtype) in FOLDERS.into_iter().flat_map(|f| [(f, Dtype::Fp32), (f, Dtype::Bf16)]) {
+        let source = Checkpoint::open(testdata(folder)).unwrap();
+        let (prompt, continuation) = tokens(folder);
+        let ids = [prompt, continuation].concat();
+        let forward = |model: &mut Model<'_>, ids: &[u32]| -> Vec<u32> {
+            let logits = model.forward(ids, &mut CpuBackend, &mut ()).unwrap();
+            logits.iter().map(|x| x.to_bits()).collect()
+        };
+        let whole = forward(&mut Model::new(&source, dtype), &ids);
+        for cut in 1..ids.len() {
+            let mut model = Model::new(&source, dtype);
+            let parts = [forward(&mut model, &ids[..cut]), forward(&mut model, &ids[cut..])].concat();
+            assert!(parts == whole, "{folder} {dtype:?}: {cut} tokens, then the rest");
+        }
         let mut model = Model::new(&source, dtype);
-        let mut logits = Array2::zeros((0, 0));
-        for (t, id) in PROMPT.into_iter().enumerate() {
-            logits = model.forward(&[id], &mut CpuBackend, &mut ()).unwrap();
-            assert_eq!(logits.row(0), whole.row(t), "{folder} token {t}");
-        }
-        assert_eq!((model.past(0), model.past(1)), (6, 6));
-        let mut ids = vec![];
-        for _ in 0..GREEDY.len() {
-            ids.push(argmax(&logits));
-            logits = model.forward(&ids[ids.len() - 1..], &mut CpuBackend, &mut ()).unwrap();
-        }
-        assert_eq!(ids, GREEDY, "{folder} {dtype:?}");
+        let decoded: Vec<u32> = ids.iter().flat_map(|id| forward(&mut model, &[*id])).collect();
+        assert!(decoded == whole, "{folder} {dtype:?}: token by token");
+        assert_eq!((model.past(0), model.past(1)), (ids.len(), ids.len()));
     }
 }
 
 #[test]
 fn the_hidden_state_entering_a_layer() {
     let source = Checkpoint::open(testdata("tiny-packed")).unwrap();
-    let (seen, _) = run(&source, Dtype::Fp32, &mut CpuBackend);
+    let (seen, _) = run(&source, &PROMPT, Dtype::Fp32, &mut CpuBackend);
     for l in 0..2 {
         let h = hidden_entering_layer(l, &PROMPT, Dtype::Fp32, &source, &mut CpuBackend).unwrap();
         assert_eq!(h, tensor(&seen, &format!("model.layers.{l}.in")));
@@ -314,13 +415,14 @@ fn the_hidden_state_entering_a_layer() {
 #[test]
 fn a_layer_of_zeros_passes_the_residual_stream_through() {
     let source = Checkpoint::open(testdata("tiny-packed")).unwrap();
-    let mut weights = (*source.layer(0).unwrap()).clone();
+    let weights = source.layer(0).unwrap();
     let linears = Linear::ALL.map(|l| {
         let mut w = weights.linear(l).clone();
         w.ternary = golden::TernaryMatrix::zeros(w.ternary.rows(), w.ternary.cols());
         w
     });
-    weights = LayerWeights::new(source.config(), linears, Norm::ALL.map(|n| weights.norm(n).to_vec())).unwrap();
+    let norms = Norm::ALL.map(|n| weights.norm(n).to_vec());
+    let weights = Arc::new(LayerWeights::new(source.config(), linears, norms).unwrap());
     let hidden = source.embed(&PROMPT).unwrap();
     let layer = DecoderLayer::new(source.config(), 0, &weights);
     let out = layer.forward(&hidden, &mut KvCache::new(), Dtype::Fp32, &mut CpuBackend, &mut ()).unwrap();

@@ -8,6 +8,7 @@ use host::descriptor::{DESCRIPTOR_BYTES, ROW_BLOCK};
 use host::device::{Device, PortCounters};
 use host::driver::Driver;
 use host::regs;
+use serde::{Deserialize, Serialize};
 use verilated::{ModelLibrary, VerilatedContext};
 
 use crate::clock::ThreadClock;
@@ -24,9 +25,12 @@ const BASE: u64 = 0x1000_0000;
 const SLACK: usize = 1 << 16;
 /// Cycles without an interrupt, as a multiple of the ideal, before a run is given up.
 const PATIENCE: u64 = 1000;
+/// Mismatches of an operator that are kept in full.
+const KEPT_MISMATCHES: usize = 8;
 
 /// A fault on purpose, in the first run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Injection {
     /// Flip the sign of one weight in the unit's memory: a mismatch, exit code 1.
     WeightBit,
@@ -75,14 +79,16 @@ pub struct Bench {
 }
 
 /// What an operator of a run delivered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperatorOutcome {
     /// The operator.
     pub linear: Linear,
     /// Outputs compared.
     pub outputs: usize,
     /// Those that differ.
-    pub mismatches: Vec<Mismatch>,
+    pub mismatches: usize,
+    /// The first of them.
+    pub first: Vec<Mismatch>,
     /// Cycles from the completion of the operator before (or the start) to its own, all passes.
     pub cycles: u64,
     /// For each pass over the weights, the cycle since power-up in which it completed.
@@ -90,10 +96,14 @@ pub struct OperatorOutcome {
 }
 
 /// What a run delivered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Place in the stream.
     pub index: usize,
+    /// The forward pass.
+    pub pass: usize,
+    /// SHA-256 of activations and expected accumulators.
+    pub sha256: String,
     /// The decoder layer.
     pub layer: usize,
     /// One entry an operator.
@@ -116,7 +126,7 @@ impl Bench {
     /// # Errors
     /// A fault of unit, simulator or protocol; Ctrl-C; an operator the unit cannot hold.
     pub fn execute(&self, library: &ModelLibrary, run: &Run) -> Result<Outcome, Failure> {
-        let seed = mix(mix(self.seed ^ run.layer as u64) ^ run.operators[0].index() as u64);
+        let seed = mix(mix(mix(self.seed ^ run.pass as u64) ^ run.layer as u64) ^ run.operators[0].index() as u64);
         let matrices: Vec<&TernaryMatrix> = run.operators.iter().map(|l| &run.weights.linear(*l).ternary).collect();
         let memory = MemoryConfig {
             base: BASE,
@@ -132,7 +142,7 @@ impl Bench {
         let ideal: u64 = matrices.iter().map(|m| self.unit.ideal_cycles(m.rows(), m.cols(), run.tokens)).sum();
         device.set_patience((ideal * PATIENCE).max(1 << 24));
         device.set_stop(interrupted);
-        let trace = self.trace.as_ref().filter(|_| run.index == 0);
+        let trace = self.trace.as_ref().filter(|_| run.first);
         let trace = trace.map(|t| t.target.temporary().map(|file| (t, file))).transpose()?;
         if let Some((request, file)) = &trace {
             let window = request.from..request.from.saturating_add(request.cycles);
@@ -141,7 +151,7 @@ impl Bench {
 
         let mut driver = Driver::open(device)?;
         let mut weights = matrices.iter().map(|m| driver.load(m)).collect::<Result<Vec<_>, _>>()?;
-        let inject = self.inject.filter(|_| run.index == 0);
+        let inject = self.inject.filter(|_| run.first);
         let injected = match inject {
             Some(Injection::WeightBit) => {
                 let (flipped, what) = flip_sign(matrices[0], run)?;
@@ -184,19 +194,27 @@ impl Bench {
         let operators = run.operators.iter().zip(result.operators).zip(&run.expected);
         let operators: Vec<OperatorOutcome> = operators
             .zip(&matrices)
-            .map(|(((linear, got), expected), matrix)| OperatorOutcome {
-                linear: *linear,
-                outputs: expected.len(),
-                mismatches: mismatches(expected, &got.accumulators, matrix.rows()),
-                cycles: got.cycles,
-                ends: got.ends.iter().map(|end| power_up + u64::from(*end)).collect(),
+            .map(|(((linear, got), expected), matrix)| {
+                let mut first = mismatches(expected, &got.accumulators, matrix.rows());
+                let mismatches = first.len();
+                first.truncate(KEPT_MISMATCHES);
+                OperatorOutcome {
+                    linear: *linear,
+                    outputs: expected.len(),
+                    mismatches,
+                    first,
+                    cycles: got.cycles,
+                    ends: got.ends.iter().map(|end| power_up + u64::from(*end)).collect(),
+                }
             })
             .collect();
-        if let Some(what) = injected.as_ref().filter(|_| operators.iter().all(|o| o.mismatches.is_empty())) {
+        if let Some(what) = injected.as_ref().filter(|_| operators.iter().all(|o| o.mismatches == 0)) {
             return Err(Failure::new(Exit::Internal, format!("injected {what}, and nothing noticed it")));
         }
         Ok(Outcome {
             index: run.index,
+            pass: run.pass,
+            sha256: run.sha256(),
             layer: run.layer,
             operators,
             busy_cycles: result.cycles,

@@ -108,7 +108,7 @@ pub static BOARDS: [Board; 3] = [
 const IDEAL_LATENCY: u64 = 40;
 
 /// Which timing the memory has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MemoryMode {
     /// Every beat ready after a fixed latency: judges the RTL.

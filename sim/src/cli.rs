@@ -6,19 +6,26 @@ use std::process::ExitCode;
 use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 use golden::{Codec, Dtype};
-use host::config::Linear;
+use host::config::{Linear, ModelConfig, WeightForm};
+use host::export::export_bytes;
+use host::synthetic::Synthetic;
+use host::weights::WeightSource;
 
 use crate::bench::Injection;
-use crate::board::{BOARDS, Board, MemoryMode};
+use crate::board::{BOARDS, MemoryMode};
 use crate::exit::{Exit, Failure, install_handlers};
-use crate::layer_run;
-use crate::output::print;
+use crate::output::{Progress, print};
+use crate::shard::Shard;
+use crate::{generate, layer_run, merge};
 
 const EXAMPLES: &str = "\
 Examples:
   sim --layer 14                                 all seven BitLinears, weights invented
   sim --layer 14 --op gate_proj --memory ideal   one operator, judging the RTL
   sim --layer 0 --model DIR --prompt-ids 1,2,3   the weights of a checkpoint, behind a prompt
+  sim --all-layers                               a forward pass of the whole model, every BitLinear on the unit
+  sim --all-layers --shard 1/8 --json 1.json     an eighth of it; `sim merge *.json` joins the reports
+  sim generate --model DIR --prompt Hello        tokens, every BitLinear on the unit
   sim --layer 14 --json report.json              the same report for programs
   sim --layer 14 --inject weight-bit             proof that the check notices: exit code 1
   sim --layer 14 --op k_proj --trace k.fst       a waveform; open it with surfer or gtkwave
@@ -26,8 +33,8 @@ Examples:
 Exit codes: 0 all outputs equal golden's; 1 mismatch; 2 usage; 3 input file; 4 tool missing;
 5 fault of unit, simulator or protocol; 70 internal error; 130 Ctrl-C";
 
-/// Drives the ternary matrix-vector unit (RTL, under Verilator) with the BitLinears of a BitNet decoder layer, checks
-/// every output against the golden model and projects the time on an FPGA.
+/// Drives the ternary matrix-vector unit (RTL, under Verilator) with the BitLinears of a BitNet decoder layer or of the
+/// whole model, checks every output against the golden model and projects the time on an FPGA.
 #[derive(Debug, Parser)]
 #[command(name = "sim", version, after_help = EXAMPLES, max_term_width = 110)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -38,8 +45,14 @@ struct Cli {
     layer: LayerArgs,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
+    /// Generate tokens, every BitLinear on the unit, or on the CPU alone
+    Generate(Box<GenerateArgs>),
+    /// Join the reports of all shards of a run
+    Merge(MergeArgs),
+    /// Write the invented model as a Hugging Face folder, as large as the published one
+    Export(ExportArgs),
     /// List the boards and where their figures are from
     Boards,
 }
@@ -62,23 +75,14 @@ impl From<ComputeType> for Dtype {
     }
 }
 
-/// What to run, on what, and what to write.
+/// The model.
 #[derive(Debug, clap::Args)]
-pub struct LayerArgs {
-    /// Decoder layer to run
-    #[arg(long, value_name = "N", help_heading = "What")]
-    pub layer: Option<usize>,
-    /// Only this operator, such as q_proj or mlp.gate_proj; may be repeated
-    #[arg(long = "op", value_name = "NAME", value_parser = str::parse::<Linear>, help_heading = "What")]
-    pub operators: Vec<Linear>,
-    /// Tokens of the forward pass [default: 3, as in the CPU profile, or those of --prompt-ids]
-    #[arg(long, value_name = "T", value_parser = positive(), help_heading = "What")]
-    pub tokens: Option<usize>,
+pub struct ModelArgs {
     /// Folder of a Hugging Face checkpoint [default: invented weights with the dimensions of BitNet b1.58-2B-4T]
     #[arg(long, value_name = "DIR", help_heading = "What")]
     pub model: Option<PathBuf>,
     /// Token ids of the prompt, separated by commas [default: BOS and ids derived from it]
-    #[arg(long, value_name = "IDS", value_delimiter = ',', requires = "model", help_heading = "What")]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "What")]
     pub prompt_ids: Vec<u32>,
     /// Compute type of norms, attention and activation
     #[arg(long, value_enum, default_value = "fp32", help_heading = "What")]
@@ -86,7 +90,11 @@ pub struct LayerArgs {
     /// Seed of invented weights, of power-up values and of stalls
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "What")]
     pub seed: u64,
+}
 
+/// The unit and the memory behind it.
+#[derive(Debug, clap::Args)]
+pub struct UnitArgs {
     /// Board whose ports, clock and memory are taken; `help` lists them
     #[arg(long, value_name = "NAME", default_value = "kv260", help_heading = "Unit")]
     pub board: String,
@@ -112,16 +120,45 @@ pub struct LayerArgs {
     /// Chance in 256 that an AXI channel idles for a cycle
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = "Unit")]
     pub stall: u8,
-
     /// Threads that simulate [default: one a core]
     #[arg(long, value_name = "N", value_parser = positive(), help_heading = "Run")]
     pub jobs: Option<usize>,
-    /// Print the plan; build and write nothing
-    #[arg(long, help_heading = "Run")]
-    pub dry_run: bool,
     /// Commit a fault in the first run, which must not go unnoticed
     #[arg(long, value_enum, value_name = "FAULT", help_heading = "Run")]
     pub inject: Option<Injection>,
+}
+
+/// What to run, on what, and what to write.
+#[derive(Debug, clap::Args)]
+pub struct LayerArgs {
+    /// Decoder layer to run
+    #[arg(long, value_name = "N", help_heading = "What")]
+    pub layer: Option<usize>,
+    /// One forward pass of the whole model: embedding, all layers, final norm, output head
+    #[arg(long, conflicts_with = "layer", help_heading = "What")]
+    pub all_layers: bool,
+    /// Only this operator, such as q_proj or mlp.gate_proj; may be repeated
+    #[arg(long = "op", value_name = "NAME", value_parser = str::parse::<Linear>, help_heading = "What")]
+    pub operators: Vec<Linear>,
+    /// Tokens of the forward pass [default: 3, as in the CPU profile, or those of --prompt-ids]
+    #[arg(long, value_name = "T", value_parser = positive(), help_heading = "What")]
+    pub tokens: Option<usize>,
+    /// The model
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The unit
+    #[command(flatten)]
+    pub unit: UnitArgs,
+
+    /// Verify only part I of N of the runs; `merge` joins the reports
+    #[arg(long, value_name = "I/N", help_heading = "Run")]
+    pub shard: Option<Shard>,
+    /// Keep verified runs in this file, and go on from there if it exists
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub journal: Option<PathBuf>,
+    /// Print the plan; build and write nothing
+    #[arg(long, help_heading = "Run")]
+    pub dry_run: bool,
 
     /// CPU profile to compare with [default: PyTorch on a Ryzen 7 9700X]
     #[arg(long, value_name = "FILE", help_heading = "Report")]
@@ -132,7 +169,7 @@ pub struct LayerArgs {
     /// Write the report as JSON; `-` is standard output, in place of the table
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub json: Option<PathBuf>,
-    /// Write every tensor of the layer: inputs, int8 codes, scales, accumulators, outputs
+    /// Write every tensor of the layers: inputs, int8 codes, scales, accumulators, outputs
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Report")]
     pub dump: Option<PathBuf>,
     /// Record a waveform of the first run (FST, or VCD by the name's extension)
@@ -144,6 +181,99 @@ pub struct LayerArgs {
     /// Cycles of the waveform
     #[arg(long, value_name = "N", default_value_t = 10_000, requires = "trace", help_heading = "Report")]
     pub trace_cycles: u64,
+}
+
+/// Where the ternary products are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceKind {
+    /// On the CPU alone: an inference program.
+    Golden,
+    /// By the unit, every output compared with the CPU's.
+    Rtl,
+}
+
+/// How the output head is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HeadKind {
+    /// As the reference does it.
+    Float,
+    /// int8 rows and activations: half the bytes of bf16, not the reference's bits.
+    Int8,
+}
+
+/// What to generate, and with what.
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// The model
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Text of the prompt, for checkpoints with a tokenizer.json
+    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_ids", requires = "model", help_heading = "What")]
+    pub prompt: Option<String>,
+    /// Put the prompt into the checkpoint's chat template, as the user's message
+    #[arg(long, requires = "prompt", help_heading = "What")]
+    pub chat: bool,
+    /// Tokens to generate
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive(), help_heading = "What")]
+    pub tokens: usize,
+    /// Go on behind tokens that end a text
+    #[arg(long, help_heading = "What")]
+    pub ignore_eos: bool,
+    /// Sample with this temperature [default: the most likely token]
+    #[arg(long, value_name = "X", help_heading = "Sampling")]
+    pub temperature: Option<f64>,
+    /// Sample among the K most likely tokens
+    #[arg(long, value_name = "K", requires = "temperature", help_heading = "Sampling")]
+    pub top_k: Option<usize>,
+    /// Sample among the most likely tokens that make up this probability
+    #[arg(long, value_name = "P", requires = "temperature", help_heading = "Sampling")]
+    pub top_p: Option<f64>,
+    /// Where ternary products are computed
+    #[arg(long, value_enum, default_value = "rtl", help_heading = "Unit")]
+    pub device: DeviceKind,
+    /// Arithmetic of the output head
+    #[arg(long, value_enum, default_value = "float", help_heading = "Unit")]
+    pub head: HeadKind,
+    /// The unit
+    #[command(flatten)]
+    pub unit: UnitArgs,
+    /// Write the report as JSON; `-` is standard output, in place of the text
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub json: Option<PathBuf>,
+}
+
+/// How a checkpoint stores ternary weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormKind {
+    /// Masters of 16 bits, made ternary when they are loaded: 4.8 GB.
+    Bf16,
+    /// Two bits a weight: 1.2 GB.
+    Packed,
+}
+
+/// What to write where.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// Folder to write, which must not exist or be empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How ternary weights are stored
+    #[arg(long, value_enum, default_value = "packed")]
+    pub form: FormKind,
+    /// Seed of the weights
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Reports to join.
+#[derive(Debug, clap::Args)]
+pub struct MergeArgs {
+    /// Reports of all shards, as --json wrote them
+    #[arg(required = true, value_name = "REPORT")]
+    pub reports: Vec<PathBuf>,
+    /// Write the joined report as JSON; `-` is standard output, in place of the table
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 fn positive() -> RangedU64ValueParser<usize> {
@@ -164,8 +294,12 @@ pub fn main() -> ExitCode {
     install_handlers();
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Some(Command::Generate(args)) if args.unit.board == "help" => list_boards(),
+        Some(Command::Generate(args)) => generate::run(&args, &command_line()),
+        Some(Command::Merge(args)) => merge::run(&args),
+        Some(Command::Export(args)) => export(&args),
         Some(Command::Boards) => list_boards(),
-        None if cli.layer.board == "help" => list_boards(),
+        None if cli.layer.unit.board == "help" => list_boards(),
         None => layer_run::run(&cli.layer, &command_line()),
     };
     match outcome {
@@ -175,6 +309,24 @@ pub fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+fn export(args: &ExportArgs) -> Result<Exit, Failure> {
+    let form = match args.form {
+        FormKind::Bf16 => WeightForm::Online,
+        FormKind::Packed => WeightForm::Offline,
+    };
+    let source = Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed);
+    let bytes = export_bytes(source.config(), form);
+    eprintln!("seed {}: {}; {bytes} bytes into {}", args.seed, source.describe(), args.out.display());
+    let progress = Progress::new("writing", bytes);
+    let mut told = 0;
+    host::export::export(&source, form, &args.out, &mut |done, _| {
+        progress.advance(done - told);
+        told = done;
+    })?;
+    progress.finish();
+    Ok(Exit::Ok)
 }
 
 fn list_boards() -> Result<Exit, Failure> {
@@ -208,17 +360,7 @@ fn quote(argument: &str) -> String {
     }
 }
 
-impl LayerArgs {
-    /// The board, known to exist, or a usage error.
-    ///
-    /// # Errors
-    /// No board of that name.
-    pub fn board(&self) -> Result<&'static Board, Failure> {
-        Board::find(&self.board).map_err(|e| Failure::usage(format!("--board: {e}")))
-    }
-
-    /// Whether standard output carries JSON.
-    pub fn json_on_stdout(&self) -> bool {
-        self.json.as_deref() == Some(Path::new("-"))
-    }
+/// Whether `--json` puts JSON on standard output.
+pub fn on_stdout(json: Option<&Path>) -> bool {
+    json == Some(Path::new("-"))
 }

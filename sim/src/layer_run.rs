@@ -1,46 +1,48 @@
-//! The layer command: plan, run, report.
+//! The command for one layer or all: plan, run, report.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::mpsc::SyncSender;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use golden::Dtype;
-use host::checkpoint::Checkpoint;
 use host::config::{Linear, ModelConfig};
 use host::layer::{DecoderLayer, KvCache};
-use host::model::hidden_entering_layer;
+use host::model::{Model, hidden_entering_layer};
 use host::profile::CpuProfile;
-use host::synthetic::Synthetic;
-use host::weights::WeightSource;
+use host::sampler::Sampler;
 use ndarray::Array2;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use verilated::{ModelLibrary, Trace};
 
 use crate::bench::{Bench, Outcome, TraceRequest, weight_bytes};
-use crate::board::{Board, MemoryMode};
-use crate::cli::{ComputeType, LayerArgs};
+use crate::cli::{LayerArgs, on_stdout};
 use crate::dump::Dump;
-use crate::exit::{Exit, Failure, check_interrupt};
+use crate::exit::{Exit, Failure};
+use crate::journal::{Header, Journal};
+use crate::memory_use;
 use crate::output::{Progress, Target, print};
-use crate::projection::{Baseline, DRIVER_OVERHEAD_BAND_US, layer_ms, milliseconds, share_out};
+use crate::projection::{Baseline, DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
 use crate::report::{
-    LimitSection, MemorySection, ModelSection, OperatorRow, ProfileSection, Report, RunRow, SCHEMA_VERSION, STATUS,
-    Simulation, Totals, UnitSection, grouped, table,
+    BuildSection, Difference, Forward, Identity, MemorySection, ModelSection, OperatorRow, ProfileSection, Report,
+    RunRow, SCHEMA_VERSION, STATUS, Simulation, Totals, UnitSection, grouped, hex, table,
 };
-use crate::unit::{UnitConfig, rtl_dir};
-use crate::verify::{Interruptible, Recorder, Run, verify};
+use crate::setup::Setup;
+use crate::source::{DEFAULT_TOKENS, Source, check_length};
+use crate::unit::{UnitConfig, rtl_sha256};
+use crate::verify::{Interruptible, Recorder, Selection, Verified, verify};
 
-/// Tokens of the CPU profile's forward pass.
-const DEFAULT_TOKENS: usize = 3;
 /// Simulated cycles a second of one thread, for estimates.
-const ESTIMATED_SPEED: f64 = 1e6;
+const ESTIMATED_SPEED: f64 = 0.6e6;
 /// Mismatches told in full.
 const SHOWN_MISMATCHES: usize = 8;
 /// Cycles of the waveform that is proposed after a mismatch.
 const TRACE_BEFORE: u64 = 2_000;
 
-/// Runs the layer command; `command` is what was typed.
+/// Runs the command; `command` is what was typed.
 ///
 /// # Errors
 /// Whatever keeps the outputs from being compared. A mismatch is not an error but an exit code.
@@ -51,59 +53,87 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
         return job.print_plan();
     }
     let outputs = Outputs::new(args)?;
-    eprintln!("seed {}: {}", args.seed, job.announcement());
+    eprintln!("seed {}: {}", args.model.seed, job.announcement());
+    let journal = args.journal.as_deref().map(|path| Journal::open(path, &Header::new(job.identity(), args.shard)));
+    let (journal, resumed) = journal.transpose()?.unzip();
+    let resumed: Vec<Outcome> = resumed.unwrap_or_default();
+    if !resumed.is_empty() {
+        eprintln!("{} of {} runs are in the journal", resumed.len(), job.runs_here().len());
+    }
 
-    let bench = Bench {
-        trace: outputs.trace.clone().map(|target| TraceRequest {
-            target,
-            from: args.trace_from,
-            cycles: args.trace_cycles,
-        }),
-        ..job.bench()
+    let progress = Progress::new("verifying", job.ideal_cycles());
+    progress.advance(resumed.iter().map(|o| job.outcome_ideal(o)).sum());
+    let memory = AtomicU64::new(0);
+    let done = |outcome: &Outcome| {
+        progress.advance(job.outcome_ideal(outcome));
+        memory.fetch_max(memory_use::anonymous_bytes().unwrap_or(0), Ordering::Relaxed);
+        journal.as_ref().map_or(Ok(()), |journal| journal.add(outcome))
     };
     let trace = args.trace.as_deref().map_or(Trace::Off, Trace::for_path);
-    let progress = Progress::new(job.ideal_cycles());
-    let done = |outcome: &Outcome| {
-        progress.advance(outcome.operators.iter().map(|o| job.operator_ideal(o.linear)).sum());
-    };
-    let mut dump = Dump::new(outputs.dump.is_some());
-    let verified =
-        verify(&bench, job.jobs, || build(&job.unit, trace, &progress), done, |queue| job.produce(queue, &mut dump));
+    let mut pass = Pass { dump: Dump::new(outputs.dump.is_some()), conflict: None, seconds: 0.0 };
+    let selection = job.selection(&resumed);
+    let verified = verify(
+        &job.bench(&outputs),
+        job.jobs,
+        || build(&job.setup.unit, trace, &progress),
+        done,
+        |queue| job.produce(Recorder::new(queue, selection), &mut pass),
+    );
     progress.finish();
-    let verified = verified.map_err(|failure| failure.repeat_with(&job.repeatable(command)))?;
-    check_interrupt()?;
-
-    let seen: usize = verified.outcomes.iter().map(|o| o.operators.len()).sum();
-    if seen != job.linears.len() {
-        let message = format!("{seen} operators were compared, {} were to be", job.linears.len());
+    if let (Some(run), Some(journal)) = (&pass.conflict, &journal) {
+        return Err(journal.conflict(run));
+    }
+    let Verified { produced, mut outcomes, library } = verified;
+    let simulated = outcomes.len();
+    let simulation = Simulation {
+        resumed_runs: resumed.len(),
+        golden_s: pass.seconds,
+        peak_anonymous_bytes: Some(memory.into_inner()).filter(|bytes| *bytes > 0),
+        ..job.simulation(&outcomes, library.as_ref(), started)
+    };
+    outcomes.extend(resumed);
+    outcomes.sort_by_key(|outcome| outcome.index);
+    let report = |forward, complete| job.report(command, &outcomes, forward, simulation, complete);
+    let forward = match produced {
+        Ok(forward) => forward,
+        Err(failure) if failure.exit == Exit::Interrupted && simulated > 0 => {
+            let report = report(None, false);
+            let mut place =
+                args.journal.as_ref().map_or(String::new(), |j| format!("; go on with --journal {}", j.display()));
+            if let Some(target) = &outputs.json {
+                target.write(report.json().as_bytes())?;
+                place += "; partial report written";
+            }
+            let (seen, all) = (outcomes.len(), job.runs_here().len());
+            return Err(Failure::new(Exit::Interrupted, format!("interrupted: {seen} of {all} runs verified{place}")));
+        }
+        Err(failure) => return Err(failure.repeat_with(&job.repeatable(command))),
+    };
+    let found: Vec<usize> = outcomes.iter().map(|o| o.index).collect();
+    if found != job.runs_here() {
+        let message = format!("runs {found:?} were compared, {:?} were to be", job.runs_here());
         return Err(Failure::new(Exit::Internal, message));
     }
-    let simulation = job.simulation(&verified.outcomes, &verified.library, started);
-    let report = job.report(command, &verified.outcomes, simulation);
+    let report = report(Some(forward), true);
     if let Some(target) = &outputs.dump {
-        let t = &report.totals;
         let names = job.linears.iter().map(|l| l.name()).collect::<Vec<_>>().join(", ");
-        let about = format!("layer {}; compared with the RTL: {names}; {} mismatches", job.layer, t.mismatches);
-        target.write(&dump.serialize(about)?)?;
+        let mismatches = report.totals.mismatches;
+        let about = format!("{}; compared with the RTL: {names}; {mismatches} mismatches", job.what());
+        target.write(&pass.dump.serialize(about)?)?;
     }
     if let Some(target) = &outputs.json {
         target.write(report.json().as_bytes())?;
     }
-    print(&if args.json_on_stdout() { report.json() } else { report.text() })?;
+    print(&if on_stdout(args.json.as_deref()) { report.json() } else { report.text() })?;
     if report.totals.mismatches == 0 {
         return Ok(Exit::Ok);
     }
-    eprint!("{}", job.tell_mismatches(&report.command, &verified.outcomes));
+    eprint!("{}", Mismatches::of(&report, args.trace.is_none()).tell());
     Ok(Exit::Mismatch)
 }
 
 /// The model of `unit`, built if need be.
-fn build(unit: &UnitConfig, trace: Trace, progress: &Progress) -> Result<ModelLibrary, Failure> {
-    let list = rtl_dir().join("tmv_files.f");
-    if !list.is_file() {
-        let message = format!("{}: the RTL of the unit is not there; set TMV_RTL_DIR to its folder", list.display());
-        return Err(Failure::new(Exit::InputFile, message));
-    }
+pub fn build(unit: &UnitConfig, trace: Trace, progress: &Progress) -> Result<ModelLibrary, Failure> {
     Ok(unit.build(trace, &mut |step| progress.say(step))?)
 }
 
@@ -111,123 +141,144 @@ fn build(unit: &UnitConfig, trace: Trace, progress: &Progress) -> Result<ModelLi
 struct Outputs {
     json: Option<Target>,
     dump: Option<Target>,
-    trace: Option<Target>,
+    trace: Option<TraceRequest>,
 }
 
 impl Outputs {
     fn new(args: &LayerArgs) -> Result<Self, Failure> {
         let target =
             |flag, path: &Option<std::path::PathBuf>| path.as_deref().map(|path| Target::new(flag, path)).transpose();
-        let json = if args.json_on_stdout() { None } else { target("--json", &args.json)? };
-        Ok(Self { json, dump: target("--dump", &args.dump)?, trace: target("--trace", &args.trace)? })
+        let json = if on_stdout(args.json.as_deref()) { None } else { target("--json", &args.json)? };
+        let trace = target("--trace", &args.trace)?;
+        let trace = trace.map(|target| TraceRequest { target, from: args.trace_from, cycles: args.trace_cycles });
+        Ok(Self { json, dump: target("--dump", &args.dump)?, trace })
     }
 }
 
-/// Where the weights come from.
-enum Source {
-    Synthetic(Synthetic),
-    Checkpoint(Box<Checkpoint>, Vec<u32>),
+/// What a forward pass leaves behind besides its result.
+struct Pass {
+    dump: Dump,
+    conflict: Option<String>,
+    seconds: f64,
 }
 
-/// A layer command, checked and resolved.
+/// A command, checked and resolved.
 struct Job<'a> {
     args: &'a LayerArgs,
     source: Source,
-    layer: usize,
+    /// The only layer, or all of them.
+    layers: Range<usize>,
+    /// The prompt; invented hidden states have none.
+    ids: Option<Vec<u32>>,
     tokens: usize,
     /// In the order they execute.
     linears: Vec<Linear>,
-    board: &'static Board,
-    unit: UnitConfig,
+    setup: Setup,
     baseline: Baseline,
+    build: BuildSection,
     jobs: usize,
 }
 
 impl<'a> Job<'a> {
     fn new(args: &'a LayerArgs) -> Result<Self, Failure> {
-        let layer = args.layer.ok_or_else(|| {
-            Failure::usage("--layer N says which decoder layer to run, for instance --layer 14; see --help")
-        })?;
-        let board = args.board()?;
-        let unit = UnitConfig {
-            ports: args.ports.unwrap_or(board.ports.value),
-            port_bits: board.port_bits,
-            vectors: args.vectors.unwrap_or(board.vectors),
-            codec: args.codec,
-        };
-        if args.memory == MemoryMode::Ddr && unit.ports > board.max_ports {
-            return Err(Failure::usage(format!(
-                "--ports {}: the memory of {} has {} ports; with --memory ideal there may be up to 8",
-                unit.ports, board.name, board.max_ports
-            )));
+        if args.layer.is_none() && !args.all_layers {
+            return Err(Failure::usage(
+                "--layer N says which decoder layer to run, for instance --layer 14, and --all-layers runs them all; \
+                 see --help",
+            ));
         }
-        let source = Source::open(args)?;
+        let setup = Setup::new(&args.unit)?;
+        let source = Source::open(&args.model)?;
         let config = source.weights().config();
-        if layer >= config.num_hidden_layers {
-            return Err(host::Error::LayerOutOfRange { layer, layers: config.num_hidden_layers }.into());
-        }
-        let tokens = match &source {
-            Source::Checkpoint(_, ids) => ids.len(),
-            Source::Synthetic(_) => args.tokens.unwrap_or(DEFAULT_TOKENS),
+        let layers = match args.layer {
+            Some(layer) => config.check_layer(layer)?..layer + 1,
+            None => 0..config.num_hidden_layers,
         };
-        if tokens > config.max_position_embeddings {
-            let max = config.max_position_embeddings;
-            return Err(Failure::usage(format!("{tokens} tokens: the model takes 1 to {max}")));
-        }
+        let (ids, tokens) = match &source {
+            Source::Synthetic(_) if !args.all_layers => {
+                if !args.model.prompt_ids.is_empty() {
+                    return Err(Failure::usage("--prompt-ids: an invented layer has no prompt; give --model too"));
+                }
+                (None, args.tokens.unwrap_or(DEFAULT_TOKENS))
+            }
+            source => {
+                let ids = source.prompt(&args.model.prompt_ids, args.tokens)?;
+                let tokens = ids.len();
+                (Some(ids), tokens)
+            }
+        };
+        check_length(config, tokens)?;
         let chosen = |l: &Linear| args.operators.is_empty() || args.operators.contains(l);
         let linears: Vec<Linear> = Linear::ALL.into_iter().filter(chosen).collect();
-        let limit = unit.info().max_in_features();
-        if let Some(l) = linears.iter().find(|l| l.in_features(config) > limit) {
-            let found = l.in_features(config);
-            return Err(Failure::usage(format!(
-                "{l} has {found} inputs; the unit with {}-bit ports takes at most {limit}",
-                unit.port_bits
-            )));
-        }
+        setup.check(config, &linears)?;
         let profile = args.cpu_profile.as_deref().map(CpuProfile::load).transpose()?;
         let builtin = profile.is_none();
         let profile = profile.unwrap_or_else(CpuProfile::builtin);
-        let baseline = Baseline::new(profile, builtin, config, layer, tokens);
-        let groups = Linear::GROUPS.iter().filter(|g| g.iter().any(chosen)).count();
+        let baseline = Baseline::new(profile, builtin, config, layers.clone(), tokens);
+        let build = BuildSection { program: env!("CARGO_PKG_VERSION").into(), rtl_sha256: rtl_sha256()? };
+        let mut job = Self { args, source, layers, ids, tokens, linears, setup, baseline, build, jobs: 1 };
+        let runs = job.runs_here().len();
+        if runs == 0 {
+            return Err(Failure::usage(format!("--shard: only {} runs to share out", job.runs_in_all())));
+        }
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let jobs = args.jobs.unwrap_or(cores).min(groups);
-        Ok(Self { args, source, layer, tokens, linears, board, unit, baseline, jobs })
+        job.jobs = args.unit.jobs.unwrap_or(cores).min(runs);
+        Ok(job)
     }
 
     fn config(&self) -> &ModelConfig {
         self.source.weights().config()
     }
 
+    fn what(&self) -> String {
+        self.args.layer.map_or("all layers".into(), |layer| format!("layer {layer}"))
+    }
+
     fn announcement(&self) -> String {
-        let about = self.source.weights().describe();
-        match &self.source {
-            Source::Synthetic(_) => format!(
-                "no --model, so layer {} is invented at the dimensions of BitNet b1.58-2B-4T ({about})",
-                self.layer
-            ),
-            Source::Checkpoint(_, ids) => {
-                let ids = ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-                let whose = if self.args.prompt_ids.is_empty() { "default prompt" } else { "prompt" };
-                format!("{about}; {whose} {ids}")
-            }
-        }
+        let whose = if self.args.model.prompt_ids.is_empty() { "default prompt" } else { "prompt" };
+        let ids = self.ids.as_ref().map(|ids| ids.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+        self.source.announcement() + &ids.map_or(String::new(), |ids| format!("; {whose} {ids}"))
     }
 
     /// `command` with the seed in it.
     fn repeatable(&self, command: &str) -> String {
         let seeded = command.split(' ').any(|a| a == "--seed" || a.starts_with("--seed="));
-        if seeded { command.into() } else { format!("{command} --seed {}", self.args.seed) }
+        if seeded { command.into() } else { format!("{command} --seed {}", self.args.model.seed) }
     }
 
-    fn bench(&self) -> Bench {
-        Bench {
-            unit: self.unit,
-            timing: self.board.timing(self.args.memory, self.unit.ports),
-            stall: self.args.stall,
-            seed: self.args.seed,
-            inject: self.args.inject,
-            trace: None,
-        }
+    /// The groups of a layer that have chosen operators.
+    fn groups(&self) -> Vec<Vec<Linear>> {
+        let chosen = |group: &&[Linear]| group.iter().copied().filter(|l| self.linears.contains(l)).collect();
+        let groups: Vec<Vec<Linear>> = Linear::GROUPS.iter().map(chosen).collect();
+        groups.into_iter().filter(|group| !group.is_empty()).collect()
+    }
+
+    fn runs_in_all(&self) -> usize {
+        self.groups().len() * self.layers.len()
+    }
+
+    /// Numbers of the runs that are to be verified.
+    fn runs_here(&self) -> Vec<usize> {
+        (0..self.runs_in_all())
+            .filter(|run| self.args.shard.is_none_or(|shard| shard.takes(*run, self.runs_in_all())))
+            .collect()
+    }
+
+    /// Layer and operators of the runs that are to be verified.
+    fn operators_here(&self) -> impl Iterator<Item = (usize, Linear)> {
+        let groups = self.groups();
+        let runs =
+            self.runs_here().into_iter().map(move |run| (run / groups.len(), groups[run % groups.len()].clone()));
+        runs.flat_map(move |(layer, group)| group.into_iter().map(move |l| (self.layers.start + layer, l)))
+    }
+
+    fn selection(&self, resumed: &[Outcome]) -> Selection {
+        let done: HashMap<usize, String> = resumed.iter().map(|o| (o.index, o.sha256.clone())).collect();
+        Selection { linears: self.linears.clone(), shard: self.args.shard.map(|s| (s, self.runs_in_all())), done }
+    }
+
+    fn bench(&self, outputs: &Outputs) -> Bench {
+        Bench { trace: outputs.trace.clone(), ..self.setup.bench(self.args.model.seed, self.args.unit.inject) }
     }
 
     fn shape(&self, linear: Linear) -> (usize, usize) {
@@ -235,69 +286,121 @@ impl<'a> Job<'a> {
     }
 
     fn operator_ideal(&self, linear: Linear) -> u64 {
-        let (rows, cols) = self.shape(linear);
-        self.unit.ideal_cycles(rows, cols, self.tokens)
+        self.setup.ideal_cycles(self.config(), linear, self.tokens)
+    }
+
+    fn outcome_ideal(&self, outcome: &Outcome) -> u64 {
+        outcome.operators.iter().map(|o| self.operator_ideal(o.linear)).sum()
     }
 
     fn ideal_cycles(&self) -> u64 {
-        self.linears.iter().map(|l| self.operator_ideal(*l)).sum()
+        self.operators_here().map(|(_, l)| self.operator_ideal(l)).sum()
     }
 
-    /// The forward pass, on golden's arithmetic; its products go into `queue`.
-    fn produce(&self, queue: SyncSender<Run>, dump: &mut Dump) -> Result<Array2<f32>, Failure> {
-        let source = self.source.weights();
-        let dtype = Dtype::from(self.args.dtype);
-        let hidden = match &self.source {
-            Source::Synthetic(synthetic) => synthetic.hidden(self.layer, self.tokens)?,
-            Source::Checkpoint(_, ids) => hidden_entering_layer(self.layer, ids, dtype, source, &mut Interruptible)?,
+    /// The forward pass, on golden's arithmetic; its products go through `recorder`.
+    fn produce(&self, mut recorder: Recorder, pass: &mut Pass) -> Result<Forward, Failure> {
+        let started = Instant::now();
+        let result = self.forward(&mut recorder, &mut pass.dump);
+        pass.seconds = started.elapsed().as_secs_f64();
+        pass.conflict = recorder.conflict().map(Into::into);
+        result
+    }
+
+    fn forward(&self, recorder: &mut Recorder, dump: &mut Dump) -> Result<Forward, Failure> {
+        let (source, dtype) = (self.source.weights(), Dtype::from(self.args.model.dtype));
+        if let (None, Some(ids)) = (self.args.layer, &self.ids) {
+            let logits = Model::new(source, dtype).forward(ids, recorder, dump)?;
+            let last = logits.row(logits.nrows() - 1).to_vec();
+            let next_token = Sampler::greedy().next(&last)?;
+            return Ok(Forward { sha256: sha256(&logits), next_token: Some(next_token) });
+        }
+        let layer = self.layers.start;
+        let hidden = match (&self.source, &self.ids) {
+            (Source::Synthetic(synthetic), _) => synthetic.hidden(layer, self.tokens)?,
+            (_, ids) => {
+                let ids = ids.as_deref().unwrap_or_default();
+                hidden_entering_layer(layer, ids, dtype, source, &mut Interruptible)?
+            }
         };
-        let weights = source.layer(self.layer)?;
-        let mut recorder = Recorder::new(queue, self.linears.clone());
-        let layer = DecoderLayer::new(source.config(), self.layer, &weights);
-        let mut backend = recorder.layer(weights.clone());
-        Ok(layer.forward(&hidden, &mut KvCache::new(), dtype, &mut backend, dump)?)
+        let weights = source.layer(layer)?;
+        let decoder = DecoderLayer::new(source.config(), layer, &weights);
+        let hidden = decoder.forward(&hidden, &mut KvCache::new(), dtype, recorder, dump)?;
+        Ok(Forward { sha256: sha256(&hidden), next_token: None })
     }
 
-    fn simulation(&self, outcomes: &[Outcome], library: &ModelLibrary, started: Instant) -> Simulation {
+    fn simulation(&self, outcomes: &[Outcome], library: Option<&ModelLibrary>, started: Instant) -> Simulation {
         let simulated_cycles = outcomes.iter().map(|o| o.simulated_cycles).sum();
         let seconds: f64 = outcomes.iter().map(|o| o.seconds).sum();
         Simulation {
             wall_s: started.elapsed().as_secs_f64(),
-            cycles_per_second: simulated_cycles as f64 / seconds,
+            cycles_per_second: if seconds > 0.0 { simulated_cycles as f64 / seconds } else { 0.0 },
             simulated_cycles,
             jobs: self.jobs,
-            model_build_s: library.build_seconds(),
-            model_cached: library.was_cached(),
+            resumed_runs: 0,
+            golden_s: 0.0,
+            peak_resident_bytes: memory_use::peak_resident_bytes(),
+            peak_anonymous_bytes: None,
+            model_build_s: library.map_or(0.0, ModelLibrary::build_seconds),
+            model_cached: library.is_some_and(ModelLibrary::was_cached),
         }
     }
 
-    fn report(&self, command: &str, outcomes: &[Outcome], simulation: Simulation) -> Report {
+    fn identity(&self) -> Identity {
+        Identity {
+            build: self.build.clone(),
+            seed: self.args.model.seed,
+            model: self.model_section(),
+            unit: self.setup.unit_section(),
+            memory: self.setup.memory_section(),
+            selected: self.linears.clone(),
+            inject: self.args.unit.inject,
+        }
+    }
+
+    fn model_section(&self) -> ModelSection {
+        self.source.section(&self.args.model, self.args.layer, self.tokens, self.ids.as_deref())
+    }
+
+    fn report(
+        &self,
+        command: &str,
+        outcomes: &[Outcome],
+        forward: Option<Forward>,
+        simulation: Simulation,
+        complete: bool,
+    ) -> Report {
         let operators: Vec<OperatorRow> = outcomes.iter().flat_map(|outcome| self.operator_rows(outcome)).collect();
         let runs = outcomes.iter().map(|o| RunRow {
+            index: o.index,
             layer: o.layer,
-            operators: o.operators.iter().map(|o| o.linear.name()).collect(),
+            operators: o.operators.iter().map(|o| o.linear).collect(),
             busy_cycles: o.busy_cycles,
             ports: o.ports.clone(),
         });
-        let totals = self.totals(&operators, outcomes.len());
+        let cpu_profile = ProfileSection {
+            provenance: self.baseline.provenance(),
+            not_comparable: self.baseline.refusal().map(Into::into),
+            nonlinear_ms_a_layer: self.baseline.nonlinear_ms(),
+        };
+        let (clock, overhead) = (self.setup.board.clock_mhz.value, self.args.driver_overhead_us);
+        let totals = Totals::of(&operators, outcomes.len(), &cpu_profile, clock, overhead);
         Report {
             schema_version: SCHEMA_VERSION,
             command: self.repeatable(command),
-            seed: self.args.seed,
-            model: self.model_section(),
-            unit: self.unit_section(),
-            memory: self.memory_section(),
-            cpu_profile: ProfileSection {
-                provenance: self.baseline.provenance(),
-                not_comparable: self.baseline.refusal().map(Into::into),
-            },
+            identity: self.identity(),
+            shard: self.args.shard,
+            complete,
+            runs_in_all: self.runs_in_all(),
+            cpu_profile,
             injected: outcomes.iter().find_map(|o| o.injected.clone()),
-            assumptions: self.assumptions(&totals),
+            assumptions: self.assumptions(),
             operators,
             totals,
             runs: runs.collect(),
+            differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.vectors)).collect(),
+            forward,
             simulation,
-            status: STATUS,
+            status: STATUS.into(),
         }
     }
 
@@ -306,20 +409,20 @@ impl<'a> Job<'a> {
         let stalls = share_out(outcome.ports.iter().map(|p| p.stalls()).sum(), &cycles);
         let rows = outcome.operators.iter().zip(stalls).map(|(o, stall_cycles)| {
             let (out_features, in_features) = self.shape(o.linear);
-            let fpga_ms = milliseconds(o.cycles, self.board.clock_mhz.value);
+            let fpga_ms = milliseconds(o.cycles, self.setup.board.clock_mhz.value);
             let cpu_ms = self.baseline.linear_ms(o.linear, outcome.layer);
             OperatorRow {
                 layer: outcome.layer,
-                name: o.linear.name(),
+                name: o.linear,
                 in_features,
                 out_features,
                 tokens: self.tokens,
                 outputs: o.outputs,
-                mismatches: o.mismatches.len(),
+                mismatches: o.mismatches,
                 cycles: o.cycles,
                 ideal_cycles: self.operator_ideal(o.linear),
                 stall_cycles,
-                weight_bytes: weight_bytes(&self.unit, out_features, in_features),
+                weight_bytes: weight_bytes(&self.setup.unit, out_features, in_features),
                 fpga_ms,
                 cpu_ms,
                 speedup: cpu_ms.map(|cpu| cpu / fpga_ms),
@@ -328,109 +431,14 @@ impl<'a> Job<'a> {
         rows.collect()
     }
 
-    fn totals(&self, rows: &[OperatorRow], driver_calls: usize) -> Totals {
-        let cycles = rows.iter().map(|o| o.cycles).sum();
-        let linear_fpga_ms = milliseconds(cycles, self.board.clock_mhz.value);
-        let linear_cpu_ms: Option<f64> = rows.iter().map(|o| o.cpu_ms).sum();
-        let host_nonlinear_ms = self.baseline.nonlinear_ms().filter(|_| rows.len() == Linear::ALL.len());
-        let layer = |us: f64| host_nonlinear_ms.map(|ms| layer_ms(linear_fpga_ms, ms, driver_calls, us));
-        Totals {
-            outputs: rows.iter().map(|o| o.outputs).sum(),
-            mismatches: rows.iter().map(|o| o.mismatches).sum(),
-            cycles,
-            ideal_cycles: rows.iter().map(|o| o.ideal_cycles).sum(),
-            stall_cycles: rows.iter().map(|o| o.stall_cycles).sum(),
-            weight_bytes: rows.iter().map(|o| o.weight_bytes).sum(),
-            linear_fpga_ms,
-            linear_cpu_ms,
-            linear_speedup: linear_cpu_ms.map(|cpu| cpu / linear_fpga_ms),
-            layer_ms_with_host_nonlinear: layer(self.args.driver_overhead_us),
-            layer_ms_with_largest_overhead: layer(DRIVER_OVERHEAD_BAND_US[1]),
-            host_nonlinear_ms,
-            layer_cpu_ms: linear_cpu_ms.zip(host_nonlinear_ms).map(|(a, b)| a + b),
-            driver_calls,
-            driver_overhead_us: self.args.driver_overhead_us,
-        }
-    }
-
-    fn model_section(&self) -> ModelSection {
-        let c = self.config();
-        let (source, name, prompt_ids) = match &self.source {
-            Source::Synthetic(_) => ("synthetic", "dimensions of BitNet b1.58-2B-4T".into(), None),
-            Source::Checkpoint(_, ids) => {
-                let folder = self.args.model.as_deref().unwrap_or("".as_ref());
-                ("checkpoint", folder.display().to_string(), Some(ids.clone()))
-            }
-        };
-        ModelSection {
-            source,
-            name,
-            description: self.source.weights().describe(),
-            hidden_size: c.hidden_size,
-            intermediate_size: c.intermediate_size,
-            num_hidden_layers: c.num_hidden_layers,
-            num_attention_heads: c.num_attention_heads,
-            num_key_value_heads: c.num_key_value_heads,
-            layer: self.layer,
-            tokens: self.tokens,
-            prompt_ids,
-            dtype: match self.args.dtype {
-                ComputeType::Fp32 => "fp32",
-                ComputeType::Bf16 => "bf16",
-            },
-        }
-    }
-
-    fn unit_section(&self) -> UnitSection {
-        UnitSection {
-            board: self.board.name,
-            part: self.board.part,
-            ports: self.unit.ports,
-            port_bits: self.unit.port_bits,
-            vectors: self.unit.vectors,
-            codec: self.unit.codec.to_string(),
-            lanes: self.unit.lanes(),
-            clock_mhz: self.board.clock_mhz.value,
-        }
-    }
-
-    fn memory_section(&self) -> MemorySection {
-        let timing = self.board.timing(self.args.memory, self.unit.ports);
-        let limits = timing.limits.iter().map(|l| LimitSection {
-            name: l.name,
-            ports: (0..self.unit.ports).filter(|p| l.ports >> p & 1 != 0).collect(),
-            bytes_per_cycle: l.bytes_per_cycle,
-        });
-        MemorySection {
-            mode: self.args.memory,
-            latency_cycles: timing.latency,
-            turnaround_cycles: timing.turnaround,
-            stall: self.args.stall,
-            calibrated: false,
-            limits: limits.collect(),
-        }
-    }
-
-    fn assumptions(&self, totals: &Totals) -> Vec<String> {
-        let board = self.board;
-        let mut lines = vec![format!("clock {} MHz: {}", board.clock_mhz.value, board.clock_mhz.source)];
-        lines.push(match self.args.memory {
-            MemoryMode::Ideal => {
-                "memory ideal: every port moves a beat each cycle, which no board does; --memory ddr projects".into()
-            }
-            MemoryMode::Ddr => format!(
-                "memory of {}: first-order shares of bandwidth and one latency, not calibrated; `boards` lists the \
-                 sources; --memory ideal judges the RTL alone",
-                board.name
-            ),
-        });
-        lines.push("share of ideal: weight beats divided by ports, over cycles".into());
+    fn assumptions(&self) -> Vec<String> {
+        let mut lines = self.setup.assumptions();
         lines.push(format!(
-            "weights are in memory; {} driver calls ({} us each assumed, {} to {} seen in published systems) are not in \
-             the table",
-            totals.driver_calls, totals.driver_overhead_us, DRIVER_OVERHEAD_BAND_US[0], DRIVER_OVERHEAD_BAND_US[1],
+            "weights are in memory; driver calls ({} us each assumed, {} to {} seen in published systems) are not in the \
+             table",
+            self.args.driver_overhead_us, DRIVER_OVERHEAD_BAND_US[0], DRIVER_OVERHEAD_BAND_US[1],
         ));
-        if totals.host_nonlinear_ms.is_some() {
+        if self.linears.len() == Linear::ALL.len() && self.baseline.nonlinear_ms().is_some() {
             lines.push(
                 "norms, attention and activation as timed on that CPU; the board's own core is slower. Output head and \
                  embedding are not part of a layer"
@@ -441,80 +449,41 @@ impl<'a> Job<'a> {
         lines
     }
 
-    /// What a mismatch is about, and the commands to see it again.
-    fn tell_mismatches(&self, command: &str, outcomes: &[Outcome]) -> String {
-        let mut text = String::new();
-        let all = || {
-            outcomes
-                .iter()
-                .flat_map(|run| run.operators.iter().flat_map(move |o| o.mismatches.iter().map(move |m| (run, o, m))))
-        };
-        for (run, o, m) in all().take(SHOWN_MISMATCHES) {
-            let cycle = o.ends.get(m.token / self.unit.vectors).copied().unwrap_or_default();
-            let (layer, name) = (run.layer, o.linear);
-            let _ = writeln!(
-                text,
-                "mismatch: layer {layer}, {name}, row {}, token {}, complete in cycle {cycle}: expected {}, got {}",
-                m.row, m.token, m.expected, m.got
-            );
-        }
-        let more = all().count().saturating_sub(SHOWN_MISMATCHES);
-        if more > 0 {
-            let _ = writeln!(text, "and {more} more");
-        }
-        if let Some(what) = outcomes.iter().find_map(|o| o.injected.as_ref()) {
-            let _ = writeln!(text, "injected: {what}");
-        }
-        let _ = writeln!(text, "repeat it with: {command}");
-        if let (Some((run, o, m)), None) = (all().next(), &self.args.trace)
-            && run.index == 0
-        {
-            let cycle = o.ends.get(m.token / self.unit.vectors).copied().unwrap_or_default();
-            let from = cycle.saturating_sub(TRACE_BEFORE);
-            let _ = writeln!(text, "waveform of it: {command} --trace mismatch.fst --trace-from {from}");
-        }
-        text
-    }
-
     /// What would be done. Writes nothing, builds nothing.
     fn print_plan(&self) -> Result<Exit, Failure> {
-        let bench = self.bench();
-        let operators = self.linears.iter().map(|&l| {
+        let bench = self.setup.bench(self.args.model.seed, None);
+        let operators = self.operators_here().map(|(layer, l)| {
             let (out_features, in_features) = self.shape(l);
             PlannedOperator {
-                layer: self.layer,
-                name: l.name(),
+                layer,
+                name: l,
                 in_features,
                 out_features,
                 tokens: self.tokens,
                 outputs: out_features * self.tokens,
-                weight_bytes: weight_bytes(&self.unit, out_features, in_features),
+                weight_bytes: weight_bytes(&self.setup.unit, out_features, in_features),
                 ideal_cycles: self.operator_ideal(l),
             }
         });
-        let groups = Linear::GROUPS.iter().map(|g| g.iter().copied().filter(|l| self.linears.contains(l)));
-        let shapes = groups.map(|group| group.map(|l| self.shape(l)).collect::<Vec<_>>());
-        let images: Vec<usize> = shapes
-            .filter(|group| !group.is_empty())
-            .map(|group| bench.memory_bytes(group.into_iter(), self.tokens))
-            .collect();
-        let largest = images.iter().max().copied().unwrap_or_default();
+        let groups = self.groups();
+        let images = groups.iter().map(|group| bench.memory_bytes(group.iter().map(|l| self.shape(*l)), self.tokens));
+        let largest = images.max().unwrap_or_default();
         let ideal_cycles = self.ideal_cycles();
         let plan = Plan {
             schema_version: SCHEMA_VERSION,
             dry_run: true,
             model: self.model_section(),
-            unit: self.unit_section(),
-            memory: self.memory_section(),
+            unit: self.setup.unit_section(),
+            memory: self.setup.memory_section(),
             operators: operators.collect(),
-            driver_calls: images.len(),
+            driver_calls: self.runs_here().len(),
             ideal_cycles,
             jobs: self.jobs,
             // Runs do not share out evenly, and a memory model adds cycles.
             estimated_simulation_s: 1.3 * ideal_cycles as f64 / ESTIMATED_SPEED / self.jobs as f64,
             device_memory_bytes: largest * self.jobs,
         };
-        if self.args.json_on_stdout() {
+        if on_stdout(self.args.json.as_deref()) {
             print(&(serde_json::to_string_pretty(&plan).expect("a plan has string keys only") + "\n"))?;
         } else {
             print(&plan.text())?;
@@ -523,41 +492,81 @@ impl<'a> Job<'a> {
     }
 }
 
-impl Source {
-    fn open(args: &LayerArgs) -> Result<Self, Failure> {
-        let Some(folder) = &args.model else {
-            return Ok(Self::Synthetic(Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed)));
-        };
-        let checkpoint = Checkpoint::open(folder)?;
-        let config = checkpoint.config();
-        let ids = match (args.prompt_ids.len(), args.tokens) {
-            (0, tokens) => default_prompt(config, tokens.unwrap_or(DEFAULT_TOKENS)),
-            (ids, Some(tokens)) if ids != tokens => {
-                let message = format!("--tokens {tokens} and --prompt-ids with {ids} ids disagree; leave --tokens out");
-                return Err(Failure::usage(message));
-            }
-            _ => args.prompt_ids.clone(),
-        };
-        if let Some(position) = ids.iter().position(|id| *id as usize >= config.vocab_size) {
-            let id = ids[position];
-            return Err(host::Error::TokenOutOfRange { id, position, vocab: config.vocab_size }.into());
+/// The first outputs of `run` that differ, on a unit of `vectors` vectors.
+pub fn differences(run: &Outcome, vectors: usize) -> Vec<Difference> {
+    let all = run.operators.iter().flat_map(|o| o.first.iter().map(move |m| (o, m)));
+    let all = all.map(|(o, m)| Difference {
+        layer: run.layer,
+        operator: o.linear,
+        row: m.row,
+        token: m.token,
+        cycle: o.ends.get(m.token / vectors).copied().unwrap_or_default(),
+        expected: m.expected,
+        got: m.got,
+    });
+    all.collect()
+}
+
+/// What mismatches are about, and the commands to see them again.
+pub struct Mismatches<'a> {
+    /// The first of them.
+    pub differences: &'a [Difference],
+    /// How many there are.
+    pub count: usize,
+    /// The fault that was injected.
+    pub injected: Option<&'a str>,
+    /// The command that repeats them.
+    pub command: &'a str,
+    /// The run that a waveform would be of.
+    pub waveform_of: Option<&'a RunRow>,
+}
+
+impl<'a> Mismatches<'a> {
+    /// Those of a report.
+    pub fn of(report: &'a Report, waveform: bool) -> Self {
+        Self {
+            differences: &report.differences,
+            count: report.totals.mismatches,
+            injected: report.injected.as_deref(),
+            command: &report.command,
+            waveform_of: report.runs.first().filter(|_| waveform),
         }
-        Ok(Self::Checkpoint(Box::new(checkpoint), ids))
     }
 
-    fn weights(&self) -> &dyn WeightSource {
-        match self {
-            Self::Synthetic(synthetic) => synthetic,
-            Self::Checkpoint(checkpoint, _) => checkpoint.as_ref(),
+    /// In words.
+    pub fn tell(&self) -> String {
+        let (mut text, command) = (String::new(), self.command);
+        for d in self.differences.iter().take(SHOWN_MISMATCHES) {
+            let _ = writeln!(
+                text,
+                "mismatch: layer {}, {}, row {}, token {}, complete in cycle {}: expected {}, got {}",
+                d.layer, d.operator, d.row, d.token, d.cycle, d.expected, d.got
+            );
         }
+        let more = self.count - self.differences.len().min(SHOWN_MISMATCHES);
+        if more > 0 {
+            let _ = writeln!(text, "and {more} more");
+        }
+        if let Some(what) = self.injected {
+            let _ = writeln!(text, "injected: {what}");
+        }
+        let _ = writeln!(text, "repeat it with: {command}");
+        if let (Some(d), Some(first)) = (self.differences.first(), self.waveform_of)
+            && d.layer == first.layer
+            && first.operators.contains(&d.operator)
+        {
+            let from = d.cycle.saturating_sub(TRACE_BEFORE);
+            let _ = writeln!(text, "waveform of it: {command} --trace mismatch.fst --trace-from {from}");
+        }
+        text
     }
 }
 
-/// BOS (or token 0), then ids in steps of 997, modulo the vocabulary.
-fn default_prompt(config: &ModelConfig, tokens: usize) -> Vec<u32> {
-    let vocab = config.vocab_size as u64;
-    let first = u64::from(config.bos_token_id.unwrap_or(0)) % vocab;
-    (0..tokens as u64).map(|i| ((first + 997 * i) % vocab) as u32).collect()
+/// SHA-256 of values as little-endian fp32.
+fn sha256(values: &Array2<f32>) -> String {
+    let mut hash = Sha256::new();
+    values.iter().for_each(|x| hash.update(x.to_le_bytes()));
+    hex(&hash.finalize())
 }
 
 /// What `--dry-run` shows.
@@ -579,7 +588,7 @@ struct Plan {
 #[derive(Serialize)]
 struct PlannedOperator {
     layer: usize,
-    name: &'static str,
+    name: Linear,
     in_features: usize,
     out_features: usize,
     tokens: usize,
@@ -591,7 +600,9 @@ struct PlannedOperator {
 impl Plan {
     fn text(&self) -> String {
         let mut table = table(&["operator", "shape", "tokens", "outputs", "weight bytes", "ideal cycles"]);
-        for o in &self.operators {
+        // Layers are alike: one stands for all.
+        let mut seen = HashSet::new();
+        for o in self.operators.iter().filter(|o| seen.insert(o.name)) {
             table.add_row([
                 o.name.to_string(),
                 format!("{} x {}", o.out_features, o.in_features),
@@ -602,10 +613,11 @@ impl Plan {
             ]);
         }
         format!(
-            "Plan for layer {} of {}\n{table}\n{} runs of the unit, {} ideal cycles, about {:.1} s of simulation on {} threads, \
+            "Plan for {} of {}\n{table}\n{} operators, {} runs of the unit, {} ideal cycles, about {:.1} s of simulation on {} threads, \
              {} MB of device memory; nothing was built or written\n",
-            self.model.layer,
+            self.model.layer.map_or("all layers".into(), |layer| format!("layer {layer}")),
             self.model.description,
+            self.operators.len(),
             self.driver_calls,
             grouped(self.ideal_cycles),
             self.estimated_simulation_s,

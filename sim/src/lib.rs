@@ -5,8 +5,10 @@
 //! | [`mod@unit`], [`device`], [`memory`] | the Verilated unit as a [`host::device::Device`], with memory on its ports |
 //! | [`bench`](mod@bench), [`verify`] | one run on one unit; a stream of runs on many, compared with golden |
 //! | [`board`], [`projection`], [`report`] | from cycles to a projection that names its sources |
-//! | [`cli`], [`layer_run`] | the command |
-//! | [`dump`], [`output`], [`exit`], [`clock`] | files, terminal, exit codes, time |
+//! | [`cli`], [`setup`], [`source`] | options; the unit and the model they ask for |
+//! | [`layer_run`], [`generate`] | a layer or all of them; tokens |
+//! | [`shard`], [`journal`], [`merge`] | parts of a run, on other machines or after a kill |
+//! | [`dump`], [`output`], [`exit`], [`clock`], [`memory_use`] | files, terminal, exit codes, time, memory |
 
 pub mod bench;
 pub mod board;
@@ -15,10 +17,17 @@ pub mod clock;
 pub mod device;
 pub mod dump;
 pub mod exit;
+pub mod generate;
+pub mod journal;
 pub mod layer_run;
 pub mod memory;
+pub mod memory_use;
+pub mod merge;
 pub mod output;
 pub mod projection;
 pub mod report;
+pub mod setup;
+pub mod shard;
+pub mod source;
 pub mod unit;
 pub mod verify;

@@ -95,12 +95,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar of `length` cycles, not drawn unless standard error is a terminal.
-    pub fn new(length: u64) -> Self {
+    /// A bar of `length` steps, not drawn unless standard error is a terminal.
+    pub fn new(what: &'static str, length: u64) -> Self {
         let bar = ProgressBar::new(length);
         let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent}% {eta}");
         bar.set_style(style.expect("the template is well-formed").progress_chars("=> "));
-        bar.set_message("verifying");
+        bar.set_message(what);
         bar.tick();
         Self { bar }
     }
@@ -111,8 +111,8 @@ impl Progress {
     }
 
     /// So much further.
-    pub fn advance(&self, cycles: u64) {
-        self.bar.inc(cycles);
+    pub fn advance(&self, steps: u64) {
+        self.bar.inc(steps);
     }
 
     /// Removes the bar.

@@ -1,5 +1,7 @@
 //! From cycles to milliseconds, beside a CPU profile.
 
+use std::ops::Range;
+
 use host::config::{Linear, ModelConfig};
 use host::profile::{CpuProfile, OperatorProfile};
 
@@ -14,10 +16,10 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// `profile` beside `tokens` tokens through a layer of `config`.
-    pub fn new(profile: CpuProfile, builtin: bool, config: &ModelConfig, layer: usize, tokens: usize) -> Self {
+    /// `profile` beside `tokens` tokens through `layers` of `config`.
+    pub fn new(profile: CpuProfile, builtin: bool, config: &ModelConfig, layers: Range<usize>, tokens: usize) -> Self {
         let mut baseline = Self { profile, builtin, comparable: Ok(()) };
-        baseline.comparable = baseline.compare(config, layer, tokens);
+        baseline.comparable = layers.into_iter().try_for_each(|layer| baseline.compare(config, layer, tokens));
         baseline
     }
 
@@ -121,7 +123,7 @@ mod tests {
     #[test]
     fn a_profile_of_another_pass_is_refused() {
         let config = ModelConfig::bitnet_2b_4t();
-        let beside = |config: &ModelConfig, tokens| Baseline::new(CpuProfile::builtin(), true, config, 14, tokens);
+        let beside = |config: &ModelConfig, tokens| Baseline::new(CpuProfile::builtin(), true, config, 0..30, tokens);
         assert_eq!(beside(&config, 3).linear_ms(Linear::Gate, 14), Some(11.92));
         assert_eq!(beside(&config, 1).linear_ms(Linear::Gate, 14), None);
         let mut small = config.clone();

@@ -1,30 +1,40 @@
-//! The report of a layer run: one structure, printed as a table or as JSON.
+//! The report of a run: one structure, printed as a table or as JSON, and read again when shards are joined.
+
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use host::config::Linear;
 use host::device::PortCounters;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
+use crate::bench::Injection;
 use crate::board::MemoryMode;
-use crate::projection::DRIVER_OVERHEAD_BAND_US;
+use crate::exit::{Exit, Failure};
+use crate::projection::{DRIVER_OVERHEAD_BAND_US, layer_ms, milliseconds};
+use crate::shard::Shard;
 
 /// Version of the JSON form. Keys are only added within a version.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Everything a layer run found out.
-#[derive(Clone, Debug, Serialize)]
+/// Everything a run found out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// The command that repeats it.
     pub command: String,
-    /// Seed of everything random.
-    pub seed: u64,
-    /// The weights and the forward pass.
-    pub model: ModelSection,
-    /// The unit.
-    pub unit: UnitSection,
-    /// The memory.
-    pub memory: MemorySection,
+    /// What was run.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// The part of it that was verified, if not all.
+    pub shard: Option<Shard>,
+    /// Whether all that was to be verified has been.
+    pub complete: bool,
+    /// Runs of the unit that make up the whole, all shards.
+    pub runs_in_all: usize,
     /// The CPU it is compared with.
     pub cpu_profile: ProfileSection,
     /// The fault that was injected.
@@ -35,22 +45,56 @@ pub struct Report {
     pub totals: Totals,
     /// One entry a run of the unit.
     pub runs: Vec<RunRow>,
+    /// Outputs that differ, the first few of each operator.
+    pub differences: Vec<Difference>,
+    /// What came out of the forward pass on golden's arithmetic.
+    pub forward: Option<Forward>,
     /// What the simulation itself took.
     pub simulation: Simulation,
     /// What the projection rests on.
     pub assumptions: Vec<String>,
     /// Always `projected, not measured on a board`.
-    pub status: &'static str,
+    pub status: String,
 }
 
 /// The value of [`Report::status`].
 pub const STATUS: &str = "projected, not measured on a board";
+/// The key of the checksum of a report.
+const DIGEST: &str = "digest";
+
+/// What must agree between reports that are joined, and between a journal and the run that goes on with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Program and RTL.
+    pub build: BuildSection,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// The weights and the forward pass.
+    pub model: ModelSection,
+    /// The unit.
+    pub unit: UnitSection,
+    /// The memory.
+    pub memory: MemorySection,
+    /// The operators that were selected.
+    pub selected: Vec<Linear>,
+    /// The fault that was asked for.
+    pub inject: Option<Injection>,
+}
+
+/// What was built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSection {
+    /// Version of this program.
+    pub program: String,
+    /// SHA-256 over the RTL's file list and files.
+    pub rtl_sha256: String,
+}
 
 /// The weights and the forward pass.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelSection {
     /// `synthetic` or `checkpoint`.
-    pub source: &'static str,
+    pub source: String,
     /// The folder, or whose dimensions it has.
     pub name: String,
     /// In one line.
@@ -65,23 +109,23 @@ pub struct ModelSection {
     pub num_attention_heads: usize,
     /// Key and value heads.
     pub num_key_value_heads: usize,
-    /// The layer that was run.
-    pub layer: usize,
+    /// The layer that was run; none for all of them.
+    pub layer: Option<usize>,
     /// Tokens of the forward pass.
     pub tokens: usize,
     /// The prompt, if there is one.
     pub prompt_ids: Option<Vec<u32>>,
     /// Compute type of the host.
-    pub dtype: &'static str,
+    pub dtype: String,
 }
 
 /// The unit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnitSection {
     /// Board.
-    pub board: &'static str,
+    pub board: String,
     /// Its device.
-    pub part: &'static str,
+    pub part: String,
     /// AXI read ports.
     pub ports: usize,
     /// Bits of a port.
@@ -97,7 +141,7 @@ pub struct UnitSection {
 }
 
 /// The memory.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemorySection {
     /// Mode.
     pub mode: MemoryMode,
@@ -114,10 +158,10 @@ pub struct MemorySection {
 }
 
 /// A bandwidth limit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LimitSection {
     /// What is shared.
-    pub name: &'static str,
+    pub name: String,
     /// The ports that share it.
     pub ports: Vec<usize>,
     /// Bytes a unit cycle.
@@ -125,21 +169,23 @@ pub struct LimitSection {
 }
 
 /// The CPU it is compared with.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProfileSection {
     /// Machine, software, model, date.
     pub provenance: String,
     /// Why its times are left out, if they are.
     pub not_comparable: Option<String>,
+    /// Its time for the operators of a layer that stay on the host.
+    pub nonlinear_ms_a_layer: Option<f64>,
 }
 
 /// One operator.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperatorRow {
     /// The decoder layer.
     pub layer: usize,
     /// `self_attn.q_proj`
-    pub name: &'static str,
+    pub name: Linear,
     /// K.
     pub in_features: usize,
     /// N.
@@ -168,7 +214,7 @@ pub struct OperatorRow {
 }
 
 /// Sums over the operators.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Totals {
     /// Outputs compared.
     pub outputs: usize,
@@ -203,20 +249,50 @@ pub struct Totals {
 }
 
 /// One run of the unit: operators that share their activations.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunRow {
+    /// Place in the whole.
+    pub index: usize,
     /// The decoder layer.
     pub layer: usize,
     /// Its operators.
-    pub operators: Vec<&'static str>,
+    pub operators: Vec<Linear>,
     /// Cycles the unit was busy.
     pub busy_cycles: u64,
     /// Counters of each port.
     pub ports: Vec<PortCounters>,
 }
 
+/// An output that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The decoder layer.
+    pub layer: usize,
+    /// The operator.
+    pub operator: Linear,
+    /// The output feature.
+    pub row: usize,
+    /// The token.
+    pub token: usize,
+    /// The cycle since power-up in which the operator's pass was complete.
+    pub cycle: u64,
+    /// Golden's accumulator.
+    pub expected: i32,
+    /// The unit's.
+    pub got: i32,
+}
+
+/// What came out of the forward pass on golden's arithmetic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// SHA-256 of the logits, or of the residual stream behind the layer, as little-endian fp32.
+    pub sha256: String,
+    /// The most likely next token, after all layers.
+    pub next_token: Option<u32>,
+}
+
 /// What the simulation itself took.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Simulation {
     /// From the start of the program to the report.
     pub wall_s: f64,
@@ -226,6 +302,14 @@ pub struct Simulation {
     pub simulated_cycles: u64,
     /// Threads.
     pub jobs: usize,
+    /// Runs taken from a journal instead of being simulated.
+    pub resumed_runs: usize,
+    /// The forward pass on golden's arithmetic, which goes on beside the simulation.
+    pub golden_s: f64,
+    /// Most memory the process had in use, mapped files included; where the system tells.
+    pub peak_resident_bytes: Option<u64>,
+    /// The same without mapped files, sampled after each run.
+    pub peak_anonymous_bytes: Option<u64>,
     /// From the request for the model to its being loaded, while weights were being made.
     pub model_build_s: f64,
     /// Whether the model was there already.
@@ -233,18 +317,42 @@ pub struct Simulation {
 }
 
 impl Report {
-    /// JSON, with keys in a fixed order.
+    /// JSON with a checksum over everything else in it.
     pub fn json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a report has string keys only") + "\n"
+        let mut value = serde_json::to_value(self).expect("a report has string keys only");
+        let digest = digest(&value);
+        value.as_object_mut().expect("a report is an object").insert(DIGEST.into(), digest.into());
+        serde_json::to_string_pretty(&value).expect("a report has string keys only") + "\n"
+    }
+
+    /// Reads a report and checks that nothing in it was changed.
+    ///
+    /// # Errors
+    /// An input file that cannot be read, is no report, of another version, or not as it was written.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let refuse = |why: String| Failure::new(Exit::InputFile, format!("{}: {why}", path.display()));
+        let text = std::fs::read(path).map_err(|e| refuse(e.to_string()))?;
+        let mut value: Value = serde_json::from_slice(&text).map_err(|e| refuse(format!("not a report: {e}")))?;
+        let version = value.get("schema_version").and_then(Value::as_u64);
+        if version != Some(SCHEMA_VERSION.into()) {
+            let found = version.map_or("none".into(), |v| v.to_string());
+            return Err(refuse(format!("not a report of schema version {SCHEMA_VERSION}: found {found}")));
+        }
+        let found = value.as_object_mut().and_then(|object| object.remove(DIGEST));
+        let expected = digest(&value);
+        if found.as_ref().and_then(Value::as_str) != Some(&expected) {
+            return Err(refuse("changed since it was written: its digest does not fit its content".into()));
+        }
+        serde_json::from_value(value).map_err(|e| refuse(format!("not a report: {e}")))
     }
 
     /// Text for people.
     pub fn text(&self) -> String {
-        let (m, u, t, s) = (&self.model, &self.unit, &self.totals, &self.simulation);
+        let (m, u, t, s) = (&self.identity.model, &self.identity.unit, &self.totals, &self.simulation);
+        let what = m.layer.map_or("All layers".into(), |layer| format!("Layer {layer}"));
         let mut out = format!(
-            "Layer {} of {}; {} tokens, host arithmetic {}\n{}: {} ports of {} bits, {} vectors, codec {}, {} weights a \
+            "{what} of {}; {} tokens, host arithmetic {}\n{}: {} ports of {} bits, {} vectors, codec {}, {} weights a \
              cycle, {} MHz; memory {}\n",
-            m.layer,
             m.description,
             m.tokens,
             m.dtype,
@@ -255,11 +363,18 @@ impl Report {
             u.codec,
             u.lanes,
             u.clock_mhz,
-            self.memory.describe(),
+            self.identity.memory.describe(),
         );
+        if let Some(shard) = self.shard {
+            out += &format!("Shard {shard}: {} of {} runs\n", self.runs.len(), self.runs_in_all);
+        }
+        if !self.complete {
+            out += "PARTIAL: interrupted before all of it was verified\n";
+        }
         out += &format!("{}\n", self.table());
         let verdict = if t.mismatches == 0 { "all equal to golden, bit for bit" } else { "NOT EQUAL to golden" };
-        out += &format!("{} outputs, {} mismatches: {verdict}\n", grouped(t.outputs as u64), t.mismatches);
+        let (operators, outputs) = (self.operators.len(), grouped(t.outputs as u64));
+        out += &format!("{operators} operators, {outputs} outputs, {} mismatches: {verdict}\n", t.mismatches);
         if let (Some(cpu), Some(speedup)) = (t.linear_cpu_ms, t.linear_speedup) {
             out +=
                 &format!("BitLinears: {:.3} ms projected, {cpu:.2} ms on the CPU, {speedup:.1}x\n", t.linear_fpga_ms);
@@ -267,8 +382,9 @@ impl Report {
         if let (Some(ms), Some(worst), Some(host), Some(cpu)) =
             (t.layer_ms_with_host_nonlinear, t.layer_ms_with_largest_overhead, t.host_nonlinear_ms, t.layer_cpu_ms)
         {
+            let what = m.layer.map_or("Layers", |_| "Layer");
             out += &format!(
-                "Layer: {ms:.3} ms projected, with {host:.2} ms of other operators on that CPU and {} driver calls of {} \
+                "{what}: {ms:.3} ms projected, with {host:.2} ms of other operators on that CPU and {} driver calls of {} \
                  us; {worst:.3} ms with calls of {} us; {cpu:.2} ms on the CPU alone, {:.1}x\n",
                 t.driver_calls,
                 t.driver_overhead_us,
@@ -276,14 +392,24 @@ impl Report {
                 cpu / ms,
             );
         }
+        if let Some(token) = self.forward.as_ref().and_then(|f| f.next_token) {
+            out += &format!("Next token {token}; embedding, final norm and output head on this CPU, not on the unit\n");
+        }
         let model = if s.model_cached { "from the cache".into() } else { format!("built in {:.1} s", s.model_build_s) };
         out += &format!(
-            "Simulated {} cycles at {:.2} M cycles/s a thread, {} threads; model {model}; {:.2} s in all\n\nAssumptions\n",
+            "Simulated {} cycles at {:.2} M cycles/s a thread, {} threads; model {model}; {:.2} s in all",
             grouped(s.simulated_cycles),
             s.cycles_per_second / 1e6,
             s.jobs,
             s.wall_s,
         );
+        if s.resumed_runs > 0 {
+            out += &format!("; {} runs from the journal", s.resumed_runs);
+        }
+        if let Some(bytes) = s.peak_resident_bytes {
+            out += &format!("; {} MB of memory at most", bytes / 1_000_000);
+        }
+        out += "\n\nAssumptions\n";
         self.assumptions.iter().for_each(|line| out += &format!("- {line}\n"));
         out + STATUS + "\n"
     }
@@ -312,10 +438,21 @@ impl Report {
             let share = format!("{:.1}%", 100.0 * ideal as f64 / cycles.max(1) as f64);
             [grouped(outputs as u64), grouped(mismatches as u64), grouped(cycles), share]
         };
-        for o in &self.operators {
-            let name = [o.name.to_string(), format!("{} x {}", o.out_features, o.in_features)];
-            let counts = counts(o.outputs, o.mismatches, o.cycles, o.ideal_cycles);
-            table.add_row(name.into_iter().chain(counts).chain(times(o.fpga_ms, o.cpu_ms, o.speedup)));
+        // Many layers: a line each. The operators are in the JSON.
+        if self.identity.model.layer.is_some() {
+            for o in &self.operators {
+                let name = [o.name.to_string(), format!("{} x {}", o.out_features, o.in_features)];
+                let counts = counts(o.outputs, o.mismatches, o.cycles, o.ideal_cycles);
+                table.add_row(name.into_iter().chain(counts).chain(times(o.fpga_ms, o.cpu_ms, o.speedup)));
+            }
+        } else {
+            for rows in self.operators.chunk_by(|a, b| a.layer == b.layer) {
+                let layer = Totals::of(rows, 0, &self.cpu_profile, self.identity.unit.clock_mhz, 0.0);
+                let name = [format!("layer {}", rows[0].layer), format!("{} operators", rows.len())];
+                let counts = counts(layer.outputs, layer.mismatches, layer.cycles, layer.ideal_cycles);
+                let times = times(layer.linear_fpga_ms, layer.linear_cpu_ms, layer.linear_speedup);
+                table.add_row(name.into_iter().chain(counts).chain(times));
+            }
         }
         let t = &self.totals;
         let name = ["total".to_string(), String::new()];
@@ -325,8 +462,56 @@ impl Report {
     }
 }
 
+/// SHA-256 over the compact form of `value`, whose keys are sorted.
+fn digest(value: &Value) -> String {
+    hex(&Sha256::digest(value.to_string()))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Totals {
+    /// Sums over `rows`, which took `driver_calls` calls of `overhead_us`.
+    pub fn of(
+        rows: &[OperatorRow],
+        driver_calls: usize,
+        profile: &ProfileSection,
+        clock_mhz: f64,
+        overhead_us: f64,
+    ) -> Self {
+        let cycles = rows.iter().map(|o| o.cycles).sum();
+        let linear_fpga_ms = milliseconds(cycles, clock_mhz);
+        let linear_cpu_ms: Option<f64> = rows.iter().map(|o| o.cpu_ms).sum();
+        let layers = rows.iter().map(|o| o.layer).collect::<BTreeSet<_>>().len();
+        // Of whole layers only.
+        let whole = rows.len() == layers * Linear::ALL.len();
+        let host_nonlinear_ms = profile.nonlinear_ms_a_layer.filter(|_| whole).map(|ms| ms * layers as f64);
+        let layer = |us: f64| host_nonlinear_ms.map(|ms| layer_ms(linear_fpga_ms, ms, driver_calls, us));
+        Self {
+            outputs: rows.iter().map(|o| o.outputs).sum(),
+            mismatches: rows.iter().map(|o| o.mismatches).sum(),
+            cycles,
+            ideal_cycles: rows.iter().map(|o| o.ideal_cycles).sum(),
+            stall_cycles: rows.iter().map(|o| o.stall_cycles).sum(),
+            weight_bytes: rows.iter().map(|o| o.weight_bytes).sum(),
+            linear_fpga_ms,
+            linear_cpu_ms,
+            linear_speedup: linear_cpu_ms.map(|cpu| cpu / linear_fpga_ms),
+            layer_ms_with_host_nonlinear: layer(overhead_us),
+            layer_ms_with_largest_overhead: layer(DRIVER_OVERHEAD_BAND_US[1]),
+            host_nonlinear_ms,
+            layer_cpu_ms: linear_cpu_ms.zip(host_nonlinear_ms).map(|(a, b)| a + b),
+            driver_calls,
+            driver_overhead_us: overhead_us,
+        }
+    }
+}
+
 impl MemorySection {
-    fn describe(&self) -> String {
+    /// In a few words.
+    pub fn describe(&self) -> String {
         let mut text = match self.mode {
             MemoryMode::Ideal => format!("ideal, latency {} cycles", self.latency_cycles),
             MemoryMode::Ddr => {

@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use host::device::UnitInfo;
+use sha2::{Digest, Sha256};
 use verilated::{ModelLibrary, ModelSpec, Progress, Trace};
+
+use crate::exit::{Exit, Failure};
+use crate::report::hex;
 
 /// Parameters of `tmv_unit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +72,29 @@ impl UnitConfig {
 /// The folder of the RTL: `$TMV_RTL_DIR`, else the one this program was built beside.
 pub fn rtl_dir() -> PathBuf {
     std::env::var_os("TMV_RTL_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../rtl"), PathBuf::from)
+}
+
+/// SHA-256 over the file list of the unit and its files, in order.
+///
+/// # Errors
+/// An input file that is not there.
+pub fn rtl_sha256() -> Result<String, Failure> {
+    let rtl = rtl_dir();
+    let read = |name: &str| {
+        let path = rtl.join(name);
+        std::fs::read(&path).map_err(|e| {
+            let why = format!("{}: {e}; is the RTL of the unit there? TMV_RTL_DIR names its folder", path.display());
+            Failure::new(Exit::InputFile, why)
+        })
+    };
+    let list = read("tmv_files.f")?;
+    let text = String::from_utf8_lossy(&list);
+    let files = text.lines().filter(|line| line.ends_with(".sv"));
+    let mut hash = Sha256::new();
+    for content in [Ok(list.clone())].into_iter().chain(files.map(read)) {
+        hash.update(content?);
+    }
+    Ok(hex(&hash.finalize()))
 }
 
 /// A model with module `top` of the unit as its top, checkers bound.

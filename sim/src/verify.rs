@@ -6,6 +6,7 @@
 //! depends on the run alone, and compare every output. So the numbers are the same with any number of workers, and
 //! memory is bounded however long the stream of runs is.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -14,15 +15,23 @@ use host::BackendError;
 use host::config::Linear;
 use host::layer::{CpuBackend, MatvecRequest, TernaryBackend};
 use host::weights::LayerWeights;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use verilated::ModelLibrary;
 
 use crate::bench::{Bench, Outcome};
 use crate::exit::{Failure, check_interrupt, interrupted};
+use crate::report::hex;
+use crate::shard::Shard;
 
 /// One run of the unit, with the answer it has to give.
 pub struct Run {
-    /// Place in the stream.
+    /// Place in the stream, runs that are left to others included.
     pub index: usize,
+    /// Whether it is the first that is verified here.
+    pub first: bool,
+    /// The forward pass, from 0.
+    pub pass: usize,
     /// The decoder layer.
     pub layer: usize,
     /// Operators that share the activations, at least one.
@@ -42,10 +51,21 @@ impl Run {
     pub fn describe(&self) -> String {
         format!("layer {}, {}", self.layer, self.operators.iter().map(|l| l.name()).collect::<Vec<_>>().join(", "))
     }
+
+    /// SHA-256 of activations and expected accumulators.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        let codes: Vec<u8> = self.x_q.iter().map(|x| *x as u8).collect();
+        hash.update(&codes);
+        for expected in &self.expected {
+            hash.update(expected.iter().flat_map(|acc| acc.to_le_bytes()).collect::<Vec<_>>());
+        }
+        hex(&hash.finalize())
+    }
 }
 
 /// An output that is not what it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mismatch {
     /// The token.
     pub token: usize,
@@ -72,48 +92,85 @@ pub fn mismatches(expected: &[i32], observed: &[i32], rows: usize) -> Vec<Mismat
     pairs.map(|(i, (&expected, &got))| Mismatch { token: i / rows, row: i % rows, expected, got }).collect()
 }
 
+/// Which runs are verified.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Operators.
+    pub linears: Vec<Linear>,
+    /// The part of the runs, and how many runs there are.
+    pub shard: Option<(Shard, usize)>,
+    /// Runs that were verified before, with their [`Run::sha256`].
+    pub done: HashMap<usize, String>,
+}
+
 /// Computes on the CPU and queues what it computed.
 pub struct Recorder {
     queue: SyncSender<Run>,
-    selected: Vec<Linear>,
+    selection: Selection,
+    pass: usize,
+    /// Layer and operator of the request before.
+    before: Option<(usize, Linear)>,
     runs: usize,
+    sent: usize,
+    conflict: Option<String>,
 }
 
 impl Recorder {
-    /// Records products of the operators in `selected`.
-    pub fn new(queue: SyncSender<Run>, selected: Vec<Linear>) -> Self {
-        Self { queue, selected, runs: 0 }
+    /// Records the products that are in `selection`.
+    pub fn new(queue: SyncSender<Run>, selection: Selection) -> Self {
+        Self { queue, selection, pass: 0, before: None, runs: 0, sent: 0, conflict: None }
     }
 
-    /// The back end for a layer with these weights.
-    pub fn layer(&mut self, weights: Arc<LayerWeights>) -> impl TernaryBackend {
-        RecordLayer { recorder: self, weights }
+    /// Runs so far, with those that are left to others.
+    pub fn runs(&self) -> usize {
+        self.runs
+    }
+
+    /// The run that was verified before with other activations, after a request that failed for it.
+    pub fn conflict(&self) -> Option<&str> {
+        self.conflict.as_deref()
     }
 }
 
-struct RecordLayer<'a> {
-    recorder: &'a mut Recorder,
-    weights: Arc<LayerWeights>,
-}
-
-impl TernaryBackend for RecordLayer<'_> {
+impl TernaryBackend for Recorder {
     fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError> {
         let accumulators = Interruptible.matvec(request)?;
-        let recorder = &mut *self.recorder;
-        let chosen = request.operators.iter().zip(&accumulators).filter(|((l, _), _)| recorder.selected.contains(l));
+        // A pass goes through layers and operators in order; where they go back, the next one begins.
+        let place = request.operators.first().map(|(l, _)| (request.layer, *l));
+        self.pass += usize::from(place <= self.before);
+        self.before = place;
+        let linears = &self.selection.linears;
+        let chosen = request.operators.iter().zip(&accumulators).filter(|((l, _), _)| linears.contains(l));
         let (operators, expected): (Vec<_>, Vec<_>) = chosen.map(|((l, _), acc)| (*l, acc.clone())).unzip();
-        if !operators.is_empty() {
-            let run = Run {
-                index: recorder.runs,
-                layer: request.layer,
-                operators,
-                weights: self.weights.clone(),
-                x_q: request.x_q.to_vec(),
-                tokens: request.tokens,
-                expected,
-            };
-            recorder.runs += 1;
-            recorder.queue.send(run).map_err(|_| "verification stopped")?;
+        if operators.is_empty() {
+            return Ok(accumulators);
+        }
+        let index = self.runs;
+        self.runs += 1;
+        if self.selection.shard.is_some_and(|(shard, runs)| !shard.takes(index, runs)) {
+            return Ok(accumulators);
+        }
+        let run = Run {
+            index,
+            first: self.sent == 0,
+            pass: self.pass,
+            layer: request.layer,
+            operators,
+            weights: request.weights.clone(),
+            x_q: request.x_q.to_vec(),
+            tokens: request.tokens,
+            expected,
+        };
+        match self.selection.done.get(&index) {
+            Some(sha256) if *sha256 != run.sha256() => {
+                self.conflict = Some(run.describe());
+                return Err("verified before with other activations".into());
+            }
+            Some(_) => {}
+            None => {
+                self.sent += 1;
+                self.queue.send(run).map_err(|_| "verification stopped")?;
+            }
         }
         Ok(accumulators)
     }
@@ -130,50 +187,50 @@ impl TernaryBackend for Interruptible {
 
 /// What came of a stream of runs.
 pub struct Verified<T> {
-    /// What the producer returned.
-    pub produced: T,
+    /// What the producer returned, or the first failure of model, workers or producer, in this order.
+    pub produced: Result<T, Failure>,
     /// One outcome a run, in the order of the stream.
     pub outcomes: Vec<Outcome>,
-    /// The model that was simulated.
-    pub library: ModelLibrary,
+    /// The model that was simulated, if it could be built.
+    pub library: Option<ModelLibrary>,
 }
 
 /// Feeds the runs that `produce` queues to `jobs` workers on `bench`. `build` makes the model meanwhile; `done` is
-/// told of each run that was compared.
-///
-/// # Errors
-/// The first failure of model, workers or producer, in this order.
+/// told of each run that was compared, and may stop it all.
 pub fn verify<T>(
     bench: &Bench,
     jobs: usize,
     build: impl FnOnce() -> Result<ModelLibrary, Failure> + Send,
-    done: impl Fn(&Outcome) + Sync,
+    done: impl Fn(&Outcome) -> Result<(), Failure> + Sync,
     produce: impl FnOnce(SyncSender<Run>) -> Result<T, Failure>,
-) -> Result<Verified<T>, Failure> {
+) -> Verified<T> {
     let (sender, receiver) = sync_channel(jobs);
     thread::scope(|scope| {
         // An error here drops the receiver, which ends the producer.
         let verifier = scope.spawn(|| {
             let receiver = Mutex::new(receiver);
-            let library = build()?;
-            check_interrupt()?;
-            work(bench, jobs, &library, &receiver, &done).map(|outcomes| (library, outcomes))
+            let library = match build().and_then(|library| check_interrupt().map(|()| library)) {
+                Ok(library) => library,
+                Err(failure) => return (None, Vec::new(), Some(failure)),
+            };
+            let (outcomes, failure) = work(bench, jobs, &library, &receiver, &done);
+            (Some(library), outcomes, failure)
         });
         let produced = produce(sender);
-        let verified = verifier.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let (library, mut outcomes) = verified?;
+        let (library, mut outcomes, failure) = verifier.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         outcomes.sort_by_key(|outcome| outcome.index);
-        Ok(Verified { produced: produced?, outcomes, library })
+        Verified { produced: failure.map_or(produced, Err), outcomes, library }
     })
 }
 
+/// The outcomes, and the failure of the earliest run that failed.
 fn work(
     bench: &Bench,
     jobs: usize,
     library: &ModelLibrary,
     receiver: &Mutex<Receiver<Run>>,
-    done: &(impl Fn(&Outcome) + Sync),
-) -> Result<Vec<Outcome>, Failure> {
+    done: &(impl Fn(&Outcome) -> Result<(), Failure> + Sync),
+) -> (Vec<Outcome>, Option<Failure>) {
     let state = Mutex::new((Vec::new(), None::<(usize, Failure)>));
     thread::scope(|scope| {
         for _ in 0..jobs {
@@ -185,13 +242,10 @@ fn work(
                         break;
                     }
                     let result = bench.execute(library, &run).map_err(|failure| failure.at(run.describe()));
+                    let result = result.and_then(|outcome| done(&outcome).map(|()| outcome));
                     let (outcomes, failed) = &mut *lock(&state);
                     match result {
-                        Ok(outcome) => {
-                            done(&outcome);
-                            outcomes.push(outcome);
-                        }
-                        // The earliest run that failed, whoever was faster.
+                        Ok(outcome) => outcomes.push(outcome),
                         Err(failure) if failed.as_ref().is_none_or(|(index, _)| *index > run.index) => {
                             *failed = Some((run.index, failure));
                         }
@@ -201,12 +255,11 @@ fn work(
             });
         }
     });
-    match state.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        (_, Some((_, failure))) => Err(failure),
-        (outcomes, None) => Ok(outcomes),
-    }
+    let (outcomes, failed) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (outcomes, failed.map(|(_, failure)| failure))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks, whatever happened to another thread.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

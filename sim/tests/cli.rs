@@ -3,81 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use assert_cmd::cargo::cargo_bin;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-const PROMPT: &str = "318,2,282,0,1,7";
+mod program;
+
+use program::{PROMPT, Ran, program, sim, testdata};
+
 /// What free running in fp32 may add up to, relative to the rms of a row.
 const FREE_RUNNING: f64 = 5e-5;
-
-fn testdata(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "..", "testdata", name].iter().collect()
-}
-
-/// A run of the program that ended.
-struct Ran {
-    what: String,
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn new(what: String, output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        let ran = Self { what, code: output.status.code().unwrap_or(-1), out, err };
-        for noise in ["panicked", "RUST_BACKTRACE", "internal error"] {
-            assert!(!ran.err.contains(noise), "{ran}");
-        }
-        ran
-    }
-
-    #[track_caller]
-    fn code(self, expected: i32) -> Self {
-        assert!(self.code == expected, "expected exit code {expected}\n{self}");
-        self
-    }
-
-    /// All of `texts` were said on standard error.
-    #[track_caller]
-    fn says(self, texts: &[&str]) -> Self {
-        for text in texts {
-            assert!(self.err.contains(text), "standard error lacks {text:?}\n{self}");
-        }
-        self
-    }
-
-    #[track_caller]
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("standard output is no JSON: {e}\n{self}"))
-    }
-}
-
-impl std::fmt::Display for Ran {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let cwd = std::env::current_dir().unwrap();
-        let Self { what, code, out, err } = self;
-        write!(f, "command: {what}\nfolder: {}\nexit code: {code}\n--- stdout\n{out}\n--- stderr\n{err}", cwd.display())
-    }
-}
-
-/// The program, as a shell would start it and not cargo.
-fn program() -> Command {
-    let mut command = Command::new(cargo_bin!("sim"));
-    command.env_remove("CARGO_PKG_NAME");
-    command
-}
-
-fn sim(arguments: &[&str]) -> Ran {
-    let output = program().args(arguments).stdin(Stdio::null()).output().unwrap();
-    Ran::new(format!("sim {}", arguments.join(" ")), &output)
-}
 
 /// `sim --model FOLDER --layer LAYER --prompt-ids PROMPT ...`
 fn tiny(folder: &Path, layer: &str, more: &[&str]) -> Ran {
@@ -92,7 +30,7 @@ fn packed(more: &[&str]) -> Ran {
 /// The report without what depends on the machine and the moment.
 fn results(ran: &Ran) -> Value {
     let mut report = ran.json();
-    for key in ["simulation", "command"] {
+    for key in ["simulation", "command", "digest"] {
         report.as_object_mut().unwrap().remove(key);
     }
     report

@@ -21,17 +21,22 @@ pub(crate) struct Cache {
     dir: PathBuf,
 }
 
+/// The cache directory of the environment: `$TMV_CACHE_DIR`, else `tmv` in the user's. It need not exist.
+pub fn cache_dir() -> PathBuf {
+    let dir = match std::env::var_os("TMV_CACHE_DIR").filter(|dir| !dir.is_empty()) {
+        Some(dir) => dir.into(),
+        None => dirs::cache_dir().map_or_else(|| ".tmv-cache".into(), |dir| dir.join("tmv")),
+    };
+    std::path::absolute(&dir).unwrap_or(dir)
+}
+
 impl Cache {
     /// Opens `dir`, else `$TMV_CACHE_DIR`, else the user's cache directory, and proves it writable.
     pub(crate) fn open(dir: Option<&Path>) -> Result<Self, Error> {
         let dir = match dir {
-            Some(dir) => dir.to_owned(),
-            None => match std::env::var_os("TMV_CACHE_DIR").filter(|dir| !dir.is_empty()) {
-                Some(dir) => dir.into(),
-                None => dirs::cache_dir().map_or_else(|| ".tmv-cache".into(), |dir| dir.join("tmv")),
-            },
+            Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
+            None => cache_dir(),
         };
-        let dir = std::path::absolute(&dir).unwrap_or(dir);
         let prepare = || {
             for part in ["tools", "runtime", "models", "locks"] {
                 fs::create_dir_all(dir.join(part))?;

@@ -15,6 +15,7 @@ mod shim;
 mod toolchain;
 
 pub use builder::{Builder, ModelSpec, Progress, Trace, build};
+pub use cache::cache_dir;
 pub use error::Error;
 pub use model::{Direction, Model, ModelLibrary, Pin, Port, PowerUp, VerilatedContext};
 pub use toolchain::Verilator;

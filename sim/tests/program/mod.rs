@@ -1,0 +1,75 @@
+//! The real program, for tests of the command line.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use assert_cmd::cargo::cargo_bin;
+use serde_json::Value;
+
+/// The prompt of the tiny checkpoints' README.
+pub const PROMPT: &str = "318,2,282,0,1,7";
+
+pub fn testdata(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "..", "testdata", name].iter().collect()
+}
+
+/// A run of the program that ended.
+pub struct Ran {
+    pub what: String,
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    pub fn new(what: String, output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        let ran = Self { what, code: output.status.code().unwrap_or(-1), out, err };
+        for noise in ["panicked", "RUST_BACKTRACE", "internal error"] {
+            assert!(!ran.err.contains(noise), "{ran}");
+        }
+        ran
+    }
+
+    #[track_caller]
+    pub fn code(self, expected: i32) -> Self {
+        assert!(self.code == expected, "expected exit code {expected}\n{self}");
+        self
+    }
+
+    /// All of `texts` were said on standard error.
+    #[track_caller]
+    pub fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.err.contains(text), "standard error lacks {text:?}\n{self}");
+        }
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("standard output is no JSON: {e}\n{self}"))
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let cwd = std::env::current_dir().unwrap();
+        let Self { what, code, out, err } = self;
+        write!(f, "command: {what}\nfolder: {}\nexit code: {code}\n--- stdout\n{out}\n--- stderr\n{err}", cwd.display())
+    }
+}
+
+/// The program, as a shell would start it and not cargo.
+pub fn program() -> Command {
+    let mut command = Command::new(cargo_bin!("sim"));
+    command.env_remove("CARGO_PKG_NAME");
+    command
+}
+
+pub fn sim(arguments: &[&str]) -> Ran {
+    let output = program().args(arguments).stdin(Stdio::null()).output().unwrap();
+    Ran::new(format!("sim {}", arguments.join(" ")), &output)
+}
