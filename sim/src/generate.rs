@@ -95,6 +95,8 @@ struct Generated {
     plane_bytes: u64,
     /// Measured before and after, in bytes a second.
     read_bandwidth: Option<f64>,
+    /// Most memory that belongs to no file, in bytes.
+    anonymous: Option<u64>,
 }
 
 impl<'a> Job<'a> {
@@ -165,6 +167,7 @@ impl<'a> Job<'a> {
         let result =
             generate(&mut model, &self.prompt, &self.limits, &mut self.sampler.clone(), backend, &mut |pass| {
                 generated.passes.push(*pass);
+                generated.anonymous = generated.anonymous.max(memory_use::anonymous_bytes());
                 if let Err(failure) = writer.token(pass.next) {
                     write_error.get_or_insert(failure);
                 }
@@ -285,6 +288,7 @@ impl<'a> Job<'a> {
             verification,
             wall_s: started.elapsed().as_secs_f64(),
             peak_resident_bytes: memory_use::peak_resident_bytes(),
+            peak_anonymous_bytes: generated.anonymous,
             status: STATUS.into(),
         })
     }
@@ -351,7 +355,10 @@ struct Report {
     cpu: CpuTimes,
     verification: Option<Verification>,
     wall_s: f64,
+    /// Mapped files included.
     peak_resident_bytes: Option<u64>,
+    /// Without mapped files, sampled after each pass.
+    peak_anonymous_bytes: Option<u64>,
     status: String,
 }
 
@@ -468,8 +475,8 @@ impl Report {
                 out += &format!(", {:.0}% of the {read:.1} GB/s at which it reads memory", 100.0 * gb / read);
             }
         }
-        if let Some(bytes) = self.peak_resident_bytes {
-            out += &format!("; {} MB of memory at most", bytes / 1_000_000);
+        if let (Some(all), Some(own)) = (self.peak_resident_bytes, self.peak_anonymous_bytes) {
+            out += &format!("; {} MB of memory, {} MB without mapped files", all / 1_000_000, own / 1_000_000);
         }
         out + "\n"
     }
