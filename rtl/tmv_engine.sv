@@ -9,17 +9,16 @@
 module tmv_engine
   import tmv_pkg::*;
 #(
-  /// Bits of a beat: 64 or 128.
-  parameter  int unsigned PortBits = 128,
+  /// Weights of a beat.
+  parameter  int unsigned Lanes = 64,
   /// Activation vectors.
   parameter  int unsigned Vectors = 4,
-  /// Weight codec, see `tmv_pkg`.
-  parameter  int unsigned Codec = CodecWeights2b,
   /// Words of an activation bank, a power of two.
   parameter  int unsigned BankWords = 256,
   /// Row blocks queued ahead of the beats, a power of two.
   parameter  int unsigned BlockFifo = 8,
-  localparam int unsigned Lanes = lanes_of(Codec, PortBits),
+  localparam int unsigned Slices = slices_of(Lanes),
+  localparam int unsigned SliceLanes = Lanes / Slices,
   localparam int unsigned WordAddrBits = $clog2(BankWords) + 1
 ) (
   input  logic                                              clk_i,
@@ -28,10 +27,11 @@ module tmv_engine
   input  logic                                              block_valid_i,
   output logic                                              block_ready_o,
   input  block_t                                            block_i,
-  /// Weight beats.
+  /// Weight beats, as planes.
   input  logic                                              beat_valid_i,
   output logic                                              beat_ready_o,
-  input  logic   [PortBits-1:0]                             beat_i,
+  input  logic   [SliceLanes-1:0]                           nz_i           [Slices],
+  input  logic   [SliceLanes-1:0]                           neg_i          [Slices],
   /// Contexts whose activations are in the memory.
   input  logic   [Contexts-1:0]                             x_loaded_i,
   /// Activation words: requests, and answers in order.
@@ -114,19 +114,6 @@ module tmv_engine
 
   always_ff @(posedge clk_i) if (x_valid_i) next_q <= x_i;
 
-  // Weight planes: wiring for a beat of planes. A codec that needs logic here needs a register behind it.
-  logic [Lanes-1:0] nz, neg;
-
-  tmv_decode #(
-    .Codec,
-    .PortBits
-  ) u_decode (
-    .beat_i,
-    .nz_o     (nz),
-    .neg_o    (neg),
-    .illegal_o()
-  );
-
   // One beat a cycle: row by row within a word, word by word within a block.
   row_t row_q;
   word_t word_index_q;
@@ -168,12 +155,22 @@ module tmv_engine
   logic last_sum, result_pop;
   logic [3:0] result_tokens_q;
 
-  tmv_popcount #(
-    .Width(Lanes)
-  ) u_neg_count (
-    .bits_i (neg),
-    .count_o(neg_count)
-  );
+  for (genvar s = 0; s < int'(Slices); s++) begin : gen_neg_count
+    logic [$clog2(SliceLanes+1)-1:0] count;
+
+    tmv_popcount #(
+      .Width(SliceLanes)
+    ) u_neg_count (
+      .bits_i (neg_i[s]),
+      .count_o(count)
+    );
+  end
+
+  if (Slices == 1) begin : gen_neg_whole
+    assign neg_count = gen_neg_count[0].count;
+  end else begin : gen_neg_halves
+    assign neg_count = CountBits'(gen_neg_count[0].count) + CountBits'(gen_neg_count[1].count);
+  end
 
   assign used       = busy_o ? compute.vectors[Vectors-1:0] : '0;
   assign last_sum   = used_qq[0] && place_qq.last;
@@ -210,8 +207,8 @@ module tmv_engine
       .x_i        (next_q[v]),
       .valid_i    (used[v]),
       .valid_q_i  (used_q[v]),
-      .nz_i       (nz),
-      .neg_i      (neg),
+      .nz_i,
+      .neg_i,
       .neg_count_i(neg_count_q),
       .sum_o      (sum)
     );

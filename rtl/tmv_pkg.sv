@@ -80,8 +80,34 @@ package tmv_pkg;
     word_t       last_word;
   } block_t;
 
+  /// Planes of the five weights of a byte in base 3: `neg`, then `nz`.
+  typedef logic [9:0] trits_t;
+  typedef trits_t base3_t[256];
+
+  /// The planes of every byte; those of the illegal bytes 243 and above mean nothing.
+  function automatic base3_t base3_table();
+    for (int unsigned code = 0; code < 256; code++) begin
+      trits_t trits;
+      int unsigned rest;
+      rest = code;
+      for (int unsigned j = 0; j < 5; j++) begin
+        trits[j]   = rest % 3 != 1;
+        trits[5+j] = rest % 3 == 0;
+        rest       = rest / 3;
+      end
+      base3_table[code] = trits;
+    end
+  endfunction
+
+  localparam base3_t Base3 = base3_table();
+
   /// Weights of one beat.
   function automatic int unsigned lanes_of(int unsigned codec, int unsigned port_bits);
     return (codec == CodecWeightsBase3) ? port_bits / 8 * 5 : port_bits / 2;
+  endfunction
+
+  /// Slices of the planes of a beat, of up to 64 lanes each.
+  function automatic int unsigned slices_of(int unsigned lanes);
+    return (lanes + 63) / 64;
   endfunction
 endpackage

@@ -108,7 +108,7 @@ impl fmt::Display for Error {
             Self::NotFinite { row, col, got } => {
                 write!(f, "weight at row {row}, column {col}: expected a finite value, got {got}")
             }
-            Self::UnknownCodec { got } => write!(f, "codec: expected 2bit, got {got:?}"),
+            Self::UnknownCodec { got } => write!(f, "codec: expected 2bit or base3, got {got:?}"),
         }
     }
 }

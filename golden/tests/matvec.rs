@@ -68,8 +68,8 @@ proptest! {
         port in prop_oneof![Just(8usize), Just(16)],
         gap in 0usize..70,
         fill: u8,
+        codec in prop::sample::select(&Codec::ALL),
     ) {
-        let codec = Codec::Weights2b;
         let (rows, cols) = (w.rows(), w.cols());
         let (block, lanes) = (codec.block_bytes(cols, port), codec.lanes_per_beat(port));
         let stride = block + gap;
@@ -84,6 +84,15 @@ proptest! {
             }
             let (beat, byte_of_beat) = (at / port, at % port);
             let row = b * ROW_BLOCK + beat % ROW_BLOCK;
+            if codec == Codec::WeightsBase3 {
+                let digit = |j: usize| {
+                    let col = beat / ROW_BLOCK * lanes + byte_of_beat * 5 + j;
+                    let weight = if row < rows && col < cols { w.get(row, col) } else { 0 };
+                    (weight + 1) as usize * 3usize.pow(j as u32)
+                };
+                prop_assert_eq!(usize::from(*byte), (0..5).map(digit).sum::<usize>());
+                continue;
+            }
             for bit in 0..8 {
                 let lane = (byte_of_beat * 8 + bit) % (port * 4);
                 let col = beat / ROW_BLOCK * lanes + lane;
@@ -164,8 +173,40 @@ fn image_faults_are_named() {
 }
 
 #[test]
+fn every_base3_byte_is_five_weights_or_named() {
+    let (codec, port) = (Codec::WeightsBase3, 8);
+    for byte in 0..=255u8 {
+        // Byte 3 of row 0; all other weights are zero.
+        let mut image = vec![121; codec.image_bytes(1, 40, port, 64)];
+        image[3] = byte;
+        let decoded = codec.decode(&image, 1, 40, port, 64);
+        if byte >= 243 {
+            assert_eq!(decoded, Err(Error::ImageCode { row: 0, col: 15 }), "{byte}");
+            continue;
+        }
+        let w = decoded.unwrap();
+        let digits: Vec<i8> = (0..5).map(|j| (i32::from(byte) / 3i32.pow(j) % 3) as i8 - 1).collect();
+        assert_eq!(w.to_i8()[15..20], digits, "{byte}");
+        assert_eq!(w.to_i8().iter().filter(|w| **w != 0).count(), digits.iter().filter(|w| **w != 0).count());
+        let mut again = vec![0; image.len()];
+        codec.encode(&w, port, 64, &mut again).unwrap();
+        assert_eq!(again, image);
+    }
+    let padding = |at: usize, cols: usize| {
+        let mut image = vec![121; codec.image_bytes(1, cols, port, 64)];
+        image[at] = 122;
+        codec.decode(&image, 1, cols, port, 64)
+    };
+    assert_eq!(padding(1, 6).unwrap().get(0, 5), 1);
+    assert_eq!(padding(1, 5), Err(Error::ImagePadding { row: 0, col: 5 }));
+    assert_eq!(padding(8, 40), Err(Error::ImagePadding { row: 1, col: 0 }));
+}
+
+#[test]
 fn codec_names() {
-    assert_eq!(Codec::Weights2b.to_string().parse(), Ok(Codec::Weights2b));
+    for codec in Codec::ALL {
+        assert_eq!(codec.to_string().parse(), Ok(codec));
+    }
     let error = "3bit".parse::<Codec>().unwrap_err();
-    assert_eq!(error.to_string(), r#"codec: expected 2bit, got "3bit""#);
+    assert_eq!(error.to_string(), r#"codec: expected 2bit or base3, got "3bit""#);
 }

@@ -174,14 +174,14 @@ impl UnitInfo {
         let param1 = device.read_register(regs::PARAM1)?;
         let field = |value: u32, mask: u32| ((value & mask) >> mask.trailing_zeros()) as usize;
         let codec = field(param0, regs::PARAM0_CODEC);
-        if codec != 0 {
-            return Err(DeviceError::Unsupported { what: "the codec number", found: codec, limit: 0 });
-        }
+        let number = codec;
+        let codec = golden::Codec::ALL.into_iter().find(|c| codec_number(*c) == number);
+        let unknown = || DeviceError::Unsupported { what: "the codec number", found: number, limit: 1 };
         Ok(Self {
             ports: field(param0, regs::PARAM0_PORTS),
             port_bytes: field(param0, regs::PARAM0_PORT_BYTES),
             vectors: field(param0, regs::PARAM0_VECTORS),
-            codec: golden::Codec::Weights2b,
+            codec: codec.ok_or_else(unknown)?,
             bank_words: field(param1, regs::PARAM1_BANK_WORDS),
         })
     }
@@ -194,6 +194,14 @@ impl UnitInfo {
     /// Longest row of weights.
     pub fn max_in_features(&self) -> usize {
         self.bank_words * self.lanes()
+    }
+}
+
+/// The value of PARAM0.CODEC and of the unit's parameter `Codec` for a codec.
+pub fn codec_number(codec: golden::Codec) -> usize {
+    match codec {
+        golden::Codec::WeightsBase3 => 1,
+        _ => 0,
     }
 }
 

@@ -5,7 +5,7 @@
 //! address of a beat, so does this model.
 
 use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
-use crate::device::{Device, DeviceError, ID, UnitInfo};
+use crate::device::{Device, DeviceError, ID, UnitInfo, codec_number};
 use crate::regs;
 
 /// A unit without hardware.
@@ -165,7 +165,8 @@ impl Device for FunctionalDevice {
             regs::VERSION => regs::MAP_VERSION,
             regs::MAP_HASH => regs::MAP_HASH_VALUE,
             regs::PARAM0 => {
-                self.info.ports as u32 | (self.info.port_bytes as u32) << 8 | (self.info.vectors as u32) << 16
+                let codec = (codec_number(self.info.codec) as u32) << regs::PARAM0_CODEC.trailing_zeros();
+                self.info.ports as u32 | (self.info.port_bytes as u32) << 8 | (self.info.vectors as u32) << 16 | codec
             }
             regs::PARAM1 => self.info.bank_words as u32 | (ROW_BLOCK as u32) << 16 | CONTEXTS << 20,
             regs::STATUS => {

@@ -3,7 +3,7 @@
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x1;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0xe6e2096c;
+pub const MAP_HASH_VALUE: u32 = 0x834b2396;
 
 /// Offset. The letters `TMV1`: 0x544D5631.
 pub const ID: u32 = 0x0;
@@ -19,7 +19,7 @@ pub const PARAM0_PORTS: u32 = 0xf;
 pub const PARAM0_PORT_BYTES: u32 = 0x1f00;
 /// PARAM0: activation vectors served by one pass over the weights.
 pub const PARAM0_VECTORS: u32 = 0xf0000;
-/// PARAM0: weight codec: 0 = 2-bit planes, 1 = base-3 (reserved).
+/// PARAM0: weight codec: 0 = 2-bit planes, 1 = base-3, five trits a byte.
 pub const PARAM0_CODEC: u32 = 0xf000000;
 /// Offset. Sizes of the unit.
 pub const PARAM1: u32 = 0x10;

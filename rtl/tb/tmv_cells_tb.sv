@@ -26,6 +26,9 @@ module tmv_cells_tb
   output logic  [  63:0]       decode128_nz_o,
   output logic  [  63:0]       decode128_neg_o,
   output logic  [   1:0]       decode_illegal_o,
+  output logic [39:0] decode_base3_nz_o,
+  output logic [39:0] decode_base3_neg_o,
+  output logic        decode_base3_illegal_o,
   /// Dot products of 32 and of 64 lanes.
   input  logic                 dot_load_i,
   input  logic                 dot_valid_i,
@@ -157,6 +160,16 @@ module tmv_cells_tb
     .illegal_o(decode_illegal_o[1])
   );
 
+  tmv_decode #(
+    .Codec   (CodecWeightsBase3),
+    .PortBits(64)
+  ) u_decode_base3 (
+    .beat_i   (decode_beat_i[63:0]),
+    .nz_o     (decode_base3_nz_o),
+    .neg_o    (decode_base3_neg_o),
+    .illegal_o(decode_base3_illegal_o)
+  );
+
   logic dot_valid_q;
 
   always_ff @(posedge clk_i) dot_valid_q <= dot_valid_i;
@@ -181,8 +194,8 @@ module tmv_cells_tb
       .x_i        (x),
       .valid_i    (dot_valid_i),
       .valid_q_i  (dot_valid_q),
-      .nz_i       (dot_nz_i[Lanes-1:0]),
-      .neg_i      (dot_neg_i[Lanes-1:0]),
+      .nz_i       ('{dot_nz_i[Lanes-1:0]}),
+      .neg_i      ('{dot_neg_i[Lanes-1:0]}),
       .neg_count_i(neg_count_q),
       // As many bits as the sum has, and its sign above them.
       /* verilator lint_off WIDTH */

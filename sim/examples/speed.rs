@@ -1,4 +1,4 @@
-//! How fast the default unit simulates: `cargo run -p sim --example speed -- [rows] [cols] [tokens]`.
+//! How fast the default unit simulates: `cargo run -p sim --example speed -- [rows] [cols] [tokens] [codec]`.
 //!
 //! One operator on the ideal memory, checked against golden; cycles per second of thread CPU time, one thread.
 
@@ -13,11 +13,12 @@ use sim::unit::UnitConfig;
 use verilated::{Trace, VerilatedContext};
 
 fn main() -> anyhow::Result<()> {
-    let mut sizes = std::env::args().skip(1).map(|arg| arg.parse::<usize>());
+    let codec = std::env::args().nth(4).map_or(Ok(golden::Codec::default()), |name| name.parse())?;
+    let mut sizes = std::env::args().skip(1).take(3).map(|arg| arg.parse::<usize>());
     let mut next = |default| sizes.next().unwrap_or(Ok(default)).context("sizes are numbers");
     let (rows, cols, tokens) = (next(6912)?, next(2560)?, next(3)?);
 
-    let unit = UnitConfig { ports: 4, port_bits: 128, vectors: 4, codec: golden::Codec::Weights2b };
+    let unit = UnitConfig { ports: 4, port_bits: 128, vectors: 4, codec };
     let library = unit.build(Trace::Off, &mut |step| eprintln!("{step}"))?;
     let memory = MemoryConfig {
         base: 0x1000_0000,

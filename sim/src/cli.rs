@@ -114,7 +114,7 @@ pub struct UnitArgs {
     /// Activation vectors a pass over the weights serves, 1 to 8 [default: the board's]
     #[arg(long, value_name = "V", value_parser = one_to_eight(), help_heading = "Unit")]
     pub vectors: Option<usize>,
-    /// Weight codec: 2bit
+    /// Weight codec: 2bit, or base3 (1.6 bits a weight)
     #[arg(long, value_parser = str::parse::<Codec>, default_value = "2bit", help_heading = "Unit")]
     pub codec: Codec,
     /// Chance in 256 that an AXI channel idles for a cycle

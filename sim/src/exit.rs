@@ -164,7 +164,7 @@ pub fn install_handlers() {
         STOP.store(true, Ordering::Relaxed);
         // Work that does not look at the flag, such as a compiler, gets a moment to end.
         std::thread::sleep(GRACE);
-        eprintln!("{}", Failure::interrupted().message);
+        eprintln!("interrupted");
         std::process::exit(Exit::Interrupted as i32);
     });
 }

@@ -36,7 +36,7 @@ use crate::unit::{UnitConfig, rtl_sha256};
 use crate::verify::{Interruptible, Recorder, Selection, Verified, verify};
 
 /// Simulated cycles a second of one thread, for estimates.
-const ESTIMATED_SPEED: f64 = 0.6e6;
+const ESTIMATED_SPEED: f64 = 0.5e6;
 /// Mismatches told in full.
 const SHOWN_MISMATCHES: usize = 8;
 /// Cycles of the waveform that is proposed after a mismatch.
@@ -185,6 +185,11 @@ impl<'a> Job<'a> {
             return Err(Failure::usage(
                 "--layer N says which decoder layer to run, for instance --layer 14, and --all-layers runs them all; \
                  see --help",
+            ));
+        }
+        if args.unit.inject.is_some() && args.journal.is_some() {
+            return Err(Failure::usage(
+                "--inject commits its fault in the first run, which a journal may have: leave one out",
             ));
         }
         let setup = Setup::new(&args.unit)?;

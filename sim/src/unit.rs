@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use host::device::UnitInfo;
+use host::device::{UnitInfo, codec_number};
 use sha2::{Digest, Sha256};
 use verilated::{ModelLibrary, ModelSpec, Progress, Trace};
 
@@ -54,8 +54,9 @@ impl UnitConfig {
             .param("Ports", self.ports)
             .param("PortBits", self.port_bits)
             .param("Vectors", self.vectors)
-            .param("Codec", 0);
-        spec.label = format!("tmv_unit {} x {} bits, {} vectors", self.ports, self.port_bits, self.vectors);
+            .param("Codec", codec_number(self.codec));
+        spec.label =
+            format!("tmv_unit {} x {} bits, {} vectors, {}", self.ports, self.port_bits, self.vectors, self.codec);
         spec
     }
 

@@ -230,6 +230,30 @@ fn decode() {
     });
 }
 
+/// Every byte in every place of a beat in base 3, beside random neighbours.
+#[test]
+fn decode_base3() {
+    for_seeds(1, |seed, rng| {
+        let mut cells = Cells::new(seed);
+        for place in 0..8 {
+            for code in 0..=255u8 {
+                let mut beat = rng.next_u64().to_le_bytes().map(|byte| byte % 243);
+                beat[place] = code;
+                cells.set_wide("decode_beat_i", u64::from_le_bytes(beat).into());
+                cells.settle();
+                let (nz, neg) = (cells.get("decode_base3_nz_o"), cells.get("decode_base3_neg_o"));
+                assert_eq!(cells.get("decode_base3_illegal_o"), u64::from(code >= 243), "byte {code} at {place}");
+                for (lane, digit) in beat.iter().flat_map(|b| (0..5).map(move |j| b / 3u8.pow(j) % 3)).enumerate() {
+                    if code < 243 || lane / 5 != place {
+                        let found = (nz >> lane & 1 == 1, neg >> lane & 1 == 1);
+                        assert_eq!(found, (digit != 1, digit == 0), "byte {code} at {place}, lane {lane}");
+                    }
+                }
+            }
+        }
+    });
+}
+
 /// Lanes of the word of activations and of planes, as integers.
 fn dot(x: &[i8; 64], nz: u64, neg: u64, lanes: usize) -> i32 {
     let weight = |i: usize| (nz >> i & 1) as i32 * (1 - 2 * (neg >> i & 1) as i32);

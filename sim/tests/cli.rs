@@ -49,6 +49,17 @@ fn every_checkpoint_layer_and_dtype_is_bit_exact() {
     }
 }
 
+#[test]
+fn base3_gives_the_same_outputs_in_fewer_cycles() {
+    let of = |codec: &str| packed(&["--codec", codec, "--json", "-"]).code(0).json();
+    let (two, three) = (of("2bit"), of("base3"));
+    assert_eq!(three["unit"]["lanes"], 320);
+    assert_eq!((&three["totals"]["outputs"], &three["totals"]["mismatches"]), (&13_056.into(), &0.into()));
+    assert_eq!(three["forward"], two["forward"]);
+    assert!(three["totals"]["cycles"].as_u64() < two["totals"]["cycles"].as_u64());
+    packed(&["--codec", "base3", "--inject", "weight-bit"]).code(1).says(&["mismatch: layer 1, "]);
+}
+
 fn floats(view: &safetensors::tensor::TensorView<'_>) -> Vec<f64> {
     view.data().as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect()
 }

@@ -9,7 +9,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::{DEFAULT, NARROW, Random};
+use common::{BASE3, DEFAULT, NARROW, Random};
 use golden::TernaryMatrix;
 use host::driver::Driver;
 use rand_core::{Rng, SeedableRng};
@@ -57,6 +57,8 @@ fn cycle_counts() {
         ("4 x 128 bits, 4 vectors: 1 x 1", measure(&DEFAULT, &[1], 1, 1)),
         ("4 x 128 bits, 4 vectors: 640 x 64, 9 tokens", measure(&DEFAULT, &[640], 64, 9)),
         ("2 x 64 bits, 2 vectors: 256 x 600, 3 tokens", measure(&NARROW, &[256], 600, 3)),
+        ("4 x 128 bits, 4 vectors, base3: k_proj, 3 tokens", measure(&BASE3, &[640], 2560, 3)),
+        ("4 x 128 bits, 4 vectors, base3: down_proj, 1 token", measure(&BASE3, &[2560], 6912, 1)),
     ]
     .into();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cycles.json");

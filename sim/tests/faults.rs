@@ -5,7 +5,7 @@ mod common;
 #[path = "../../host/tests/conformance/suite.rs"]
 mod suite;
 
-use common::{DEFAULT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
+use common::{BASE3, DEFAULT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
 use host::device::{Device, DeviceError};
 use host::driver::Driver;
 use host::regs;
@@ -127,7 +127,7 @@ fn every_write_beat() {
 #[test]
 fn random_faults() {
     for_seeds(60, |_, rng| {
-        let unit = pick(rng, &[DEFAULT, NARROW]);
+        let unit = pick(rng, &[DEFAULT, NARROW, BASE3]);
         let (reads, writes) = beats(&unit);
         let memory = restless(rng);
         let port = below(rng, unit.ports);
@@ -290,7 +290,7 @@ fn hardware_reset_in_mid_burst() {
 #[test]
 fn registers_while_busy() {
     for_seeds(30, |_, rng| {
-        let unit = pick(rng, &[DEFAULT, NARROW]);
+        let unit = pick(rng, &[DEFAULT, NARROW, BASE3]);
         let mut bench = bench(&unit, restless(rng));
         let ops: Vec<Operator> = (0..3).flat_map(|_| operators(&mut bench, rng)).collect();
         let mut numbers = Vec::new();

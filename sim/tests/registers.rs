@@ -29,6 +29,7 @@ macro_rules! unit {
 unit!(default_unit, common::DEFAULT);
 unit!(smallest_unit, common::SMALLEST);
 unit!(narrow_unit, common::NARROW);
+unit!(base3_unit, common::BASE3);
 
 const OKAY: u8 = 0;
 const SLVERR: u8 = 2;

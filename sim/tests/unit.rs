@@ -5,7 +5,9 @@ mod common;
 
 use std::path::Path;
 
-use common::{DEFAULT, NARROW, Random, SMALLEST, activations, below, for_seeds, pick, restless, ternary};
+use common::{
+    BASE3, BASE3_NARROW, DEFAULT, NARROW, Random, SMALLEST, activations, below, for_seeds, pick, restless, ternary,
+};
 use golden::{Dtype, TernaryMatrix};
 use host::BackendError;
 use host::checkpoint::Checkpoint;
@@ -113,10 +115,16 @@ fn random_operators_narrow() {
     random_operators(&NARROW, 60);
 }
 
+#[test]
+fn random_operators_of_base3_units() {
+    random_operators(&BASE3, 60);
+    random_operators(&BASE3_NARROW, 40);
+}
+
 /// The extremes of shape and value, at full speed and with every channel stalling.
 #[test]
 fn extremes() {
-    for unit in [DEFAULT, SMALLEST, NARROW] {
+    for unit in [DEFAULT, SMALLEST, NARROW, BASE3, BASE3_NARROW] {
         let (lanes, vectors) = (unit.info().lanes(), unit.vectors);
         let longest = unit.info().max_in_features();
         for stall in [0, 200] {
@@ -144,7 +152,7 @@ fn extremes() {
 #[test]
 fn power_up_state_is_irrelevant() {
     let states = [PowerUp::Zeros, PowerUp::Ones, PowerUp::Random, PowerUp::Random, PowerUp::Random];
-    for unit in [DEFAULT, NARROW] {
+    for unit in [DEFAULT, NARROW, BASE3] {
         let library = common::unit(&unit);
         for_seeds(4, |seed, rng| {
             let memory = restless(rng);
@@ -182,7 +190,7 @@ fn synthesised_popcount() {
 #[test]
 fn canary() {
     use sim::memory::ReadFault;
-    for unit in [DEFAULT, SMALLEST, NARROW] {
+    for unit in [DEFAULT, SMALLEST, NARROW, BASE3, BASE3_NARROW] {
         let mut driver = open(&unit, common::memory());
         driver.device().axi_memory().faults().read = Some((0, 2, ReadFault::Response(1)));
         let weights = driver.load(&ternary(&mut Random::seed_from_u64(1), 8, 64)).unwrap();

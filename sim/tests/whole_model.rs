@@ -13,6 +13,9 @@ use serde_json::Value;
 
 /// What `transformers` generates greedily behind [`PROMPT`], in every form and dtype.
 const GREEDY: [u32; 8] = [188, 194, 31, 142, 93, 241, 36, 30];
+/// The same for the gqa checkpoints.
+const GQA_PROMPT: &str = "318,2,77,0,1,205,14";
+const GQA_GREEDY: [u32; 2] = [218, 178];
 
 /// `sim --all-layers --model FOLDER --prompt-ids PROMPT ...`
 fn all_layers(folder: &str, more: &[&str]) -> Ran {
@@ -58,6 +61,21 @@ fn every_layer_is_bit_exact_and_gives_the_next_token() {
             assert_eq!(report["operators"].as_array().unwrap().len(), 14, "{ran}");
             assert_eq!(report["forward"]["next_token"], GREEDY[0], "{ran}");
             assert_eq!((&report["complete"], &report["runs_in_all"]), (&true.into(), &8.into()), "{ran}");
+        }
+    }
+}
+
+/// Dimensions that fill neither beats nor row blocks, and four query heads a key/value head, with both codecs.
+#[test]
+fn awkward_dimensions_are_bit_exact() {
+    for folder in ["gqa-online", "gqa-packed"] {
+        for codec in ["2bit", "base3"] {
+            let model = testdata(folder).display().to_string();
+            let arguments =
+                ["generate", "--model", &model, "--prompt-ids", GQA_PROMPT, "--tokens", "2", "--codec", codec];
+            let report = sim(&[&arguments[..], &["--json", "-"]].concat()).code(0).json();
+            assert_eq!(report["generated_ids"], Value::from(GQA_GREEDY.to_vec()), "{folder} {codec}");
+            assert_eq!(report["verification"]["mismatches"], 0, "{folder} {codec}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! registers alone, so that it can also do what no driver does.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use golden::TernaryMatrix;
+use golden::{Codec, TernaryMatrix};
 use host::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
 use host::device::{Device, DeviceError, ID, UnitInfo};
 use host::regs;
@@ -574,10 +574,15 @@ pub fn bad_weights<D: Device>(device: D) {
     for beat in 0..16 {
         bench.soft_reset();
         let bit = rng.next_u32() as usize % (4 * port_bytes);
+        let codec = bench.info.codec;
         let bytes = bench.bytes(image + (beat * port_bytes) as u64, port_bytes);
         let before = bytes.to_vec();
-        bytes[bit / 8] &= !(1 << (bit % 8));
-        bytes[port_bytes / 2 + bit / 8] |= 1 << (bit % 8);
+        if codec == Codec::WeightsBase3 {
+            bytes[bit / 4] = 243 + (rng.next_u32() % 13) as u8;
+        } else {
+            bytes[bit / 8] &= !(1 << (bit % 8));
+            bytes[port_bytes / 2 + bit / 8] |= 1 << (bit % 8);
+        }
         let found = fails(&mut bench, &good, &bad.descriptor.encode(), regs::ERR_BAD_WEIGHT);
         assert_eq!(found, (0, image + (beat * port_bytes) as u64), "beat {beat}");
         bench.bytes(image + (beat * port_bytes) as u64, port_bytes).copy_from_slice(&before);

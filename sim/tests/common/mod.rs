@@ -18,6 +18,9 @@ pub type Random = Xoshiro256PlusPlus;
 pub const DEFAULT: UnitConfig = UnitConfig { ports: 4, port_bits: 128, vectors: 4, codec: Codec::Weights2b };
 pub const SMALLEST: UnitConfig = UnitConfig { ports: 1, port_bits: 64, vectors: 1, codec: Codec::Weights2b };
 pub const NARROW: UnitConfig = UnitConfig { ports: 2, port_bits: 64, vectors: 2, codec: Codec::Weights2b };
+/// The codec whose planes come in two slices, and with whole ones.
+pub const BASE3: UnitConfig = UnitConfig { ports: 4, port_bits: 128, vectors: 4, codec: Codec::WeightsBase3 };
+pub const BASE3_NARROW: UnitConfig = UnitConfig { ports: 2, port_bits: 64, vectors: 2, codec: Codec::WeightsBase3 };
 
 /// The model of a spec: built at most once a process, and taken from the user's cache where it is there.
 pub fn model(spec: &ModelSpec) -> ModelLibrary {
