@@ -213,7 +213,7 @@ pub enum Error {
         /// The key that holds it, if the file is JSON.
         key: Option<&'static str>,
         /// What is wrong, and in which line of the template.
-        source: Box<minijinja::Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A setting of the sampler is out of its range.
     #[error("{setting}: expected {expected}, found {found}")]

@@ -31,6 +31,7 @@ pub mod regs;
 pub mod resident;
 pub mod sampler;
 pub mod synthetic;
+#[cfg_attr(not(feature = "text"), path = "no_text.rs")]
 pub mod text;
 pub mod weight_cache;
 pub mod weights;

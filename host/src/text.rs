@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::json::Object;
 use crate::{Error, Result};
 
+/// Whether this build has tokenizers.
+pub const AVAILABLE: bool = true;
+
 const CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE_KEY: &str = "chat_template";
 

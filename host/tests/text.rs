@@ -1,6 +1,7 @@
 //! Text: the tiny tokenizer there and back, chat templates, and everything that can be wrong with the files.
 //!
 //! `TMV_UPDATE_TOKENIZER=1 cargo test -p host --test text` writes `testdata/tiny-tokenizer` anew.
+#![cfg(feature = "text")]
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

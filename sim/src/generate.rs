@@ -12,7 +12,7 @@ use host::layer::TernaryBackend;
 use host::model::{Model, int8_head};
 use host::resident::Resident;
 use host::sampler::{Sampler, Sampling};
-use host::text::{Message, Role, Tokenizer};
+use host::text::{self, Message, Role, Tokenizer};
 use host::weights::WeightSource;
 use serde::Serialize;
 use verilated::Trace;
@@ -106,6 +106,12 @@ impl<'a> Job<'a> {
         let tokenizer = args.model.model.as_deref().map(Tokenizer::open).transpose()?.flatten();
         let prompt = match (&args.prompt, &tokenizer) {
             (None, _) => source.prompt(&args.model.prompt_ids, None)?,
+            (Some(_), None) if !text::AVAILABLE => {
+                return Err(Failure::usage(
+                    "--prompt: this build has no tokenizers; cargo run -p sim --features text -- generate ... has, and \
+                     --prompt-ids takes token ids",
+                ));
+            }
             (Some(_), None) => {
                 return Err(Failure::usage(
                     "--prompt: the checkpoint has no tokenizer.json; --prompt-ids takes token ids",
