@@ -35,6 +35,9 @@ impl Header {
     }
 }
 
+/// How every line begins.
+const LINE: &[u8] = br#"{"content":"#;
+
 /// A line: its content and the checksum.
 #[derive(Serialize, Deserialize)]
 struct Line {
@@ -74,6 +77,11 @@ impl Journal {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(unusable)?;
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        // What a kill leaves of a line is dropped; what was never one stays.
+        let rest = &bytes[whole..];
+        if !(rest.starts_with(LINE) || LINE.starts_with(rest)) {
+            return Err(Self::refuse(path, "not a journal; name another file".into()));
+        }
         let mut digest = String::new();
         let mut contents = Vec::new();
         for (i, line) in bytes[..whole].split_inclusive(|b| *b == b'\n').enumerate() {

@@ -236,6 +236,9 @@ fn a_killed_run_goes_on_from_its_journal() {
         text.lines().enumerate().filter(|(i, _)| *i != 3).map(|(_, l)| format!("{l}\n")).collect();
     refused(&without_third, &[], "line 4 is damaged");
     refused("{}\n", &[], "line 1 is damaged");
+    refused("something else", &[], "not a journal");
+    refused(&format!("{text}something else"), &[], "not a journal");
+    assert!(fs::read_to_string(&journal).unwrap().ends_with("something else"), "a file that is refused is left alone");
     // What a kill in the middle of a line leaves is dropped.
     fs::write(&journal, &text[..text.len() - 40]).unwrap();
     sim(&[&arguments[..], &slow].concat()).code(0).says(&["7 of 8 runs are in the journal"]);
