@@ -1,108 +1,159 @@
-//! Boards: how many ports of what width at what clock, and what the DRAM behind them delivers.
+//! Boards: how many ports of what width at what clock, and the DRAM behind them.
 //!
-//! The memory profiles are first-order: shares of bandwidth and one latency, not calibrated against a board. Every
-//! figure carries its source, or the word "assumed".
+//! The data are in `boards.toml`, beside this file.
 
-use crate::memory::{Limit, Timing};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::memory::{ControllerPort, Dram, Timing};
 
 /// A figure and where it is from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sourced<T> {
     /// The figure.
     pub value: T,
-    /// Its source, or "assumed".
-    pub source: &'static str,
+    /// Its source, or "assumed", or "fitted".
+    pub source: String,
 }
 
-/// A bandwidth that some ports share.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Share {
-    /// What they share.
-    pub name: &'static str,
-    /// The ports, one bit each; bits of ports the unit does not use have no effect.
-    pub ports: u32,
-    /// GB/s (10^9 bytes a second).
-    pub gb_per_s: Sourced<f64>,
+/// What devices of a family have in common.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    /// AXI ports to the DRAM.
+    pub ports: Sourced<usize>,
+    /// Bits of a port.
+    pub port_bits: usize,
+    /// Read commands a port accepts.
+    pub queue: Sourced<usize>,
+    /// Bytes of read data a port buffers.
+    pub fifo_bytes: Sourced<usize>,
+    /// From an accepted read address to its first beat, the DRAM being idle.
+    pub latency_ns: Sourced<f64>,
+    /// Ports of the DRAM controller.
+    controller_ports: Vec<SharedPort>,
+    /// The longest a request waits because others keep finding their row open in its bank.
+    pub patience_ns: Sourced<f64>,
+}
+
+/// A port of the DRAM controller.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SharedPort {
+    name: String,
+    /// The AXI ports that share it.
+    ports: Vec<u32>,
+    gb_per_s: Sourced<f64>,
+}
+
+/// A DRAM as its controller is programmed. Its rows follow each other through the banks.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ddr {
+    /// Type, rate, width and chips.
+    pub kind: Sourced<String>,
+    /// Rate of the data bus.
+    pub peak_gb_per_s: f64,
+    /// Share of it that column accesses to open rows reach.
+    pub column_efficiency: Sourced<f64>,
+    /// Banks, a power of two.
+    pub banks: usize,
+    /// Bytes of a row, all chips, a power of two.
+    pub row_bytes: Sourced<u64>,
+    /// tRC.
+    pub row_cycle_ns: f64,
+    /// tRP + tRCD.
+    pub row_change_ns: Sourced<f64>,
+    /// Bus time lost from reads to writes, and back.
+    pub turnaround_ns: Sourced<[f64; 2]>,
+    /// tREFI and tRFC.
+    pub refresh_ns: Sourced<[f64; 2]>,
+}
+
+/// What a device has.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceBudget {
+    /// Look-up tables.
+    pub luts: u32,
+    /// Flip-flops.
+    pub ffs: u32,
+    /// Block RAMs of 36 Kb.
+    pub bram36: u32,
+    /// DSP slices.
+    pub dsps: u32,
+    /// Where that is from.
+    pub source: String,
 }
 
 /// A board the unit is meant for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Board {
     /// What `--board` calls it.
-    pub name: &'static str,
+    pub name: String,
     /// The device on it.
-    pub part: &'static str,
-    /// AXI ports to the DRAM.
-    pub ports: Sourced<usize>,
-    /// Most ports the memory profile covers.
-    pub max_ports: usize,
-    /// Bits of a port.
-    pub port_bits: usize,
+    pub part: String,
+    /// Its ports.
+    pub family: Family,
     /// Activation vectors of the unit built for it.
     pub vectors: usize,
     /// Clock of the unit.
     pub clock_mhz: Sourced<f64>,
-    /// From an accepted read address to its first beat.
-    pub latency_ns: Sourced<f64>,
-    /// Bandwidth lost at each turn between reads and writes.
-    pub turnaround_ns: Sourced<f64>,
-    /// Bandwidths, of single ports and of several.
-    pub shares: &'static [Share],
+    /// What the device has.
+    pub device: DeviceBudget,
+    /// The measurement that the memory agrees with.
+    pub calibrated: Option<String>,
     /// What else there is to know.
-    pub note: &'static str,
+    pub note: String,
+    /// The least and the most that such a memory has been seen to deliver.
+    pub band_gb_per_s: [Sourced<f64>; 2],
+    /// The DRAM.
+    pub ddr: Ddr,
 }
 
-const KV260_BENCH: &str =
-    "measured on a KV260 at 250 MHz: github.com/MerlijnW70/bitnet-kv260, results/kria-ddr-results.txt";
-const KV260_SUM: &str =
-    "what 13.33 GB/s leaves beside HP0 and HP3 at 3.96 each; that HP1 and HP2 share one DDR controller port: UG1085";
-const UG585: &str = "97% of 4.2 GB/s, sequential reads on four HP ports: UG585, DDR efficiency";
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    family: HashMap<String, Family>,
+    board: Vec<Entry>,
+}
 
-const KV260_SHARES: &[Share] = &[
-    Share { name: "HP0", ports: 0b0001, gb_per_s: Sourced { value: 3.96, source: KV260_BENCH } },
-    Share { name: "HP1", ports: 0b0010, gb_per_s: Sourced { value: 3.96, source: KV260_BENCH } },
-    Share { name: "HP2", ports: 0b0100, gb_per_s: Sourced { value: 3.96, source: KV260_BENCH } },
-    Share { name: "HP3", ports: 0b1000, gb_per_s: Sourced { value: 3.96, source: KV260_BENCH } },
-    Share { name: "HP1+HP2", ports: 0b0110, gb_per_s: Sourced { value: 5.88, source: KV260_SUM } },
-    Share { name: "DDR", ports: 0b1111, gb_per_s: Sourced { value: 13.33, source: KV260_BENCH } },
-];
-
-const PYNQ_SHARES: &[Share] = &[Share { name: "DDR", ports: 0b1111, gb_per_s: Sourced { value: 4.07, source: UG585 } }];
-
-const KV260: Board = Board {
-    name: "kv260",
-    part: "XCK26 (Kria K26)",
-    ports: Sourced { value: 4, source: "HP0 to HP3: UG1085" },
-    max_ports: 4,
-    port_bits: 128,
-    vectors: 4,
-    clock_mhz: Sourced { value: 250.0, source: "assumed; a published ternary engine closes timing there at 250 MHz" },
-    latency_ns: Sourced { value: 240.0, source: "assumed" },
-    turnaround_ns: Sourced { value: 0.0, source: "not modelled" },
-    shares: KV260_SHARES,
-    note: "",
-};
+/// A board as the file has it: its family by name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    part: String,
+    family: String,
+    vectors: usize,
+    clock_mhz: Sourced<f64>,
+    device: DeviceBudget,
+    calibrated: Option<String>,
+    note: String,
+    band_gb_per_s: [Sourced<f64>; 2],
+    ddr: Ddr,
+}
 
 /// All boards; the first is the default.
-pub static BOARDS: [Board; 3] = [
-    KV260,
-    Board { name: "zcu104", part: "XCZU7EV", note: "clock and memory assumed like those of the kv260", ..KV260 },
-    Board {
-        name: "pynq-z2",
-        part: "XC7Z020",
-        ports: Sourced { value: 4, source: "HP0 to HP3, 64 bits: UG585" },
-        port_bits: 64,
-        vectors: 2,
-        clock_mhz: Sourced { value: 150.0, source: "assumed; the port clock UG585 plans with" },
-        latency_ns: Sourced {
-            value: 370.0,
-            source: "37 cycles at 100 MHz beside a busy CPU: github.com/ammrat13/pynqz2-ram-tester",
-        },
-        turnaround_ns: Sourced { value: 0.0, source: "not modelled" },
-        shares: PYNQ_SHARES,
-        ..KV260
-    },
-];
+pub static BOARDS: LazyLock<Vec<Board>> = LazyLock::new(|| {
+    let File { family, board } = toml::from_str(include_str!("boards.toml")).expect("boards.toml is tested");
+    let resolve = |e: Entry| Board {
+        family: family[&e.family].clone(),
+        name: e.name,
+        part: e.part,
+        vectors: e.vectors,
+        clock_mhz: e.clock_mhz,
+        device: e.device,
+        calibrated: e.calibrated,
+        note: e.note,
+        band_gb_per_s: e.band_gb_per_s,
+        ddr: e.ddr,
+    };
+    board.into_iter().map(resolve).collect()
+});
 
 /// Latency of the ideal memory, in cycles.
 const IDEAL_LATENCY: u64 = 40;
@@ -113,8 +164,17 @@ const IDEAL_LATENCY: u64 = 40;
 pub enum MemoryMode {
     /// Every beat ready after a fixed latency: judges the RTL.
     Ideal,
-    /// The board's bandwidth and latency, first-order: for projections.
+    /// The board's DRAM: for projections.
     Ddr,
+}
+
+/// The DRAM that a board is given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum DdrMode {
+    /// The board's, with rows, banks, turns and refresh.
+    Modelled,
+    /// One that delivers so many GB/s whatever comes.
+    Flat(f64),
 }
 
 impl Board {
@@ -123,41 +183,106 @@ impl Board {
     /// # Errors
     /// A message with the names there are.
     pub fn find(name: &str) -> Result<&'static Self, String> {
-        let names = || BOARDS.iter().map(|b| b.name).collect::<Vec<_>>().join(", ");
+        let names = || BOARDS.iter().map(|b| b.name.as_str()).collect::<Vec<_>>().join(", ");
         let unknown = || format!("no board is called \"{name}\"; boards are {} (--board help describes them)", names());
         BOARDS.iter().find(|b| b.name.eq_ignore_ascii_case(name)).ok_or_else(unknown)
     }
 
-    /// Timing of the board's memory in cycles of a unit with `ports` ports.
-    pub fn timing(&self, mode: MemoryMode, ports: usize) -> Timing {
-        let mut timing = Timing::ideal(IDEAL_LATENCY);
-        if mode == MemoryMode::Ideal {
-            return timing;
-        }
-        let mhz = self.clock_mhz.value;
-        timing.latency = (self.latency_ns.value * mhz / 1e3).round() as u64;
-        timing.turnaround = self.turnaround_ns.value * mhz / 1e3;
-        let used = (1u32 << ports) - 1;
-        let limits = self.shares.iter().map(|s| Limit {
-            name: s.name,
-            ports: s.ports & used,
-            bytes_per_cycle: s.gb_per_s.value * 1e3 / mhz,
+    /// The board's memory in cycles of a unit with `ports` ports at `clock_mhz`. The processors read `ps_gb_per_s`.
+    pub fn ddr_timing(&self, mode: DdrMode, ports: usize, clock_mhz: f64, ps_gb_per_s: f64) -> Timing {
+        let (family, ddr) = (&self.family, &self.ddr);
+        let cycles = |ns: f64| ns * clock_mhz / 1e3;
+        let bytes_per_cycle = |gb_per_s: f64| gb_per_s * 1e3 / clock_mhz;
+        let controller_ports = family.controller_ports.iter().map(|c| ControllerPort {
+            name: c.name.clone(),
+            ports: c.ports.iter().filter(|p| (**p as usize) < ports).fold(0, |bits, p| bits | 1 << p),
+            bytes_per_cycle: bytes_per_cycle(c.gb_per_s.value),
         });
-        timing.limits = limits.filter(|l| l.ports != 0).collect();
-        timing
+        let modelled = Dram {
+            bytes_per_cycle: bytes_per_cycle(ddr.peak_gb_per_s * ddr.column_efficiency.value),
+            fifo_bytes: family.fifo_bytes.value,
+            controller_ports: controller_ports.filter(|c| c.ports != 0).collect(),
+            banks: ddr.banks,
+            row_bytes: ddr.row_bytes.value,
+            row_cycle: cycles(ddr.row_cycle_ns),
+            row_change: cycles(ddr.row_change_ns.value),
+            patience: cycles(family.patience_ns.value),
+            read_to_write: cycles(ddr.turnaround_ns.value[0]),
+            write_to_read: cycles(ddr.turnaround_ns.value[1]),
+            refresh_interval: cycles(ddr.refresh_ns.value[0]),
+            refresh: cycles(ddr.refresh_ns.value[1]),
+            ps_bytes_per_cycle: bytes_per_cycle(ps_gb_per_s),
+        };
+        let dram = match mode {
+            DdrMode::Modelled => modelled,
+            DdrMode::Flat(rate) => modelled.flat(bytes_per_cycle(rate)),
+        };
+        Timing { latency: cycles(family.latency_ns.value).round() as u64, queue: family.queue.value, dram: Some(dram) }
+    }
+
+    /// A memory without limits, to judge the RTL.
+    pub fn ideal_timing() -> Timing {
+        Timing::ideal(IDEAL_LATENCY)
     }
 
     /// Where the board's figures are from, a line each.
     pub fn sources(&self) -> Vec<String> {
-        let mut lines = Vec::from_iter((!self.note.is_empty()).then(|| self.note.to_string()));
+        let (f, d, r) = (&self.family, &self.ddr, &self.device);
+        let mut lines = Vec::from_iter((!self.note.is_empty()).then(|| self.note.clone()));
         lines.extend([
-            format!("{} ports of {} bits: {}", self.ports.value, self.port_bits, self.ports.source),
+            format!("{}: {}", self.part, r.describe()),
+            format!("{} ports of {} bits: {}", f.ports.value, f.port_bits, f.ports.source),
             format!("clock {} MHz: {}", self.clock_mhz.value, self.clock_mhz.source),
-            format!("read latency {} ns: {}", self.latency_ns.value, self.latency_ns.source),
-            format!("read/write turnaround {} ns: {}", self.turnaround_ns.value, self.turnaround_ns.source),
+            format!("a port takes {} commands: {}", f.queue.value, f.queue.source),
+            format!("a port buffers {} bytes: {}", f.fifo_bytes.value, f.fifo_bytes.source),
+            format!("read latency {} ns: {}", f.latency_ns.value, f.latency_ns.source),
+            format!("{}, {} GB/s: {}", d.kind.value, d.peak_gb_per_s, d.kind.source),
+            format!("column accesses reach {} of that: {}", d.column_efficiency.value, d.column_efficiency.source),
+            format!("{} banks, rows of {} bytes: {}", d.banks, d.row_bytes.value, d.row_bytes.source),
+            format!("tRC {} ns, tRP + tRCD {} ns: {}", d.row_cycle_ns, d.row_change_ns.value, d.row_change_ns.source),
+            format!("a request lets open rows pass for {} ns: {}", f.patience_ns.value, f.patience_ns.source),
+            format!(
+                "read to write {} ns, write to read {} ns: {}",
+                d.turnaround_ns.value[0], d.turnaround_ns.value[1], d.turnaround_ns.source
+            ),
+            format!(
+                "refresh every {} ns for {} ns: {}",
+                d.refresh_ns.value[0], d.refresh_ns.value[1], d.refresh_ns.source
+            ),
         ]);
+        let port = |c: &SharedPort| format!("{} {} GB/s: {}", c.name, c.gb_per_s.value, c.gb_per_s.source);
+        lines.extend(f.controller_ports.iter().map(port));
+        let band = ["at least", "at most"].iter().zip(&self.band_gb_per_s);
+        lines.extend(band.map(|(what, b)| format!("band: {what} {} GB/s: {}", b.value, b.source)));
+        let calibrated = self.calibrated.as_deref().unwrap_or("nothing");
+        lines.push(format!("memory agrees with: {calibrated}"));
         lines
-            .extend(self.shares.iter().map(|s| format!("{} {} GB/s: {}", s.name, s.gb_per_s.value, s.gb_per_s.source)));
-        lines
+    }
+}
+
+impl DeviceBudget {
+    fn describe(&self) -> String {
+        let Self { luts, ffs, bram36, dsps, source } = self;
+        format!("{luts} LUTs, {ffs} flip-flops, {bram36} block RAMs, {dsps} DSPs: {source}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_make_sense() {
+        for board in BOARDS.iter() {
+            let (family, ddr) = (&board.family, &board.ddr);
+            let mut shared: Vec<u32> = family.controller_ports.iter().flat_map(|c| c.ports.clone()).collect();
+            shared.sort_unstable();
+            assert_eq!(shared, Vec::from_iter(0..family.ports.value as u32), "{}: each port once", board.name);
+            assert!(ddr.banks.is_power_of_two() && ddr.row_bytes.value.is_power_of_two(), "{}", board.name);
+            let [least, most] = board.band_gb_per_s.each_ref().map(|b| b.value);
+            assert!(0.0 < least && least < most && most <= ddr.peak_gb_per_s, "{}: band", board.name);
+            let lines = board.sources();
+            assert!(lines.iter().all(|line| !line.ends_with(": ")), "{}: every figure has a source", board.name);
+        }
     }
 }

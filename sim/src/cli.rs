@@ -98,7 +98,7 @@ pub struct UnitArgs {
     /// Board whose ports, clock and memory are taken; `help` lists them
     #[arg(long, value_name = "NAME", default_value = "kv260", help_heading = "Unit")]
     pub board: String,
-    /// Timing of the memory: `ideal` judges the RTL, `ddr` projects the board (first-order, not calibrated)
+    /// Timing of the memory: `ideal` judges the RTL, `ddr` projects the board
     #[arg(
         long,
         value_enum,
@@ -108,6 +108,15 @@ pub struct UnitArgs {
         help_heading = "Unit"
     )]
     pub memory: MemoryMode,
+    /// Clock of the unit in MHz [default: the board's]
+    #[arg(long, value_name = "MHZ", value_parser = rate, help_heading = "Unit")]
+    pub clock_mhz: Option<f64>,
+    /// A DRAM that delivers so many GB/s, in place of the board's
+    #[arg(long, value_name = "GB", value_parser = rate, hide_short_help = true, help_heading = "Unit")]
+    pub ddr_gb_per_s: Option<f64>,
+    /// What the processors read from the DRAM meanwhile, in GB/s
+    #[arg(long, value_name = "GB", default_value_t = 0.0, value_parser = amount, hide_short_help = true, help_heading = "Unit")]
+    pub ps_gb_per_s: f64,
     /// AXI read ports, 1 to 8 [default: the board's]
     #[arg(long, value_name = "P", value_parser = one_to_eight(), help_heading = "Unit")]
     pub ports: Option<usize>,
@@ -164,7 +173,7 @@ pub struct LayerArgs {
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub cpu_profile: Option<PathBuf>,
     /// Overhead of a driver call in microseconds
-    #[arg(long, value_name = "US", default_value_t = 15.0, value_parser = overhead, help_heading = "Report")]
+    #[arg(long, value_name = "US", default_value_t = 15.0, value_parser = amount, help_heading = "Report")]
     pub driver_overhead_us: f64,
     /// Write the report as JSON; `-` is standard output, in place of the table
     #[arg(long, value_name = "FILE", help_heading = "Report")]
@@ -284,9 +293,14 @@ fn one_to_eight() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=8)
 }
 
-fn overhead(text: &str) -> Result<f64, String> {
+fn amount(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().map_err(|e| e.to_string())?;
-    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("expected a time of zero or more".into()) }
+    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("expected a number of zero or more".into()) }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let value = amount(text)?;
+    if value >= 0.01 { Ok(value) } else { Err("expected a number of 0.01 or more".into()) }
 }
 
 /// Runs the command that the program's arguments ask for.
@@ -336,7 +350,7 @@ fn list_boards() -> Result<Exit, Failure> {
         text += &format!("{}: {}, unit with {} vectors{default}\n", board.name, board.part, board.vectors);
         board.sources().iter().for_each(|line| text += &format!("  {line}\n"));
     }
-    print(&(text + "Memory profiles are first-order, not calibrated against a board.\n"))?;
+    print(&(text + "How the memory is modelled, and how well it agrees: docs/memory-model.md\n"))?;
     Ok(Exit::Ok)
 }
 

@@ -230,7 +230,7 @@ impl<'a> Job<'a> {
             mismatches: pass.iter().flat_map(|o| &o.operators).map(|o| o.mismatches).sum(),
             cycles: pass.iter().map(cycles_of).sum(),
             ideal_cycles: pass.iter().map(ideal_of).sum(),
-            linear_fpga_ms: milliseconds(pass.iter().map(cycles_of).sum(), self.setup.board.clock_mhz.value),
+            linear_fpga_ms: milliseconds(pass.iter().map(cycles_of).sum(), self.setup.clock_mhz),
         });
         let passes: Vec<VerifiedPass> = passes.collect();
         let simulated: u64 = outcomes.iter().map(|o| o.simulated_cycles).sum();

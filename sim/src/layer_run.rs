@@ -387,7 +387,7 @@ impl<'a> Job<'a> {
             not_comparable: self.baseline.refusal().map(Into::into),
             nonlinear_ms_a_layer: self.baseline.nonlinear_ms(),
         };
-        let (clock, overhead) = (self.setup.board.clock_mhz.value, self.args.driver_overhead_us);
+        let (clock, overhead) = (self.setup.clock_mhz, self.args.driver_overhead_us);
         let totals = Totals::of(&operators, outcomes.len(), &cpu_profile, clock, overhead);
         Report {
             schema_version: SCHEMA_VERSION,
@@ -414,7 +414,7 @@ impl<'a> Job<'a> {
         let stalls = share_out(outcome.ports.iter().map(|p| p.stalls()).sum(), &cycles);
         let rows = outcome.operators.iter().zip(stalls).map(|(o, stall_cycles)| {
             let (out_features, in_features) = self.shape(o.linear);
-            let fpga_ms = milliseconds(o.cycles, self.setup.board.clock_mhz.value);
+            let fpga_ms = milliseconds(o.cycles, self.setup.clock_mhz);
             let cpu_ms = self.baseline.linear_ms(o.linear, outcome.layer);
             OperatorRow {
                 layer: outcome.layer,

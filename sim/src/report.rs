@@ -17,7 +17,7 @@ use crate::projection::{DRIVER_OVERHEAD_BAND_US, layer_ms, milliseconds};
 use crate::shard::Shard;
 
 /// Version of the JSON form. Keys are only added within a version.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Everything a run found out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -147,25 +147,18 @@ pub struct MemorySection {
     pub mode: MemoryMode,
     /// Read latency in unit cycles.
     pub latency_cycles: u64,
-    /// Cycles lost at each read/write turn.
-    pub turnaround_cycles: f64,
     /// Chance in 256 of a stall.
     pub stall: u8,
-    /// Always false: no profile was calibrated against a board.
-    pub calibrated: bool,
-    /// Bandwidth limits.
-    pub limits: Vec<LimitSection>,
-}
-
-/// A bandwidth limit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LimitSection {
-    /// What is shared.
-    pub name: String,
-    /// The ports that share it.
-    pub ports: Vec<usize>,
-    /// Bytes a unit cycle.
-    pub bytes_per_cycle: f64,
+    /// What the processors read meanwhile.
+    pub ps_gb_per_s: f64,
+    /// Whether it delivers one rate whatever comes, instead of being the board's.
+    pub flat: bool,
+    /// What plain readers on the same ports get from it; none for the ideal memory.
+    pub reader_gb_per_s: Option<f64>,
+    /// The same from the least and the most that such a memory has been seen to deliver.
+    pub band_gb_per_s: Option<[f64; 2]>,
+    /// The measurement it agrees with.
+    pub calibrated: Option<String>,
 }
 
 /// The CPU it is compared with.
@@ -512,13 +505,13 @@ impl Totals {
 impl MemorySection {
     /// In a few words.
     pub fn describe(&self) -> String {
-        let mut text = match self.mode {
-            MemoryMode::Ideal => format!("ideal, latency {} cycles", self.latency_cycles),
-            MemoryMode::Ddr => {
-                let total = self.limits.last().map_or(f64::INFINITY, |l| l.bytes_per_cycle);
-                format!("ddr, {total:.1} bytes a cycle, latency {} cycles", self.latency_cycles)
-            }
-        };
+        let mut text = format!("ideal, latency {} cycles", self.latency_cycles);
+        if let Some(rate) = self.reader_gb_per_s {
+            text = format!("ddr, {rate:.2} GB/s to plain readers, latency {} cycles", self.latency_cycles);
+        }
+        if self.ps_gb_per_s > 0.0 {
+            text += &format!(", {} GB/s to the processors", self.ps_gb_per_s);
+        }
         if self.stall != 0 {
             text += &format!(", stalls {}/256", self.stall);
         }

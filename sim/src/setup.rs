@@ -3,10 +3,11 @@
 use host::config::{Linear, ModelConfig};
 
 use crate::bench::{Bench, Injection};
-use crate::board::{Board, MemoryMode};
+use crate::board::{Board, DdrMode, MemoryMode};
 use crate::cli::UnitArgs;
 use crate::exit::Failure;
-use crate::report::{LimitSection, MemorySection, UnitSection};
+use crate::memory::{Timing, bandwidth};
+use crate::report::{MemorySection, UnitSection};
 use crate::unit::UnitConfig;
 
 /// A unit on a board.
@@ -16,8 +17,14 @@ pub struct Setup {
     pub board: &'static Board,
     /// The unit.
     pub unit: UnitConfig,
-    /// Timing of the memory.
+    /// Which timing the memory has.
     pub memory: MemoryMode,
+    /// Which DRAM the board is given.
+    pub ddr: DdrMode,
+    /// What the processors read meanwhile, in GB/s.
+    pub ps_gb_per_s: f64,
+    /// Clock of the unit.
+    pub clock_mhz: f64,
     /// Chance in 256 of a stall on every AXI channel.
     pub stall: u8,
 }
@@ -30,18 +37,27 @@ impl Setup {
     pub fn new(args: &UnitArgs) -> Result<Self, Failure> {
         let board = Board::find(&args.board).map_err(|e| Failure::usage(format!("--board: {e}")))?;
         let unit = UnitConfig {
-            ports: args.ports.unwrap_or(board.ports.value),
-            port_bits: board.port_bits,
+            ports: args.ports.unwrap_or(board.family.ports.value),
+            port_bits: board.family.port_bits,
             vectors: args.vectors.unwrap_or(board.vectors),
             codec: args.codec,
         };
-        if args.memory == MemoryMode::Ddr && unit.ports > board.max_ports {
+        let ports = board.family.ports.value;
+        if args.memory == MemoryMode::Ddr && unit.ports > ports {
             return Err(Failure::usage(format!(
-                "--ports {}: the memory of {} has {} ports; with --memory ideal there may be up to 8",
-                unit.ports, board.name, board.max_ports
+                "--ports {}: the memory of {} has {ports} ports; with --memory ideal there may be up to 8",
+                unit.ports, board.name
             )));
         }
-        Ok(Self { board, unit, memory: args.memory, stall: args.stall })
+        Ok(Self {
+            board,
+            unit,
+            memory: args.memory,
+            ddr: args.ddr_gb_per_s.map_or(DdrMode::Modelled, DdrMode::Flat),
+            ps_gb_per_s: args.ps_gb_per_s,
+            clock_mhz: args.clock_mhz.unwrap_or(board.clock_mhz.value),
+            stall: args.stall,
+        })
     }
 
     /// The unit can hold the activations of `linears`.
@@ -58,7 +74,7 @@ impl Setup {
 
     /// The bench for it.
     pub fn bench(&self, seed: u64, inject: Option<Injection>) -> Bench {
-        let timing = self.board.timing(self.memory, self.unit.ports);
+        let timing = self.timing();
         Bench { unit: self.unit, timing, stall: self.stall, seed, inject, trace: None }
     }
 
@@ -70,49 +86,78 @@ impl Setup {
     /// The unit, for a report.
     pub fn unit_section(&self) -> UnitSection {
         UnitSection {
-            board: self.board.name.into(),
-            part: self.board.part.into(),
+            board: self.board.name.clone(),
+            part: self.board.part.clone(),
             ports: self.unit.ports,
             port_bits: self.unit.port_bits,
             vectors: self.unit.vectors,
             codec: self.unit.codec.to_string(),
             lanes: self.unit.lanes(),
-            clock_mhz: self.board.clock_mhz.value,
+            clock_mhz: self.clock_mhz,
         }
+    }
+
+    /// Timing of the memory.
+    pub fn timing(&self) -> Timing {
+        match self.memory {
+            MemoryMode::Ideal => Board::ideal_timing(),
+            MemoryMode::Ddr => self.ddr_timing(self.ddr),
+        }
+    }
+
+    fn ddr_timing(&self, ddr: DdrMode) -> Timing {
+        self.board.ddr_timing(ddr, self.unit.ports, self.clock_mhz, self.ps_gb_per_s)
+    }
+
+    /// GB/s that plain readers on all ports get from `ddr`.
+    fn reader_gb_per_s(&self, ddr: DdrMode) -> f64 {
+        let ports: Vec<usize> = (0..self.unit.ports).collect();
+        let rate = bandwidth(&self.ddr_timing(ddr), ports.len(), self.unit.port_bits / 8, &ports);
+        rate.expect("a reader keeps to the protocol") * self.clock_mhz / 1e3
     }
 
     /// The memory, for a report.
     pub fn memory_section(&self) -> MemorySection {
-        let timing = self.board.timing(self.memory, self.unit.ports);
-        let limits = timing.limits.iter().map(|l| LimitSection {
-            name: l.name.into(),
-            ports: (0..self.unit.ports).filter(|p| l.ports >> p & 1 != 0).collect(),
-            bytes_per_cycle: l.bytes_per_cycle,
-        });
+        let (board, ddr) = (self.board, self.memory == MemoryMode::Ddr);
+        let band = board.band_gb_per_s.each_ref().map(|b| self.reader_gb_per_s(DdrMode::Flat(b.value)));
         MemorySection {
             mode: self.memory,
-            latency_cycles: timing.latency,
-            turnaround_cycles: timing.turnaround,
+            latency_cycles: self.timing().latency,
             stall: self.stall,
-            calibrated: false,
-            limits: limits.collect(),
+            ps_gb_per_s: self.ps_gb_per_s,
+            flat: matches!(self.ddr, DdrMode::Flat(_)),
+            reader_gb_per_s: ddr.then(|| self.reader_gb_per_s(self.ddr)),
+            band_gb_per_s: (ddr && self.ddr == DdrMode::Modelled).then_some(band),
+            calibrated: board.calibrated.clone().filter(|_| ddr && self.ddr == DdrMode::Modelled),
         }
     }
 
     /// What a projection from its cycles rests on.
     pub fn assumptions(&self) -> Vec<String> {
         let board = self.board;
-        let memory = match self.memory {
-            MemoryMode::Ideal => {
+        let memory = match (self.memory, self.ddr, &board.calibrated) {
+            (MemoryMode::Ideal, ..) => {
                 "memory ideal: every port moves a beat each cycle, which no board does; --memory ddr projects".into()
             }
-            MemoryMode::Ddr => format!(
-                "memory of {}: first-order shares of bandwidth and one latency, not calibrated; `boards` lists the \
-                 sources; --memory ideal judges the RTL alone",
+            (_, DdrMode::Flat(rate), _) => {
+                format!("memory: {rate} GB/s whatever comes, as asked for; no model of a board")
+            }
+            (.., Some(what)) => format!(
+                "memory of {}: a first-order model that agrees with {what}; --memory ideal judges the RTL alone",
                 board.name
             ),
+            (.., None) => format!("memory of {}: a first-order model, {}", board.name, board.note),
         };
-        let clock = format!("clock {} MHz: {}", board.clock_mhz.value, board.clock_mhz.source);
-        vec![clock, memory, "share of ideal: weight beats divided by ports, over cycles".into()]
+        let clock = if self.clock_mhz == board.clock_mhz.value { &board.clock_mhz.source } else { "as asked for" };
+        let mut lines = vec![format!("clock {} MHz: {clock}", self.clock_mhz), memory];
+        if self.memory == MemoryMode::Ddr && self.ddr == DdrMode::Modelled {
+            let [least, most] = &board.band_gb_per_s;
+            lines.push(format!(
+                "band: from {} GB/s ({}) to {} GB/s ({})",
+                least.value, least.source, most.value, most.source
+            ));
+        }
+        lines.push("share of ideal: weight beats divided by ports, over cycles".into());
+        lines
     }
 }

@@ -4,7 +4,9 @@
 //! the rules are named as in Arm's checkers. Answers like the AFI of an HP port: bursts of at most 16 beats, a
 //! command queue per port. Timing is in [`Timing`], faults for tests in [`Faults`]. Knows nothing of the unit.
 
+mod controller;
 mod faults;
+mod reader;
 mod timing;
 
 use std::collections::VecDeque;
@@ -12,9 +14,10 @@ use std::collections::VecDeque;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use controller::Controller;
 pub use faults::{Faults, ReadFault, WriteFault};
-use timing::Budget;
-pub use timing::{Limit, Timing};
+pub use reader::{Results, Stream, Streamed, bandwidth, stream};
+pub use timing::{ControllerPort, Dram, Timing};
 
 /// Longest burst in beats (AXI3).
 const MAX_BURST: usize = 16;
@@ -101,6 +104,8 @@ struct Burst {
 #[derive(Default)]
 struct ReadPort {
     queue: VecDeque<Burst>,
+    /// Bursts in `queue` whose `ready_at` the controller has told.
+    served: usize,
     waiting: Option<Address>,
     beats: u64,
 }
@@ -123,7 +128,7 @@ pub struct AxiMemory {
     bytes: Vec<u8>,
     reads: Vec<ReadPort>,
     write: WritePort,
-    budget: Budget,
+    controller: Option<Controller>,
     rng: Xoshiro256PlusPlus,
     first: usize,
     cycle: u64,
@@ -139,7 +144,7 @@ impl AxiMemory {
             bytes: vec![0; config.bytes],
             reads: (0..ports).map(|_| ReadPort::default()).collect(),
             write: WritePort::default(),
-            budget: Budget::new(&config.timing),
+            controller: config.timing.dram.clone().map(|dram| Controller::new(dram, ports, config.seed)),
             rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
             first: 0,
             cycle: 0,
@@ -177,12 +182,21 @@ impl AxiMemory {
             *port = ReadPort { beats: port.beats, ..ReadPort::default() };
         }
         self.write = WritePort { beats: self.write.beats, ..WritePort::default() };
+        if let Some(controller) = &mut self.controller {
+            controller.reset();
+        }
     }
 
-    /// Starts a cycle: bandwidth is earned, and the ports take turns.
+    /// Starts a cycle: the DRAM serves, and the ports take turns.
     pub fn tick(&mut self) {
         self.cycle += 1;
-        self.budget.tick();
+        if let Some(controller) = &mut self.controller {
+            while let Some((port, start)) = controller.serve(self.cycle) {
+                let port = &mut self.reads[port];
+                port.queue[port.served].ready_at = start + self.config.timing.latency;
+                port.served += 1;
+            }
+        }
         self.first += 1;
         if self.first >= self.reads.len() {
             self.first = 0;
@@ -224,7 +238,13 @@ impl AxiMemory {
             return Ok(ready);
         }
         self.check_burst(port, ["AXI_ERRM_ARLEN_AXI3", "AXI_ERRM_ARADDR_BOUNDARY", "AXI_ERRM_ARADDR_ALIGN"], ar)?;
-        let ready_at = self.cycle + self.config.timing.latency;
+        let ready_at = match &mut self.controller {
+            None => self.cycle + self.config.timing.latency,
+            Some(controller) => {
+                controller.read(port, ar.addr, (usize::from(ar.len) + 1) * self.port_bytes, self.cycle);
+                u64::MAX
+            }
+        };
         self.reads[port].queue.push_back(Burst { addr: ar.addr, len: ar.len, id: ar.id, beat: 0, ready_at });
         Ok(ready)
     }
@@ -243,9 +263,6 @@ impl AxiMemory {
         if !due || self.config.faults.read_data_starved(port, self.cycle) || self.stalls() {
             return Ok(ReadBeat::default());
         }
-        if !self.budget.spend(port, self.port_bytes, false) {
-            return Ok(ReadBeat::default());
-        }
         let count = self.reads[port].beats;
         self.reads[port].beats += 1;
         let queue = &mut self.reads[port].queue;
@@ -254,7 +271,7 @@ impl AxiMemory {
         let (id, last) = (burst.id, burst.beat == burst.len);
         burst.beat += 1;
         if last {
-            queue.remove(index);
+            self.retire(port, index);
         }
         let offset = self.offset(addr);
         let mut beat = ReadBeat { valid: true, offset, resp: if offset.is_some() { OKAY } else { DECERR }, last, id };
@@ -275,21 +292,27 @@ impl AxiMemory {
         let Some(burst) = reads.queue.front_mut().filter(|burst| burst.ready_at <= self.cycle) else {
             return ReadBeat::default();
         };
-        if !self.budget.spend(port, self.port_bytes, false) {
-            return ReadBeat::default();
-        }
         let addr = burst.addr + u64::from(burst.beat) * self.port_bytes as u64;
         let (id, last) = (burst.id, burst.beat == burst.len);
         burst.beat += 1;
         reads.beats += 1;
         if last {
-            reads.queue.pop_front();
+            self.retire(port, 0);
         }
         let offset = self.offset(addr);
         ReadBeat { valid: true, offset, resp: if offset.is_some() { OKAY } else { DECERR }, last, id }
     }
 
-    /// The burst to serve: the oldest, or the oldest of a random ID where interleaving is on.
+    /// Forgets a burst that was delivered.
+    fn retire(&mut self, port: usize, index: usize) {
+        let reads = &mut self.reads[port];
+        if let (Some(burst), Some(controller)) = (reads.queue.remove(index), &mut self.controller) {
+            reads.served -= 1;
+            controller.delivered(port, (usize::from(burst.len) + 1) * self.port_bytes);
+        }
+    }
+
+    /// The burst to deliver: the oldest, or the oldest of a random ID where interleaving is on.
     fn pick(&mut self, port: usize) -> usize {
         if !self.config.interleave || self.reads[port].queue.len() < 2 {
             return 0;
@@ -325,7 +348,7 @@ impl AxiMemory {
         let ready = !self.write.queue.is_empty()
             && !self.config.faults.write_starved(self.cycle)
             && !self.stalls()
-            && (!valid || self.budget.spend(0, self.port_bytes, true));
+            && self.controller.as_ref().is_none_or(Controller::takes_writes);
         self.write.waiting_data = valid && !ready;
         if !(valid && ready) {
             return Ok(ready);
@@ -357,7 +380,9 @@ impl AxiMemory {
             }
         }
         if last {
-            self.write.queue.pop_front();
+            if let (Some(burst), Some(controller)) = (self.write.queue.pop_front(), &mut self.controller) {
+                controller.write(burst.addr, (usize::from(burst.len) + 1) * self.port_bytes, self.cycle);
+            }
             let resp = self.write.fault.take().unwrap_or(OKAY);
             self.write.responses.push_back((self.cycle + self.config.timing.latency, resp));
         }

@@ -1,0 +1,265 @@
+//! The DRAM controller: which burst is served next, and when.
+//!
+//! First order, a burst at a time. The data bus is busy for as long as its bytes take. A bank has one row open, and
+//! changing it takes the row cycle. Of the requests at the heads of the ports the one that can start first is served,
+//! the oldest of several. Writes go first, and turn the bus round. A refresh stops everything and closes all rows. Time is fixed point, so that results are the same on every machine.
+
+use std::collections::VecDeque;
+
+use rand_core::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::timing::Dram;
+
+/// A point in time or a duration, in cycles times 2^16.
+type Ticks = u64;
+
+/// Bytes of a read of the processors.
+const PS_BYTES: u64 = 64;
+/// Write bursts the controller holds.
+const WRITE_QUEUE: usize = 16;
+
+fn ticks(cycles: f64) -> Ticks {
+    (cycles * 65536.0).round() as Ticks
+}
+
+/// A burst that waits for the DRAM.
+#[derive(Clone, Copy)]
+struct Request {
+    addr: u64,
+    bytes: u64,
+    arrival: Ticks,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Bank {
+    row: Option<u64>,
+    /// Column accesses from here on.
+    ready: Ticks,
+    /// When the row was opened.
+    activated: Ticks,
+    /// The row was opened for a request that has not been served.
+    promised: bool,
+}
+
+/// The requests of a port, oldest first.
+#[derive(Default)]
+struct Port {
+    requests: VecDeque<Request>,
+    /// Its port of the controller.
+    controller_port: usize,
+    /// Room for read data that is not spoken for.
+    room: u64,
+}
+
+/// The controller of a [`Dram`].
+pub(super) struct Controller {
+    dram: Dram,
+    ports: Vec<Port>,
+    /// For each port of the controller, time of a byte, and when it is free again.
+    controller_ports: Vec<(f64, Ticks)>,
+    banks: Vec<Bank>,
+    writes: VecDeque<Request>,
+    writing: bool,
+    bus_free: Ticks,
+    next_refresh: Ticks,
+    next_ps: Ticks,
+    /// Reads that wait.
+    reads: usize,
+    rng: Xoshiro256PlusPlus,
+}
+
+impl Controller {
+    /// For `ports` AXI ports.
+    pub(super) fn new(dram: Dram, ports: usize, seed: u64) -> Self {
+        let controller_port = |port: usize| {
+            dram.controller_ports.iter().position(|c| c.ports >> port & 1 != 0).unwrap_or(dram.controller_ports.len())
+        };
+        let port = |port| Port {
+            controller_port: controller_port(port),
+            room: dram.fifo_bytes as u64,
+            requests: VecDeque::new(),
+        };
+        let times = dram.controller_ports.iter().map(|c| c.bytes_per_cycle).chain([f64::INFINITY]);
+        Self {
+            ports: (0..ports).map(port).collect(),
+            controller_ports: times.map(|rate| (65536.0 / rate, 0)).collect(),
+            banks: vec![Bank::default(); dram.banks],
+            writes: VecDeque::new(),
+            writing: false,
+            bus_free: 0,
+            next_refresh: if dram.refresh > 0.0 { ticks(dram.refresh_interval) } else { Ticks::MAX },
+            next_ps: if dram.ps_bytes_per_cycle > 0.0 { 0 } else { Ticks::MAX },
+            reads: 0,
+            rng: Xoshiro256PlusPlus::seed_from_u64(seed),
+            dram,
+        }
+    }
+
+    /// Forgets all requests.
+    pub(super) fn reset(&mut self) {
+        for port in &mut self.ports {
+            port.requests.clear();
+            port.room = self.dram.fifo_bytes as u64;
+        }
+        self.writes.clear();
+        self.reads = 0;
+    }
+
+    /// A read burst of `port`.
+    pub(super) fn read(&mut self, port: usize, addr: u64, bytes: usize, cycle: u64) {
+        self.reads += 1;
+        self.ports[port].requests.push_back(Request { addr, bytes: bytes as u64, arrival: cycle << 16 });
+    }
+
+    /// A write burst, all of it.
+    pub(super) fn write(&mut self, addr: u64, bytes: usize, cycle: u64) {
+        self.writes.push_back(Request { addr, bytes: bytes as u64, arrival: cycle << 16 });
+    }
+
+    /// Whether there is room for a write burst.
+    pub(super) fn takes_writes(&self) -> bool {
+        self.writes.len() < WRITE_QUEUE
+    }
+
+    /// `port` has handed over a burst of `bytes`.
+    pub(super) fn delivered(&mut self, port: usize, bytes: usize) {
+        self.ports[port].room += bytes as u64;
+    }
+
+    /// The next read burst that is served by `cycle`: its port and the cycle in which its data begin. To be called
+    /// until there is none.
+    #[inline]
+    pub(super) fn serve(&mut self, cycle: u64) -> Option<(usize, u64)> {
+        let now = cycle << 16;
+        if now >= self.next_refresh {
+            self.refresh();
+        }
+        while now >= self.next_ps {
+            self.ps_read();
+        }
+        while self.bus_free <= now && (self.reads != 0 || !self.writes.is_empty()) {
+            match self.serve_one(now) {
+                Some((Some(port), start)) => return Some((port, start >> 16)),
+                Some((None, _)) => {}
+                None => break,
+            }
+        }
+        None
+    }
+
+    fn refresh(&mut self) {
+        self.bus_free = self.bus_free.max(self.next_refresh) + ticks(self.dram.refresh);
+        self.next_refresh += ticks(self.dram.refresh_interval);
+        for bank in &mut self.banks {
+            *bank = Bank { ready: self.bus_free, activated: bank.activated, ..Bank::default() };
+        }
+    }
+
+    /// A read of the processors, which go first: it takes its time on the bus, and the bank its row.
+    fn ps_read(&mut self) {
+        let bank = (self.rng.next_u32() >> 16) as usize & (self.banks.len() - 1);
+        let start = self.bus_free.max(self.next_ps).max(self.banks[bank].ready);
+        self.bus_free = self.bus_free.max(self.next_ps) + ticks(PS_BYTES as f64 / self.dram.bytes_per_cycle);
+        if self.banks.len() > 1 {
+            self.banks[bank] = Bank { ready: start, activated: start, ..Bank::default() };
+        }
+        self.next_ps += ticks(PS_BYTES as f64 / self.dram.ps_bytes_per_cycle);
+    }
+
+    /// Serves a burst that can start by `now`; its port, none for writes, and its start.
+    #[inline(never)]
+    fn serve_one(&mut self, now: Ticks) -> Option<(Option<usize>, Ticks)> {
+        if let Some(request) = self.writes.front().copied() {
+            self.open_row(request, request.arrival.max(self.bus_free));
+            if !self.writing {
+                self.writing = true;
+                self.bus_free = self.bus_free.max(request.arrival) + ticks(self.dram.read_to_write);
+            }
+            let start = self.start(request, 0);
+            let bank = self.bank(request.addr);
+            self.banks[bank].promised = false;
+            self.writes.pop_front();
+            self.bus_free = start + self.time(request);
+            return Some((None, start));
+        }
+        let (mut best, mut best_key) = (None, (Ticks::MAX, Ticks::MAX));
+        self.open_rows(now);
+        for (port, p) in self.ports.iter().enumerate() {
+            let Some(request) = p.requests.front().filter(|r| r.bytes <= p.room) else { continue };
+            if self.banks[self.bank(request.addr)].row != Some(self.row(request.addr)) {
+                continue;
+            }
+            let start = self.start(*request, self.controller_ports[p.controller_port].1);
+            if (start, request.arrival) < best_key {
+                (best, best_key) = (Some(port), (start, request.arrival));
+            }
+        }
+        let (port, mut start) = (best?, best_key.0);
+        if self.writing {
+            self.writing = false;
+            self.bus_free += ticks(self.dram.write_to_read);
+            start = start.max(self.bus_free);
+        }
+        if start > now {
+            return None;
+        }
+        let request = self.ports[port].requests.pop_front()?;
+        self.reads -= 1;
+        self.ports[port].room -= request.bytes;
+        let bank = self.bank(request.addr);
+        self.banks[bank].promised = false;
+        self.bus_free = start + self.time(request);
+        let (byte, free) = &mut self.controller_ports[self.ports[port].controller_port];
+        *free = start + (request.bytes as f64 * *byte) as Ticks;
+        Some((Some(port), start))
+    }
+
+    /// Changes rows for the reads at the heads of the ports, where nobody else has a use for the open one.
+    fn open_rows(&mut self, now: Ticks) {
+        let patience = ticks(self.dram.patience);
+        for port in 0..self.ports.len() {
+            let p = &self.ports[port];
+            let Some(request) = p.requests.front().copied().filter(|r| r.bytes <= p.room) else { continue };
+            let (bank, row) = (self.bank(request.addr), self.row(request.addr));
+            if self.banks[bank].row == Some(row) {
+                continue;
+            }
+            let in_use = |p: &Port| {
+                let head = p.requests.front().filter(|r| r.bytes <= p.room);
+                head.is_some_and(|r| self.bank(r.addr) == bank && self.banks[bank].row == Some(self.row(r.addr)))
+            };
+            let patient = now < request.arrival + patience || self.banks[bank].promised;
+            if patient && self.ports.iter().any(in_use) {
+                continue;
+            }
+            self.open_row(request, request.arrival.max(self.banks[bank].ready));
+        }
+    }
+
+    fn open_row(&mut self, request: Request, from: Ticks) {
+        let (bank, row) = (self.bank(request.addr), self.row(request.addr));
+        let bank = &mut self.banks[bank];
+        if bank.row != Some(row) {
+            let activated = from.max(bank.activated + ticks(self.dram.row_cycle) - ticks(self.dram.row_change));
+            *bank = Bank { row: Some(row), ready: activated + ticks(self.dram.row_change), activated, promised: true };
+        }
+    }
+
+    /// When a request whose row is open, or opening, can start.
+    fn start(&self, request: Request, port_free: Ticks) -> Ticks {
+        self.bus_free.max(request.arrival).max(self.banks[self.bank(request.addr)].ready).max(port_free)
+    }
+
+    fn time(&self, request: Request) -> Ticks {
+        ticks(request.bytes as f64 / self.dram.bytes_per_cycle)
+    }
+
+    fn bank(&self, addr: u64) -> usize {
+        (addr / self.dram.row_bytes) as usize & (self.dram.banks - 1)
+    }
+
+    fn row(&self, addr: u64) -> u64 {
+        addr / self.dram.row_bytes / self.dram.banks as u64
+    }
+}
