@@ -1,5 +1,4 @@
 //! In place of text to tokens and back, which this build leaves out: feature `text`.
-#![allow(clippy::unused_self)]
 
 use std::convert::Infallible;
 use std::path::Path;
