@@ -348,7 +348,8 @@ fn checksum(data: &[u8]) -> String {
     hex(Sha256::new_with_prefix(data))
 }
 
-fn hex(hash: Sha256) -> String {
+/// The digest in lower-case hexadecimal.
+pub fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -9,13 +9,14 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use host::weight_cache::hex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::bench::Outcome;
 use crate::exit::{Exit, Failure};
-use crate::report::{Identity, SCHEMA_VERSION, hex};
+use crate::report::{Identity, SCHEMA_VERSION};
 use crate::shard::Shard;
 use crate::verify::lock;
 
@@ -144,7 +145,7 @@ impl Journal {
 
 /// The checksum of a line behind one with the checksum `before`.
 fn chain(before: &str, content: &Value) -> String {
-    hex(&Sha256::digest(format!("{before}{content}")))
+    hex(Sha256::new_with_prefix(format!("{before}{content}")))
 }
 
 /// The sections in which two headers differ.

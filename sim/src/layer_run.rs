@@ -13,6 +13,7 @@ use host::layer::{DecoderLayer, KvCache};
 use host::model::{Model, hidden_entering_layer};
 use host::profile::CpuProfile;
 use host::sampler::Sampler;
+use host::weight_cache::hex;
 use ndarray::Array2;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -28,7 +29,7 @@ use crate::output::{Progress, Target, print};
 use crate::projection::{Baseline, DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
 use crate::report::{
     BuildSection, Difference, Forward, Identity, MemorySection, ModelSection, OperatorRow, ProfileSection, Report,
-    RunRow, SCHEMA_VERSION, STATUS, Simulation, Totals, UnitSection, grouped, hex, table,
+    RunRow, SCHEMA_VERSION, STATUS, Simulation, Totals, UnitSection, grouped, table,
 };
 use crate::setup::Setup;
 use crate::source::{DEFAULT_TOKENS, Source, check_length};
@@ -571,7 +572,7 @@ impl<'a> Mismatches<'a> {
 fn sha256(values: &Array2<f32>) -> String {
     let mut hash = Sha256::new();
     values.iter().for_each(|x| hash.update(x.to_le_bytes()));
-    hex(&hash.finalize())
+    hex(hash)
 }
 
 /// What `--dry-run` shows.

@@ -6,6 +6,7 @@ use std::path::Path;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use host::config::Linear;
 use host::device::PortCounters;
+use host::weight_cache::hex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -457,12 +458,7 @@ impl Report {
 
 /// SHA-256 over the compact form of `value`, whose keys are sorted.
 fn digest(value: &Value) -> String {
-    hex(&Sha256::digest(value.to_string()))
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::new_with_prefix(value.to_string()))
 }
 
 impl Totals {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use host::device::{UnitInfo, codec_number};
+use host::weight_cache::hex;
 use sha2::{Digest, Sha256};
 use verilated::{ModelLibrary, ModelSpec, Progress, Trace};
 
 use crate::exit::{Exit, Failure};
-use crate::report::hex;
 
 /// Parameters of `tmv_unit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub fn rtl_sha256() -> Result<String, Failure> {
     for content in [Ok(list.clone())].into_iter().chain(files.map(read)) {
         hash.update(content?);
     }
-    Ok(hex(&hash.finalize()))
+    Ok(hex(hash))
 }
 
 /// A model with module `top` of the unit as its top, checkers bound.

@@ -14,6 +14,7 @@ use std::thread;
 use host::BackendError;
 use host::config::Linear;
 use host::layer::{CpuBackend, MatvecRequest, TernaryBackend};
+use host::weight_cache::hex;
 use host::weights::LayerWeights;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -21,7 +22,6 @@ use verilated::ModelLibrary;
 
 use crate::bench::{Bench, Outcome};
 use crate::exit::{Failure, check_interrupt, interrupted};
-use crate::report::hex;
 use crate::shard::Shard;
 
 /// One run of the unit, with the answer it has to give.
@@ -60,7 +60,7 @@ impl Run {
         for expected in &self.expected {
             hash.update(expected.iter().flat_map(|acc| acc.to_le_bytes()).collect::<Vec<_>>());
         }
-        hex(&hash.finalize())
+        hex(hash)
     }
 }
 
