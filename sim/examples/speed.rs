@@ -19,7 +19,7 @@ fn main() -> anyhow::Result<()> {
     let (rows, cols, tokens) = (next(6912)?, next(2560)?, next(3)?);
 
     let unit = UnitConfig { ports: 4, port_bits: 128, vectors: 4, codec };
-    let library = unit.build(Trace::Off, &mut |step| eprintln!("{step}"))?;
+    let library = verilated::build(&unit.spec(Trace::Off), &mut |step| eprintln!("{step}"))?;
     let memory = MemoryConfig {
         base: 0x1000_0000,
         bytes: 64 << 20,

@@ -20,8 +20,8 @@ use verilated::Trace;
 use crate::bench::Outcome;
 use crate::cli::{DeviceKind, GenerateArgs, HeadKind, on_stdout};
 use crate::exit::{Exit, Failure, check_interrupt};
-use crate::layer_run::{Mismatches, build, differences};
 use crate::memory_use;
+use crate::mismatch::{Mismatches, differences};
 use crate::output::{Progress, Target, print};
 use crate::projection::milliseconds;
 use crate::report::{
@@ -205,7 +205,7 @@ impl<'a> Job<'a> {
         let verified = verify(
             &bench,
             self.jobs,
-            || build(&self.setup.unit, Trace::Off, &progress),
+            || self.setup.unit.build(Trace::Off, &progress),
             |outcome| {
                 progress.advance(ideal_of(outcome));
                 Ok(())

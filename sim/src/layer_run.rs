@@ -1,7 +1,6 @@
 //! The command for one layer or all: plan, run, report.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -25,23 +24,20 @@ use crate::dump::Dump;
 use crate::exit::{Exit, Failure};
 use crate::journal::{Header, Journal};
 use crate::memory_use;
+use crate::mismatch::{Mismatches, differences};
 use crate::output::{Progress, Target, print};
 use crate::projection::{Baseline, DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
 use crate::report::{
-    BuildSection, Difference, Forward, Identity, MemorySection, ModelSection, OperatorRow, ProfileSection, Report,
-    RunRow, SCHEMA_VERSION, STATUS, Simulation, Totals, UnitSection, grouped, table,
+    BuildSection, Forward, Identity, MemorySection, ModelSection, OperatorRow, ProfileSection, Report, RunRow,
+    SCHEMA_VERSION, STATUS, Simulation, Totals, UnitSection, grouped, table,
 };
 use crate::setup::Setup;
 use crate::source::{DEFAULT_TOKENS, Source, check_length};
-use crate::unit::{UnitConfig, rtl_sha256};
+use crate::unit::rtl_sha256;
 use crate::verify::{Interruptible, Recorder, Selection, Verified, verify};
 
 /// Simulated cycles a second of one thread, for estimates.
 const ESTIMATED_SPEED: f64 = 0.5e6;
-/// Mismatches told in full.
-const SHOWN_MISMATCHES: usize = 8;
-/// Cycles of the waveform that is proposed after a mismatch.
-const TRACE_BEFORE: u64 = 2_000;
 
 /// Runs the command; `command` is what was typed.
 ///
@@ -76,7 +72,7 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     let verified = verify(
         &job.bench(&outputs),
         job.jobs,
-        || build(&job.setup.unit, trace, &progress),
+        || job.setup.unit.build(trace, &progress),
         done,
         |queue| job.produce(Recorder::new(queue, selection), &mut pass),
     );
@@ -131,11 +127,6 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     }
     eprint!("{}", Mismatches::of(&report, args.trace.is_none()).tell());
     Ok(Exit::Mismatch)
-}
-
-/// The model of `unit`, built if need be.
-pub fn build(unit: &UnitConfig, trace: Trace, progress: &Progress) -> Result<ModelLibrary, Failure> {
-    Ok(unit.build(trace, &mut |step| progress.say(step))?)
 }
 
 /// Files to be written, known to be writable.
@@ -495,76 +486,6 @@ impl<'a> Job<'a> {
             print(&plan.text())?;
         }
         Ok(Exit::Ok)
-    }
-}
-
-/// The first outputs of `run` that differ, on a unit of `vectors` vectors.
-pub fn differences(run: &Outcome, vectors: usize) -> Vec<Difference> {
-    let all = run.operators.iter().flat_map(|o| o.first.iter().map(move |m| (o, m)));
-    let all = all.map(|(o, m)| Difference {
-        layer: run.layer,
-        operator: o.linear,
-        row: m.row,
-        token: m.token,
-        cycle: o.ends.get(m.token / vectors).copied().unwrap_or_default(),
-        expected: m.expected,
-        got: m.got,
-    });
-    all.collect()
-}
-
-/// What mismatches are about, and the commands to see them again.
-pub struct Mismatches<'a> {
-    /// The first of them.
-    pub differences: &'a [Difference],
-    /// How many there are.
-    pub count: usize,
-    /// The fault that was injected.
-    pub injected: Option<&'a str>,
-    /// The command that repeats them.
-    pub command: &'a str,
-    /// The run that a waveform would be of.
-    pub waveform_of: Option<&'a RunRow>,
-}
-
-impl<'a> Mismatches<'a> {
-    /// Those of a report.
-    pub fn of(report: &'a Report, waveform: bool) -> Self {
-        Self {
-            differences: &report.differences,
-            count: report.totals.mismatches,
-            injected: report.injected.as_deref(),
-            command: &report.command,
-            waveform_of: report.runs.first().filter(|_| waveform),
-        }
-    }
-
-    /// In words.
-    pub fn tell(&self) -> String {
-        let (mut text, command) = (String::new(), self.command);
-        for d in self.differences.iter().take(SHOWN_MISMATCHES) {
-            let _ = writeln!(
-                text,
-                "mismatch: layer {}, {}, row {}, token {}, complete in cycle {}: expected {}, got {}",
-                d.layer, d.operator, d.row, d.token, d.cycle, d.expected, d.got
-            );
-        }
-        let more = self.count - self.differences.len().min(SHOWN_MISMATCHES);
-        if more > 0 {
-            let _ = writeln!(text, "and {more} more");
-        }
-        if let Some(what) = self.injected {
-            let _ = writeln!(text, "injected: {what}");
-        }
-        let _ = writeln!(text, "repeat it with: {command}");
-        if let (Some(d), Some(first)) = (self.differences.first(), self.waveform_of)
-            && d.layer == first.layer
-            && first.operators.contains(&d.operator)
-        {
-            let from = d.cycle.saturating_sub(TRACE_BEFORE);
-            let _ = writeln!(text, "waveform of it: {command} --trace mismatch.fst --trace-from {from}");
-        }
-        text
     }
 }
 

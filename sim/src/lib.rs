@@ -5,6 +5,7 @@
 //! | [`mod@unit`], [`device`], [`memory`] | the Verilated unit as a [`host::device::Device`], with memory on its ports |
 //! | [`bench`](mod@bench), [`verify`] | one run on one unit; a stream of runs on many, compared with golden |
 //! | [`board`], [`projection`], [`report`] | from cycles to a projection that names its sources |
+//! | [`mismatch`] | what differs, in words, and how to see it again |
 //! | [`cli`], [`setup`], [`source`] | options; the unit and the model they ask for |
 //! | [`layer_run`], [`generate`] | a layer or all of them; tokens |
 //! | [`shard`], [`journal`], [`merge`] | parts of a run, on other machines or after a kill |
@@ -23,6 +24,7 @@ pub mod layer_run;
 pub mod memory;
 pub mod memory_use;
 pub mod merge;
+pub mod mismatch;
 pub mod output;
 pub mod projection;
 pub mod report;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::{MergeArgs, on_stdout};
 use crate::exit::{Exit, Failure};
-use crate::layer_run::Mismatches;
+use crate::mismatch::Mismatches;
 use crate::output::{Target, print};
 use crate::report::{ModelSection, Report, Simulation, Totals};
 

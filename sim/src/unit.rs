@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use host::device::{UnitInfo, codec_number};
 use host::weight_cache::hex;
 use sha2::{Digest, Sha256};
-use verilated::{ModelLibrary, ModelSpec, Progress, Trace};
+use verilated::{ModelLibrary, ModelSpec, Trace};
 
 use crate::exit::{Exit, Failure};
+use crate::output::Progress;
 
 /// Parameters of `tmv_unit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +62,11 @@ impl UnitConfig {
     }
 
     /// Builds the model, or takes it from the cache.
-    pub fn build(
-        &self,
-        trace: Trace,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<ModelLibrary, verilated::Error> {
-        verilated::build(&self.spec(trace), progress)
+    ///
+    /// # Errors
+    /// No toolchain, or RTL that cannot be built.
+    pub fn build(&self, trace: Trace, progress: &Progress) -> Result<ModelLibrary, Failure> {
+        Ok(verilated::build(&self.spec(trace), &mut |step| progress.say(step))?)
     }
 }
 
