@@ -18,11 +18,11 @@ use serde::Serialize;
 use verilated::Trace;
 
 use crate::bench::Outcome;
-use crate::cli::{DeviceKind, GenerateArgs, HeadKind, on_stdout};
+use crate::cli::{DeviceKind, GenerateArgs, HeadKind};
 use crate::exit::{Exit, Failure, check_interrupt};
 use crate::memory_use;
 use crate::mismatch::{Mismatches, differences};
-use crate::output::{Progress, Target, print};
+use crate::output::{JsonOutput, Progress, pretty, print};
 use crate::projection::milliseconds;
 use crate::report::{
     BuildSection, Difference, MemorySection, ModelSection, SCHEMA_VERSION, STATUS, UnitSection, grouped, table,
@@ -39,10 +39,9 @@ use crate::verify::{Interruptible, Recorder, Selection, Verified, verify};
 pub fn run(args: &GenerateArgs, command: &str) -> Result<Exit, Failure> {
     let started = Instant::now();
     let job = Job::new(args)?;
-    let quiet = on_stdout(args.json.as_deref());
-    let target = args.json.as_deref().filter(|_| !quiet).map(|path| Target::new("--json", path)).transpose()?;
+    let json = JsonOutput::new(args.json.as_deref())?;
     eprintln!("seed {}: {}", args.model.seed, job.source.announcement());
-    let mut writer = Writer { tokenizer: job.tokenizer.as_ref(), stream: None, any: false, quiet };
+    let mut writer = Writer { tokenizer: job.tokenizer.as_ref(), stream: None, any: false, quiet: json.on_stdout };
     let mut generated = Generated::default();
     let verified = match args.device {
         DeviceKind::Golden => {
@@ -54,11 +53,7 @@ pub fn run(args: &GenerateArgs, command: &str) -> Result<Exit, Failure> {
     writer.end()?;
     check_interrupt()?;
     let report = job.report(command, generated, verified, started)?;
-    let json = || serde_json::to_string_pretty(&report).expect("a report has string keys only") + "\n";
-    if let Some(target) = &target {
-        target.write(json().as_bytes())?;
-    }
-    print(&if quiet { json() } else { report.text() })?;
+    json.put(&pretty(&report), &report.text())?;
     match &report.verification {
         Some(v) if v.mismatches > 0 => {
             let told = Mismatches {

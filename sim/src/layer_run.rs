@@ -25,7 +25,7 @@ use crate::exit::{Exit, Failure};
 use crate::journal::{Header, Journal};
 use crate::memory_use;
 use crate::mismatch::{Mismatches, differences};
-use crate::output::{Progress, Target, print};
+use crate::output::{JsonOutput, Progress, Target, pretty, print};
 use crate::projection::{Baseline, DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
 use crate::report::{
     BuildSection, Forward, Identity, MemorySection, ModelSection, OperatorRow, ProfileSection, Report, RunRow,
@@ -97,7 +97,7 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
             let report = report(None, false);
             let mut place =
                 args.journal.as_ref().map_or(String::new(), |j| format!("; go on with --journal {}", j.display()));
-            if let Some(target) = &outputs.json {
+            if let Some(target) = &outputs.json.file {
                 target.write(report.json().as_bytes())?;
                 place += "; partial report written";
             }
@@ -118,10 +118,7 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
         let about = format!("{}; compared with the RTL: {names}; {mismatches} mismatches", job.what());
         target.write(&pass.dump.serialize(about)?)?;
     }
-    if let Some(target) = &outputs.json {
-        target.write(report.json().as_bytes())?;
-    }
-    print(&if on_stdout(args.json.as_deref()) { report.json() } else { report.text() })?;
+    outputs.json.put(&report.json(), &report.text())?;
     if report.totals.mismatches == 0 {
         return Ok(Exit::Ok);
     }
@@ -131,7 +128,7 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
 
 /// Files to be written, known to be writable.
 struct Outputs {
-    json: Option<Target>,
+    json: JsonOutput,
     dump: Option<Target>,
     trace: Option<TraceRequest>,
 }
@@ -140,7 +137,7 @@ impl Outputs {
     fn new(args: &LayerArgs) -> Result<Self, Failure> {
         let target =
             |flag, path: &Option<std::path::PathBuf>| path.as_deref().map(|path| Target::new(flag, path)).transpose();
-        let json = if on_stdout(args.json.as_deref()) { None } else { target("--json", &args.json)? };
+        let json = JsonOutput::new(args.json.as_deref())?;
         let trace = target("--trace", &args.trace)?;
         let trace = trace.map(|target| TraceRequest { target, from: args.trace_from, cycles: args.trace_cycles });
         Ok(Self { json, dump: target("--dump", &args.dump)?, trace })
@@ -480,11 +477,8 @@ impl<'a> Job<'a> {
             estimated_simulation_s: 1.3 * ideal_cycles as f64 / ESTIMATED_SPEED / self.jobs as f64,
             device_memory_bytes: largest * self.jobs,
         };
-        if on_stdout(self.args.json.as_deref()) {
-            print(&(serde_json::to_string_pretty(&plan).expect("a plan has string keys only") + "\n"))?;
-        } else {
-            print(&plan.text())?;
-        }
+        // Not as a report: a file that --json names is neither tried nor written.
+        print(&if on_stdout(self.args.json.as_deref()) { pretty(&plan) } else { plan.text() })?;
         Ok(Exit::Ok)
     }
 }

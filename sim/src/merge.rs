@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{MergeArgs, on_stdout};
+use crate::cli::MergeArgs;
 use crate::exit::{Exit, Failure};
 use crate::mismatch::Mismatches;
-use crate::output::{Target, print};
+use crate::output::JsonOutput;
 use crate::report::{ModelSection, Report, Simulation, Totals};
 
 /// Runs the command.
@@ -13,15 +13,11 @@ use crate::report::{ModelSection, Report, Simulation, Totals};
 /// # Errors
 /// Reports that cannot be read, were changed, are not of one run, or do not make up the whole of it.
 pub fn run(args: &MergeArgs) -> Result<Exit, Failure> {
-    let on_stdout = on_stdout(args.json.as_deref());
-    let target = args.json.as_deref().filter(|_| !on_stdout).map(|path| Target::new("--json", path)).transpose()?;
+    let json = JsonOutput::new(args.json.as_deref())?;
     let reports: Result<Vec<(PathBuf, Report)>, Failure> =
         args.reports.iter().map(|path| Ok((path.clone(), Report::read(path)?))).collect();
     let report = join(reports?)?;
-    if let Some(target) = target {
-        target.write(report.json().as_bytes())?;
-    }
-    print(&if on_stdout { report.json() } else { report.text() })?;
+    json.put(&report.json(), &report.text())?;
     if report.totals.mismatches == 0 {
         return Ok(Exit::Ok);
     }

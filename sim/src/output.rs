@@ -5,8 +5,10 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use tempfile::TempPath;
 
+use crate::cli::on_stdout;
 use crate::exit::Failure;
 
 /// A file to be written: under a temporary name beside it, renamed when it is complete.
@@ -73,6 +75,41 @@ impl Target {
     fn failure(&self, error: &io::Error) -> Failure {
         Failure::usage(format!("{} {}: cannot write: {}", self.flag, self.path.display(), error.kind()))
     }
+}
+
+/// Where `--json` puts a report.
+#[derive(Clone, Debug)]
+pub struct JsonOutput {
+    /// The file that was named.
+    pub file: Option<Target>,
+    /// Whether it takes the place of text on standard output.
+    pub on_stdout: bool,
+}
+
+impl JsonOutput {
+    /// What `--json` asks for.
+    ///
+    /// # Errors
+    /// As [`Target::new`].
+    pub fn new(json: Option<&Path>) -> Result<Self, Failure> {
+        let on_stdout = on_stdout(json);
+        let file = json.filter(|_| !on_stdout).map(|path| Target::new("--json", path)).transpose()?;
+        Ok(Self { file, on_stdout })
+    }
+
+    /// Writes a report, and prints it in one form.
+    ///
+    /// # Errors
+    /// As [`Target::write`] and [`print()`].
+    pub fn put(&self, json: &str, text: &str) -> Result<(), Failure> {
+        self.file.as_ref().map_or(Ok(()), |file| file.write(json.as_bytes()))?;
+        print(if self.on_stdout { json } else { text })
+    }
+}
+
+/// `value` as JSON, for files and standard output.
+pub fn pretty(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("reports have string keys only") + "\n"
 }
 
 /// Prints data on standard output. A reader that has seen enough is no error.

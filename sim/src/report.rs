@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::bench::Injection;
 use crate::board::MemoryMode;
 use crate::exit::{Exit, Failure};
+use crate::output::pretty;
 use crate::projection::{DRIVER_OVERHEAD_BAND_US, layer_ms, milliseconds};
 use crate::shard::Shard;
 
@@ -316,7 +317,7 @@ impl Report {
         let mut value = serde_json::to_value(self).expect("a report has string keys only");
         let digest = digest(&value);
         value.as_object_mut().expect("a report is an object").insert(DIGEST.into(), digest.into());
-        serde_json::to_string_pretty(&value).expect("a report has string keys only") + "\n"
+        pretty(&value)
     }
 
     /// Reads a report and checks that nothing in it was changed.
