@@ -29,7 +29,6 @@ use crate::report::{
 };
 use crate::setup::Setup;
 use crate::source::{Source, check_length};
-use crate::unit::rtl_sha256;
 use crate::verify::{Interruptible, Recorder, Selection, Verified, verify};
 
 /// Runs the command; `command` is what was typed.
@@ -79,6 +78,7 @@ struct Job<'a> {
     prompt: Vec<u32>,
     limits: Limits,
     sampler: Sampler,
+    build: BuildSection,
     jobs: usize,
 }
 
@@ -135,7 +135,13 @@ impl<'a> Job<'a> {
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let jobs = args.unit.jobs.unwrap_or(cores);
-        Ok(Self { args, setup, source, tokenizer, prompt, limits: Limits { tokens: args.tokens, stop }, sampler, jobs })
+        let limits = Limits { tokens: args.tokens, stop };
+        let build = match (args.device, BuildSection::current()) {
+            // The CPU alone does without.
+            (DeviceKind::Golden, Err(_)) => BuildSection::without_rtl(),
+            (_, build) => build?,
+        };
+        Ok(Self { args, setup, source, tokenizer, prompt, limits, sampler, build, jobs })
     }
 
     /// The tokens, on golden's arithmetic; ternary products come from `backend`.
@@ -231,7 +237,7 @@ impl<'a> Job<'a> {
         let simulated: u64 = outcomes.iter().map(|o| o.simulated_cycles).sum();
         let seconds: f64 = outcomes.iter().map(|o| o.seconds).sum();
         Ok(Verification {
-            rtl_sha256: rtl_sha256()?,
+            rtl_sha256: self.build.rtl_sha256.clone(),
             unit: self.setup.unit_section(),
             memory: self.setup.memory_section(),
             operators: passes.iter().map(|p| p.operators).sum(),
@@ -266,10 +272,7 @@ impl<'a> Job<'a> {
         Ok(Report {
             schema_version: SCHEMA_VERSION,
             command: command.into(),
-            build: BuildSection {
-                program: env!("CARGO_PKG_VERSION").into(),
-                rtl_sha256: rtl_sha256().unwrap_or_default(),
-            },
+            build: self.build.clone(),
             seed: self.args.model.seed,
             model: self.source.section(&self.args.model, None, self.prompt.len(), Some(&self.prompt)),
             stopped: ids.last().is_some_and(|id| self.limits.stop.contains(id)),

@@ -33,7 +33,6 @@ use crate::report::{
 };
 use crate::setup::Setup;
 use crate::source::{DEFAULT_TOKENS, Source, check_length};
-use crate::unit::rtl_sha256;
 use crate::verify::{Interruptible, Recorder, Selection, Verified, verify};
 
 /// Simulated cycles a second of one thread, for estimates.
@@ -209,7 +208,7 @@ impl<'a> Job<'a> {
         let builtin = profile.is_none();
         let profile = profile.unwrap_or_else(CpuProfile::builtin);
         let baseline = Baseline::new(profile, builtin, config, layers.clone(), tokens);
-        let build = BuildSection { program: env!("CARGO_PKG_VERSION").into(), rtl_sha256: rtl_sha256()? };
+        let build = BuildSection::current()?;
         let mut job = Self { args, source, layers, ids, tokens, linears, setup, baseline, build, jobs: 1 };
         let runs = job.runs_here().len();
         if runs == 0 {

@@ -17,6 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::pretty;
 use crate::projection::{DRIVER_OVERHEAD_BAND_US, layer_ms, milliseconds};
 use crate::shard::Shard;
+use crate::unit::rtl_sha256;
 
 /// Version of the JSON form. Keys are only added within a version.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -90,6 +91,21 @@ pub struct BuildSection {
     pub program: String,
     /// SHA-256 over the RTL's file list and files.
     pub rtl_sha256: String,
+}
+
+impl BuildSection {
+    /// This program and the RTL as it is now.
+    ///
+    /// # Errors
+    /// As [`rtl_sha256`].
+    pub fn current() -> Result<Self, Failure> {
+        Ok(Self { rtl_sha256: rtl_sha256()?, ..Self::without_rtl() })
+    }
+
+    /// This program alone.
+    pub fn without_rtl() -> Self {
+        Self { program: env!("CARGO_PKG_VERSION").into(), rtl_sha256: String::new() }
+    }
 }
 
 /// The weights and the forward pass.
