@@ -25,7 +25,8 @@ use crate::mismatch::{Mismatches, differences};
 use crate::output::{JsonOutput, Progress, pretty, print};
 use crate::projection::milliseconds;
 use crate::report::{
-    BuildSection, Difference, MemorySection, ModelSection, SCHEMA_VERSION, STATUS, UnitSection, grouped, table,
+    BuildSection, Difference, MemorySection, ModelSection, SCHEMA_VERSION, STATUS, UnitSection, grouped, share, table,
+    verdict,
 };
 use crate::setup::Setup;
 use crate::source::{Source, check_length};
@@ -428,7 +429,6 @@ impl Report {
         if let Some(v) = &self.verification {
             let mut table =
                 table(&["pass", "operators", "outputs", "mismatches", "cycles", "of ideal", "projected ms"]);
-            let share = |ideal: u64, cycles: u64| format!("{:.1}%", 100.0 * ideal as f64 / cycles.max(1) as f64);
             for (i, p) in v.passes.iter().enumerate() {
                 let name = if i == 0 { format!("prompt, {} tokens", m.tokens) } else { format!("token {i}") };
                 table.add_row([
@@ -441,20 +441,9 @@ impl Report {
                     format!("{:.3}", p.linear_fpga_ms),
                 ]);
             }
-            let u = &v.unit;
-            out += &format!(
-                "{}: {} ports of {} bits, {} vectors, codec {}, {} MHz; memory {}\n{table}\n",
-                u.board,
-                u.ports,
-                u.port_bits,
-                u.vectors,
-                u.codec,
-                u.clock_mhz,
-                v.memory.describe()
-            );
-            let verdict = if v.mismatches == 0 { "all equal to golden, bit for bit" } else { "NOT EQUAL to golden" };
+            out += &format!("{}; memory {}\n{table}\n", v.unit.describe(), v.memory.describe());
             let (operators, outputs) = (grouped(v.operators as u64), grouped(v.outputs as u64));
-            out += &format!("{operators} BitLinears, {outputs} outputs, {} mismatches: {verdict}\n", v.mismatches);
+            out += &format!("{operators} BitLinears, {outputs} outputs, {}\n", verdict(v.mismatches));
             out += &format!(
                 "Simulated {} cycles at {:.2} M cycles/s a thread, {} threads; {:.2} s in all\n\nAssumptions\n",
                 grouped(v.simulated_cycles),

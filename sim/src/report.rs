@@ -362,18 +362,11 @@ impl Report {
         let (m, u, t, s) = (&self.identity.model, &self.identity.unit, &self.totals, &self.simulation);
         let what = m.layer.map_or("All layers".into(), |layer| format!("Layer {layer}"));
         let mut out = format!(
-            "{what} of {}; {} tokens, host arithmetic {}\n{}: {} ports of {} bits, {} vectors, codec {}, {} weights a \
-             cycle, {} MHz; memory {}\n",
+            "{what} of {}; {} tokens, host arithmetic {}\n{}; memory {}\n",
             m.description,
             m.tokens,
             m.dtype,
-            u.board,
-            u.ports,
-            u.port_bits,
-            u.vectors,
-            u.codec,
-            u.lanes,
-            u.clock_mhz,
+            u.describe(),
             self.identity.memory.describe(),
         );
         if let Some(shard) = self.shard {
@@ -383,9 +376,8 @@ impl Report {
             out += "PARTIAL: interrupted before all of it was verified\n";
         }
         out += &format!("{}\n", self.table());
-        let verdict = if t.mismatches == 0 { "all equal to golden, bit for bit" } else { "NOT EQUAL to golden" };
         let (operators, outputs) = (self.operators.len(), grouped(t.outputs as u64));
-        out += &format!("{operators} operators, {outputs} outputs, {} mismatches: {verdict}\n", t.mismatches);
+        out += &format!("{operators} operators, {outputs} outputs, {}\n", verdict(t.mismatches));
         if let (Some(cpu), Some(speedup)) = (t.linear_cpu_ms, t.linear_speedup) {
             out +=
                 &format!("BitLinears: {:.3} ms projected, {cpu:.2} ms on the CPU, {speedup:.1}x\n", t.linear_fpga_ms);
@@ -446,8 +438,7 @@ impl Report {
             ]
         };
         let counts = |outputs: usize, mismatches: usize, cycles: u64, ideal: u64| {
-            let share = format!("{:.1}%", 100.0 * ideal as f64 / cycles.max(1) as f64);
-            [grouped(outputs as u64), grouped(mismatches as u64), grouped(cycles), share]
+            [grouped(outputs as u64), grouped(mismatches as u64), grouped(cycles), share(ideal, cycles)]
         };
         // Many layers: a line each. The operators are in the JSON.
         if self.identity.model.layer.is_some() {
@@ -515,6 +506,17 @@ impl Totals {
     }
 }
 
+impl UnitSection {
+    /// In a few words.
+    pub fn describe(&self) -> String {
+        let Self { board, ports, port_bits, vectors, codec, lanes, clock_mhz, .. } = self;
+        format!(
+            "{board}: {ports} ports of {port_bits} bits, {vectors} vectors, codec {codec}, {lanes} weights a cycle, \
+             {clock_mhz} MHz"
+        )
+    }
+}
+
 impl MemorySection {
     /// In a few words.
     pub fn describe(&self) -> String {
@@ -541,6 +543,17 @@ pub fn table(header: &[&str]) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// `0 mismatches: all equal to golden, bit for bit`
+pub fn verdict(mismatches: usize) -> String {
+    let verdict = if mismatches == 0 { "all equal to golden, bit for bit" } else { "NOT EQUAL to golden" };
+    format!("{mismatches} mismatches: {verdict}")
+}
+
+/// Share of ideal: `98.1%`
+pub fn share(ideal: u64, cycles: u64) -> String {
+    format!("{:.1}%", 100.0 * ideal as f64 / cycles.max(1) as f64)
 }
 
 /// `68,352`
