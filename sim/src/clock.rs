@@ -24,6 +24,11 @@ impl ThreadClock {
     }
 }
 
+/// Cycles a second; 0 if there was no time.
+pub fn cycles_per_second(cycles: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { cycles as f64 / seconds } else { 0.0 }
+}
+
 fn cpu_seconds() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split(' ').next()?.parse::<f64>().ok().map(|ns| ns / 1e9)

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use golden::Dtype;
@@ -19,6 +18,7 @@ use verilated::Trace;
 
 use crate::bench::Outcome;
 use crate::cli::{DeviceKind, GenerateArgs, HeadKind};
+use crate::clock::cycles_per_second;
 use crate::exit::{Exit, Failure, check_interrupt};
 use crate::memory_use;
 use crate::mismatch::{Mismatches, differences};
@@ -30,7 +30,7 @@ use crate::report::{
 };
 use crate::setup::Setup;
 use crate::source::{Source, check_length};
-use crate::verify::{Interruptible, Recorder, Selection, Verified, verify};
+use crate::verify::{Interruptible, Recorder, Selection, Verified, threads, verify};
 
 /// Runs the command; `command` is what was typed.
 ///
@@ -134,8 +134,7 @@ impl<'a> Job<'a> {
                 Sampler::seeded(Sampling { temperature, top_k: args.top_k, top_p }, args.model.seed)?
             }
         };
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let jobs = args.unit.jobs.unwrap_or(cores);
+        let jobs = args.unit.jobs.unwrap_or_else(threads);
         let limits = Limits { tokens: args.tokens, stop };
         let build = match (args.device, BuildSection::current()) {
             // The CPU alone does without.
@@ -250,7 +249,7 @@ impl<'a> Job<'a> {
             differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.vectors)).collect(),
             injected: outcomes.iter().find_map(|o| o.injected.clone()),
             simulated_cycles: simulated,
-            cycles_per_second: simulated as f64 / seconds.max(f64::MIN_POSITIVE),
+            cycles_per_second: cycles_per_second(simulated, seconds),
             jobs: self.jobs,
             model_cached: library.is_some_and(|library| library.was_cached()),
             assumptions: self.setup.assumptions(),
@@ -280,7 +279,7 @@ impl<'a> Job<'a> {
             generated_ids: ids,
             text,
             cpu: CpuTimes {
-                threads: thread::available_parallelism().map_or(1, usize::from),
+                threads: threads(),
                 prefill_s: prefill.first().map_or(0.0, |pass| pass.time.as_secs_f64()),
                 decode_s_a_token: decode_s,
                 tokens_per_second: decode_s.map(|s| 1.0 / s),

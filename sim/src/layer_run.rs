@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use golden::Dtype;
@@ -20,6 +19,7 @@ use verilated::{ModelLibrary, Trace};
 
 use crate::bench::{Bench, Outcome, TraceRequest, weight_bytes};
 use crate::cli::{LayerArgs, on_stdout};
+use crate::clock::cycles_per_second;
 use crate::dump::Dump;
 use crate::exit::{Exit, Failure};
 use crate::journal::{Header, Journal};
@@ -33,7 +33,7 @@ use crate::report::{
 };
 use crate::setup::Setup;
 use crate::source::{DEFAULT_TOKENS, Source, check_length};
-use crate::verify::{Interruptible, Recorder, Selection, Verified, verify};
+use crate::verify::{Interruptible, Recorder, Selection, Verified, threads, verify};
 
 /// Simulated cycles a second of one thread, for estimates.
 const ESTIMATED_SPEED: f64 = 0.5e6;
@@ -192,7 +192,9 @@ impl<'a> Job<'a> {
                 if !args.model.prompt_ids.is_empty() {
                     return Err(Failure::usage("--prompt-ids: an invented layer has no prompt; give --model too"));
                 }
-                (None, args.tokens.unwrap_or(DEFAULT_TOKENS))
+                let tokens = args.tokens.unwrap_or(DEFAULT_TOKENS);
+                check_length(config, tokens)?;
+                (None, tokens)
             }
             source => {
                 let ids = source.prompt(&args.model.prompt_ids, args.tokens)?;
@@ -200,7 +202,6 @@ impl<'a> Job<'a> {
                 (Some(ids), tokens)
             }
         };
-        check_length(config, tokens)?;
         let chosen = |l: &Linear| args.operators.is_empty() || args.operators.contains(l);
         let linears: Vec<Linear> = Linear::ALL.into_iter().filter(chosen).collect();
         setup.check(config, &linears)?;
@@ -214,8 +215,7 @@ impl<'a> Job<'a> {
         if runs == 0 {
             return Err(Failure::usage(format!("--shard: only {} runs to share out", job.runs_in_all())));
         }
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        job.jobs = args.unit.jobs.unwrap_or(cores).min(runs);
+        job.jobs = args.unit.jobs.unwrap_or_else(threads).min(runs);
         Ok(job)
     }
 
@@ -326,7 +326,7 @@ impl<'a> Job<'a> {
         let seconds: f64 = outcomes.iter().map(|o| o.seconds).sum();
         Simulation {
             wall_s: started.elapsed().as_secs_f64(),
-            cycles_per_second: if seconds > 0.0 { simulated_cycles as f64 / seconds } else { 0.0 },
+            cycles_per_second: cycles_per_second(simulated_cycles, seconds),
             simulated_cycles,
             jobs: self.jobs,
             resumed_runs: 0,

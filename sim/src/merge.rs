@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::MergeArgs;
+use crate::clock::cycles_per_second;
 use crate::exit::{Exit, Failure};
 use crate::mismatch::Mismatches;
 use crate::output::JsonOutput;
@@ -110,10 +111,9 @@ fn both(a: &Simulation, b: &Simulation) -> Simulation {
     let seconds =
         |s: &Simulation| if s.cycles_per_second > 0.0 { s.simulated_cycles as f64 / s.cycles_per_second } else { 0.0 };
     let simulated_cycles = a.simulated_cycles + b.simulated_cycles;
-    let busy = seconds(a) + seconds(b);
     Simulation {
         wall_s: a.wall_s.max(b.wall_s),
-        cycles_per_second: if busy > 0.0 { simulated_cycles as f64 / busy } else { 0.0 },
+        cycles_per_second: cycles_per_second(simulated_cycles, seconds(a) + seconds(b)),
         simulated_cycles,
         jobs: a.jobs + b.jobs,
         resumed_runs: a.resumed_runs + b.resumed_runs,

@@ -259,6 +259,11 @@ fn work(
     (outcomes, failed.map(|(_, failure)| failure))
 }
 
+/// Threads of this machine: as many jobs, unless others are asked for.
+pub fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Locks, whatever happened to another thread.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
