@@ -375,12 +375,12 @@ impl<'a> Job<'a> {
             not_comparable: self.baseline.refusal().map(Into::into),
             nonlinear_ms_a_layer: self.baseline.nonlinear_ms(),
         };
-        let (clock, overhead) = (self.setup.clock_mhz, self.args.driver_overhead_us);
-        let totals = Totals::of(&operators, outcomes.len(), &cpu_profile, clock, overhead);
+        let (identity, overhead) = (self.identity(), self.args.driver_overhead_us);
+        let totals = Totals::of(&operators, outcomes.len(), &cpu_profile, &identity, overhead);
         Report {
             schema_version: SCHEMA_VERSION,
             command: self.repeatable(command),
-            identity: self.identity(),
+            identity,
             shard: self.args.shard,
             complete,
             runs_in_all: self.runs_in_all(),

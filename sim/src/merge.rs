@@ -44,8 +44,8 @@ fn join(mut reports: Vec<(PathBuf, Report)>) -> Result<Report, Failure> {
     whole.runs.sort_by_key(|run| run.index);
     whole.operators.sort_by_key(|o| (o.layer, o.name));
     whole.differences.sort_by_key(|d| (d.layer, d.operator));
-    let (profile, clock) = (&whole.cpu_profile, whole.identity.unit.clock_mhz);
-    whole.totals = Totals::of(&whole.operators, whole.runs.len(), profile, clock, whole.totals.driver_overhead_us);
+    let overhead = whole.totals.driver_overhead_us;
+    whole.totals = Totals::of(&whole.operators, whole.runs.len(), &whole.cpu_profile, &whole.identity, overhead);
     Ok(whole)
 }
 

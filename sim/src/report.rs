@@ -241,6 +241,12 @@ pub struct Totals {
     pub weight_bytes: usize,
     /// Projected time of the linears.
     pub linear_fpga_ms: f64,
+    /// The same, scaled to the most and the least that such a memory has been seen to deliver.
+    pub linear_fpga_ms_band: Option<[f64; 2]>,
+    /// Rate at which weights came.
+    pub weight_gb_per_s: f64,
+    /// Quotient of that and what plain readers get.
+    pub reader_share: Option<f64>,
     /// Their time on the CPU.
     pub linear_cpu_ms: Option<f64>,
     /// The quotient.
@@ -378,10 +384,18 @@ impl Report {
         out += &format!("{}\n", self.table());
         let (operators, outputs) = (self.operators.len(), grouped(t.outputs as u64));
         out += &format!("{operators} operators, {outputs} outputs, {}\n", verdict(t.mismatches));
-        if let (Some(cpu), Some(speedup)) = (t.linear_cpu_ms, t.linear_speedup) {
-            out +=
-                &format!("BitLinears: {:.3} ms projected, {cpu:.2} ms on the CPU, {speedup:.1}x\n", t.linear_fpga_ms);
+        out += &format!("BitLinears: {:.3} ms projected", t.linear_fpga_ms);
+        if let Some([least, most]) = t.linear_fpga_ms_band {
+            out += &format!(" ({least:.3} to {most:.3})");
         }
+        if let (Some(cpu), Some(speedup)) = (t.linear_cpu_ms, t.linear_speedup) {
+            out += &format!(", {cpu:.2} ms on the CPU, {speedup:.1}x");
+        }
+        out += &format!("; weights at {:.2} GB/s", t.weight_gb_per_s);
+        if let Some(share) = t.reader_share {
+            out += &format!(", {:.1}% of what plain readers get", 100.0 * share);
+        }
+        out += "\n";
         if let (Some(ms), Some(worst), Some(host), Some(cpu)) =
             (t.layer_ms_with_host_nonlinear, t.layer_ms_with_largest_overhead, t.host_nonlinear_ms, t.layer_cpu_ms)
         {
@@ -449,7 +463,7 @@ impl Report {
             }
         } else {
             for rows in self.operators.chunk_by(|a, b| a.layer == b.layer) {
-                let layer = Totals::of(rows, 0, &self.cpu_profile, self.identity.unit.clock_mhz, 0.0);
+                let layer = Totals::of(rows, 0, &self.cpu_profile, &self.identity, 0.0);
                 let name = [format!("layer {}", rows[0].layer), format!("{} operators", rows.len())];
                 let counts = counts(layer.outputs, layer.mismatches, layer.cycles, layer.ideal_cycles);
                 let times = times(layer.linear_fpga_ms, layer.linear_cpu_ms, layer.linear_speedup);
@@ -475,11 +489,20 @@ impl Totals {
         rows: &[OperatorRow],
         driver_calls: usize,
         profile: &ProfileSection,
-        clock_mhz: f64,
+        identity: &Identity,
         overhead_us: f64,
     ) -> Self {
+        let (unit, memory) = (&identity.unit, &identity.memory);
         let cycles = rows.iter().map(|o| o.cycles).sum();
-        let linear_fpga_ms = milliseconds(cycles, clock_mhz);
+        let linear_fpga_ms = milliseconds(cycles, unit.clock_mhz);
+        let moved = |o: &OperatorRow| (o.weight_bytes * o.tokens.div_ceil(unit.vectors)) as f64;
+        let weight_gb_per_s = rows.iter().map(moved).sum::<f64>() / linear_fpga_ms / 1e6;
+        // No operator is faster than its weight beats, nor than the memory.
+        let bound_ms = |gb_per_s: f64| -> f64 {
+            rows.iter().map(|o| milliseconds(o.ideal_cycles, unit.clock_mhz).max(moved(o) / gb_per_s / 1e6)).sum()
+        };
+        let from = |gb_per_s: f64| memory.reader_gb_per_s.map(|reader| bound_ms(gb_per_s) / bound_ms(reader));
+        let band = memory.band_gb_per_s.filter(|_| cycles > 0).map(|[least, most]| [most, least].map(from));
         let linear_cpu_ms: Option<f64> = rows.iter().map(|o| o.cpu_ms).sum();
         let layers = rows.iter().map(|o| o.layer).collect::<BTreeSet<_>>().len();
         // Of whole layers only.
@@ -494,6 +517,9 @@ impl Totals {
             stall_cycles: rows.iter().map(|o| o.stall_cycles).sum(),
             weight_bytes: rows.iter().map(|o| o.weight_bytes).sum(),
             linear_fpga_ms,
+            linear_fpga_ms_band: band.and_then(|[a, b]| Some([a? * linear_fpga_ms, b? * linear_fpga_ms])),
+            weight_gb_per_s,
+            reader_share: memory.reader_gb_per_s.map(|reader| weight_gb_per_s / reader),
             linear_cpu_ms,
             linear_speedup: linear_cpu_ms.map(|cpu| cpu / linear_fpga_ms),
             layer_ms_with_host_nonlinear: layer(overhead_us),

@@ -101,34 +101,32 @@ impl Setup {
     pub fn timing(&self) -> Timing {
         match self.memory {
             MemoryMode::Ideal => Board::ideal_timing(),
-            MemoryMode::Ddr => self.ddr_timing(self.ddr),
+            MemoryMode::Ddr => self.board.ddr_timing(self.ddr, self.unit.ports, self.clock_mhz, self.ps_gb_per_s),
         }
     }
 
-    fn ddr_timing(&self, ddr: DdrMode) -> Timing {
-        self.board.ddr_timing(ddr, self.unit.ports, self.clock_mhz, self.ps_gb_per_s)
-    }
-
-    /// GB/s that plain readers on all ports get from `ddr`.
-    fn reader_gb_per_s(&self, ddr: DdrMode) -> f64 {
+    /// GB/s that plain readers on all ports get from the memory.
+    fn reader_gb_per_s(&self) -> f64 {
         let ports: Vec<usize> = (0..self.unit.ports).collect();
-        let rate = bandwidth(&self.ddr_timing(ddr), ports.len(), self.unit.port_bits / 8, &ports);
+        let rate = bandwidth(&self.timing(), ports.len(), self.unit.port_bits / 8, &ports);
         rate.expect("a reader keeps to the protocol") * self.clock_mhz / 1e3
     }
 
     /// The memory, for a report.
     pub fn memory_section(&self) -> MemorySection {
         let (board, ddr) = (self.board, self.memory == MemoryMode::Ddr);
-        let band = board.band_gb_per_s.each_ref().map(|b| self.reader_gb_per_s(DdrMode::Flat(b.value)));
+        let modelled = ddr && self.ddr == DdrMode::Modelled;
+        let ports_gb_per_s = (self.unit.ports * self.unit.port_bits / 8) as f64 * self.clock_mhz / 1e3;
+        let band = board.band_gb_per_s.each_ref().map(|b| b.value.min(ports_gb_per_s));
         MemorySection {
             mode: self.memory,
             latency_cycles: self.timing().latency,
             stall: self.stall,
             ps_gb_per_s: self.ps_gb_per_s,
             flat: matches!(self.ddr, DdrMode::Flat(_)),
-            reader_gb_per_s: ddr.then(|| self.reader_gb_per_s(self.ddr)),
-            band_gb_per_s: (ddr && self.ddr == DdrMode::Modelled).then_some(band),
-            calibrated: board.calibrated.clone().filter(|_| ddr && self.ddr == DdrMode::Modelled),
+            reader_gb_per_s: ddr.then(|| self.reader_gb_per_s()),
+            band_gb_per_s: modelled.then_some(band),
+            calibrated: board.calibrated.clone().filter(|_| modelled),
         }
     }
 

@@ -211,7 +211,8 @@ impl<D: Device> Bench<D> {
 
     pub fn record(&mut self, number: u16) -> Completion {
         let slot = self.slot(number);
-        Completion::decode(self.bytes(slot, DESCRIPTOR_BYTES).as_ref().try_into().unwrap())
+        let bytes: &[u8] = self.bytes(slot, DESCRIPTOR_BYTES);
+        Completion::decode(bytes.try_into().unwrap())
     }
 
     /// Results in memory, `[tokens, rows]`.

@@ -116,7 +116,7 @@ pub fn bandwidth(timing: &Timing, ports: usize, port_bytes: usize, active: &[usi
         let streams: Vec<Stream> = active
             .iter()
             .zip(shifts.iter().cycle())
-            .map(|(port, shift)| Stream { port: *port, begin: (*port as u64) << 22 | shift << 12, bytes: 1 << 19 })
+            .map(|(port, shift)| Stream { port: *port, begin: (*port as u64) << 22 | shift << 12, bytes: 1 << 18 })
             .collect();
         stream(timing, ports, port_bytes, &streams, None).map(|streamed| streamed.bytes_per_cycle())
     });
