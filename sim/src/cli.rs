@@ -124,7 +124,7 @@ pub struct UnitArgs {
     #[arg(long, value_name = "V", value_parser = one_to_eight(), help_heading = "Unit")]
     pub vectors: Option<usize>,
     /// Weight codec: 2bit, or base3 (1.6 bits a weight)
-    #[arg(long, value_parser = str::parse::<Codec>, default_value = "2bit", help_heading = "Unit")]
+    #[arg(long, value_parser = str::parse::<Codec>, default_value = "base3", help_heading = "Unit")]
     pub codec: Codec,
     /// Chance in 256 that an AXI channel idles for a cycle
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = "Unit")]
