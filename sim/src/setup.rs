@@ -117,15 +117,17 @@ impl Setup {
         let (board, ddr) = (self.board, self.memory == MemoryMode::Ddr);
         let modelled = ddr && self.ddr == DdrMode::Modelled;
         let ports_gb_per_s = (self.unit.ports * self.unit.port_bits / 8) as f64 * self.clock_mhz / 1e3;
-        let band = board.band_gb_per_s.each_ref().map(|b| b.value.min(ports_gb_per_s));
+        let reader = ddr.then(|| self.reader_gb_per_s());
+        let [least, most] = board.band_gb_per_s.each_ref().map(|b| b.value.min(ports_gb_per_s));
+        let band = reader.filter(|_| modelled).map(|reader| [least.min(reader), most.max(reader)]);
         MemorySection {
             mode: self.memory,
             latency_cycles: self.timing().latency,
             stall: self.stall,
             ps_gb_per_s: self.ps_gb_per_s,
             flat: matches!(self.ddr, DdrMode::Flat(_)),
-            reader_gb_per_s: ddr.then(|| self.reader_gb_per_s()),
-            band_gb_per_s: modelled.then_some(band),
+            reader_gb_per_s: reader,
+            band_gb_per_s: band,
             calibrated: board.calibrated.clone().filter(|_| modelled),
         }
     }
