@@ -23,6 +23,8 @@ pub struct Sourced<T> {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Family {
+    /// What Yosys calls it.
+    pub synthesis: String,
     /// AXI ports to the DRAM.
     pub ports: Sourced<usize>,
     /// Bits of a port.

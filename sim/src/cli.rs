@@ -16,7 +16,7 @@ use crate::board::{BOARDS, MemoryMode};
 use crate::exit::{Exit, Failure, install_handlers};
 use crate::output::{Progress, print};
 use crate::shard::Shard;
-use crate::{generate, layer_run, merge};
+use crate::{generate, layer_run, merge, sweep};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +26,7 @@ Examples:
   sim --all-layers                               a forward pass of the whole model, every BitLinear on the unit
   sim --all-layers --shard 1/8 --json 1.json     an eighth of it; `sim merge *.json` joins the reports
   sim generate --model DIR --prompt Hello        tokens, every BitLinear on the unit
+  sim sweep --board kv260,zedboard               many units: tokens a second, bytes, LUTs
   sim --layer 14 --json report.json              the same report for programs
   sim --layer 14 --inject weight-bit             proof that the check notices: exit code 1
   sim --layer 14 --op k_proj --trace k.fst       a waveform; open it with surfer or gtkwave
@@ -53,6 +54,8 @@ enum Command {
     Merge(MergeArgs),
     /// Write the invented model as a Hugging Face folder, as large as the published one
     Export(ExportArgs),
+    /// Compare units of many sizes: tokens a second, bytes, LUTs; a sample of them simulated
+    Sweep(SweepArgs),
     /// List the boards and where their figures are from
     Boards,
 }
@@ -285,12 +288,80 @@ pub struct MergeArgs {
     pub json: Option<PathBuf>,
 }
 
+/// Which units to compare.
+#[derive(Debug, clap::Args)]
+pub struct SweepArgs {
+    /// Boards, separated by commas
+    #[arg(
+        long = "board",
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "kv260",
+        help_heading = "Units"
+    )]
+    pub boards: Vec<String>,
+    /// Numbers of AXI read ports
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = one_to_eight(), default_value = "1,2,4", help_heading = "Units")]
+    pub ports: Vec<usize>,
+    /// Bits of a port, 64 or 128 [default: the board's]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = width, help_heading = "Units")]
+    pub width: Vec<usize>,
+    /// Numbers of activation vectors
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = one_to_eight(), default_value = "1,2,4,8", help_heading = "Units")]
+    pub vectors: Vec<usize>,
+    /// Weight codecs
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = str::parse::<Codec>, default_value = "2bit,base3", help_heading = "Units")]
+    pub codec: Vec<Codec>,
+    /// Clocks of the unit [default: the board's]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = rate, help_heading = "Units")]
+    pub clock_mhz: Vec<f64>,
+    /// Timing of the memory: ideal or ddr
+    #[arg(
+        long,
+        value_enum,
+        value_name = "MODE",
+        default_value = "ddr",
+        hide_possible_values = true,
+        help_heading = "Units"
+    )]
+    pub memory: MemoryMode,
+    /// Tokens of the prompt for prefill
+    #[arg(long, value_name = "T", value_parser = positive(), default_value_t = 64, help_heading = "Run")]
+    pub prefill_tokens: usize,
+    /// Units to simulate, those on the front first
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Run")]
+    pub sample: usize,
+    /// Seed of invented weights and of power-up values
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Run")]
+    pub seed: u64,
+    /// Threads that simulate [default: one a core]
+    #[arg(long, value_name = "N", value_parser = positive(), help_heading = "Run")]
+    pub jobs: Option<usize>,
+    /// Write the points as CSV
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub csv: Option<PathBuf>,
+    /// Draw decode speed over LUTs
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub svg: Option<PathBuf>,
+    /// Write all of it as JSON; `-` is standard output, in place of the tables
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub json: Option<PathBuf>,
+}
+
 fn positive() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=65_536)
 }
 
 fn one_to_eight() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=8)
+}
+
+fn width(text: &str) -> Result<usize, String> {
+    match text {
+        "64" => Ok(64),
+        "128" => Ok(128),
+        _ => Err("expected 64 or 128".into()),
+    }
 }
 
 fn amount(text: &str) -> Result<f64, String> {
@@ -312,6 +383,8 @@ pub fn main() -> ExitCode {
         Some(Command::Generate(args)) => generate::run(&args, &command_line()),
         Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Export(args)) => export(&args),
+        Some(Command::Sweep(args)) if args.boards == ["help"] => list_boards(),
+        Some(Command::Sweep(args)) => sweep::run(&args, &command_line()),
         Some(Command::Boards) => list_boards(),
         None if cli.layer.unit.board == "help" => list_boards(),
         None => layer_run::run(&cli.layer, &command_line()),

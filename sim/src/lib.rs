@@ -8,9 +8,11 @@
 //! | [`mismatch`] | what differs, in words, and how to see it again |
 //! | [`cli`], [`setup`], [`source`] | options; the unit and the model they ask for |
 //! | [`layer_run`], [`generate`] | a layer or all of them; tokens |
+//! | [`sweep`], [`analytic`], [`luts`] | many units on paper: speed by a formula, size from synthesised ones |
 //! | [`shard`], [`journal`], [`merge`] | parts of a run, on other machines or after a kill |
 //! | [`dump`], [`output`], [`exit`], [`clock`], [`memory_use`] | files, terminal, exit codes, time, memory |
 
+pub mod analytic;
 pub mod bench;
 pub mod board;
 pub mod cli;
@@ -21,6 +23,7 @@ pub mod exit;
 pub mod generate;
 pub mod journal;
 pub mod layer_run;
+pub mod luts;
 pub mod memory;
 pub mod memory_use;
 pub mod merge;
@@ -31,5 +34,7 @@ pub mod report;
 pub mod setup;
 pub mod shard;
 pub mod source;
+pub mod sweep;
+mod sweep_plot;
 pub mod unit;
 pub mod verify;

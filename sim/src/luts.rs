@@ -1,0 +1,77 @@
+//! LUTs of a unit, estimated from units and ports that were synthesised.
+
+use std::sync::LazyLock;
+
+use host::device::codec_number;
+use serde::Deserialize;
+
+use crate::unit::UnitConfig;
+
+/// What the estimates rest on.
+pub const SOURCE: &str = "Yosys synth_xilinx, not Vivado (constraints/synth/points.csv); ~ marks a unit that was not \
+                          synthesised itself: its ports, interpolated in vectors, and the rest of one that was";
+
+/// LUTs of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LutEstimate {
+    /// How many.
+    pub luts: u32,
+    /// Whether this very unit was synthesised.
+    pub measured: bool,
+}
+
+/// A row of the file.
+#[derive(Clone, Debug, Deserialize)]
+struct Synthesised {
+    module: String,
+    family: String,
+    port_bits: usize,
+    vectors: usize,
+    codec: usize,
+    ports: usize,
+    lut: f64,
+}
+
+static POINTS: LazyLock<Vec<Synthesised>> = LazyLock::new(|| {
+    let text = include_str!("../../constraints/synth/points.csv");
+    csv::Reader::from_reader(text.as_bytes()).deserialize().map(|row| row.expect("points.csv is tested")).collect()
+});
+
+/// LUTs of `unit` in a family as Yosys calls it; none without points to estimate from.
+pub fn estimate(unit: &UnitConfig, family: &str) -> Option<LutEstimate> {
+    let alike =
+        |p: &&Synthesised| p.family == family && p.port_bits == unit.port_bits && p.codec == codec_number(unit.codec);
+    let whole = || POINTS.iter().filter(alike).filter(|p| p.module == "tmv_unit");
+    if let Some(p) = whole().find(|p| p.ports == unit.ports && p.vectors == unit.vectors) {
+        return Some(LutEstimate { luts: p.lut as u32, measured: true });
+    }
+    let ports: Vec<(f64, f64)> =
+        POINTS.iter().filter(alike).filter(|p| p.module == "tmv_port").map(|p| (p.vectors as f64, p.lut)).collect();
+    let port = line(&ports)?;
+    let whole = whole().next()?;
+    let rest = whole.lut - whole.ports as f64 * port(whole.vectors as f64);
+    let luts = unit.ports as f64 * port(unit.vectors as f64) + rest;
+    Some(LutEstimate { luts: luts.round() as u32, measured: false })
+}
+
+/// The line through `points` with the least squares; none through fewer than two.
+fn line(points: &[(f64, f64)]) -> Option<impl Fn(f64) -> f64 + use<>> {
+    let n = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
+    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+    let spread: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
+    let slope = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / spread;
+    (points.len() > 1 && spread > 0.0).then_some(move |at| y + slope * (at - x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_goes_through_its_points() {
+        let through = line(&[(1.0, 3.0), (2.0, 5.0), (4.0, 9.0)]).map(|f| f(3.0));
+        assert!(through.is_some_and(|y| (y - 7.0).abs() < 1e-9));
+        assert!(line(&[(1.0, 3.0)]).is_none() && line(&[(1.0, 3.0), (1.0, 4.0)]).is_none());
+    }
+}
