@@ -3,8 +3,14 @@
 //! Sources of the measurements: `sim boards` and docs/memory-model.md.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::{BASE3, Random};
+use golden::TernaryMatrix;
+use host::driver::Driver;
+use rand_core::{Rng, SeedableRng};
 use sim::board::{Board, DdrMode};
-use sim::memory::{Results, Stream, Timing, bandwidth, stream};
+use sim::memory::{MemoryConfig, Results, Stream, Timing, bandwidth, stream};
 
 fn timing(board: &Board, ps_gb_per_s: f64) -> Timing {
     board.ddr_timing(DdrMode::Modelled, board.family.ports.value, board.clock_mhz.value, ps_gb_per_s)
@@ -92,4 +98,49 @@ fn a_flat_memory_delivers_its_rate() {
     let board = Board::find("kv260").unwrap();
     let timing = board.ddr_timing(DdrMode::Flat(11.2), 4, 250.0, 0.0);
     within("GB/s", bandwidth(&timing, 4, 16, &[0, 1, 2, 3]).unwrap() / 4.0, 11.2, 0.01);
+}
+
+/// Cycles of o_proj, one token, base 3, on the unit, which deals row blocks out; and beats of each port.
+fn dealt_out(timing: &Timing) -> (u64, Vec<u32>) {
+    let memory = MemoryConfig { bytes: 4 << 20, timing: timing.clone(), ..common::memory() };
+    let mut driver = Driver::open(common::device(&BASE3, memory)).unwrap();
+    let mut rng = Random::seed_from_u64(1);
+    let mut plane = || (0..2560 * 40).map(|_| rng.next_u64()).collect::<Vec<_>>();
+    let matrix = TernaryMatrix::from_planes(2560, 2560, plane(), plane()).unwrap();
+    let x: Vec<i8> = (0..2560).map(|i| (i * 37 % 256) as u8 as i8).collect();
+    let weights = driver.load(&matrix).unwrap();
+    let run = driver.run(&[weights], &x, 1).unwrap();
+    assert!(run.operators[0].accumulators == golden::matvec::matvec(&matrix, &x));
+    (run.cycles, run.ports.iter().map(|port| port.beats).collect())
+}
+
+/// Cycles of the same weights in four equal quarters, one a port, with nothing else to do.
+fn equal_quarters(timing: &Timing) -> u64 {
+    let bytes = 2560 * 512 / 4;
+    let streams: Vec<Stream> = (0..4).map(|port| Stream { port, begin: port as u64 * bytes, bytes }).collect();
+    stream(timing, 4, 16, &streams, None).unwrap().cycles
+}
+
+/// Unequal ports cost equal quarters the slowest port's time, and the unit only what they lack.
+#[test]
+fn dealing_out_beats_equal_shares() {
+    let board = Board::find("kv260").unwrap();
+    for (what, shared, least_gain) in [
+        ("as fitted", None, 0.0),
+        ("HP1 and HP2 at 2.94 GB/s each, as measured there", Some(5.88), 0.08),
+        ("HP1 and HP2 at 1.5 GB/s each", Some(3.0), 0.4),
+    ] {
+        let mut timing = timing(board, 0.0);
+        let dram = timing.dram.as_mut().unwrap();
+        if let Some(rate) = shared {
+            dram.controller_ports[1].bytes_per_cycle = rate * 4.0;
+        }
+        let ((cycles, beats), quarters) = (dealt_out(&timing), equal_quarters(&timing));
+        println!("{what}: {cycles} cycles, beats of each port {beats:?}; equal quarters {quarters} without results");
+        assert!(
+            quarters as f64 > (1.0 + least_gain) * cycles as f64,
+            "{what}: {cycles} cycles, equal quarters {quarters}"
+        );
+        assert_eq!(beats.iter().sum::<u32>(), 2560 * 32);
+    }
 }
