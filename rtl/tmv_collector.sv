@@ -2,14 +2,16 @@
 
 /// Reorder buffer for results: engines finish row blocks in any order, the writer takes them in dispatch order.
 ///
-/// A result word holds the `RowBlock` accumulators of one block and one token. Copies one word a cycle from the
+/// A result word holds the `RowBlock` accumulators of one block and one token. An engine hands over a block in one or
+/// several groups of words, and says which token the first word of a group is of. Copies one word a cycle from the
 /// engines and offers one a cycle to the writer. `ready_words_o` counts the words, oldest first, that can be taken
 /// without a gap, so that the writer can wait for a worthwhile burst.
 module tmv_collector
   import tmv_pkg::*;
 #(
   parameter  int unsigned Ports = 4,
-  parameter  int unsigned Vectors = 4,
+  /// Most tokens of an operator.
+  parameter  int unsigned Tokens = 4,
   localparam int unsigned WordBits = RowBlock * AccBits
 ) (
   input  logic                                                 clk_i,
@@ -18,6 +20,8 @@ module tmv_collector
   input  logic  [Ports-1:0]                                    result_valid_i,
   output logic  [Ports-1:0]                                    result_ready_o,
   input  logic  [Ports-1:0]                                    result_last_i,
+  input  logic  [Ports-1:0]                                    result_done_i,
+  input  logic  [ 3:0]                                         result_token_i [Ports],
   input  logic  [WordBits-1:0]                                 result_i       [Ports],
   input  slot_t                                                result_slot_i  [Ports],
   /// The writer turns to an operator of this many blocks and tokens; all words before were taken.
@@ -34,7 +38,7 @@ module tmv_collector
   /// A slot is free again.
   output logic                                                 slot_free_o
 );
-  localparam int unsigned TokenBits = (Vectors > 1) ? $clog2(Vectors) : 1;
+  localparam int unsigned TokenBits = (Tokens > 1) ? $clog2(Tokens) : 1;
   localparam int unsigned PortIndexBits = (Ports > 1) ? $clog2(Ports) : 1;
 
   typedef logic [TokenBits-1:0] token_t;
@@ -43,7 +47,7 @@ module tmv_collector
   logic [Window-1:0] done_q;
 
   // Copy results in, one engine at a time.
-  logic copying_q, copy_last;
+  logic copying_q, copy_last, copy_done;
   logic [PortIndexBits-1:0] port_q;
   token_t token_q;
   logic [Ports-1:0] grant;
@@ -58,6 +62,7 @@ module tmv_collector
   );
 
   assign copy_last = result_last_i[port_q];
+  assign copy_done = copying_q && copy_last && result_done_i[port_q];
 
   always_comb begin
     result_ready_o = '0;
@@ -72,8 +77,12 @@ module tmv_collector
 
   always_ff @(posedge clk_i) begin
     if (!copying_q) begin
-      token_q <= '0;
-      for (int unsigned p = 0; p < Ports; p++) if (grant[p]) port_q <= PortIndexBits'(p);
+      for (int unsigned p = 0; p < Ports; p++) begin
+        if (grant[p]) begin
+          port_q  <= PortIndexBits'(p);
+          token_q <= result_token_i[p][TokenBits-1:0];
+        end
+      end
     end else begin
       token_q <= token_q + 1'b1;
       mem[{result_slot_i[port_q], token_q}] <= result_i[port_q];
@@ -97,7 +106,7 @@ module tmv_collector
       scan_q        <= '0;
       ready_words_o <= '0;
     end else begin
-      if (copying_q && copy_last) done_q[result_slot_i[port_q]] <= 1'b1;
+      if (copy_done) done_q[result_slot_i[port_q]] <= 1'b1;
       if (scan) done_q[scan_q] <= 1'b0;
       if (start_i) unscanned_q <= blocks_i;
       else if (scan) unscanned_q <= unscanned_q - 1'b1;
@@ -139,7 +148,7 @@ module tmv_collector
     end
   end
 
-  `TMV_REQUIRE(vectors, Vectors >= 1 && Vectors <= 8, "tmv_collector: Vectors must be 1 to 8")
+  `TMV_REQUIRE(tokens, Tokens >= 1 && Tokens <= MaxTokens, "tmv_collector: Tokens must be 1 to 8")
   `TMV_ASSERT(StartAfterEnd, !start_i || (unscanned_q == '0 && ready_words_o == '0))
-  `TMV_ASSERT(SlotOnce, !(copying_q && copy_last) || !done_q[result_slot_i[port_q]])
+  `TMV_ASSERT(SlotOnce, !copy_done || !done_q[result_slot_i[port_q]])
 endmodule

@@ -9,6 +9,7 @@ module tmv_csr
   parameter int unsigned Ports = 4,
   parameter int unsigned PortBits = 128,
   parameter int unsigned Vectors = 4,
+  parameter int unsigned Groups = 1,
   parameter int unsigned Codec = CodecWeights2b,
   parameter int unsigned BankWords = 256
 ) (
@@ -157,7 +158,7 @@ module tmv_csr
         MapHashOffset: read_data_o <= MapHash;
         Param0Offset: begin
           read_data_o <= (Ports << Param0PortsLsb) | ((PortBits / 8) << Param0PortBytesLsb)
-              | (Vectors << Param0VectorsLsb) | (Codec << Param0CodecLsb);
+              | (Vectors << Param0VectorsLsb) | (Groups << Param0GroupsLsb) | (Codec << Param0CodecLsb);
         end
         Param1Offset: begin
           read_data_o <= (BankWords << Param1BankWordsLsb) | (RowBlock << Param1RowBlockLsb)

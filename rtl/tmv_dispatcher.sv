@@ -28,7 +28,7 @@ module tmv_dispatcher
   logic active_q;
   dispatch_t op_q;
   slot_t slot_q;
-  logic [7:0] vectors_q;
+  logic [MaxTokens-1:0] mask_q;
   logic [$clog2(Window):0] used_q;
   logic [Ports-1:0] req;
   logic granted;
@@ -50,7 +50,7 @@ module tmv_dispatcher
     id: op_q.id,
     bank: op_q.bank,
     slot: slot_q,
-    vectors: vectors_q,
+    tokens_mask: mask_q,
     tokens: op_q.tokens,
     last_word: word_t'(op_q.row_beats - 1'b1)
   };
@@ -72,8 +72,8 @@ module tmv_dispatcher
 
   always_ff @(posedge clk_i) begin
     if (op_valid_i && op_ready_o) begin
-      op_q      <= op_i;
-      vectors_q <= 8'((9'd1 << op_i.tokens) - 9'd1);
+      op_q   <= op_i;
+      mask_q <= MaxTokens'((9'd1 << op_i.tokens) - 9'd1);
     end else if (granted) begin
       op_q.blocks <= op_q.blocks - 1'b1;
       op_q.w_addr <= op_q.w_addr + addr_t'(op_q.w_stride);

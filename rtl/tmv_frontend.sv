@@ -18,7 +18,9 @@ module tmv_frontend
   parameter  int unsigned Lanes = 64,
   /// Words of an activation bank, a power of two.
   parameter  int unsigned BankWords = 256,
-  localparam int unsigned WordAddrBits = $clog2(BankWords) + 1
+  /// Groups of vectors, a power of two.
+  parameter  int unsigned Groups = 1,
+  localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)
 ) (
   input  logic                            clk_i,
   input  logic                            rst_ni,
@@ -126,7 +128,7 @@ module tmv_frontend
     n       = field(desc, DescOutFeaturesWord);
     covered = beats * Lanes;
     return control[31:24] != Opcode || control[23:12] != '0 || control[7:2] != '0
-        || control[11:8] == '0 || control[11:8] > 4'(Vectors)
+        || control[11:8] == '0 || control[11:8] > 4'(Vectors * Groups)
         || k == '0 || covered < k || covered >= k + Lanes || beats > BankWords
         || n == '0 || n > 32'd524288 || field(desc, DescReservedWord) != '0
         || field(desc, DescWStrideWord) < beats * RowBlock * PortBytes;
@@ -231,7 +233,7 @@ module tmv_frontend
   end
 
   // Activations: one command a token, words assembled from beats, bytes turned into planes.
-  logic [3:0] request_token_q, token_q;
+  logic [3:0] request_token_q, token_q, vector_q;
   logic requesting_q, word_last, word_full, load_done_q;
   addr_t row_addr_q;
   logic [$clog2(BankWords)-1:0] word_q;
@@ -242,6 +244,25 @@ module tmv_frontend
     for (int unsigned i = 0; i < PortBytes; i++) transpose[i] = beat[8*i+plane];
   endfunction
 
+  // Tokens fill the vectors of a group, then those of the next.
+  logic vector_last;
+  logic [WordAddrBits-1:0] x_addr;
+
+  assign vector_last = vector_q == 4'(Vectors - 1);
+
+  if (Groups == 1) begin : gen_one_group
+    assign x_addr = {bank_q, word_q};
+  end else begin : gen_groups
+    logic [$clog2(Groups)-1:0] group_q;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni || state_q == WaitBank) group_q <= '0;
+      else if (word_full && word_last && vector_last) group_q <= group_q + 1'b1;
+    end
+
+    assign x_addr = {bank_q, group_q, word_q};
+  end
+
   assign word_full    = beat_valid_i && state_q == Load && word_beat_q == ($clog2(WordBeats + 1))'(WordBeats - 1);
   assign word_last    = beats_t'(word_q) == row_beats_q - 1'b1;
   assign beat_ready_o = state_q == Receive || state_q == Load;
@@ -249,8 +270,8 @@ module tmv_frontend
   always_ff @(posedge clk_i) begin
     if (beat_valid_i && state_q == Receive) desc_q <= {beat_i, desc_q[DescBytes*8-1:PortBits]};
     if (word_full) begin
-      x_vector_o <= token_q;
-      x_addr_o   <= {bank_q, word_q};
+      x_vector_o <= vector_q;
+      x_addr_o   <= x_addr;
     end
   end
 
@@ -265,6 +286,7 @@ module tmv_frontend
       word_q      <= '0;
       word_beat_q <= '0;
       token_q     <= '0;
+      vector_q    <= '0;
       x_write_o   <= 1'b0;
       load_done_q <= 1'b0;
       x_loaded_o  <= '0;
@@ -273,8 +295,11 @@ module tmv_frontend
       load_done_q <= word_full && word_last && token_q == tokens_q - 1'b1;
       if (beat_valid_i && state_q == Load) word_beat_q <= word_full ? '0 : word_beat_q + 1'b1;
       if (word_full) word_q <= word_last ? '0 : word_q + 1'b1;
-      if (state_q == WaitBank) token_q <= '0;
-      else if (word_full && word_last) token_q <= token_q + 1'b1;
+      if (state_q == WaitBank) {token_q, vector_q} <= '0;
+      else if (word_full && word_last) begin
+        token_q  <= token_q + 1'b1;
+        vector_q <= vector_last ? '0 : vector_q + 1'b1;
+      end
       if (publish) x_loaded_o[publish_id_q] <= keep_x;
       else if (load_done_q) x_loaded_o[publish_id_q-1'b1] <= 1'b1;
     end
@@ -320,5 +345,5 @@ module tmv_frontend
   end
 
   `TMV_REQUIRE(word, Lanes % PortBytes == 0, "tmv_frontend: a word of activations must be whole beats")
-  `TMV_REQUIRE(vectors, Vectors >= 1 && Vectors <= 8, "tmv_frontend: Vectors must be 1 to 8")
+  `TMV_REQUIRE(vectors, Vectors >= 1 && Vectors * Groups <= MaxTokens, "tmv_frontend: Vectors must be 1 to 8")
 endmodule

@@ -20,6 +20,8 @@ package tmv_pkg;
   localparam int unsigned Window = 64;
   /// Bytes of a descriptor.
   localparam int unsigned DescBytes = 64;
+  /// Most tokens of an operator: `Vectors` at a time, in `Groups` turns.
+  localparam int unsigned MaxTokens = 8;
 
   /// Weight codecs, values of the `Codec` parameter and of the register PARAM0.CODEC.
   localparam int unsigned CodecWeights2b = 0;
@@ -73,12 +75,22 @@ package tmv_pkg;
     context_id_t id;
     logic        bank;
     slot_t       slot;
-    /// Vectors that carry a token, one bit each.
-    logic [7:0]  vectors;
+    /// A bit for each token.
+    logic [MaxTokens-1:0] tokens_mask;
     logic [3:0]  tokens;
     /// Beats of a row, minus one.
     word_t       last_word;
   } block_t;
+
+  /// Bits of the number of a group of vectors.
+  function automatic int unsigned group_bits(int unsigned groups);
+    return (groups > 1) ? $clog2(groups) : 1;
+  endfunction
+
+  /// Bits of an address of the activation memory: bank, group, word.
+  function automatic int unsigned x_addr_bits(int unsigned bank_words, int unsigned groups);
+    return $clog2(bank_words) + $clog2(groups) + 1;
+  endfunction
 
   /// Planes of the five weights of a byte in base 3: `neg`, then `nz`.
   typedef logic [9:0] trits_t;

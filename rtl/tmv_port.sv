@@ -13,6 +13,8 @@ module tmv_port
   parameter  int unsigned Codec = CodecWeights2b,
   /// Words of an activation bank, a power of two.
   parameter  int unsigned BankWords = 256,
+  /// Groups of vectors, a power of two.
+  parameter  int unsigned Groups = 1,
   /// Beats of the weight queue, a power of two.
   parameter  int unsigned FifoBeats = 256,
   /// Bursts in flight.
@@ -20,7 +22,7 @@ module tmv_port
   localparam int unsigned Lanes = lanes_of(Codec, PortBits),
   localparam int unsigned Slices = slices_of(Lanes),
   localparam int unsigned SliceLanes = Lanes / Slices,
-  localparam int unsigned WordAddrBits = $clog2(BankWords) + 1
+  localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)
 ) (
   input  logic                                              clk_i,
   input  logic                                              rst_ni,
@@ -54,10 +56,12 @@ module tmv_port
   input  logic                                              result_ready_i,
   output logic   [RowBlock-1:0][AccBits-1:0]                result_o,
   output slot_t                                             result_slot_o,
+  output logic   [3:0]                                      result_token_o,
   output logic                                              result_last_o,
+  output logic                                              result_done_o,
   /// Errors.
   output fault_t                                            fault_o,
-  /// A beat of weights was consumed.
+  /// A beat of weights met a word of activations.
   output logic                                              busy_o,
   /// Performance counters: `count_o` is counter `count_index_i` (order as in the register map) a cycle after
   /// `count_read_i`.
@@ -152,7 +156,8 @@ module tmv_port
   tmv_engine #(
     .Lanes,
     .Vectors,
-    .BankWords
+    .BankWords,
+    .Groups
   ) u_engine (
     .clk_i,
     .rst_ni,
@@ -173,7 +178,9 @@ module tmv_port
     .result_ready_i,
     .result_o,
     .result_slot_o,
+    .result_token_o,
     .result_last_o,
+    .result_done_o,
     .busy_o,
     .stall_data_o  (stall_data),
     .stall_x_o     (stall_x),

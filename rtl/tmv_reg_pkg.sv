@@ -2,8 +2,8 @@
 
 /// Register offsets (bytes), field positions (bits), error codes and descriptor words (32 bits each).
 package tmv_reg_pkg;
-  localparam logic [31:0] MapVersion = 32'h0000_0001;
-  localparam logic [31:0] MapHash = 32'h834b_2396;
+  localparam logic [31:0] MapVersion = 32'h0000_0002;
+  localparam logic [31:0] MapHash = 32'hf3fe_287a;
 
   localparam logic [11:0] IdOffset = 12'h000;
   localparam logic [11:0] VersionOffset = 12'h004;
@@ -12,6 +12,7 @@ package tmv_reg_pkg;
   localparam int unsigned Param0PortsLsb = 0;
   localparam int unsigned Param0PortBytesLsb = 8;
   localparam int unsigned Param0VectorsLsb = 16;
+  localparam int unsigned Param0GroupsLsb = 20;
   localparam int unsigned Param0CodecLsb = 24;
   localparam logic [11:0] Param1Offset = 12'h010;
   localparam int unsigned Param1BankWordsLsb = 0;

@@ -1,6 +1,7 @@
 `include "tmv_macros.svh"
 
-/// Ternary matrix-vector unit: y = W x for ternary W and int8 x, `Vectors` vectors in one pass over the weights.
+/// Ternary matrix-vector unit: y = W x for ternary W and int8 x, `Vectors` vectors at the full rate of the weights, and
+/// `Groups` times as many in one pass over them.
 ///
 /// AXI4-Lite slave for control, `Ports` AXI4 read ports for weights, the first of which also carries descriptors and
 /// activations and has the write channels for results. Each port has its own dot engine; row blocks are dealt to the
@@ -17,7 +18,9 @@ module tmv_unit
   parameter int unsigned PortBits = 128,
   /// Activation vectors, 1 to 8.
   parameter int unsigned Vectors = 4,
-  /// Weight codec: 0 = 2-bit planes; 1 = base-3, reserved.
+  /// Groups of them that a pass serves in turn, a power of two; at most `MaxTokens` tokens in all.
+  parameter int unsigned Groups = 1,
+  /// Weight codec: 0 = 2-bit planes; 1 = base-3.
   parameter int unsigned Codec = CodecWeights2b,
   /// Words of an activation bank, a power of two: in_features <= BankWords * lanes.
   parameter int unsigned BankWords = 256,
@@ -76,7 +79,7 @@ module tmv_unit
   input  logic [         1:0]              m_axi_bresp
 );
   localparam int unsigned Lanes = lanes_of(Codec, PortBits);
-  localparam int unsigned WordAddrBits = $clog2(BankWords) + 1;
+  localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups);
   /// Beats of the queue for descriptors and activations: covers the latency of the memory.
   localparam int unsigned FrontendBeats = 128;
 
@@ -102,7 +105,8 @@ module tmv_unit
   logic [Ports-1:0] result_valid, result_ready;
   logic [RowBlock*AccBits-1:0] result[Ports];
   slot_t result_slot[Ports];
-  logic [Ports-1:0] result_last;
+  logic [3:0] result_token[Ports];
+  logic [Ports-1:0] result_last, result_done;
   fault_t port_fault[Ports];
   logic [Ports-1:0] port_busy;
   logic count_clear, count_read;
@@ -166,6 +170,7 @@ module tmv_unit
     .Ports,
     .PortBits,
     .Vectors,
+    .Groups,
     .Codec,
     .BankWords
   ) u_csr (
@@ -266,6 +271,7 @@ module tmv_unit
       .Vectors,
       .Codec,
       .BankWords,
+      .Groups,
       .FifoBeats,
       .Outstanding
     ) u_port (
@@ -296,7 +302,9 @@ module tmv_unit
       .result_ready_i (result_ready[p]),
       .result_o       (result[p]),
       .result_slot_o  (result_slot[p]),
+      .result_token_o (result_token[p]),
       .result_last_o  (result_last[p]),
+      .result_done_o  (result_done[p]),
       .fault_o        (port_fault[p]),
       .busy_o         (port_busy[p]),
       .count_clear_i  (count_clear),
@@ -310,7 +318,8 @@ module tmv_unit
     .Ports,
     .Vectors,
     .Lanes,
-    .BankWords
+    .BankWords,
+    .Groups
   ) u_x_memory (
     .clk_i,
     .rst_ni        (core_rst_n),
@@ -365,7 +374,8 @@ module tmv_unit
     .PortBits,
     .Vectors,
     .Lanes,
-    .BankWords
+    .BankWords,
+    .Groups
   ) u_frontend (
     .clk_i,
     .rst_ni      (core_rst_n),
@@ -440,7 +450,7 @@ module tmv_unit
 
   tmv_collector #(
     .Ports,
-    .Vectors
+    .Tokens(Vectors * Groups)
   ) u_collector (
     .clk_i,
     .rst_ni         (core_rst_n),
@@ -449,6 +459,8 @@ module tmv_unit
     .result_i       (result),
     .result_slot_i  (result_slot),
     .result_last_i  (result_last),
+    .result_done_i  (result_done),
+    .result_token_i (result_token),
     .start_i        (collect_start),
     .blocks_i       (retire.blocks),
     .tokens_i       (retire.tokens),
@@ -493,6 +505,8 @@ module tmv_unit
   );
 
   `TMV_REQUIRE(ports, Ports >= 1 && Ports <= 8, "tmv_unit: Ports must be 1 to 8")
+  `TMV_REQUIRE(groups, (1 << $clog2(Groups)) == Groups && Vectors * Groups <= MaxTokens,
+      "tmv_unit: Groups must be a power of two, and Vectors * Groups at most 8")
   `TMV_REQUIRE(words, BankWords <= 2048, "tmv_unit: a word's index must fit word_t")
   `TMV_REQUIRE(features, BankWords * Lanes <= 65535, "tmv_unit: in_features must fit 16 bits")
 endmodule

@@ -2,6 +2,7 @@
 
 /// Activation memory: two banks of words in bit planes, one memory a vector, shared by all engines.
 ///
+/// A bank has `Groups` times `BankWords` words: tokens beyond `Vectors` are in further groups of the same memories.
 /// One read a cycle, granted in turn; the answer comes two cycles after the grant. An engine needs a word every
 /// `RowBlock` cycles, so up to `RowBlock` engines are served at full rate. Writes never wait.
 /// Writing the words of a bank that is being read is the caller's mistake.
@@ -14,9 +15,11 @@ module tmv_x_memory
   parameter  int unsigned Vectors = 4,
   /// Activations of a word.
   parameter  int unsigned Lanes = 64,
-  /// Words of a bank, a power of two.
+  /// Words of a bank and group, a power of two.
   parameter  int unsigned BankWords = 256,
-  localparam int unsigned WordAddrBits = $clog2(BankWords) + 1
+  /// Groups of vectors, a power of two.
+  parameter  int unsigned Groups = 1,
+  localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)
 ) (
   input  logic                                                clk_i,
   input  logic                                                rst_ni,
@@ -55,7 +58,7 @@ module tmv_x_memory
   logic [Vectors-1:0][7:0][Lanes-1:0] data_q;
 
   for (genvar v = 0; v < int'(Vectors); v++) begin : gen_vector
-    logic [8*Lanes-1:0] mem[2 * BankWords];
+    logic [8*Lanes-1:0] mem[1 << WordAddrBits];
 
     always_ff @(posedge clk_i) begin
       if (write_i && write_vector_i == 4'(v)) mem[write_addr_i] <= write_data_i;

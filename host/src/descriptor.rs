@@ -1,4 +1,4 @@
-//! The unit's descriptor: one operator on at most `vectors` tokens.
+//! The unit's descriptor: one operator on as many tokens as a pass over the weights serves.
 //!
 //! Layout and meaning of the words: `docs/registers.md`.
 
@@ -20,7 +20,7 @@ pub struct Descriptor {
     pub keep_x: bool,
     /// Raise the interrupt DONE on completion.
     pub irq: bool,
-    /// Activation vectors, 1 to the unit's `vectors`.
+    /// Tokens, 1 to the unit's [`max_tokens`](crate::device::UnitInfo::max_tokens).
     pub tokens: usize,
     /// K, columns of the weight matrix.
     pub in_features: usize,

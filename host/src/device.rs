@@ -149,8 +149,10 @@ pub struct UnitInfo {
     pub ports: usize,
     /// Bytes of a beat.
     pub port_bytes: usize,
-    /// Activation vectors served by one pass over the weights.
+    /// Activation vectors served at the full rate of the weights.
     pub vectors: usize,
+    /// Groups of them that a pass over the weights serves in turn.
+    pub groups: usize,
     /// Weight codec.
     pub codec: golden::Codec,
     /// Words of an activation bank.
@@ -181,6 +183,7 @@ impl UnitInfo {
             ports: field(param0, regs::PARAM0_PORTS),
             port_bytes: field(param0, regs::PARAM0_PORT_BYTES),
             vectors: field(param0, regs::PARAM0_VECTORS),
+            groups: field(param0, regs::PARAM0_GROUPS),
             codec: codec.ok_or_else(unknown)?,
             bank_words: field(param1, regs::PARAM1_BANK_WORDS),
         })
@@ -189,6 +192,11 @@ impl UnitInfo {
     /// Weights of a beat.
     pub fn lanes(&self) -> usize {
         self.codec.lanes_per_beat(self.port_bytes)
+    }
+
+    /// Most tokens of a pass over the weights.
+    pub fn max_tokens(&self) -> usize {
+        self.vectors * self.groups
     }
 
     /// Longest row of weights.
@@ -211,7 +219,7 @@ pub const ID: u32 = 0x544D_5631;
 /// Performance counters of one port, since they were last cleared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PortCounters {
-    /// Cycles in which a weight beat was consumed.
+    /// Cycles in which a weight beat met a word of activations.
     pub busy: u32,
     /// Cycles spent waiting for weights.
     pub stall_data: u32,

@@ -2,7 +2,7 @@
 //! collects accumulators and cycle counts.
 //!
 //! Weights are loaded once and used by any number of runs. A run is a set of operators that share their activations;
-//! with more tokens than the unit has vectors it takes several passes over the weights.
+//! with more tokens than a pass over the weights serves it takes several.
 
 use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
 use crate::device::{Device, DeviceError, PortCounters, UnitInfo};
@@ -31,7 +31,7 @@ pub struct OperatorResult {
     pub accumulators: Vec<i32>,
     /// Cycles from the completion of the operator before (or the doorbell) to its own completion.
     pub cycles: u64,
-    /// For each pass of `vectors` tokens, the unit's cycle counter at its completion.
+    /// For each pass over the weights, the unit's cycle counter at its completion.
     pub ends: Vec<u32>,
 }
 
@@ -141,8 +141,8 @@ impl<D: Device> Driver<D> {
 
     /// Lays out a run behind the weights: ring, activations, results.
     fn plan(&mut self, operators: &[Weights], x: &[i8], tokens: usize) -> Result<Plan, DeviceError> {
-        let vectors = self.info.vectors;
-        let passes = tokens.div_ceil(vectors);
+        let most = self.info.max_tokens();
+        let passes = tokens.div_ceil(most);
         let count = passes * operators.len();
         let log2 = count.next_power_of_two().trailing_zeros();
         if log2 > MAX_RING_LOG2 {
@@ -168,12 +168,12 @@ impl<D: Device> Driver<D> {
 
         let mut descriptors = Vec::with_capacity(count);
         for pass in 0..passes {
-            let first = pass * vectors;
+            let first = pass * most;
             for (index, w) in operators.iter().enumerate() {
                 let descriptor = Descriptor {
                     keep_x: index > 0,
                     irq: descriptors.len() + 1 == count,
-                    tokens: vectors.min(tokens - first),
+                    tokens: most.min(tokens - first),
                     in_features: cols,
                     row_beats: w.row_beats,
                     out_features: w.rows,
@@ -247,7 +247,7 @@ impl<D: Device> Driver<D> {
             result.ends.push(done.end_cycle);
             from = done.end_cycle;
 
-            let first = index / operators.len() * self.info.vectors;
+            let first = index / operators.len() * self.info.max_tokens();
             let y = (descriptor.y_addr - base) as usize;
             let rows = descriptor.out_features;
             let words = memory[y..y + descriptor.result_bytes()].chunks_exact(4);

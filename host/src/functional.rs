@@ -143,7 +143,7 @@ impl FunctionalDevice {
     /// Whether every field of a descriptor is in range for this unit.
     fn accepts(&self, d: &Descriptor) -> bool {
         let same_x = |held: &Activations| held.row_beats == d.row_beats && held.rows.len() == d.tokens;
-        (1..=self.info.vectors).contains(&d.tokens)
+        (1..=self.info.max_tokens()).contains(&d.tokens)
             && d.in_features > 0
             && d.row_beats == self.info.codec.row_beats(d.in_features, self.info.port_bytes)
             && d.row_beats <= self.info.bank_words
@@ -165,8 +165,14 @@ impl Device for FunctionalDevice {
             regs::VERSION => regs::MAP_VERSION,
             regs::MAP_HASH => regs::MAP_HASH_VALUE,
             regs::PARAM0 => {
-                let codec = (codec_number(self.info.codec) as u32) << regs::PARAM0_CODEC.trailing_zeros();
-                self.info.ports as u32 | (self.info.port_bytes as u32) << 8 | (self.info.vectors as u32) << 16 | codec
+                let fields = [
+                    (self.info.ports, regs::PARAM0_PORTS),
+                    (self.info.port_bytes, regs::PARAM0_PORT_BYTES),
+                    (self.info.vectors, regs::PARAM0_VECTORS),
+                    (self.info.groups, regs::PARAM0_GROUPS),
+                    (codec_number(self.info.codec), regs::PARAM0_CODEC),
+                ];
+                fields.iter().fold(0, |word, (value, mask)| word | (*value as u32) << mask.trailing_zeros())
             }
             regs::PARAM1 => self.info.bank_words as u32 | (ROW_BLOCK as u32) << 16 | CONTEXTS << 20,
             regs::STATUS => {

@@ -1,9 +1,9 @@
 //! Register map of the TMV unit. Generated from `rtl/tmv_registers.toml` by `cargo run -p host --example regmap`; do not edit.
 
 /// Version of the map: major in 31:16, minor in 15:0.
-pub const MAP_VERSION: u32 = 0x1;
+pub const MAP_VERSION: u32 = 0x2;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0x834b2396;
+pub const MAP_HASH_VALUE: u32 = 0xf3fe287a;
 
 /// Offset. The letters `TMV1`: 0x544D5631.
 pub const ID: u32 = 0x0;
@@ -17,8 +17,10 @@ pub const PARAM0: u32 = 0xc;
 pub const PARAM0_PORTS: u32 = 0xf;
 /// PARAM0: bytes a beat of each port: 8 or 16.
 pub const PARAM0_PORT_BYTES: u32 = 0x1f00;
-/// PARAM0: activation vectors served by one pass over the weights.
+/// PARAM0: activation vectors served at the full rate of the weights.
 pub const PARAM0_VECTORS: u32 = 0xf0000;
+/// PARAM0: groups of vectors that a pass over the weights serves in turn: up to VECTORS x GROUPS tokens an operator.
+pub const PARAM0_GROUPS: u32 = 0xf00000;
 /// PARAM0: weight codec: 0 = 2-bit planes, 1 = base-3, five trits a byte.
 pub const PARAM0_CODEC: u32 = 0xf000000;
 /// Offset. Sizes of the unit.
@@ -81,7 +83,7 @@ pub const CYCLE_HI: u32 = 0x64;
 pub const RUN_START: u32 = 0x68;
 /// Offset. Cycles spent busy since counters were cleared, modulo 2^32.
 pub const BUSY_CYCLES: u32 = 0x6c;
-/// Offset. Cycles in which the port's dot engine consumed a weight beat.
+/// Offset. Cycles in which the port's dot engine computed: a weight beat met a word of activations.
 pub const PORT_BUSY: u32 = 0x100;
 /// Bytes from one PORT_BUSY to the next.
 pub const PORT_BUSY_STRIDE: u32 = 0x20;
@@ -172,7 +174,7 @@ pub const ERR_BAD_WEIGHT: u8 = 8;
 /// Error code: no AXI channel made progress for WATCHDOG cycles.
 pub const ERR_WATCHDOG: u8 = 9;
 
-/// Descriptor word: opcode 0xB1 in 31:24; tokens (1 to VECTORS) in 11:8; flags in 7:0: bit 0 KEEP_X = use the activations of the descriptor before, bit 1 IRQ = raise DONE on completion.
+/// Descriptor word: opcode 0xB1 in 31:24; tokens (1 to VECTORS x GROUPS) in 11:8; flags in 7:0: bit 0 KEEP_X = use the activations of the descriptor before, bit 1 IRQ = raise DONE on completion.
 pub const DESC_CONTROL: usize = 0;
 /// Descriptor word: in_features K in 15:0; beats of one weight row, ceil(K / lanes), in 31:16.
 pub const DESC_IN_FEATURES: usize = 1;

@@ -9,13 +9,13 @@ use host::device::UnitInfo;
 use host::functional::FunctionalDevice;
 
 macro_rules! unit {
-    ($name:ident, $ports:expr, $port_bytes:expr, $vectors:expr, $codec:expr) => {
+    ($name:ident, $ports:expr, $port_bytes:expr, $vectors:expr, $groups:expr, $codec:expr) => {
         mod $name {
             use super::*;
 
             fn fresh() -> FunctionalDevice {
-                let (ports, port_bytes, vectors) = ($ports, $port_bytes, $vectors);
-                let info = UnitInfo { ports, port_bytes, vectors, codec: $codec, bank_words: 256 };
+                let (ports, port_bytes, vectors, groups) = ($ports, $port_bytes, $vectors, $groups);
+                let info = UnitInfo { ports, port_bytes, vectors, groups, codec: $codec, bank_words: 256 };
                 FunctionalDevice::new(info, 0x1000_0000, 1 << 20)
             }
 
@@ -24,8 +24,8 @@ macro_rules! unit {
     };
 }
 
-unit!(ports_4_bits_128_vectors_4, 4, 16, 4, Codec::Weights2b);
-unit!(ports_1_bits_64_vectors_1, 1, 8, 1, Codec::Weights2b);
-unit!(ports_8_bits_64_vectors_8, 8, 8, 8, Codec::Weights2b);
-unit!(ports_4_bits_128_vectors_4_base3, 4, 16, 4, Codec::WeightsBase3);
-unit!(ports_2_bits_64_vectors_2_base3, 2, 8, 2, Codec::WeightsBase3);
+unit!(ports_4_bits_128_vectors_4, 4, 16, 4, 1, Codec::Weights2b);
+unit!(ports_1_bits_64_vectors_1, 1, 8, 1, 1, Codec::Weights2b);
+unit!(ports_8_bits_64_vectors_8, 8, 8, 8, 1, Codec::Weights2b);
+unit!(ports_4_bits_128_vectors_4_groups_2_base3, 4, 16, 4, 2, Codec::WeightsBase3);
+unit!(ports_2_bits_64_vectors_2_groups_4_base3, 2, 8, 2, 4, Codec::WeightsBase3);

@@ -18,7 +18,7 @@ fn main() -> anyhow::Result<()> {
     let mut next = |default| sizes.next().unwrap_or(Ok(default)).context("sizes are numbers");
     let (rows, cols, tokens) = (next(6912)?, next(2560)?, next(3)?);
 
-    let unit = UnitConfig { ports: 4, port_bits: 128, vectors: 4, codec };
+    let unit = UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec };
     let library = verilated::build(&unit.spec(Trace::Off), &mut |step| eprintln!("{step}"))?;
     let memory = MemoryConfig {
         base: 0x1000_0000,

@@ -44,11 +44,11 @@ fn run_cycles(
     bytes_per_cycle: Option<f64>,
 ) -> f64 {
     let port_bytes = unit.port_bits / 8;
-    let (cols, passes) = (run[0].in_features(config), tokens.div_ceil(unit.vectors));
+    let (cols, passes) = (run[0].in_features(config), tokens.div_ceil(unit.max_tokens()));
     let rows = || run.iter().map(|l| l.out_features(config));
     let x_beats =
         |tokens: usize| (tokens * unit.codec.row_beats(cols, port_bytes) * unit.info().lanes() / port_bytes) as f64;
-    let start = LATENCIES * timing.latency as f64 + CYCLES_A_BEAT * x_beats(tokens.min(unit.vectors));
+    let start = LATENCIES * timing.latency as f64 + CYCLES_A_BEAT * x_beats(tokens.min(unit.max_tokens()));
     let beats: u64 = rows().map(|rows| unit.ideal_cycles(rows, cols, tokens)).sum();
     let Some(rate) = bytes_per_cycle else { return beats as f64 + start };
     let weights: usize = rows().map(|rows| passes * weight_bytes(unit, rows, cols)).sum();

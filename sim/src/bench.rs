@@ -228,7 +228,7 @@ impl Bench {
     /// Bytes of device memory that a run of `[rows, cols]` operators takes.
     pub fn memory_bytes(&self, operators: impl Iterator<Item = (usize, usize)>, tokens: usize) -> usize {
         let (mut bytes, mut count, mut x) = (SLACK, 0, 0);
-        let passes = tokens.div_ceil(self.unit.vectors);
+        let passes = tokens.div_ceil(self.unit.max_tokens());
         for (rows, cols) in operators {
             let blocks = rows.div_ceil(ROW_BLOCK);
             bytes += weight_bytes(&self.unit, rows, cols) + blocks * (tokens * ROW_BLOCK * 4 + 64) + 64 * (passes + 1);

@@ -102,6 +102,8 @@ pub struct Board {
     pub family: Family,
     /// Activation vectors of the unit built for it.
     pub vectors: usize,
+    /// Groups of them.
+    pub groups: usize,
     /// Clock of the unit.
     pub clock_mhz: Sourced<f64>,
     /// What the device has.
@@ -131,6 +133,7 @@ struct Entry {
     part: String,
     family: String,
     vectors: usize,
+    groups: usize,
     clock_mhz: Sourced<f64>,
     device: DeviceBudget,
     calibrated: Option<String>,
@@ -147,6 +150,7 @@ pub static BOARDS: LazyLock<Vec<Board>> = LazyLock::new(|| {
         name: e.name,
         part: e.part,
         vectors: e.vectors,
+        groups: e.groups,
         clock_mhz: e.clock_mhz,
         device: e.device,
         calibrated: e.calibrated,

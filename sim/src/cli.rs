@@ -126,6 +126,10 @@ pub struct UnitArgs {
     /// Activation vectors a pass over the weights serves, 1 to 8 [default: the board's]
     #[arg(long, value_name = "V", value_parser = one_to_eight(), help_heading = "Unit")]
     pub vectors: Option<usize>,
+    /// Groups of vectors that a pass over the weights serves in turn: 1, 2, 4 or 8, at most 8 tokens in all [default:
+    /// the board's, or as many as fit]
+    #[arg(long, value_name = "G", value_parser = groups, help_heading = "Unit")]
+    pub groups: Option<usize>,
     /// Weight codec: 2bit, or base3 (1.6 bits a weight)
     #[arg(long, value_parser = str::parse::<Codec>, default_value = "base3", help_heading = "Unit")]
     pub codec: Codec,
@@ -309,6 +313,9 @@ pub struct SweepArgs {
     /// Numbers of activation vectors
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = one_to_eight(), default_value = "1,2,4,8", help_heading = "Units")]
     pub vectors: Vec<usize>,
+    /// Numbers of groups of vectors
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = groups, default_value = "1,2", help_heading = "Units")]
+    pub groups: Vec<usize>,
     /// Weight codecs
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = str::parse::<Codec>, default_value = "2bit,base3", help_heading = "Units")]
     pub codec: Vec<Codec>,
@@ -354,6 +361,13 @@ fn positive() -> RangedU64ValueParser<usize> {
 
 fn one_to_eight() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=8)
+}
+
+fn groups(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(groups @ (1 | 2 | 4 | 8)) => Ok(groups),
+        _ => Err("expected 1, 2, 4 or 8".into()),
+    }
 }
 
 fn width(text: &str) -> Result<usize, String> {
@@ -420,7 +434,10 @@ fn list_boards() -> Result<Exit, Failure> {
     let mut text = String::new();
     for (i, board) in BOARDS.iter().enumerate() {
         let default = if i == 0 { ", the default" } else { "" };
-        text += &format!("{}: {}, unit with {} vectors{default}\n", board.name, board.part, board.vectors);
+        text += &format!(
+            "{}: {}, unit with {} vectors x {}{default}\n",
+            board.name, board.part, board.vectors, board.groups
+        );
         board.sources().iter().for_each(|line| text += &format!("  {line}\n"));
     }
     print(&(text + "How the memory is modelled, and how well it agrees: docs/memory-model.md\n"))?;

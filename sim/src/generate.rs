@@ -246,7 +246,7 @@ impl<'a> Job<'a> {
             cycles: passes.iter().map(|p| p.cycles).sum(),
             ideal_cycles: passes.iter().map(|p| p.ideal_cycles).sum(),
             passes,
-            differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.vectors)).collect(),
+            differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.max_tokens())).collect(),
             injected: outcomes.iter().find_map(|o| o.injected.clone()),
             simulated_cycles: simulated,
             cycles_per_second: cycles_per_second(simulated, seconds),

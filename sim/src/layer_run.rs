@@ -390,7 +390,7 @@ impl<'a> Job<'a> {
             operators,
             totals,
             runs: runs.collect(),
-            differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.vectors)).collect(),
+            differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.max_tokens())).collect(),
             forward,
             simulation,
             status: STATUS.into(),

@@ -10,15 +10,15 @@ const SHOWN_MISMATCHES: usize = 8;
 /// Cycles of the waveform that is proposed after a mismatch.
 const TRACE_BEFORE: u64 = 2_000;
 
-/// The first outputs of `run` that differ, on a unit of `vectors` vectors.
-pub fn differences(run: &Outcome, vectors: usize) -> Vec<Difference> {
+/// The first outputs of `run` that differ, on a unit that takes `max_tokens` tokens a pass.
+pub fn differences(run: &Outcome, max_tokens: usize) -> Vec<Difference> {
     let all = run.operators.iter().flat_map(|o| o.first.iter().map(move |m| (o, m)));
     let all = all.map(|(o, m)| Difference {
         layer: run.layer,
         operator: o.linear,
         row: m.row,
         token: m.token,
-        cycle: o.ends.get(m.token / vectors).copied().unwrap_or_default(),
+        cycle: o.ends.get(m.token / max_tokens).copied().unwrap_or_default(),
         expected: m.expected,
         got: m.got,
     });

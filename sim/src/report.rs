@@ -150,6 +150,8 @@ pub struct UnitSection {
     pub port_bits: usize,
     /// Activation vectors.
     pub vectors: usize,
+    /// Groups of them that a pass over the weights serves in turn.
+    pub groups: usize,
     /// Weight codec.
     pub codec: String,
     /// Weights a cycle, all ports.
@@ -495,7 +497,7 @@ impl Totals {
         let (unit, memory) = (&identity.unit, &identity.memory);
         let cycles = rows.iter().map(|o| o.cycles).sum();
         let linear_fpga_ms = milliseconds(cycles, unit.clock_mhz);
-        let moved = |o: &OperatorRow| (o.weight_bytes * o.tokens.div_ceil(unit.vectors)) as f64;
+        let moved = |o: &OperatorRow| (o.weight_bytes * o.tokens.div_ceil(unit.vectors * unit.groups)) as f64;
         let weight_gb_per_s = rows.iter().map(moved).sum::<f64>() / linear_fpga_ms / 1e6;
         // No operator is faster than its weight beats, nor than the memory.
         let bound_ms = |gb_per_s: f64| -> f64 {
@@ -535,9 +537,9 @@ impl Totals {
 impl UnitSection {
     /// In a few words.
     pub fn describe(&self) -> String {
-        let Self { board, ports, port_bits, vectors, codec, lanes, clock_mhz, .. } = self;
+        let Self { board, ports, port_bits, vectors, groups, codec, lanes, clock_mhz, .. } = self;
         format!(
-            "{board}: {ports} ports of {port_bits} bits, {vectors} vectors, codec {codec}, {lanes} weights a cycle, \
+            "{board}: {ports} ports of {port_bits} bits, {vectors} vectors x {groups}, codec {codec}, {lanes} weights a cycle, \
              {clock_mhz} MHz"
         )
     }

@@ -8,7 +8,7 @@ use crate::cli::UnitArgs;
 use crate::exit::Failure;
 use crate::memory::{Timing, bandwidth};
 use crate::report::{MemorySection, UnitSection};
-use crate::unit::UnitConfig;
+use crate::unit::{MAX_TOKENS, UnitConfig};
 
 /// A unit on a board.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +36,23 @@ impl Setup {
     /// A usage error: no such board, or more ports than its memory has.
     pub fn new(args: &UnitArgs) -> Result<Self, Failure> {
         let board = Board::find(&args.board).map_err(|e| Failure::usage(format!("--board: {e}")))?;
+        let vectors = args.vectors.unwrap_or(board.vectors);
+        let fitting = [8, 4, 2, 1].into_iter().find(|g| *g <= board.groups && g * vectors <= MAX_TOKENS);
         let unit = UnitConfig {
             ports: args.ports.unwrap_or(board.family.ports.value),
             port_bits: board.family.port_bits,
-            vectors: args.vectors.unwrap_or(board.vectors),
+            vectors,
+            groups: args.groups.or(fitting).unwrap_or(1),
             codec: args.codec,
         };
+        if unit.max_tokens() > MAX_TOKENS {
+            return Err(Failure::usage(format!(
+                "--groups {}: with {} vectors a pass would serve {} tokens, and takes at most {MAX_TOKENS}",
+                unit.groups,
+                unit.vectors,
+                unit.max_tokens()
+            )));
+        }
         let ports = board.family.ports.value;
         if args.memory == MemoryMode::Ddr && unit.ports > ports {
             return Err(Failure::usage(format!(
@@ -91,6 +102,7 @@ impl Setup {
             ports: self.unit.ports,
             port_bits: self.unit.port_bits,
             vectors: self.unit.vectors,
+            groups: self.unit.groups,
             codec: self.unit.codec.to_string(),
             lanes: self.unit.lanes(),
             clock_mhz: self.clock_mhz,

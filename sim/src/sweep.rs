@@ -23,7 +23,7 @@ use crate::output::{JsonOutput, Progress, Target, pretty};
 use crate::report::{SCHEMA_VERSION, STATUS, grouped, table};
 use crate::setup::Setup;
 use crate::sweep_plot;
-use crate::unit::UnitConfig;
+use crate::unit::{MAX_TOKENS, UnitConfig};
 use crate::verify::{Recorder, Selection, threads, verify};
 
 /// The layer that is simulated; all layers have the same shapes.
@@ -72,10 +72,12 @@ fn setups(args: &SweepArgs, config: &ModelConfig) -> Result<Vec<Setup>, Failure>
         let board = Board::find(name).map_err(|e| Failure::usage(format!("--board: {e}")))?;
         let clocks = if args.clock_mhz.is_empty() { vec![board.clock_mhz.value] } else { args.clock_mhz.clone() };
         let widths = if args.width.is_empty() { vec![board.family.port_bits] } else { args.width.clone() };
-        let all = iproduct!(&clocks, &args.ports, &widths, &args.vectors, &args.codec);
-        for (&clock_mhz, &ports, &port_bits, &vectors, &codec) in all {
-            let unit = UnitConfig { ports, port_bits, vectors, codec };
-            let fits = ports <= board.family.ports.value && port_bits <= board.family.port_bits;
+        let all = iproduct!(&clocks, &args.ports, &widths, &args.vectors, &args.groups, &args.codec);
+        for (&clock_mhz, &ports, &port_bits, &vectors, &groups, &codec) in all {
+            let unit = UnitConfig { ports, port_bits, vectors, groups, codec };
+            let fits = unit.max_tokens() <= MAX_TOKENS
+                && ports <= board.family.ports.value
+                && port_bits <= board.family.port_bits;
             let memory = args.memory;
             let setup = Setup { board, unit, memory, ddr: DdrMode::Modelled, ps_gb_per_s: 0.0, clock_mhz, stall: 0 };
             if fits && setup.check(config, &Linear::ALL).is_ok() {
@@ -100,6 +102,8 @@ pub struct Point {
     pub port_bits: usize,
     /// Activation vectors.
     pub vectors: usize,
+    /// Groups of them.
+    pub groups: usize,
     /// Weight codec.
     pub codec: String,
     /// Clock.
@@ -142,6 +146,7 @@ fn points(setups: &[Setup], config: &ModelConfig, prefill_tokens: usize) -> Vec<
             ports: unit.ports,
             port_bits: unit.port_bits,
             vectors: unit.vectors,
+            groups: unit.groups,
             codec: unit.codec.to_string(),
             clock_mhz: setup.clock_mhz,
             reader_gb_per_s: reader,
@@ -163,7 +168,7 @@ fn mark_front(points: &mut [Point]) {
     // Differences below a thousandth are none.
     let key = |p: &Point| {
         let rate = |x: f64| -(x.ln() * 1e3).round();
-        let size = p.luts.map_or((p.ports * p.port_bits * p.vectors) as f64, f64::from);
+        let size = p.luts.map_or((p.ports * p.port_bits * p.vectors + p.groups) as f64, f64::from);
         [size, rate(p.decode_tokens_per_s), rate(p.prefill_tokens_per_s)]
     };
     let keys: Vec<_> = points.iter().map(|p| (p.board.clone(), key(p))).collect();
@@ -208,7 +213,8 @@ pub struct Sample {
 fn sample(setup: &Setup, point: &Point, args: &SweepArgs) -> Result<Sample, Failure> {
     let source = Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed);
     let (config, name) = (source.config(), setup.unit_section().describe());
-    let tokens = if setup.unit.vectors == 1 { 1 } else { 2 * setup.unit.vectors };
+    let most = setup.unit.max_tokens();
+    let tokens = if most == 1 { 1 } else { 2 * most };
     eprintln!("simulating {tokens} tokens: {name}");
     let ideal = |l: Linear| setup.ideal_cycles(config, l, tokens);
     let progress = Progress::new("verifying", Linear::ALL.map(ideal).iter().sum());
@@ -303,7 +309,7 @@ impl Sweep {
             points.add_row([
                 p.board.clone(),
                 format!("{} x {}", p.ports, p.port_bits),
-                p.vectors.to_string(),
+                format!("{} x {}", p.vectors, p.groups),
                 p.codec.clone(),
                 p.clock_mhz.to_string(),
                 p.reader_gb_per_s.map_or("-".into(), |gb| format!("{gb:.2}")),

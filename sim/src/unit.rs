@@ -19,10 +19,14 @@ pub struct UnitConfig {
     pub port_bits: usize,
     /// Activation vectors, 1 to 8.
     pub vectors: usize,
+    /// Groups of them that a pass over the weights serves in turn, a power of two.
+    pub groups: usize,
     /// Weight codec.
     pub codec: golden::Codec,
 }
 
+/// Most tokens of a pass, `MaxTokens` of `tmv_pkg`: what its descriptor and collector hold.
+pub const MAX_TOKENS: usize = 8;
 /// Words of an activation bank: the default of `tmv_unit`.
 const BANK_WORDS: usize = 256;
 
@@ -33,6 +37,7 @@ impl UnitConfig {
             ports: self.ports,
             port_bytes: self.port_bits / 8,
             vectors: self.vectors,
+            groups: self.groups,
             codec: self.codec,
             bank_words: BANK_WORDS,
         }
@@ -43,7 +48,13 @@ impl UnitConfig {
         self.ports * self.info().lanes()
     }
 
-    /// Beats of the weights of one pass over a `[rows, cols]` matrix, divided by the ports: the least cycles.
+    /// Most tokens of a pass over the weights.
+    pub fn max_tokens(&self) -> usize {
+        self.info().max_tokens()
+    }
+
+    /// Beats of the weights of a `[rows, cols]` matrix, once for every `vectors` tokens, divided by the ports: the least
+    /// cycles.
     pub fn ideal_cycles(&self, rows: usize, cols: usize, tokens: usize) -> u64 {
         let beats = rows * self.codec.row_beats(cols, self.port_bits / 8);
         (beats.div_ceil(self.ports) * tokens.div_ceil(self.vectors)) as u64
@@ -55,9 +66,12 @@ impl UnitConfig {
             .param("Ports", self.ports)
             .param("PortBits", self.port_bits)
             .param("Vectors", self.vectors)
+            .param("Groups", self.groups)
             .param("Codec", codec_number(self.codec));
-        spec.label =
-            format!("tmv_unit {} x {} bits, {} vectors, {}", self.ports, self.port_bits, self.vectors, self.codec);
+        spec.label = format!(
+            "tmv_unit {} x {} bits, {} vectors x {}, {}",
+            self.ports, self.port_bits, self.vectors, self.groups, self.codec
+        );
         spec
     }
 

@@ -59,6 +59,8 @@ fn cycle_counts() {
         ("2 x 64 bits, 2 vectors: 256 x 600, 3 tokens", measure(&NARROW, &[256], 600, 3)),
         ("4 x 128 bits, 4 vectors, base3: k_proj, 3 tokens", measure(&BASE3, &[640], 2560, 3)),
         ("4 x 128 bits, 4 vectors, base3: down_proj, 1 token", measure(&BASE3, &[2560], 6912, 1)),
+        ("4 x 128 bits, 4 vectors in 2 groups, base3: o_proj, 8 tokens", measure(&BASE3, &[2560], 2560, 8)),
+        ("4 x 128 bits, 4 vectors in 2 groups, base3: k_proj, 5 tokens", measure(&BASE3, &[640], 2560, 5)),
     ]
     .into();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cycles.json");

@@ -25,7 +25,7 @@ fn bench(unit: &UnitConfig, memory: MemoryConfig) -> Bench {
 
 /// Some operators, the second of which shares the activations of the first.
 fn operators(bench: &mut Bench, rng: &mut Random) -> Vec<Operator> {
-    let (lanes, vectors) = (bench.info.lanes(), bench.info.vectors);
+    let (lanes, vectors) = (bench.info.lanes(), bench.info.max_tokens());
     let rows = 8 * bench.info.ports + 3;
     let first = bench.operator(rng, rows, 2 * lanes, vectors);
     let second = bench.sharing(rng, &first, 8);

@@ -55,10 +55,18 @@ fn every_module() {
     let rtl = rtl_dir();
     let mut files = listed(&rtl, "tmv_files.f");
     let mut cases: Vec<Case> = modules(&files).collect();
-    for (ports, bits, vectors) in
-        [(4, 128, 4), (4, 64, 2), (1, 64, 1), (1, 128, 1), (3, 128, 3), (8, 128, 8), (4, 128, 8)]
-    {
-        let options = [format!("-GPorts={ports}"), format!("-GPortBits={bits}"), format!("-GVectors={vectors}")];
+    for (ports, bits, vectors, groups) in [
+        (4, 128, 4, 2),
+        (4, 64, 2, 4),
+        (1, 64, 1, 8),
+        (1, 128, 1, 1),
+        (3, 128, 3, 2),
+        (8, 128, 8, 1),
+        (4, 128, 8, 1),
+        (4, 128, 4, 1),
+    ] {
+        let options = [("Ports", ports), ("PortBits", bits), ("Vectors", vectors), ("Groups", groups)];
+        let options = options.map(|(name, value)| format!("-G{name}={value}"));
         cases.push(("tmv_unit".into(), options.to_vec()));
     }
     for bits in [64, 128] {
@@ -87,7 +95,9 @@ fn complaints_are_heard() {
     for (option, text) in [
         ("-GPorts=9", "Ports must be 1 to 8"),
         ("-GPortBits=32", "PortBits must be 64 or 128"),
-        ("-GVectors=9", "Vectors must be 1 to 8"),
+        ("-GVectors=9", "Vectors * Groups at most 8"),
+        ("-GGroups=3", "Groups must be a power of two"),
+        ("-GGroups=4", "Vectors * Groups at most 8"),
         ("-GBankWords=2048", "in_features must fit 16 bits"),
         ("-GCodec=2", "this codec is not built yet"),
     ] {

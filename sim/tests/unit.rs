@@ -51,8 +51,8 @@ impl Job {
             ternary(rng, rows, cols)
         });
         let matrices = matrices.collect();
-        let any = 1 + below(rng, 2 * unit.vectors + 1);
-        let tokens = pick(rng, &[1, unit.vectors, unit.vectors + 1, any]);
+        let any = 1 + below(rng, 2 * unit.max_tokens() + 1);
+        let tokens = pick(rng, &[1, unit.vectors, unit.vectors + 1, unit.max_tokens(), any]);
         let x = activations(rng, tokens * cols);
         Self { matrices, x, tokens }
     }
@@ -125,7 +125,7 @@ fn random_operators_of_base3_units() {
 #[test]
 fn extremes() {
     for unit in [DEFAULT, SMALLEST, NARROW, BASE3, BASE3_NARROW] {
-        let (lanes, vectors) = (unit.info().lanes(), unit.vectors);
+        let (lanes, vectors) = (unit.info().lanes(), unit.max_tokens());
         let longest = unit.info().max_in_features();
         for stall in [0, 200] {
             let mut driver = open(&unit, MemoryConfig { stall, ..common::memory() });

@@ -277,7 +277,7 @@ pub fn identity<D: Device>(mut device: D) {
     assert_eq!(device.read_register(regs::VERSION).unwrap(), regs::MAP_VERSION);
     assert_eq!(device.read_register(regs::MAP_HASH).unwrap(), regs::MAP_HASH_VALUE);
     let info = UnitInfo::read(&mut device).unwrap();
-    assert!(matches!(info.ports, 1..=8) && matches!(info.vectors, 1..=8) && matches!(info.port_bytes, 8 | 16));
+    assert!(matches!(info.ports, 1..=8) && matches!(info.max_tokens(), 1..=8) && matches!(info.port_bytes, 8 | 16));
     let param1 = device.read_register(regs::PARAM1).unwrap();
     assert_eq!((param1 & regs::PARAM1_ROW_BLOCK) >> 16, ROW_BLOCK as u32);
     assert_eq!(device.memory_base() % 4096, 0);
@@ -339,8 +339,8 @@ pub fn unknown_offsets<D: Device>(mut device: D) {
 
 pub fn run_and_record<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(2));
-    let (vectors, lanes) = (bench.info.vectors, bench.info.lanes());
-    for (rows, cols, tokens) in [(8, lanes, 1), (37, 2 * lanes + 3, vectors), (1, 5, 1)] {
+    let (most, lanes) = (bench.info.max_tokens(), bench.info.lanes());
+    for (rows, cols, tokens) in [(8, lanes, 1), (37, 2 * lanes + 3, most), (1, 5, 1)] {
         let op = bench.operator(&mut rng, rows, cols, tokens);
         bench.run(&[op]);
     }
@@ -351,7 +351,7 @@ pub fn chained_operators<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(3));
     let q = bench.operator(&mut rng, 40, 200, 1);
     let (k, v) = (bench.sharing(&mut rng, &q, 24), bench.sharing(&mut rng, &q, 9));
-    let other = bench.operator(&mut rng, 16, 300, bench.info.vectors);
+    let other = bench.operator(&mut rng, 16, 300, bench.info.max_tokens());
     let up = bench.sharing(&mut rng, &other, 33);
     bench.run(&[q, k, v, other, up]);
 }
@@ -439,12 +439,12 @@ pub fn keep_x_across_runs<D: Device>(device: D) {
 
 pub fn unusual_shapes<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(8));
-    let (vectors, lanes) = (bench.info.vectors, bench.info.lanes());
+    let (most, lanes) = (bench.info.max_tokens(), bench.info.lanes());
     // Largest magnitudes: all weights -1 or +1, all activations -128.
     for weight in [-1, 1, 0] {
         let cols = 6 * lanes;
         let matrix = TernaryMatrix::from_rows(9, cols, &vec![weight; 9 * cols]).unwrap();
-        let op = bench.place(matrix, vec![-128; vectors * cols], vectors);
+        let op = bench.place(matrix, vec![-128; most * cols], most);
         bench.run(&[op]);
     }
     let longest = bench.info.max_in_features().min(65535);
@@ -485,7 +485,7 @@ pub fn bad_descriptors<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(9));
     let good = bench.operator(&mut rng, 11, 3 * bench.info.lanes(), 1);
     let d = good.descriptor;
-    let vectors = bench.info.vectors as u32;
+    let most = bench.info.max_tokens() as u32;
     let shape = |k: usize, beats: usize| (beats as u32) << 16 | k as u32;
     let (k, beats, words) = (d.in_features, d.row_beats, bench.info.bank_words);
     let control = |opcode: u32, tokens: u32, flags: u32| opcode << 24 | tokens << 8 | flags;
@@ -493,7 +493,7 @@ pub fn bad_descriptors<D: Device>(device: D) {
         ("opcode 0", regs::DESC_CONTROL, control(0, 1, 2)),
         ("opcode 0xB0", regs::DESC_CONTROL, control(0xb0, 1, 2)),
         ("no tokens", regs::DESC_CONTROL, control(0xb1, 0, 2)),
-        ("too many tokens", regs::DESC_CONTROL, control(0xb1, vectors + 1, 2)),
+        ("too many tokens", regs::DESC_CONTROL, control(0xb1, most + 1, 2)),
         ("most tokens the field holds", regs::DESC_CONTROL, control(0xb1, 15, 2)),
         ("unknown flag", regs::DESC_CONTROL, control(0xb1, 1, 4)),
         ("reserved bit of CONTROL", regs::DESC_CONTROL, control(0xb1, 1, 2) | 1 << 16),
@@ -519,7 +519,7 @@ pub fn bad_descriptors<D: Device>(device: D) {
     let other = bench.operator(&mut rng, 5, 2 * bench.info.lanes(), 1);
     let found = fails(&mut bench, &good, &with(&other.descriptor, 0, control(0xb1, 1, 3)), regs::ERR_BAD_DESCRIPTOR);
     assert_eq!(found, (FRONT_END, bench.slot(1)));
-    if vectors > 1 {
+    if most > 1 {
         let found = fails(&mut bench, &good, &with(&d, 0, control(0xb1, 2, 3)), regs::ERR_BAD_DESCRIPTOR);
         assert_eq!(found, (FRONT_END, bench.slot(1)));
     }

@@ -15,12 +15,14 @@ use verilated::{ModelLibrary, ModelSpec, PowerUp, Trace, VerilatedContext};
 pub type Random = Xoshiro256PlusPlus;
 
 /// The default unit, which the command line uses too.
-pub const DEFAULT: UnitConfig = UnitConfig { ports: 4, port_bits: 128, vectors: 4, codec: Codec::Weights2b };
-pub const SMALLEST: UnitConfig = UnitConfig { ports: 1, port_bits: 64, vectors: 1, codec: Codec::Weights2b };
-pub const NARROW: UnitConfig = UnitConfig { ports: 2, port_bits: 64, vectors: 2, codec: Codec::Weights2b };
+pub const DEFAULT: UnitConfig = UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: Codec::Weights2b };
+pub const SMALLEST: UnitConfig = UnitConfig { ports: 1, port_bits: 64, vectors: 1, groups: 1, codec: Codec::Weights2b };
+pub const NARROW: UnitConfig = UnitConfig { ports: 2, port_bits: 64, vectors: 2, groups: 1, codec: Codec::Weights2b };
 /// The codec whose planes come in two slices, and with whole ones.
-pub const BASE3: UnitConfig = UnitConfig { ports: 4, port_bits: 128, vectors: 4, codec: Codec::WeightsBase3 };
-pub const BASE3_NARROW: UnitConfig = UnitConfig { ports: 2, port_bits: 64, vectors: 2, codec: Codec::WeightsBase3 };
+pub const BASE3: UnitConfig =
+    UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: Codec::WeightsBase3 };
+pub const BASE3_NARROW: UnitConfig =
+    UnitConfig { ports: 2, port_bits: 64, vectors: 2, groups: 4, codec: Codec::WeightsBase3 };
 
 /// The model of a spec: built at most once a process, and taken from the user's cache where it is there.
 pub fn model(spec: &ModelSpec) -> ModelLibrary {
