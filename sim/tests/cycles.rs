@@ -34,7 +34,7 @@ fn measure(unit: &UnitConfig, rows: &[usize], cols: usize, tokens: usize) -> Cou
     let mut plane = |rows: usize| (0..rows * cols.div_ceil(64)).map(|_| rng.next_u64()).collect::<Vec<_>>();
     let matrices: Vec<_> =
         rows.iter().map(|n| TernaryMatrix::from_planes(*n, cols, plane(*n), plane(*n)).unwrap()).collect();
-    let x: Vec<i8> = (0..tokens * cols).map(|i| (i * 37 % 256) as u8 as i8).collect();
+    let x: Vec<i8> = (0..tokens * cols).map(|i| ((i * 37 + i / cols * 11) % 256) as u8 as i8).collect();
     let weights: Vec<_> = matrices.iter().map(|m| driver.load(m).unwrap()).collect();
     let run = driver.run(&weights, &x, tokens).unwrap();
     for (matrix, result) in matrices.iter().zip(&run.operators) {
