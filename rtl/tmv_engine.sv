@@ -132,6 +132,41 @@ module tmv_engine
 
   always_ff @(posedge clk_i) if (x_valid_i) next_q <= x_i;
 
+  // One beat a cycle: row by row within a word, group by group, word by word within a block.
+  row_t row_q;
+  group_t group_q;
+  word_t word_index_q;
+  logic first_word, last_word, last_row, first_group, last_group, beat_valid, result_pending_q, result_blocked;
+  logic step_ready;
+  logic [SliceLanes-1:0] nz[Slices], neg[Slices];
+
+  assign first_group = group_q == '0;
+  assign last_group = is_last_group(group_q, compute.tokens);
+  assign beat_valid = first_group ? beat_valid_i : compute_valid;
+  assign first_word = word_index_q == '0;
+  assign last_word = word_index_q == compute.last_word;
+  assign last_row = row_q == row_t'(RowBlock - 1);
+  assign result_blocked = last_word && row_q == '0 && result_pending_q;
+  assign beat_ready_o = first_group && step_ready;
+  assign step_ready = compute_valid && word_valid_q && !result_blocked;
+  assign busy_o = beat_valid && step_ready;
+  assign stall_data_o = compute_valid && !beat_valid;
+  assign stall_x_o = compute_valid && beat_valid && !word_valid_q;
+  assign stall_result_o = compute_valid && beat_valid && word_valid_q && result_blocked;
+  assign word_done = busy_o && last_row;
+  assign compute_pop = busy_o && last_row && last_group && last_word;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      row_q        <= '0;
+      word_index_q <= '0;
+    end else if (busy_o) begin
+      row_q <= row_q + 1'b1;
+      if (last_row && last_group) word_index_q <= last_word ? '0 : word_index_q + 1'b1;
+    end
+  end
+
+  // With one group there is nothing to keep.
   if (Groups == 1) begin : gen_one_group
     assign fetch_group_q = '0;
     assign group_q       = '0;
@@ -169,40 +204,6 @@ module tmv_engine
     end
 
     assign x_addr_o = {fetch.bank, fetch_group_q, fetch_word_q};
-  end
-
-  // One beat a cycle: row by row within a word, group by group, word by word within a block.
-  row_t row_q;
-  group_t group_q;
-  word_t word_index_q;
-  logic first_word, last_word, last_row, first_group, last_group, beat_valid, result_pending_q, result_blocked;
-  logic step_ready;
-  logic [SliceLanes-1:0] nz[Slices], neg[Slices];
-
-  assign first_group = group_q == '0;
-  assign last_group = is_last_group(group_q, compute.tokens);
-  assign beat_valid = first_group ? beat_valid_i : compute_valid;
-  assign first_word = word_index_q == '0;
-  assign last_word = word_index_q == compute.last_word;
-  assign last_row = row_q == row_t'(RowBlock - 1);
-  assign result_blocked = last_word && row_q == '0 && result_pending_q;
-  assign beat_ready_o = first_group && step_ready;
-  assign step_ready = compute_valid && word_valid_q && !result_blocked;
-  assign busy_o = beat_valid && step_ready;
-  assign stall_data_o = compute_valid && !beat_valid;
-  assign stall_x_o = compute_valid && beat_valid && !word_valid_q;
-  assign stall_result_o = compute_valid && beat_valid && word_valid_q && result_blocked;
-  assign word_done = busy_o && last_row;
-  assign compute_pop = busy_o && last_row && last_group && last_word;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      row_q        <= '0;
-      word_index_q <= '0;
-    end else if (busy_o) begin
-      row_q <= row_q + 1'b1;
-      if (last_row && last_group) word_index_q <= last_word ? '0 : word_index_q + 1'b1;
-    end
   end
 
   // Dot products, then accumulation, of the vectors that carry a token; the others keep still. `place` says where a
@@ -265,7 +266,7 @@ module tmv_engine
     logic [RowBlock-1:0][AccBits-1:0] result_q;
 
     tmv_dot #(
-      .Lanes
+      .Lanes(Lanes)
     ) u_dot (
       .clk_i,
       .load_i     (word_shift),

@@ -126,7 +126,7 @@ module tmv_frontend
     k       = 32'(desc[32*DescInFeaturesWord+:16]);
     beats   = 32'(desc[32*DescInFeaturesWord+16+:16]);
     n       = field(desc, DescOutFeaturesWord);
-    covered = beats * Lanes;
+    covered = scaled(beats, 8'(Lanes));
     return control[31:24] != Opcode || control[23:12] != '0 || control[7:2] != '0
         || control[11:8] == '0 || control[11:8] > 4'(Vectors * Groups)
         || k == '0 || covered < k || covered >= k + Lanes || beats > BankWords
@@ -218,7 +218,7 @@ module tmv_frontend
         irq: desc_q[32*DescControlWord+1],
         tokens: tokens,
         blocks: blocks_q,
-        words: 21'(blocks_q) * 21'(tokens),
+        words: 21'(scaled(32'(blocks_q), 8'(tokens))),
         y_addr: desc_q[32*DescYAddrWord+:AddrBits],
         record_addr: desc_addr_q + addr_t'(4 * DescStatusWord),
         start_cycle: start_cycle_q,
@@ -323,7 +323,7 @@ module tmv_frontend
 
   assign cmd_valid_o = (state_q == Fetch || requesting_q) && !halt_i;
   assign cmd_addr_o  = requesting_q ? row_addr_q : desc_addr_q;
-  assign cmd_beats_o = requesting_q ? beats_t'(row_beats_q * WordBeats) : beats_t'(DescBeats);
+  assign cmd_beats_o = requesting_q ? beats_t'(scaled(32'(row_beats_q), 8'(WordBeats))) : beats_t'(DescBeats);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin

@@ -82,6 +82,12 @@ package tmv_pkg;
     word_t       last_word;
   } block_t;
 
+  /// value * factor by shifts and additions: synthesis would spend a DSP block on a product.
+  function automatic logic [31:0] scaled(logic [31:0] value, logic [7:0] factor);
+    scaled = '0;
+    for (int unsigned b = 0; b < 8; b++) if (factor[b]) scaled += value << b;
+  endfunction
+
   /// Bits of the number of a group of vectors.
   function automatic int unsigned group_bits(int unsigned groups);
     return (groups > 1) ? $clog2(groups) : 1;
