@@ -55,7 +55,7 @@ enum Command {
     /// Write the invented model as a Hugging Face folder, as large as the published one
     Export(ExportArgs),
     /// Compare units of many sizes: tokens a second, bytes, LUTs; a sample of them simulated
-    Sweep(SweepArgs),
+    Sweep(Box<SweepArgs>),
     /// List the boards and where their figures are from
     Boards,
 }

@@ -27,6 +27,7 @@ struct Synthesised {
     family: String,
     port_bits: usize,
     vectors: usize,
+    groups: usize,
     codec: usize,
     ports: usize,
     lut: f64,
@@ -41,16 +42,21 @@ static POINTS: LazyLock<Vec<Synthesised>> = LazyLock::new(|| {
 pub fn estimate(unit: &UnitConfig, family: &str) -> Option<LutEstimate> {
     let alike =
         |p: &&Synthesised| p.family == family && p.port_bits == unit.port_bits && p.codec == codec_number(unit.codec);
-    let whole = || POINTS.iter().filter(alike).filter(|p| p.module == "tmv_unit");
-    if let Some(p) = whole().find(|p| p.ports == unit.ports && p.vectors == unit.vectors) {
+    let wholes: Vec<_> = POINTS.iter().filter(alike).filter(|p| p.module.starts_with("tmv_unit")).collect();
+    if let Some(p) = wholes.iter().find(|p| (p.ports, p.vectors, p.groups) == (unit.ports, unit.vectors, unit.groups)) {
         return Some(LutEstimate { luts: p.lut as u32, measured: true });
     }
-    let ports: Vec<(f64, f64)> =
-        POINTS.iter().filter(alike).filter(|p| p.module == "tmv_port").map(|p| (p.vectors as f64, p.lut)).collect();
-    let port = line(&ports)?;
-    let whole = whole().next()?;
-    let rest = whole.lut - whole.ports as f64 * port(whole.vectors as f64);
-    let luts = unit.ports as f64 * port(unit.vectors as f64) + rest;
+    let ports = POINTS.iter().filter(alike).filter(|p| p.module == "tmv_port" && p.groups == 1);
+    let port = line(&ports.map(|p| (p.vectors as f64, p.lut)).collect::<Vec<_>>())?;
+    let plain = wholes.iter().find(|p| p.groups == 1)?;
+    let rest = plain.lut - plain.ports as f64 * port(plain.vectors as f64);
+    // What groups add, for each vector of each port.
+    let grouped = || wholes.iter().find(|p| p.groups > 1 && (p.ports, p.vectors) == (plain.ports, plain.vectors));
+    let extra = match unit.groups {
+        1 => 0.0,
+        _ => (grouped()?.lut - plain.lut) / (plain.ports * plain.vectors) as f64,
+    };
+    let luts = rest + unit.ports as f64 * (port(unit.vectors as f64) + extra * unit.vectors as f64);
     Some(LutEstimate { luts: luts.round() as u32, measured: false })
 }
 
@@ -65,8 +71,18 @@ fn line(points: &[(f64, f64)]) -> Option<impl Fn(f64) -> f64 + use<>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_unit_was_synthesised() {
+        let unit =
+            |vectors| UnitConfig { ports: 4, port_bits: 128, vectors, groups: 2, codec: golden::Codec::WeightsBase3 };
+        let (four, two) = (estimate(&unit(4), "xcup").unwrap(), estimate(&unit(2), "xcup").unwrap());
+        assert!(four.measured && !two.measured && two.luts < four.luts, "{four:?} {two:?}");
+        assert_eq!(estimate(&unit(4), "ecp5"), None);
+    }
 
     #[test]
     fn a_line_goes_through_its_points() {

@@ -19,7 +19,15 @@ const COLOURS: [RGBColor; 6] = [
 ];
 
 /// The picture, an SVG file. Points without LUTs are left out.
+///
+/// # Errors
+/// A usage error if all of them are.
 pub(crate) fn svg(sweep: &Sweep) -> Result<String, Failure> {
+    if sweep.points.iter().all(|p| p.luts.is_none()) {
+        return Err(Failure::usage(
+            "--svg: no unit of this sweep is near enough to a synthesised one to estimate LUTs",
+        ));
+    }
     let mut picture = String::new();
     draw(sweep, &mut picture).map_err(|e| Failure::new(Exit::Internal, format!("--svg: {e}")))?;
     Ok(picture)
