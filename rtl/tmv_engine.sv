@@ -132,6 +132,14 @@ module tmv_engine
 
   always_ff @(posedge clk_i) if (x_valid_i) next_q <= x_i;
 
+  // One beat a cycle: row by row within a word, group by group, word by word within a block.
+  row_t row_q;
+  group_t group_q;
+  word_t word_index_q;
+  logic first_word, last_word, last_row, first_group, last_group, beat_valid, result_pending_q, result_blocked;
+  logic step_ready;
+  logic [SliceLanes-1:0] nz[Slices], neg[Slices];
+
   if (Groups == 1) begin : gen_one_group
     assign fetch_group_q = '0;
     assign group_q       = '0;
@@ -170,14 +178,6 @@ module tmv_engine
 
     assign x_addr_o = {fetch.bank, fetch_group_q, fetch_word_q};
   end
-
-  // One beat a cycle: row by row within a word, group by group, word by word within a block.
-  row_t row_q;
-  group_t group_q;
-  word_t word_index_q;
-  logic first_word, last_word, last_row, first_group, last_group, beat_valid, result_pending_q, result_blocked;
-  logic step_ready;
-  logic [SliceLanes-1:0] nz[Slices], neg[Slices];
 
   assign first_group = group_q == '0;
   assign last_group = is_last_group(group_q, compute.tokens);
@@ -265,7 +265,7 @@ module tmv_engine
     logic [RowBlock-1:0][AccBits-1:0] result_q;
 
     tmv_dot #(
-      .Lanes
+      .Lanes(Lanes)
     ) u_dot (
       .clk_i,
       .load_i     (word_shift),

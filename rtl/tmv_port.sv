@@ -79,8 +79,8 @@ module tmv_port
   assign free_o  = cmd_ready && block_ready;
 
   tmv_decode #(
-    .Codec,
-    .PortBits
+    .Codec(Codec),
+    .PortBits(PortBits)
   ) u_check (
     .beat_i   (r_data_i),
     .nz_o     (),
@@ -89,9 +89,9 @@ module tmv_port
   );
 
   tmv_read_stream #(
-    .PortBits,
-    .FifoBeats,
-    .Outstanding
+    .PortBits(PortBits),
+    .FifoBeats(FifoBeats),
+    .Outstanding(Outstanding)
   ) u_stream (
     .clk_i,
     .rst_ni,
@@ -117,8 +117,8 @@ module tmv_port
   );
 
   tmv_decode #(
-    .Codec,
-    .PortBits
+    .Codec(Codec),
+    .PortBits(PortBits)
   ) u_decode (
     .beat_i   (beat),
     .nz_o     (decoded_nz),
@@ -154,10 +154,10 @@ module tmv_port
   end
 
   tmv_engine #(
-    .Lanes,
-    .Vectors,
-    .BankWords,
-    .Groups
+    .Lanes(Lanes),
+    .Vectors(Vectors),
+    .BankWords(BankWords),
+    .Groups(Groups)
   ) u_engine (
     .clk_i,
     .rst_ni,

@@ -167,12 +167,12 @@ module tmv_unit
   );
 
   tmv_csr #(
-    .Ports,
-    .PortBits,
-    .Vectors,
-    .Groups,
-    .Codec,
-    .BankWords
+    .Ports(Ports),
+    .PortBits(PortBits),
+    .Vectors(Vectors),
+    .Groups(Groups),
+    .Codec(Codec),
+    .BankWords(BankWords)
   ) u_csr (
     .clk_i,
     .rst_ni,
@@ -208,7 +208,7 @@ module tmv_unit
   );
 
   tmv_control #(
-    .Ports
+    .Ports(Ports)
   ) u_control (
     .clk_i,
     .rst_ni,
@@ -267,13 +267,13 @@ module tmv_unit
 
   for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
     tmv_port #(
-      .PortBits,
-      .Vectors,
-      .Codec,
-      .BankWords,
-      .Groups,
-      .FifoBeats,
-      .Outstanding
+      .PortBits(PortBits),
+      .Vectors(Vectors),
+      .Codec(Codec),
+      .BankWords(BankWords),
+      .Groups(Groups),
+      .FifoBeats(FifoBeats),
+      .Outstanding(Outstanding)
     ) u_port (
       .clk_i,
       .rst_ni         (core_rst_n),
@@ -315,11 +315,11 @@ module tmv_unit
   end
 
   tmv_x_memory #(
-    .Ports,
-    .Vectors,
-    .Lanes,
-    .BankWords,
-    .Groups
+    .Ports(Ports),
+    .Vectors(Vectors),
+    .Lanes(Lanes),
+    .BankWords(BankWords),
+    .Groups(Groups)
   ) u_x_memory (
     .clk_i,
     .rst_ni        (core_rst_n),
@@ -343,9 +343,9 @@ module tmv_unit
   assign frontend_fault = frontend_stream_fault.valid ? frontend_stream_fault : frontend_desc_fault;
 
   tmv_read_stream #(
-    .PortBits,
+    .PortBits(PortBits),
     .FifoBeats(FrontendBeats),
-    .Outstanding
+    .Outstanding(Outstanding)
   ) u_frontend_stream (
     .clk_i,
     .rst_ni      (core_rst_n),
@@ -371,11 +371,11 @@ module tmv_unit
   );
 
   tmv_frontend #(
-    .PortBits,
-    .Vectors,
-    .Lanes,
-    .BankWords,
-    .Groups
+    .PortBits(PortBits),
+    .Vectors(Vectors),
+    .Lanes(Lanes),
+    .BankWords(BankWords),
+    .Groups(Groups)
   ) u_frontend (
     .clk_i,
     .rst_ni      (core_rst_n),
@@ -433,7 +433,7 @@ module tmv_unit
   );
 
   tmv_dispatcher #(
-    .Ports
+    .Ports(Ports)
   ) u_dispatcher (
     .clk_i,
     .rst_ni     (core_rst_n),
@@ -449,7 +449,7 @@ module tmv_unit
   );
 
   tmv_collector #(
-    .Ports,
+    .Ports(Ports),
     .Tokens(Vectors * Groups)
   ) u_collector (
     .clk_i,
@@ -473,7 +473,7 @@ module tmv_unit
   );
 
   tmv_writer #(
-    .PortBits
+    .PortBits(PortBits)
   ) u_writer (
     .clk_i,
     .rst_ni       (core_rst_n),
