@@ -3,8 +3,8 @@
 //!
 //! The templates are in `constraints/`. They are compiled in; the RTL is read from where [`rtl_dir`] finds it.
 
-mod register_map;
-mod wrapper;
+pub mod register_map;
+pub mod wrapper;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -227,7 +227,8 @@ impl Folder {
 
     fn add_texts(&mut self, data: &BoardData, clock_mhz: f64) {
         let ps = &DATA.ps[&data.ps];
-        let (_, ps_tcl, dtso) = PS.iter().find(|(name, ..)| *name == data.ps).expect("constraints/boards.toml is tested");
+        let (_, ps_tcl, dtso) =
+            PS.iter().find(|(name, ..)| *name == data.ps).expect("constraints/boards.toml is tested");
         let wrapper = String::from_utf8_lossy(&self.files["rtl/tmv_wrapper.v"]).into_owned();
         let parameters: Vec<String> = wrapper
             .lines()
@@ -306,7 +307,9 @@ impl Folder {
         for (name, content) in &self.files {
             check_interrupt()?;
             let path = folder.join(name);
-            fs::create_dir_all(path.parent().unwrap_or(&folder)).and_then(|()| fs::write(&path, content)).map_err(cannot)?;
+            fs::create_dir_all(path.parent().unwrap_or(&folder))
+                .and_then(|()| fs::write(&path, content))
+                .map_err(cannot)?;
         }
         fs::rename(&folder, out).map_err(cannot)
     }

@@ -186,9 +186,7 @@ impl Interface {
                 pins.iter().for_each(|(signal, port)| add(signal, port.input, shape.bits(&port.bits)));
                 // A pin that the unit comes to have takes the place of the constant.
                 let missing = |signal: &str| pins.iter().all(|(pin, _)| *pin != signal);
-                for (_, signal, bits, value, why) in
-                    CONSTANTS.iter().filter(|c| c.0 == channel_name && missing(c.1))
-                {
+                for (_, signal, bits, value, why) in CONSTANTS.iter().filter(|c| c.0 == channel_name && missing(c.1)) {
                     add(signal, false, bits.unwrap_or(shape.port_bits / 8));
                     let value = value(shape.port_bits / 8);
                     writeln!(constants, "  assign m_axi_{p}_{signal} = {value};  // {why}").expect("to a string");
@@ -317,7 +315,9 @@ mod tests {
     fn what_is_unknown_is_an_error() {
         let wrap = |text: &str| parse(text, 40).and_then(|unit| unit.wrapper(&shape())).expect_err("not understood");
         assert!(wrap(&UNIT.replace("irq_o", "irq_x")).contains("irq_o"));
-        assert!(wrap(&UNIT.replace("input logic rst_ni", "input logic rst_ni,\n  input logic debug_i")).contains("debug_i"));
+        assert!(
+            wrap(&UNIT.replace("input logic rst_ni", "input logic rst_ni,\n  input logic debug_i")).contains("debug_i")
+        );
         assert!(wrap(&UNIT.replace("Vectors", "Depth")).contains("Depth"));
         assert!(wrap(&UNIT.replace("[ 11:0]", "[X-1:0]")).contains("s_axil_araddr"));
         assert!(wrap("module other").contains("tmv_unit"));
