@@ -1,7 +1,7 @@
 # Vivado's commands as far as the hand-off scripts use them, for `tclsh`. They do nothing but look: every file that is
 # named must exist, every parameter set on the unit must be one of the wrapper's, every pin and interface that is
 # connected must exist and fit, every address space must be mapped. An option or a command that is not here is an error.
-# They know of Vivado what its manuals say; that Vivado does the same with these scripts has not been tried.
+# The text is read by its layout, which is ours. They know of Vivado what its manuals say; that Vivado does the same with these scripts has not been tried.
 
 namespace eval stub {
     variable log {}
@@ -91,6 +91,17 @@ proc stub::bare {text} {
     return $text
 }
 
+# Parameter list and port list of a module. By the layout of our sources: a regular expression takes a second.
+proc stub::split_module {path text name} {
+    set from 0
+    foreach {mark what} [list "\nmodule $name" start "#(\n" header "\n) (\n" middle "\n);" end] {
+        set $what [string first $mark $text $from]
+        if {[set $what] < 0} { error "$path: no module $name with parameters and ports" }
+        set from [expr {[set $what] + [string length $mark] - 1}]
+    }
+    return [list [string range $text $header $middle] [string range $text $middle+4 $end]]
+}
+
 # The wrapper: ports, parameters, interfaces.
 proc stub::parse_wrapper {path} {
     variable ports
@@ -100,9 +111,7 @@ proc stub::parse_wrapper {path} {
     variable busif_parameters
     foreach name {ports parameters interfaces busif busif_parameters} { array unset $name; array set $name {} }
     set text [bare [read $path]]
-    if {![regexp {module\s+tmv_wrapper\s*#\((.*?)\)\s*\((.*?)\);} $text -> header list]} {
-        error "$path: no module tmv_wrapper with parameters and ports"
-    }
+    lassign [split_module $path $text tmv_wrapper] header list
     foreach {- name value} [regexp -all -inline {parameter\s+integer\s+(\w+)\s*=\s*(\d+)} $header] {
         set parameters($name) $value
     }
@@ -142,15 +151,10 @@ proc stub::check_instance {path text} {
         if {[file tail $file] eq "tmv_unit.sv"} { set unit $file }
     }
     if {$unit eq ""} { error "rtl/tmv_unit.sv was not read" }
-    if {![regexp {module\s+tmv_unit\s.*?#\((.*?)\n\)\s*\((.*?)\n\);} [bare [read $unit]] -> header list]} {
-        error "$unit: no module tmv_unit with parameters and ports"
-    }
+    lassign [split_module $unit [bare [read $unit]] tmv_unit] header list
     set there {}
-    foreach {- dir name} [regexp -all -inline {(input|output)\s+logic\s*(?:\[[^\n]*\])?\s*(\w+)\s*(?:,|$)} $list] {
-        lappend there $name
-    }
     foreach {- dir name} [regexp -all -inline -line {^\s*(input|output)\s+logic\s+.*?(\w+)\s*,?\s*$} $list] {
-        if {$name ni $there} { lappend there $name }
+        lappend there $name
     }
     if {![regexp {tmv_unit\s*#\((.*?)\n\s*\)\s*u_unit\s*\((.*)\);} $text -> values connections]} {
         error "$path: no instance u_unit of tmv_unit"
@@ -750,7 +754,7 @@ proc wait_on_run {args} { stub::options wait_on_run $args {} {} 1 1 }
 proc get_runs {args} { stub::options get_runs $args {} {} 1 1; return run }
 proc open_run {args} { stub::options open_run $args {} {} 1 1; set stub::synthesised $stub::top; set stub::routed 1 }
 
-# Constraints: what an XDC may say, in a place of its own so that `source` and `file` are not in reach.
+# Constraints: what tmv.xdc says.
 proc create_clock {args} {
     array set o [stub::options create_clock $args {name period} add 1 1]
     if {![string is double -strict $o(period)] || $o(period) <= 0} { error "create_clock: period $o(period)" }

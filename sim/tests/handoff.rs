@@ -596,8 +596,10 @@ fn the_overlay_compiles_and_applies() {
             assert!(output.status.success(), "{}: {program}: {}", board.name, said(&output));
             said(&output)
         };
-        let quiet = run("dtc", &["-@", "-I", "dts", "-O", "dtb", "-o", "tmv.dtbo", "tmv.dtso"]);
-        assert_eq!(quiet, "", "{}", board.name);
+        // The cells stand there for the node that an overlay cannot see: the root.
+        let but = "-Wno-avoid_unnecessary_addr_size";
+        let warnings = run("dtc", &["-@", but, "-I", "dts", "-O", "dtb", "-o", "tmv.dtbo", "tmv.dtso"]);
+        assert_eq!(warnings, "", "{}", board.name);
         let (cells, labels) = match board.family.port_bits {
             128 => (2, ["gic", "zynqmp_clk"]),
             _ => (1, ["intc", "clkc"]),
