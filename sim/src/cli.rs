@@ -56,7 +56,7 @@ enum Command {
     /// Write the invented model as a Hugging Face folder, as large as the published one
     Export(ExportArgs),
     /// Compare units of many sizes: tokens a second, bytes, LUTs; a sample of them simulated
-    Sweep(SweepArgs),
+    Sweep(Box<SweepArgs>),
     /// Write what somebody who has Vivado needs to build the unit for a board
     Handoff(HandoffArgs),
     /// List the boards and where their figures are from

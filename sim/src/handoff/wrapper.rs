@@ -209,7 +209,7 @@ impl Interface {
         if let Some(port) = self.ports.iter().find(|port| connections.iter().all(|(name, _)| *name != port.name)) {
             return Err(format!("port {} is of no interface that the wrapper knows", port.name));
         }
-        Ok(self.text(shape, &ports, &connections, &constants, &unused)?)
+        self.text(shape, &ports, &connections, &constants, &unused)
     }
 
     fn text(
