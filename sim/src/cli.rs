@@ -16,7 +16,7 @@ use crate::board::{BOARDS, MemoryMode};
 use crate::exit::{Exit, Failure, install_handlers};
 use crate::output::{Progress, print};
 use crate::shard::Shard;
-use crate::{generate, layer_run, merge, sweep};
+use crate::{generate, handoff, layer_run, merge, sweep};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +27,7 @@ Examples:
   sim --all-layers --shard 1/8 --json 1.json     an eighth of it; `sim merge *.json` joins the reports
   sim generate --model DIR --prompt Hello        tokens, every BitLinear on the unit
   sim sweep --board kv260,zedboard               many units: tokens a second, bytes, LUTs
+  sim handoff --board zedboard --out DIR         RTL, Tcl and register map for Vivado
   sim --layer 14 --json report.json              the same report for programs
   sim --layer 14 --inject weight-bit             proof that the check notices: exit code 1
   sim --layer 14 --op k_proj --trace k.fst       a waveform; open it with surfer or gtkwave
@@ -56,6 +57,8 @@ enum Command {
     Export(ExportArgs),
     /// Compare units of many sizes: tokens a second, bytes, LUTs; a sample of them simulated
     Sweep(Box<SweepArgs>),
+    /// Write what somebody who has Vivado needs to build the unit for a board
+    Handoff(HandoffArgs),
     /// List the boards and where their figures are from
     Boards,
 }
@@ -281,6 +284,23 @@ pub struct ExportArgs {
     pub seed: u64,
 }
 
+/// For which board, and where to.
+#[derive(Debug, clap::Args)]
+pub struct HandoffArgs {
+    /// Board to build for; `help` lists them
+    #[arg(long, value_name = "NAME", default_value = "kv260")]
+    pub board: String,
+    /// Folder to write, which must not exist or be empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Weight codec: 2bit, or base3 (1.6 bits a weight)
+    #[arg(long, value_parser = str::parse::<Codec>, default_value = "base3")]
+    pub codec: Codec,
+    /// Clock of the unit in MHz [default: the board's]
+    #[arg(long, value_name = "MHZ", value_parser = rate)]
+    pub clock_mhz: Option<f64>,
+}
+
 /// Reports to join.
 #[derive(Debug, clap::Args)]
 pub struct MergeArgs {
@@ -399,6 +419,8 @@ pub fn main() -> ExitCode {
         Some(Command::Export(args)) => export(&args),
         Some(Command::Sweep(args)) if args.boards == ["help"] => list_boards(),
         Some(Command::Sweep(args)) => sweep::run(&args, &command_line()),
+        Some(Command::Handoff(args)) if args.board == "help" => list_boards(),
+        Some(Command::Handoff(args)) => handoff::run(&args),
         Some(Command::Boards) => list_boards(),
         None if cli.layer.unit.board == "help" => list_boards(),
         None => layer_run::run(&cli.layer, &command_line()),

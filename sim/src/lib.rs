@@ -9,6 +9,7 @@
 //! | [`cli`], [`setup`], [`source`] | options; the unit and the model they ask for |
 //! | [`layer_run`], [`generate`] | a layer or all of them; tokens |
 //! | [`sweep`], [`analytic`], [`luts`] | many units on paper: speed by a formula, size from synthesised ones |
+//! | [`mod@handoff`] | a folder for somebody who has Vivado |
 //! | [`shard`], [`journal`], [`merge`] | parts of a run, on other machines or after a kill |
 //! | [`dump`], [`output`], [`exit`], [`clock`], [`memory_use`] | files, terminal, exit codes, time, memory |
 
@@ -21,6 +22,7 @@ pub mod device;
 pub mod dump;
 pub mod exit;
 pub mod generate;
+pub mod handoff;
 pub mod journal;
 pub mod layer_run;
 pub mod luts;

@@ -1,0 +1,780 @@
+# Vivado's commands as far as the hand-off scripts use them, for `tclsh`. They do nothing but look: every file that is
+# named must exist, every parameter set on the unit must be one of the wrapper's, every pin and interface that is
+# connected must exist and fit, every address space must be mapped. An option or a command that is not here is an error.
+# The text is read by its layout, which is ours. They know of Vivado what its manuals say; that Vivado does the same with these scripts has not been tried.
+
+namespace eval stub {
+    variable log {}
+    variable files {}
+    variable cells
+    array set cells {}
+    variable intf_nets {}
+    variable driver
+    array set driver {}
+    variable assigned
+    array set assigned {}
+    variable excluded {}
+    variable external {}
+    variable project ""
+    variable core ""
+    variable design ""
+    variable synthesised ""
+    variable routed 0
+    variable clocks {}
+    variable setting
+    array set setting {
+        version 2023.2  setup 0.123  hold 0.045  boards 1  timing "All user specified timing constraints are met."
+    }
+    foreach {name variable} {
+        version TMV_STUB_VERSION  setup TMV_STUB_SETUP  hold TMV_STUB_HOLD  boards TMV_STUB_BOARDS  timing TMV_STUB_TIMING
+    } {
+        if {[info exists ::env($variable)]} { set setting($name) $::env($variable) }
+    }
+}
+
+proc stub::note {args} {
+    variable log
+    lappend log $args
+}
+
+# Reads `args` of `command`: options with a value, options without, at least and at most so many other arguments.
+proc stub::options {command arguments valued flags least most} {
+    array set found {}
+    set rest {}
+    while {[llength $arguments] > 0} {
+        set arguments [lassign $arguments word]
+        # A negative number is a value.
+        if {[string match {-[a-z]*} $word]} {
+            set name [string range $word 1 end]
+            if {$name in $flags} {
+                set found($name) 1
+            } elseif {$name in $valued} {
+                if {[llength $arguments] == 0} { error "$command: option -$name has no value" }
+                set arguments [lassign $arguments found($name)]
+            } else {
+                error "$command: no option -$name is known"
+            }
+        } else {
+            lappend rest $word
+        }
+    }
+    if {[llength $rest] < $least || [llength $rest] > $most} {
+        error "$command: [llength $rest] arguments ($rest), expected $least to $most"
+    }
+    note $command {*}[lsort -stride 2 [array get found]] {*}$rest
+    set found() $rest
+    return [array get found]
+}
+
+proc stub::read {path} {
+    if {![file isfile $path]} { error "no such file: $path" }
+    set channel [open $path]
+    set text [::read $channel]
+    close $channel
+    return $text
+}
+
+proc stub::write {path} {
+    if {![file isdirectory [file dirname $path]]} { error "no such folder: [file dirname $path]" }
+    set channel [open $path w]
+    puts $channel "written by a stub"
+    close $channel
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The wrapper and the unit, read from the text that Vivado would read.
+
+# Text without comments.
+proc stub::bare {text} {
+    regsub -all {/\*.*?\*/} $text "" text
+    regsub -all -line {//.*$} $text "" text
+    return $text
+}
+
+# Parameter list and port list of a module. By the layout of our sources: a regular expression takes a second.
+proc stub::split_module {path text name} {
+    set from 0
+    foreach {mark what} [list "\nmodule $name" start "#(\n" header "\n) (\n" middle "\n);" end] {
+        set $what [string first $mark $text $from]
+        if {[set $what] < 0} { error "$path: no module $name with parameters and ports" }
+        set from [expr {[set $what] + [string length $mark] - 1}]
+    }
+    return [list [string range $text $header $middle] [string range $text $middle+4 $end]]
+}
+
+# The wrapper: ports, parameters, interfaces.
+proc stub::parse_wrapper {path} {
+    variable ports
+    variable parameters
+    variable interfaces
+    variable busif
+    variable busif_parameters
+    foreach name {ports parameters interfaces busif busif_parameters} { array unset $name; array set $name {} }
+    set text [bare [read $path]]
+    lassign [split_module $path $text tmv_wrapper] header list
+    foreach {- name value} [regexp -all -inline {parameter\s+integer\s+(\w+)\s*=\s*(\d+)} $header] {
+        set parameters($name) $value
+    }
+    set info ""
+    set words {\(\*\s*(X_INTERFACE_\w+)\s*=\s*"([^"]*)"\s*\*\)|(input|output)\s+wire\s*(?:\[(\d+):0\])?\s*(\w+)}
+    foreach {- kind value dir high name} [regexp -all -inline $words $list] {
+        if {$kind eq "X_INTERFACE_INFO"} {
+            set info $value
+        } elseif {$kind eq "X_INTERFACE_PARAMETER"} {
+            foreach item [split $value ,] {
+                lassign [string trim $item] key word
+                if {$key eq "XIL_INTERFACENAME"} { set owner $word }
+                lappend pending $key $word
+            }
+            foreach {key word} $pending { set busif_parameters($owner,$key) $word }
+            unset pending
+        } else {
+            if {[info exists ports($name)]} { error "$path: port $name twice" }
+            set ports($name) [list $dir [expr {$high eq "" ? 1 : $high + 1}]]
+            if {[llength $info] != 3} { error "$path: port $name belongs to no interface" }
+            lassign $info type interface signal
+            set busif($interface) $type
+            if {[info exists interfaces($interface,$signal)]} { error "$path: $interface has two ports for $signal" }
+            set interfaces($interface,$signal) $name
+            set info ""
+        }
+    }
+    check_instance $path $text
+    check_interfaces $path
+}
+
+# The instance of the unit: ports and parameters are the unit's, and none is left out.
+proc stub::check_instance {path text} {
+    variable files
+    set unit ""
+    foreach file $files {
+        if {[file tail $file] eq "tmv_unit.sv"} { set unit $file }
+    }
+    if {$unit eq ""} { error "rtl/tmv_unit.sv was not read" }
+    lassign [split_module $unit [bare [read $unit]] tmv_unit] header list
+    set there {}
+    foreach {- dir name} [regexp -all -inline -line {^\s*(input|output)\s+logic\s+.*?(\w+)\s*,?\s*$} $list] {
+        lappend there $name
+    }
+    if {![regexp {tmv_unit\s*#\((.*?)\n\s*\)\s*u_unit\s*\((.*)\);} $text -> values connections]} {
+        error "$path: no instance u_unit of tmv_unit"
+    }
+    foreach {- name} [regexp -all -inline {\.(\w+)\s*\(} $values] {
+        if {![regexp "parameter\\s+int unsigned\\s+$name\\s*=" $header]} {
+            error "$path: the unit has no parameter $name"
+        }
+    }
+    set connected {}
+    foreach {- name} [regexp -all -inline {\.(\w+)\s*\(} $connections] {
+        if {$name ni $there} { error "$path: the unit has no port $name" }
+        lappend connected $name
+    }
+    foreach name $there {
+        if {$name ni $connected} { error "$path: port $name of the unit is not connected" }
+    }
+}
+
+# Every AXI interface has the signals it cannot do without, in the right direction and width.
+proc stub::check_interfaces {path} {
+    variable ports
+    variable interfaces
+    variable busif
+    variable busif_parameters
+    set read {ARADDR o ARLEN o ARSIZE o ARBURST o ARCACHE o ARPROT o ARVALID o ARREADY i
+        RDATA i RRESP i RLAST i RVALID i RREADY o}
+    set write {AWADDR o AWLEN o AWSIZE o AWBURST o AWCACHE o AWPROT o AWVALID o AWREADY i
+        WDATA o WSTRB o WLAST o WVALID o WREADY i BRESP i BVALID i BREADY o}
+    set lite {AWADDR i AWVALID i AWREADY o WDATA i WSTRB i WVALID i WREADY o BRESP o BVALID o BREADY i
+        ARADDR i ARVALID i ARREADY o RDATA o RRESP o RVALID o RREADY i}
+    foreach interface [array names busif] {
+        switch -glob $busif($interface) {
+            xilinx.com:interface:aximm:1.0 {
+                foreach key {PROTOCOL DATA_WIDTH ADDR_WIDTH READ_WRITE_MODE} {
+                    if {![info exists busif_parameters($interface,$key)]} { error "$path: $interface has no $key" }
+                }
+                set data $busif_parameters($interface,DATA_WIDTH)
+                if {$busif_parameters($interface,PROTOCOL) eq "AXI4LITE"} {
+                    set needed $lite
+                } elseif {$busif_parameters($interface,READ_WRITE_MODE) eq "READ_ONLY"} {
+                    set needed $read
+                } else {
+                    set needed [concat $read $write]
+                }
+                foreach {signal dir} $needed {
+                    if {![info exists interfaces($interface,$signal)]} { error "$path: $interface has no $signal" }
+                    lassign $ports($interfaces($interface,$signal)) found width
+                    if {[string index $found 0] ne $dir} { error "$path: $interface $signal is an $found" }
+                    set expected 0
+                    switch -glob $signal {
+                        ?DATA  { set expected $data }
+                        WSTRB  { set expected [expr {$data / 8}] }
+                        A?ADDR { set expected $busif_parameters($interface,ADDR_WIDTH) }
+                        A?LEN  { set expected 8 }
+                        A?SIZE - A?PROT { set expected 3 }
+                        A?BURST - ?RESP { set expected 2 }
+                        A?CACHE { set expected 4 }
+                        default { set expected 1 }
+                    }
+                    if {$width != $expected} {
+                        error "$path: $interface $signal has $width bits, expected $expected"
+                    }
+                }
+            }
+            xilinx.com:signal:clock:1.0 {
+                set listed [split $busif_parameters($interface,ASSOCIATED_BUSIF) :]
+                foreach name [array names busif] {
+                    if {[string match *aximm* $busif($name)] != ($name in $listed)} {
+                        error "$path: $interface is associated with $listed, and there is $name"
+                    }
+                }
+                set reset $busif_parameters($interface,ASSOCIATED_RESET)
+                if {![info exists ports($reset)]} { error "$path: $interface names a reset $reset" }
+            }
+            xilinx.com:signal:reset:1.0 - xilinx.com:signal:interrupt:1.0 {}
+            default { error "$path: interface $interface is of unknown type $busif($interface)" }
+        }
+    }
+}
+
+# Looks at everything that synthesis would look at.
+proc stub::elaborate {} {
+    variable files
+    set wrapper ""
+    foreach file $files {
+        if {[file tail $file] eq "tmv_wrapper.v"} { set wrapper $file }
+        # A file can be gone since it was named; and an included one must be there.
+        foreach {- name} [regexp -all -inline -line {^\s*`include "([^"]+)"} [read $file]] {
+            if {![file exists [file join [file dirname $file] $name]]} { error "$file includes $name, which is missing" }
+        }
+    }
+    if {$wrapper eq ""} { error "rtl/tmv_wrapper.v was not read" }
+    parse_wrapper $wrapper
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Cells of the block design: what pins they have, given their configuration.
+
+proc stub::config {cell name {default 0}} {
+    variable configured
+    if {[info exists configured($cell,$name)]} { return $configured($cell,$name) }
+    return $default
+}
+
+# Pins of a cell: name, direction. Clocks and resets that must be driven are marked.
+proc stub::pins {cell} {
+    variable cells
+    variable interfaces
+    variable busif
+    variable ports
+    switch -glob $cells($cell) {
+        xilinx.com:ip:zynq_ultra_ps_e {
+            set pins {pl_resetn0 o}
+            if {[config $cell PSU__FPGA_PL0_ENABLE]} { lappend pins pl_clk0 o }
+            if {[config $cell PSU__USE__IRQ0]} { lappend pins pl_ps_irq0 i }
+            if {[config $cell PSU__USE__M_AXI_GP0]} { lappend pins maxihpm0_fpd_aclk clock }
+            for {set p 0} {$p < 4} {incr p} {
+                if {[config $cell PSU__USE__S_AXI_GP[expr {$p + 2}]]} { lappend pins saxihp${p}_fpd_aclk clock }
+            }
+        }
+        xilinx.com:ip:processing_system7 {
+            set pins {}
+            if {[config $cell PCW_EN_CLK0_PORT]} { lappend pins FCLK_CLK0 o }
+            if {[config $cell PCW_EN_RST0_PORT]} { lappend pins FCLK_RESET0_N o }
+            if {[config $cell PCW_USE_FABRIC_INTERRUPT] && [config $cell PCW_IRQ_F2P_INTR]} { lappend pins IRQ_F2P i }
+            if {[config $cell PCW_USE_M_AXI_GP0]} { lappend pins M_AXI_GP0_ACLK clock }
+            for {set p 0} {$p < 4} {incr p} {
+                if {[config $cell PCW_USE_S_AXI_HP$p]} { lappend pins S_AXI_HP${p}_ACLK clock }
+            }
+        }
+        xilinx.com:ip:proc_sys_reset {
+            set pins {slowest_sync_clk clock ext_reset_in reset aux_reset_in i mb_debug_sys_rst i dcm_locked i
+                mb_reset o bus_struct_reset o peripheral_reset o interconnect_aresetn o peripheral_aresetn o}
+        }
+        xilinx.com:ip:smartconnect { set pins {aclk clock aresetn reset} }
+        tmv:user:tmv_wrapper:* {
+            set pins {}
+            foreach interface [array names busif] {
+                switch $busif($interface) {
+                    xilinx.com:signal:clock:1.0 { lappend pins $interfaces($interface,CLK) clock }
+                    xilinx.com:signal:reset:1.0 { lappend pins $interfaces($interface,RST) reset }
+                    xilinx.com:signal:interrupt:1.0 { lappend pins $interfaces($interface,INTERRUPT) o }
+                }
+            }
+        }
+        default { error "no stub for the IP $cells($cell)" }
+    }
+    return $pins
+}
+
+# Interfaces of a cell: name, then mode, protocol, data width.
+proc stub::interfaces {cell} {
+    variable cells
+    variable busif
+    variable busif_parameters
+    set found {}
+    switch -glob $cells($cell) {
+        xilinx.com:ip:zynq_ultra_ps_e {
+            if {[config $cell PSU__USE__M_AXI_GP0]} {
+                lappend found M_AXI_HPM0_FPD [list Master AXI4 [config $cell PSU__MAXIGP0__DATA_WIDTH 128]]
+            }
+            for {set p 0} {$p < 4} {incr p} {
+                set gp [expr {$p + 2}]
+                if {[config $cell PSU__USE__S_AXI_GP$gp]} {
+                    lappend found S_AXI_HP${p}_FPD [list Slave AXI4 [config $cell PSU__SAXIGP${gp}__DATA_WIDTH 128]]
+                }
+            }
+        }
+        xilinx.com:ip:processing_system7 {
+            if {[config $cell PCW_USE_M_AXI_GP0]} { lappend found M_AXI_GP0 {Master AXI3 32} }
+            for {set p 0} {$p < 4} {incr p} {
+                if {[config $cell PCW_USE_S_AXI_HP$p]} {
+                    lappend found S_AXI_HP$p [list Slave AXI3 [config $cell PCW_S_AXI_HP${p}_DATA_WIDTH 64]]
+                }
+            }
+        }
+        xilinx.com:ip:smartconnect {
+            for {set p 0} {$p < [config $cell NUM_SI 1]} {incr p} { lappend found [format S%02d_AXI $p] {Slave any any} }
+            for {set p 0} {$p < [config $cell NUM_MI 1]} {incr p} { lappend found [format M%02d_AXI $p] {Master any any} }
+        }
+        xilinx.com:ip:proc_sys_reset {}
+        tmv:user:tmv_wrapper:* {
+            foreach interface [array names busif] {
+                if {[string match *aximm* $busif($interface)]} {
+                    set mode [expr {[string match S_* $interface] ? "Slave" : "Master"}]
+                    lappend found $interface [list $mode $busif_parameters($interface,PROTOCOL) \
+                        $busif_parameters($interface,DATA_WIDTH)]
+                }
+            }
+        }
+        default { error "no stub for the IP $cells($cell)" }
+    }
+    return $found
+}
+
+# Parameters that may be set on an IP of Xilinx: as patterns. The unit's are the wrapper's.
+set stub::known(xilinx.com:ip:zynq_ultra_ps_e) {
+    PSU__FPGA_PL0_ENABLE PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ {PSU__USE__M_AXI_GP[0-2]} PSU__MAXIGP0__DATA_WIDTH
+    PSU__USE__IRQ0 {PSU__USE__S_AXI_GP[2-5]} {PSU__SAXIGP[2-5]__DATA_WIDTH}
+}
+set stub::known(xilinx.com:ip:processing_system7) {
+    PCW_EN_CLK0_PORT PCW_EN_RST0_PORT PCW_FPGA0_PERIPHERAL_FREQMHZ PCW_USE_M_AXI_GP0 PCW_USE_FABRIC_INTERRUPT
+    PCW_IRQ_F2P_INTR {PCW_USE_S_AXI_HP[0-3]} {PCW_S_AXI_HP[0-3]_DATA_WIDTH}
+}
+set stub::known(xilinx.com:ip:proc_sys_reset) {}
+set stub::known(xilinx.com:ip:smartconnect) {NUM_SI NUM_MI NUM_CLKS}
+
+proc stub::set_config {cell name value} {
+    variable cells
+    variable known
+    variable parameters
+    variable configured
+    if {![string match CONFIG.* $name]} { error "$cell: property $name is not known" }
+    set name [string range $name 7 end]
+    if {[string match tmv:user:* $cells($cell)]} {
+        if {![info exists parameters($name)]} { error "rtl/tmv_wrapper.v has no parameter $name" }
+    } else {
+        set found 0
+        foreach pattern $known($cells($cell)) { if {[string match $pattern $name]} { set found 1 } }
+        if {!$found} { error "$cells($cell): parameter $name is not known" }
+    }
+    set configured($cell,$name) $value
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Vivado's commands.
+
+proc version {args} { stub::options version $args {} short 0 0; return $stub::setting(version) }
+
+proc create_project {args} {
+    array set o [stub::options create_project $args part {force in_memory} 0 2]
+    if {$stub::project ne ""} { error "create_project: project $stub::project is still open" }
+    if {![info exists o(part)]} { error "create_project: no part" }
+    set stub::project [expr {[info exists o(in_memory)] ? "memory" : [lindex $o() 0]}]
+    set stub::folder [expr {[info exists o(in_memory)] ? [pwd] : [lindex $o() 1]}]
+    file mkdir $stub::folder
+    set stub::files {}
+    return $stub::project
+}
+proc close_project {args} { stub::options close_project $args {} {} 0 0; set stub::project "" }
+proc current_project {args} { stub::options current_project $args {} {} 0 0; return project }
+proc current_fileset {args} { stub::options current_fileset $args {} {} 0 0; return fileset }
+
+proc stub::take {paths} {
+    variable files
+    variable project
+    if {$project eq ""} { error "no project is open" }
+    foreach path $paths {
+        read $path
+        if {$path in $files} { error "$path is read twice" }
+        lappend files $path
+    }
+}
+proc add_files {args} { array set o [stub::options add_files $args fileset norecurse 1 1]; stub::take [lindex $o() 0] }
+proc read_verilog {args} { array set o [stub::options read_verilog $args {} sv 1 1]; stub::take [lindex $o() 0] }
+proc read_xdc {args} {
+    array set o [stub::options read_xdc $args mode {} 1 1]
+    if {[info exists o(mode)] && $o(mode) ne "out_of_context"} { error "read_xdc: mode $o(mode)" }
+    set stub::xdc [lindex $o() 0]
+    stub::read $stub::xdc
+}
+proc update_compile_order {args} { stub::options update_compile_order $args fileset {} 0 0 }
+proc update_ip_catalog {args} {
+    stub::options update_ip_catalog $args {} rebuild 0 0
+    foreach folder $stub::repositories {
+        if {![file exists [file join $folder component.xml]]} { error "no IP in $folder" }
+    }
+}
+
+proc get_board_parts {args} {
+    array set o [stub::options get_board_parts $args {} {quiet latest_file_version} 1 1]
+    if {!$stub::setting(boards)} { return {} }
+    return [list [string map {* 9.9} [lindex $o() 0]]]
+}
+
+proc set_property {args} {
+    if {[lindex $args 0] eq "-dict"} {
+        stub::note set_property {*}$args
+        lassign $args - pairs object
+        if {[llength $args] != 3 || [llength $pairs] % 2} { error "set_property -dict: $args" }
+    } else {
+        if {[llength $args] != 3} { error "set_property: expected a name, a value and an object: $args" }
+        stub::note set_property {*}$args
+        lassign $args name value object
+        set pairs [list $name $value]
+    }
+    foreach {name value} $pairs {
+        if {[info exists stub::cells($object)]} { stub::set_config $object $name $value; continue }
+        switch $object,$name {
+            project,target_language - project,board_part - project,board_connections {}
+            project,ip_repo_paths { set stub::repositories $value }
+            fileset,include_dirs {
+                foreach folder $value { if {![file isdirectory $folder]} { error "no such folder: $folder" } }
+            }
+            fileset,top { set stub::top $value }
+            core,name - core,version - core,display_name - core,description - core,supported_families - core,ipi_drc {}
+            design,synth_checkpoint_mode { if {$value ni {None Singular Hierarchical}} { error "mode $value" } }
+            default { error "set_property: $object has no property $name" }
+        }
+    }
+}
+
+proc get_property {args} {
+    array set o [stub::options get_property $args {} {} 2 2]
+    lassign $o() name object
+    switch -glob $object,$name {
+        path:setup,SLACK { return $stub::setting(setup) }
+        path:hold,SLACK { return $stub::setting(hold) }
+        run,PROGRESS { return 100% }
+        run,STATUS { return "write_bitstream Complete!" }
+        run,DIRECTORY { return [file join $stub::folder tmv_system.runs impl_1] }
+        ps,CONFIG.PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ {
+            if {$stub::cells(ps) eq "xilinx.com:ip:zynq_ultra_ps_e"} { return 249.9975 }
+        }
+        ps,CONFIG.PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ {
+            if {$stub::cells(ps) eq "xilinx.com:ip:processing_system7"} { return 142.857132 }
+        }
+    }
+    error "get_property: $object has no property $name"
+}
+
+# The packager.
+namespace eval ipx {}
+proc ipx::package_project {args} {
+    array set o [stub::options ipx::package_project $args {root_dir vendor library taxonomy} {import_files force} 0 0]
+    if {$stub::top ne "tmv_wrapper"} { error "ipx::package_project: the top is $stub::top" }
+    stub::elaborate
+    set stub::core $o(root_dir)
+}
+proc ipx::current_core {args} {
+    stub::options ipx::current_core $args {} {} 0 0
+    if {$stub::core eq ""} { error "no core is open" }
+    return core
+}
+proc ipx::get_bus_interfaces {args} {
+    array set o [stub::options ipx::get_bus_interfaces $args of_objects quiet 1 1]
+    return [expr {[info exists stub::busif([lindex $o() 0])] ? [lindex $o() 0] : ""}]
+}
+foreach command {create_xgui_files update_checksums check_integrity} {
+    proc ipx::$command {args} "stub::options ipx::$command \$args {} {} 1 1"
+}
+proc ipx::save_core {args} {
+    stub::options ipx::save_core $args {} {} 1 1
+    stub::write [file join $stub::core component.xml]
+}
+
+# The block design.
+proc create_bd_design {args} {
+    array set o [stub::options create_bd_design $args {} {} 1 1]
+    set stub::design [lindex $o() 0]
+}
+proc create_bd_cell {args} {
+    array set o [stub::options create_bd_cell $args {type vlnv} {} 1 1]
+    set name [lindex $o() 0]
+    if {$stub::design eq ""} { error "create_bd_cell: no design is open" }
+    if {$o(type) ne "ip"} { error "create_bd_cell: type $o(type)" }
+    if {[info exists stub::cells($name)]} { error "create_bd_cell: cell $name is there already" }
+    set stub::cells($name) $o(vlnv)
+    if {![info exists stub::known($o(vlnv))] && $o(vlnv) ne $tmv::vlnv} { error "no stub for the IP $o(vlnv)" }
+    stub::pins $name
+    return $name
+}
+proc get_bd_cells {args} {
+    array set o [stub::options get_bd_cells $args {} {} 1 1]
+    if {![info exists stub::cells([lindex $o() 0])]} { error "no cell [lindex $o() 0]" }
+    return [lindex $o() 0]
+}
+proc apply_bd_automation {args} {
+    array set o [stub::options apply_bd_automation $args {rule config} {} 1 1]
+    array set config $o(config)
+    set ip [string map {bd_rule ip} $o(rule)]
+    if {$stub::cells([lindex $o() 0]) ne $ip} { error "apply_bd_automation: $o(rule) is not for [lindex $o() 0]" }
+    if {$config(apply_board_preset) ne "1"} { error "apply_bd_automation: no preset" }
+    if {$ip eq "xilinx.com:ip:processing_system7" && $config(make_external) ne "FIXED_IO, DDR"} {
+        error "apply_bd_automation: FIXED_IO and DDR must be external"
+    }
+}
+proc stub::split_pin {path} {
+    variable cells
+    lassign [split $path /] cell pin rest
+    if {$pin eq "" || $rest ne ""} { error "no such pin: $path" }
+    if {![info exists cells($cell)]} { error "no cell $cell, for $path" }
+    return [list $cell $pin]
+}
+proc get_bd_pins {args} {
+    array set o [stub::options get_bd_pins $args {} {} 1 1]
+    lassign [stub::split_pin [lindex $o() 0]] cell pin
+    if {![dict exists [stub::pins $cell] $pin]} { error "$stub::cells($cell) has no pin $pin as it is configured" }
+    return [lindex $o() 0]
+}
+proc get_bd_intf_pins {args} {
+    array set o [stub::options get_bd_intf_pins $args {} {} 1 1]
+    lassign [stub::split_pin [lindex $o() 0]] cell pin
+    if {![dict exists [stub::interfaces $cell] $pin]} {
+        error "$stub::cells($cell) has no interface $pin as it is configured"
+    }
+    return [lindex $o() 0]
+}
+proc connect_bd_net {args} {
+    array set o [stub::options connect_bd_net $args {} {} 2 2]
+    lassign $o() from to
+    lassign [stub::split_pin $from] cell pin
+    if {[dict get [stub::pins $cell] $pin] ne "o"} { error "connect_bd_net: $from drives nothing" }
+    lassign [stub::split_pin $to] cell pin
+    if {[dict get [stub::pins $cell] $pin] eq "o"} { error "connect_bd_net: $to is an output" }
+    if {[info exists stub::driver($to)]} { error "connect_bd_net: $to is driven by $stub::driver($to) already" }
+    set stub::driver($to) $from
+}
+proc connect_bd_intf_net {args} {
+    array set o [stub::options connect_bd_intf_net $args {} {} 2 2]
+    lassign $o() from to
+    foreach {end mode} [list $from Master $to Slave] {
+        lassign [stub::split_pin $end] cell pin
+        lassign [dict get [stub::interfaces $cell] $pin] found protocol($mode) width($mode)
+        if {$found ne $mode} { error "connect_bd_intf_net: $end is a $found" }
+        if {$end in $stub::intf_nets} { error "connect_bd_intf_net: $end is connected already" }
+        lappend stub::intf_nets $end
+    }
+    foreach what {protocol width} {
+        set values [lsort -unique [list [set ${what}(Master)] [set ${what}(Slave)]]]
+        if {"any" ni $values && [llength $values] > 1} { error "connect_bd_intf_net: $from to $to: $what [join $values { and }]" }
+    }
+    set stub::through($from) $to
+}
+proc get_bd_addr_spaces {args} {
+    array set o [stub::options get_bd_addr_spaces $args {} {} 1 1]
+    lassign [stub::split_pin [lindex $o() 0]] cell space
+    if {[string match *:tmv_wrapper:* $stub::cells($cell)]} {
+        if {[lindex [dict get [stub::interfaces $cell] $space] 0] ne "Master"} { error "$cell/$space is no master" }
+    } elseif {$cell ne "ps" || $space ne "Data"} {
+        error "no address space [lindex $o() 0]"
+    }
+    return [lindex $o() 0]
+}
+proc get_bd_addr_segs {args} {
+    array set o [stub::options get_bd_addr_segs $args {} {} 1 1]
+    lassign [split [lindex $o() 0] /] cell interface pattern
+    if {![info exists stub::cells($cell)] || $pattern ne "*"} { error "no address segments [lindex $o() 0]" }
+    switch -regexp $stub::cells($cell),$interface {
+        ^tmv:.*,S_AXIL$ { set names reg0 }
+        ^xilinx.com:ip:zynq_ultra_ps_e,SAXIGP[2-5]$ {
+            set p [expr {[string index $interface end] - 2}]
+            if {![stub::config $cell PSU__USE__S_AXI_GP[expr {$p + 2}]]} { error "$interface is off" }
+            set names [list HP${p}_DDR_LOW HP${p}_DDR_HIGH HP${p}_LPS_OCM HP${p}_QSPI]
+        }
+        ^xilinx.com:ip:processing_system7,S_AXI_HP[0-3]$ {
+            if {![stub::config $cell PCW_USE_$interface]} { error "$interface is off" }
+            set names [string range $interface 6 end]_DDR_LOWOCM
+        }
+        default { error "no address segments [lindex $o() 0]" }
+    }
+    return [lmap name $names { string cat / $cell / $interface / $name }]
+}
+proc assign_bd_address {args} {
+    array set o [stub::options assign_bd_address $args {offset range target_address_space} force 1 1]
+    set segment [lindex $o() 0]
+    if {[llength $segment] != 1} { error "assign_bd_address: [llength $segment] segments" }
+    if {[info exists o(offset)] && $o(offset) % 4096} { error "assign_bd_address: offset $o(offset)" }
+    lappend stub::assigned($o(target_address_space)) $segment
+}
+proc exclude_bd_addr_seg {args} {
+    array set o [stub::options exclude_bd_addr_seg $args target_address_space {} 1 1]
+    if {[string match *DDR* [lindex $o() 0]]} { error "exclude_bd_addr_seg: that is the memory" }
+}
+proc validate_bd_design {args} {
+    stub::options validate_bd_design $args {} {} 0 0
+    foreach cell [array names stub::cells] {
+        foreach {pin kind} [stub::pins $cell] {
+            if {$kind in {clock reset} && ![info exists stub::driver($cell/$pin)]} { error "$cell/$pin is not driven" }
+        }
+        foreach {interface -} [stub::interfaces $cell] {
+            if {"$cell/$interface" ni $stub::intf_nets} { error "$cell/$interface is not connected" }
+        }
+    }
+    # All clocks are one; resets come from the reset block; the interrupt is there.
+    set clocks {}
+    foreach {pin from} [array get stub::driver] {
+        lassign [stub::split_pin $pin] cell name
+        set kind [dict get [stub::pins $cell] $name]
+        if {$kind eq "clock"} { lappend clocks $from }
+        if {$kind eq "reset" && $cell ne "reset_0" && $from ne "reset_0/peripheral_aresetn"} {
+            error "$pin is reset by $from"
+        }
+    }
+    if {[llength [lsort -unique $clocks]] != 1} { error "more than one clock: [lsort -unique $clocks]" }
+    if {"tmv_0/irq" ni [lmap {pin from} [array get stub::driver] { set from }]} { error "tmv_0/irq goes nowhere" }
+    # Each port of the unit reaches a port of its own, of its width, and all of that port's memory.
+    foreach {interface description} [stub::interfaces tmv_0] {
+        lassign $description mode protocol width
+        if {$mode eq "Slave"} { continue }
+        set hop [lindex [split $stub::through(tmv_0/$interface) /] 0]
+        set end $stub::through($hop/M00_AXI)
+        lassign [stub::split_pin $end] cell pin
+        if {$cell ne "ps"} { error "tmv_0/$interface ends at $end" }
+        set found [lindex [dict get [stub::interfaces ps] $pin] 2]
+        if {$found ne $width} { error "tmv_0/$interface has $width bits and $end $found" }
+        if {![info exists stub::assigned(tmv_0/$interface)]} { error "tmv_0/$interface has no addresses" }
+        set digit [string index $interface end]
+        foreach segment $stub::assigned(tmv_0/$interface) {
+            if {![string match */HP${digit}_DDR* $segment]} { error "tmv_0/$interface is given $segment" }
+        }
+    }
+    if {![info exists stub::assigned(ps/Data)]} { error "the registers have no address" }
+}
+proc save_bd_design {args} {
+    stub::options save_bd_design $args {} {} 0 0
+    set stub::bd [file join $stub::folder $stub::design.bd]
+    stub::write $stub::bd
+}
+proc get_files {args} {
+    array set o [stub::options get_files $args {} {} 1 1]
+    if {[lindex $o() 0] ne "$stub::design.bd"} { error "no file [lindex $o() 0] in the project" }
+    return design
+}
+proc generate_target {args} {
+    stub::options generate_target $args {} {} 2 2
+    set folder [file join $stub::folder gen hw_handoff]
+    file mkdir $folder
+    stub::write [file join $folder $stub::design.hwh]
+}
+proc make_wrapper {args} {
+    stub::options make_wrapper $args files top 0 0
+    set path [file join $stub::folder gen ${stub::design}_wrapper.v]
+    stub::write $path
+    return $path
+}
+
+# Synthesis, implementation, reports.
+proc synth_design {args} {
+    array set o [stub::options synth_design $args {top part mode include_dirs} {} 0 0]
+    if {[info exists o(mode)] && $o(mode) ne "out_of_context"} { error "synth_design: mode $o(mode)" }
+    if {$o(top) eq "tmv_wrapper"} {
+        stub::elaborate
+        if {![file isdirectory $o(include_dirs)]} { error "synth_design: no folder $o(include_dirs)" }
+        stub::constrain
+    } elseif {$o(top) ne "${stub::design}_wrapper" || ![file exists [file join $stub::folder gen $o(top).v]]} {
+        error "synth_design: no module $o(top)"
+    }
+    set stub::synthesised $o(top)
+}
+foreach command {opt_design place_design phys_opt_design} {
+    proc $command {args} "
+        stub::options $command \$args {} {} 0 0
+        if {\$stub::synthesised eq {}} { error {$command: nothing is synthesised} }
+    "
+}
+proc route_design {args} {
+    stub::options route_design $args {} {} 0 0
+    if {$stub::synthesised eq ""} { error "route_design: nothing is synthesised" }
+    set stub::routed 1
+}
+proc write_checkpoint {args} { array set o [stub::options write_checkpoint $args {} force 1 1]; stub::write [lindex $o() 0] }
+proc stub::report {command arguments valued flags} {
+    array set o [options $command $arguments [concat file $valued] $flags 0 0]
+    variable routed
+    variable setting
+    if {!$routed} { error "$command: the design is not routed" }
+    if {[info exists o(file)]} { write $o(file) }
+    if {[info exists o(return_string)]} { return $setting(timing) }
+}
+proc report_utilization {args} { stub::report report_utilization $args {} hierarchical }
+proc report_timing_summary {args} {
+    stub::report report_timing_summary $args {delay_type max_paths} {return_string no_header no_detailed_paths}
+}
+proc report_cdc {args} { stub::report report_cdc $args {} details }
+proc report_drc {args} { stub::report report_drc $args {} {} }
+proc report_methodology {args} { stub::report report_methodology $args {} {} }
+proc report_route_status {args} { stub::report report_route_status $args {} {} }
+proc get_timing_paths {args} {
+    array set o [stub::options get_timing_paths $args {max_paths nworst} {setup hold} 0 0]
+    if {$stub::synthesised eq "tmv_wrapper" && $stub::clocks eq ""} { return {} }
+    set kind [expr {[info exists o(hold)] ? "hold" : "setup"}]
+    return [expr {$stub::setting($kind) eq "none" ? {} : "path:$kind"}]
+}
+proc write_bitstream {args} {
+    array set o [stub::options write_bitstream $args {} force 1 1]
+    if {!$stub::routed} { error "write_bitstream: the design is not routed" }
+    if {$stub::synthesised eq "tmv_wrapper"} { error "write_bitstream: the unit alone has no bitstream" }
+    stub::write [lindex $o() 0]
+}
+proc write_hw_platform {args} {
+    array set o [stub::options write_hw_platform $args file {fixed include_bit force} 0 0]
+    if {$stub::design eq ""} { error "write_hw_platform: no block design" }
+    stub::write $o(file)
+}
+
+# Runs.
+proc launch_runs {args} {
+    stub::options launch_runs $args {to_step jobs} {} 1 1
+    if {$stub::top ne "${stub::design}_wrapper"} { error "launch_runs: the top is $stub::top" }
+    set folder [file join $stub::folder tmv_system.runs impl_1]
+    file mkdir $folder
+    stub::write [file join $folder $stub::top.bit]
+}
+proc wait_on_run {args} { stub::options wait_on_run $args {} {} 1 1 }
+proc get_runs {args} { stub::options get_runs $args {} {} 1 1; return run }
+proc open_run {args} { stub::options open_run $args {} {} 1 1; set stub::synthesised $stub::top; set stub::routed 1 }
+
+# Constraints: what tmv.xdc says.
+proc create_clock {args} {
+    array set o [stub::options create_clock $args {name period} add 1 1]
+    if {![string is double -strict $o(period)] || $o(period) <= 0} { error "create_clock: period $o(period)" }
+    lappend stub::clocks $o(name) [lindex $o() 0]
+}
+proc get_ports {args} {
+    array set o [stub::options get_ports $args {} {} 1 1]
+    if {![info exists stub::ports([lindex $o() 0])]} { error "[file tail $stub::xdc]: rtl/tmv_wrapper.v has no port [lindex $o() 0]" }
+    return [lindex $o() 0]
+}
+proc stub::constrain {} {
+    variable xdc
+    variable interfaces
+    variable clocks
+    source $xdc
+    foreach {name port} $clocks {
+        if {$port ne $interfaces(clk,CLK)} { error "$xdc: clock $name is on $port" }
+    }
+    if {[llength $clocks] != 2} { error "$xdc: [expr {[llength $clocks] / 2}] clocks" }
+}
+
+# Whatever else is called is no command of Tcl, and none that these stubs know.
+proc unknown {name args} { error "no stub for the command $name" }

@@ -1,0 +1,96 @@
+# The block design tmv_system, in a project that is open: processing system, unit, one SmartConnect for the registers and
+# one for each memory port, reset, interrupt, addresses.
+# As a script of its own it makes a project to look at: vivado -source block_design.tcl
+source [file join [file dirname [file normalize [info script]]] common.tcl]
+
+# A SmartConnect from one interface to another, in one clock domain.
+proc tmv::connect_through {name from to} {
+    set cell [create_bd_cell -type ip -vlnv xilinx.com:ip:smartconnect $name]
+    set_property -dict {CONFIG.NUM_SI 1 CONFIG.NUM_MI 1 CONFIG.NUM_CLKS 1} $cell
+    connect_bd_intf_net [get_bd_intf_pins $from] [get_bd_intf_pins $name/S00_AXI]
+    connect_bd_intf_net [get_bd_intf_pins $name/M00_AXI] [get_bd_intf_pins $to]
+}
+
+proc tmv::create_design {} {
+    variable vlnv
+    variable ports
+    variable parameters
+    variable control_base
+    variable control_range
+    create_bd_design tmv_system
+    tmv::create_ps
+    set unit [create_bd_cell -type ip -vlnv $vlnv tmv_0]
+    set config {}
+    foreach {name value} $parameters {
+        lappend config CONFIG.$name $value
+    }
+    set_property -dict $config $unit
+    create_bd_cell -type ip -vlnv xilinx.com:ip:proc_sys_reset reset_0
+
+    # SmartConnect: AXI4 to the registers' AXI4-Lite; and on Zynq-7000 to the AXI3 of the HP ports. On UltraScale+ it ties
+    # off the write channels of ports that only read.
+    tmv::connect_through control_0 [tmv::ps_pin control] tmv_0/S_AXIL
+    set clocked {tmv_0/clk reset_0/slowest_sync_clk control_0/aclk}
+    set reset {tmv_0/rst_n control_0/aresetn}
+    lappend clocked [tmv::ps_pin control_clock]
+    for {set p 0} {$p < $ports} {incr p} {
+        tmv::connect_through memory_$p tmv_0/M_AXI_$p [tmv::ps_pin memory $p]
+        lappend clocked memory_$p/aclk [tmv::ps_pin memory_clock $p]
+        lappend reset memory_$p/aresetn
+    }
+
+    # One clock, one reset, both from the processing system.
+    set clock [get_bd_pins [tmv::ps_pin clock]]
+    foreach pin $clocked {
+        connect_bd_net $clock [get_bd_pins $pin]
+    }
+    connect_bd_net [get_bd_pins [tmv::ps_pin reset]] [get_bd_pins reset_0/ext_reset_in]
+    foreach pin $reset {
+        connect_bd_net [get_bd_pins reset_0/peripheral_aresetn] [get_bd_pins $pin]
+    }
+    connect_bd_net [get_bd_pins tmv_0/irq] [get_bd_pins [tmv::ps_pin interrupt]]
+
+    # Addresses: the registers for the processor; all of the DRAM, and nothing else, for the unit.
+    assign_bd_address -offset $control_base -range $control_range \
+        -target_address_space [get_bd_addr_spaces ps/Data] [get_bd_addr_segs tmv_0/S_AXIL/*]
+    for {set p 0} {$p < $ports} {incr p} {
+        set space [get_bd_addr_spaces tmv_0/M_AXI_$p]
+        foreach segment [get_bd_addr_segs [tmv::ps_pin segments $p]/*] {
+            if {[string match *DDR* $segment]} {
+                assign_bd_address -target_address_space $space $segment
+            } else {
+                exclude_bd_addr_seg -target_address_space $space $segment
+            }
+        }
+    }
+    validate_bd_design
+    save_bd_design
+    puts "TMV: clock asked for $tmv::clock_mhz MHz, the processing system gives\
+        [get_property [tmv::ps_pin actual_mhz] [get_bd_cells ps]] MHz"
+}
+
+# A project for it, on disk or in memory, with the IP packaged.
+proc tmv::create_system {folder kind} {
+    variable build
+    variable part
+    set ip [file join $build ip]
+    tmv::package_ip $ip
+    file mkdir $folder
+    if {$kind eq "memory"} {
+        create_project -in_memory -part $part
+    } else {
+        create_project -force tmv_system [file join $folder project] -part $part
+    }
+    tmv::set_board
+    set_property target_language Verilog [current_project]
+    set_property ip_repo_paths [list $ip] [current_project]
+    update_ip_catalog
+    tmv::create_design
+}
+
+if {![info exists tmv::sourced]} {
+    set tmv::sourced 1
+    source [file join $tmv::here package_ip.tcl]
+    tmv::check_vivado
+    tmv::create_system [file join $tmv::build design] disk
+}

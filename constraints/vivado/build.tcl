@@ -1,0 +1,163 @@
+# Builds: vivado -mode batch -source build.tcl -tclargs MODE
+#   ooc      the unit alone, out of context, non-project: area and timing in minutes, no board files needed
+#   system   the whole design, non-project: build/system/tmv.bit, tmv.xsa, tmv.hwh
+#   project  the same through a project with runs, to be opened in the GUI afterwards: build/project
+# Reports are in build/MODE/reports. Exit code 1: an error, or timing that is not met.
+namespace eval tmv { variable sourced 1 }
+source [file join [file dirname [file normalize [info script]]] common.tcl]
+source [file join $tmv::here package_ip.tcl]
+source [file join $tmv::here block_design.tcl]
+
+# Reports on the routed design that is open; an error if timing is not met.
+proc tmv::report {folder} {
+    set reports [file join $folder reports]
+    file mkdir $reports
+    report_utilization -file [file join $reports utilization.rpt]
+    report_utilization -hierarchical -file [file join $reports utilization_hierarchical.rpt]
+    report_timing_summary -delay_type min_max -max_paths 10 -file [file join $reports timing_summary.rpt]
+    report_cdc -details -file [file join $reports cdc.rpt]
+    report_drc -file [file join $reports drc.rpt]
+    report_methodology -file [file join $reports methodology.rpt]
+    report_route_status -file [file join $reports route_status.rpt]
+
+    set summary "board $tmv::board, part $tmv::part, clock asked for $tmv::clock_mhz MHz, Vivado [version -short]\n"
+    set late {}
+    foreach {what option} {setup -setup hold -hold} {
+        set path [get_timing_paths $option -max_paths 1 -nworst 1]
+        if {[llength $path] == 0} {
+            error "no $what path is constrained: no clock reached the unit; see $reports/timing_summary.rpt"
+        }
+        set slack [get_property SLACK $path]
+        append summary "worst $what slack: $slack ns\n"
+        # Nothing but a number is a slack: paths without constraints have none.
+        if {![string is double -strict $slack]} {
+            error "the worst $what path has no slack (\"$slack\"); see $reports/timing_summary.rpt"
+        }
+        if {$slack < 0} {
+            lappend late "$what $slack ns"
+        }
+    }
+    # The summary also knows of pulse widths.
+    set text [report_timing_summary -no_header -no_detailed_paths -return_string]
+    if {[string first "Timing constraints are not met" $text] >= 0 && $late eq ""} {
+        lappend late "see $reports/timing_summary.rpt"
+    }
+    set channel [open [file join $reports summary.txt] w]
+    puts $channel $summary
+    close $channel
+    puts "TMV: $summary"
+    if {$late ne ""} {
+        error "timing is not met: [join $late {, }]"
+    }
+}
+
+# Optimises, places and routes the synthesised design that is open.
+proc tmv::implement {folder} {
+    opt_design
+    place_design
+    phys_opt_design
+    route_design
+    write_checkpoint -force [file join $folder tmv_routed.dcp]
+}
+
+proc tmv::build_ooc {folder} {
+    variable here
+    variable part
+    set rtl [file join $here rtl]
+    create_project -in_memory -part $part
+    read_verilog -sv [tmv::unit_files]
+    read_verilog [file join $rtl tmv_wrapper.v]
+    read_xdc -mode out_of_context [file join $here tmv.xdc]
+    synth_design -top tmv_wrapper -part $part -mode out_of_context -include_dirs $rtl
+    write_checkpoint -force [file join $folder tmv_synthesised.dcp]
+    tmv::implement $folder
+    tmv::report $folder
+}
+
+# The first file called `name` in or below `folder`.
+proc tmv::find_file {folder name} {
+    foreach file [glob -nocomplain -directory $folder -types f $name] {
+        return $file
+    }
+    foreach below [glob -nocomplain -directory $folder -types d *] {
+        set found [tmv::find_file $below $name]
+        if {$found ne ""} {
+            return $found
+        }
+    }
+    return ""
+}
+
+# What the software side needs, beside the bitstream.
+proc tmv::export_hardware {folder} {
+    write_hw_platform -fixed -include_bit -force -file [file join $folder tmv.xsa]
+    set hwh [tmv::find_file $folder tmv_system.hwh]
+    if {$hwh eq ""} {
+        error "no tmv_system.hwh in or below $folder; tmv.xsa, a ZIP archive, holds a copy"
+    }
+    file copy -force $hwh [file join $folder tmv.hwh]
+}
+
+proc tmv::build_system {folder} {
+    variable part
+    # A design in memory has its files below the working folder.
+    set before [pwd]
+    file mkdir $folder
+    cd $folder
+    tmv::create_system $folder memory
+    set design [get_files tmv_system.bd]
+    # One synthesis of everything: without this each IP would need a run of its own.
+    set_property synth_checkpoint_mode None $design
+    generate_target all $design
+    read_verilog [make_wrapper -files $design -top]
+    synth_design -top tmv_system_wrapper -part $part
+    write_checkpoint -force [file join $folder tmv_synthesised.dcp]
+    tmv::implement $folder
+    tmv::report $folder
+    write_bitstream -force [file join $folder tmv.bit]
+    tmv::export_hardware $folder
+    cd $before
+}
+
+proc tmv::build_project {folder} {
+    tmv::create_system $folder disk
+    set design [get_files tmv_system.bd]
+    generate_target all $design
+    add_files -norecurse [make_wrapper -files $design -top]
+    set_property top tmv_system_wrapper [current_fileset]
+    update_compile_order -fileset sources_1
+    launch_runs impl_1 -to_step write_bitstream -jobs 4
+    wait_on_run impl_1
+    set run [get_runs impl_1]
+    if {[get_property PROGRESS $run] ne "100%"} {
+        error "implementation ended at [get_property PROGRESS $run]: [get_property STATUS $run]"
+    }
+    open_run impl_1
+    tmv::report $folder
+    set bit [tmv::find_file [get_property DIRECTORY $run] tmv_system_wrapper.bit]
+    if {$bit eq ""} {
+        error "no tmv_system_wrapper.bit in [get_property DIRECTORY $run]"
+    }
+    file copy -force $bit [file join $folder tmv.bit]
+    tmv::export_hardware $folder
+}
+
+proc tmv::main {arguments} {
+    if {[llength $arguments] != 1 || [lindex $arguments 0] ni {ooc system project}} {
+        error "usage: vivado -mode batch -source build.tcl -tclargs ooc|system|project"
+    }
+    set mode [lindex $arguments 0]
+    tmv::check_vivado
+    set folder [file join $tmv::build $mode]
+    # What an earlier build left must not pass for this one's.
+    file delete -force $folder
+    file mkdir $folder
+    tmv::build_$mode $folder
+}
+
+if {[catch {tmv::main $argv} message]} {
+    puts stderr "ERROR: $message"
+    exit 1
+}
+puts "TMV: done"
+exit 0

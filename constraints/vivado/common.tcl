@@ -1,0 +1,78 @@
+# What all scripts share.
+namespace eval tmv {
+    variable here [file dirname [file normalize [info script]]]
+    variable build [file join $here build]
+}
+source [file join $tmv::here board.tcl]
+source [file join $tmv::here ps.tcl]
+
+# Stops in a release these scripts are not written for. TMV_IGNORE_VIVADO_VERSION=1 goes on.
+proc tmv::check_vivado {} {
+    variable vivado
+    lassign $vivado first last
+    set found [version -short]
+    if {![regexp {^\d+\.\d+} $found release]} {
+        error "Vivado says its version is \"$found\": expected something like $last"
+    }
+    if {[package vcompare $release $first] >= 0 && [package vcompare $release $last] <= 0} {
+        return
+    }
+    if {[info exists ::env(TMV_IGNORE_VIVADO_VERSION)] && $::env(TMV_IGNORE_VIVADO_VERSION) eq "1"} {
+        puts "WARNING: Vivado $found, and these scripts are written for $first to $last"
+        return
+    }
+    error "Vivado $found: these scripts are written for $first to $last; set TMV_IGNORE_VIVADO_VERSION=1 to go on anyway"
+}
+
+# Files of the unit, in order, without the wrapper.
+proc tmv::unit_files {} {
+    variable here
+    set list [file join $here rtl tmv_files.f]
+    set channel [open $list]
+    set lines [split [read $channel] \n]
+    close $channel
+    set files {}
+    foreach line $lines {
+        set line [string trim $line]
+        if {$line eq "" || [string match //* $line]} {
+            continue
+        }
+        set file [file join $here rtl $line]
+        if {![file exists $file]} {
+            error "$file is missing; $list names it"
+        }
+        lappend files $file
+    }
+    return $files
+}
+
+# Names of the AXI interfaces of the wrapper that go to memory.
+proc tmv::memory_interfaces {} {
+    variable ports
+    set names {}
+    for {set p 0} {$p < $ports} {incr p} {
+        lappend names M_AXI_$p
+    }
+    return $names
+}
+
+# Gives the open project its board, for the preset of the processing system.
+proc tmv::set_board {} {
+    variable board
+    variable board_part
+    variable board_connections
+    if {[info exists ::env(TMV_BOARD_PART)]} {
+        set found $::env(TMV_BOARD_PART)
+    } else {
+        set found [lindex [get_board_parts -quiet -latest_file_version "${board_part}:*"] 0]
+    }
+    if {$found eq ""} {
+        error "no board files for $board ($board_part): install them (Tools, Vivado Store, Boards),\
+            or name a board part in TMV_BOARD_PART"
+    }
+    puts "TMV: board part $found"
+    set_property board_part $found [current_project]
+    if {$board_connections ne ""} {
+        set_property board_connections $board_connections [current_project]
+    }
+}

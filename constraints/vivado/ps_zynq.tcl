@@ -1,0 +1,40 @@
+# The processing system of Zynq-7000: board preset, FCLK_CLK0, M_AXI_GP0, an HP port for each AXI port of the unit,
+# interrupt IRQ_F2P.
+
+proc tmv::create_ps {} {
+    variable clock_mhz
+    variable ports
+    variable port_bits
+    set ps [create_bd_cell -type ip -vlnv xilinx.com:ip:processing_system7 ps]
+    apply_bd_automation -rule xilinx.com:bd_rule:processing_system7 \
+        -config {make_external "FIXED_IO, DDR" apply_board_preset "1" Master "Disable" Slave "Disable"} $ps
+    # The clock is a PLL divided by whole numbers, so what comes out may be less: build.tcl reports it.
+    set config [list \
+        CONFIG.PCW_EN_CLK0_PORT 1 \
+        CONFIG.PCW_EN_RST0_PORT 1 \
+        CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ $clock_mhz \
+        CONFIG.PCW_USE_M_AXI_GP0 1 \
+        CONFIG.PCW_USE_FABRIC_INTERRUPT 1 \
+        CONFIG.PCW_IRQ_F2P_INTR 1]
+    for {set p 0} {$p < $ports} {incr p} {
+        lappend config CONFIG.PCW_USE_S_AXI_HP$p 1 CONFIG.PCW_S_AXI_HP${p}_DATA_WIDTH $port_bits
+    }
+    set_property -dict $config $ps
+    return $ps
+}
+
+# Its pins, by what the block design needs them for; and its address segments for a port.
+proc tmv::ps_pin {what {port 0}} {
+    switch $what {
+        clock         { return ps/FCLK_CLK0 }
+        reset         { return ps/FCLK_RESET0_N }
+        control       { return ps/M_AXI_GP0 }
+        control_clock { return ps/M_AXI_GP0_ACLK }
+        memory        { return ps/S_AXI_HP$port }
+        memory_clock  { return ps/S_AXI_HP${port}_ACLK }
+        segments      { return ps/S_AXI_HP$port }
+        interrupt     { return ps/IRQ_F2P }
+        actual_mhz    { return CONFIG.PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ }
+        default       { error "no pin of the processing system is for $what" }
+    }
+}

@@ -1,0 +1,42 @@
+# The processing system of Zynq UltraScale+: board preset, PL clock 0, M_AXI_HPM0_FPD, an HP port for each AXI port of the
+# unit, interrupt PL_PS_IRQ0.
+
+proc tmv::create_ps {} {
+    variable clock_mhz
+    variable ports
+    variable port_bits
+    set ps [create_bd_cell -type ip -vlnv xilinx.com:ip:zynq_ultra_ps_e ps]
+    apply_bd_automation -rule xilinx.com:bd_rule:zynq_ultra_ps_e -config {apply_board_preset "1"} $ps
+    # 128 bits is how the FPD master port is set up when the processor has booted without this design.
+    set config [list \
+        CONFIG.PSU__FPGA_PL0_ENABLE 1 \
+        CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ $clock_mhz \
+        CONFIG.PSU__USE__M_AXI_GP0 1 \
+        CONFIG.PSU__USE__M_AXI_GP1 0 \
+        CONFIG.PSU__USE__M_AXI_GP2 0 \
+        CONFIG.PSU__MAXIGP0__DATA_WIDTH 128 \
+        CONFIG.PSU__USE__IRQ0 1]
+    # HP0 to HP3 are slave ports 2 to 5.
+    for {set p 0} {$p < $ports} {incr p} {
+        set gp [expr {$p + 2}]
+        lappend config CONFIG.PSU__USE__S_AXI_GP$gp 1 CONFIG.PSU__SAXIGP${gp}__DATA_WIDTH $port_bits
+    }
+    set_property -dict $config $ps
+    return $ps
+}
+
+# Its pins, by what the block design needs them for; and its address segments for a port.
+proc tmv::ps_pin {what {port 0}} {
+    switch $what {
+        clock         { return ps/pl_clk0 }
+        reset         { return ps/pl_resetn0 }
+        control       { return ps/M_AXI_HPM0_FPD }
+        control_clock { return ps/maxihpm0_fpd_aclk }
+        memory        { return ps/S_AXI_HP${port}_FPD }
+        memory_clock  { return ps/saxihp${port}_fpd_aclk }
+        segments      { return ps/SAXIGP[expr {$port + 2}] }
+        interrupt     { return ps/pl_ps_irq0 }
+        actual_mhz    { return CONFIG.PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ }
+        default       { error "no pin of the processing system is for $what" }
+    }
+}

@@ -1,0 +1,616 @@
+//! The folder for Vivado: whole, right, and its scripts notice what is wrong. Vivado itself is not here; `constraints/check`
+//! holds stubs of its commands.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use assert_cmd::cargo::cargo_bin;
+use golden::Codec;
+use host::regs;
+use host::weight_cache::hex;
+use roxmltree::{Document, Node};
+use sha2::{Digest, Sha256};
+use sim::board::BOARDS;
+use sim::handoff::Folder;
+use sim::unit::rtl_dir;
+use tempfile::TempDir;
+use verilated::Builder;
+
+/// A board of each processing system.
+const KINDS: [&str; 2] = ["kv260", "pynq-z2"];
+
+fn folder(board: &str) -> Folder {
+    Folder::new(board, Codec::WeightsBase3, None).unwrap_or_else(|failure| panic!("{}", failure.message))
+}
+
+/// The hand-off of a board on disk.
+fn written(board: &str) -> (TempDir, PathBuf) {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("handoff");
+    folder(board).write(&path).unwrap_or_else(|failure| panic!("{}", failure.message));
+    (parent, path)
+}
+
+fn text(folder: &Folder, name: &str) -> String {
+    String::from_utf8(folder.files[name].clone()).unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Whether a tool is there. `.ci/run` installs it, so there its absence is a failure.
+fn has(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "{tool} is missing, and .ci/run should have installed it");
+        eprintln!("{tool} is not installed: what it would check is NOT checked");
+    }
+    found
+}
+
+fn sim(arguments: &[&str]) -> Output {
+    Command::new(cargo_bin("sim")).args(arguments).output().unwrap()
+}
+
+/// Every file below a folder: name with `/`, content.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.insert(path.strip_prefix(folder).unwrap().to_str().unwrap().into(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_board_gets_a_whole_folder() {
+    let parent = tempfile::tempdir().unwrap();
+    let repository = fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
+    for board in BOARDS.iter() {
+        let out = parent.path().join(&board.name);
+        let output = sim(&["handoff", "--board", &board.name, "--out", out.to_str().unwrap()]);
+        assert!(output.status.success(), "{}: {}", board.name, said(&output));
+        let mut found = files(&out);
+
+        let sums = String::from_utf8(found.remove("SHA256SUMS").unwrap()).unwrap();
+        let expected: Vec<String> =
+            found.iter().map(|(name, content)| format!("{}  {name}", hex(Sha256::new_with_prefix(content)))).collect();
+        assert_eq!(sums.lines().collect::<Vec<_>>(), expected, "{}", board.name);
+
+        for (name, content) in &found {
+            let text = String::from_utf8_lossy(content);
+            assert!(!text.contains(repository.to_str().unwrap()), "{}: {name} names this machine", board.name);
+            let marker = text
+                .split('@')
+                .skip(1)
+                .step_by(2)
+                .find(|word| word.len() > 2 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+            assert_eq!(marker, None, "{}: {name} has a placeholder that was not filled", board.name);
+        }
+        for line in fs::read_to_string(rtl_dir().join("tmv_files.f")).unwrap().lines().filter(|l| l.ends_with(".sv")) {
+            assert_eq!(found[&format!("rtl/{line}")], fs::read(rtl_dir().join(line)).unwrap(), "{line}");
+        }
+        let readme = String::from_utf8_lossy(&found["README.md"]).into_owned();
+        assert!(readme.contains("was run in Vivado") && readme.contains("Not checked"), "the README is honest");
+        for name in
+            found.keys().filter(|name| !name.contains('/') && !name.starts_with("LICENSE") && *name != "README.md")
+        {
+            assert!(readme.contains(name.as_str()), "README.md does not mention {name}");
+        }
+    }
+    assert_eq!(fs::read_dir(&parent).unwrap().count(), BOARDS.len(), "nothing else is left behind");
+}
+
+#[test]
+fn mistakes_are_told() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = |name: &str| parent.path().join(name).to_str().unwrap().to_string();
+    let fails = |arguments: &[&str], code: i32, parts: &[&str]| {
+        let output = sim(arguments);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        parts.iter().for_each(|part| assert!(said.contains(part), "{arguments:?}: {part} is not in: {said}"));
+    };
+    fails(&["handoff", "--board", "arty", "--out", &path("a")], 2, &["arty", "kv260", "zedboard", "pynq-z2"]);
+    fails(&["handoff"], 2, &["--out"]);
+    fs::create_dir(path("full")).unwrap();
+    fs::write(path("full") + "/mine", "mine").unwrap();
+    fails(&["handoff", "--out", &path("full")], 2, &["full", "not empty"]);
+    fails(&["handoff", "--out", &(path("full") + "/mine")], 2, &["not a folder"]);
+    fails(&["handoff", "--out", &path("no/such")], 2, &["no/such", "cannot write"]);
+    assert_eq!(fs::read_to_string(path("full") + "/mine").unwrap(), "mine");
+    assert_eq!(fs::read_dir(&parent).unwrap().count(), 1, "nothing half-written");
+
+    fs::create_dir(path("empty")).unwrap();
+    assert!(
+        sim(&["handoff", "--board", "ZEDBOARD", "--out", &path("empty")]).status.success(),
+        "an empty folder is fine"
+    );
+    assert!(sim(&["handoff", "--board", "help", "--out", &path("x")]).status.success());
+
+    // RTL that is not there, and RTL that the wrapper does not understand.
+    let with_rtl = |rtl: &str| {
+        Command::new(cargo_bin("sim")).env("TMV_RTL_DIR", rtl).args(["handoff", "--out", &path("y")]).output().unwrap()
+    };
+    let missing = with_rtl(&path("none"));
+    assert_eq!((missing.status.code(), said(&missing).contains("tmv_files.f")), (Some(3), true), "{}", said(&missing));
+    fs::create_dir(path("rtl")).unwrap();
+    for entry in fs::read_dir(rtl_dir()).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()) {
+        fs::copy(&entry, Path::new(&path("rtl")).join(entry.file_name().unwrap())).unwrap();
+    }
+    let unit = path("rtl") + "/tmv_unit.sv";
+    let source = fs::read_to_string(&unit).unwrap();
+    fs::write(
+        &unit,
+        source.replacen(
+            "output logic                             irq_o",
+            "output logic debug_o,\n  output logic irq_o",
+            1,
+        ),
+    )
+    .unwrap();
+    let strange = with_rtl(&path("rtl"));
+    assert_eq!((strange.status.code(), said(&strange).contains("debug_o")), (Some(3), true), "{}", said(&strange));
+}
+
+/// A script under `tclsh`, against the stubs.
+fn tcl(folder: &Path, script: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new("tclsh");
+    command.current_dir(folder).arg("check/run.tcl").args(script).envs(environment.iter().copied());
+    command.output().unwrap()
+}
+
+#[test]
+fn every_script_runs_against_the_stubs() {
+    if !has("tclsh") {
+        return;
+    }
+    for board in BOARDS.iter() {
+        let (_parent, path) = written(&board.name);
+        for (script, calls) in [
+            (
+                &["build.tcl", "ooc"][..],
+                &[
+                    "read_verilog",
+                    "read_xdc",
+                    "synth_design",
+                    "create_clock",
+                    "route_design",
+                    "report_utilization",
+                    "report_timing_summary",
+                    "report_cdc",
+                    "report_drc",
+                    "get_timing_paths",
+                ][..],
+            ),
+            (
+                &["build.tcl", "system"],
+                &[
+                    "ipx::package_project",
+                    "create_bd_design",
+                    "validate_bd_design",
+                    "synth_design",
+                    "report_cdc",
+                    "write_bitstream",
+                    "write_hw_platform",
+                ],
+            ),
+            (&["build.tcl", "project"], &["launch_runs", "open_run", "report_timing_summary", "write_hw_platform"]),
+            (&["package_ip.tcl"], &["ipx::package_project", "ipx::save_core"]),
+            (&["block_design.tcl"], &["create_bd_cell", "assign_bd_address", "save_bd_design"]),
+        ] {
+            let output = tcl(&path, script, &[]);
+            let said = said(&output);
+            assert!(output.status.success(), "{}: {script:?}: {said}", board.name);
+            for call in calls {
+                assert!(said.lines().any(|line| line.starts_with(call)), "{}: {script:?}: no {call}", board.name);
+            }
+        }
+        for name in ["tmv.bit", "tmv.xsa", "tmv.hwh", "reports/summary.txt", "reports/cdc.rpt", "reports/drc.rpt"] {
+            assert!(path.join("build/system").join(name).is_file(), "{}: no {name}", board.name);
+        }
+        // As many ports are connected as the unit has, and all of them to memory.
+        let calls = said(&tcl(&path, &["block_design.tcl"], &[]));
+        let connected = |port: usize| calls.contains(&format!("connect_bd_intf_net tmv_0/M_AXI_{port} "));
+        assert!((0..board.family.ports.value).all(connected) && !connected(board.family.ports.value), "{}", board.name);
+    }
+}
+
+/// What is wrong, where: file, text, what takes its place, script, part of the message.
+type Fault = (&'static str, &'static str, &'static str, &'static [&'static str], &'static str);
+
+#[test]
+fn the_stubs_notice_what_is_wrong() {
+    if !has("tclsh") {
+        return;
+    }
+    let (ooc, system): (&[&str], &[&str]) = (&["build.tcl", "ooc"], &["build.tcl", "system"]);
+    let faults: &[Fault] = &[
+        // Ports of the unit and of the wrapper.
+        ("rtl/tmv_unit.sv", "s_axil_wstrb,", "s_axil_strobe,", ooc, "no port s_axil_wstrb"),
+        ("rtl/tmv_unit.sv", "s_axil_wstrb,", "s_axil_strobe,", system, "no port s_axil_wstrb"),
+        (
+            "rtl/tmv_unit.sv",
+            "parameter int unsigned Groups",
+            "parameter int unsigned Turns",
+            ooc,
+            "no parameter Groups",
+        ),
+        ("rtl/tmv_wrapper.v", "    .irq_o(irq),\n", "", ooc, "irq_o of the unit is not connected"),
+        ("rtl/tmv_wrapper.v", "M_AXI_1 ARVALID", "M_AXI_1 ARVALIDX", system, "M_AXI_1 has no ARVALID"),
+        ("rtl/tmv_wrapper.v", "M_AXI_1 ARREADY", "M_AXI_2 ARREADY", system, "M_AXI_2 has two ports for ARREADY"),
+        ("rtl/tmv_wrapper.v", "input  wire clk,", "input  wire clock,", ooc, "no port clk"),
+        ("rtl/tmv_wrapper.v", "input  wire clk,", "input  wire clock,", system, "no pin clk"),
+        ("rtl/tmv_wrapper.v", "S_AXIL:M_AXI_0:", "S_AXIL:", system, "and there is M_AXI_0"),
+        ("rtl/tmv_wrapper.v", "[11:0] s_axil_araddr", "[10:0] s_axil_araddr", ooc, "has 11 bits"),
+        ("rtl/tmv_wrapper.v", "module tmv_wrapper", "module wrapper", ooc, "no module tmv_wrapper"),
+        // Files.
+        ("rtl/tmv_files.f", "tmv_fifo.sv", "tmv_queue.sv", ooc, "tmv_queue.sv is missing"),
+        ("rtl/tmv_unit.sv", "tmv_macros.svh", "tmv_macro.svh", ooc, "includes tmv_macro.svh"),
+        ("build.tcl", "tmv.xdc", "unit.xdc", ooc, "no such file"),
+        // Constraints.
+        ("tmv.xdc", "get_ports clk", "get_ports clk_i", ooc, "no port clk_i"),
+        ("tmv.xdc", "get_ports clk", "get_ports rst_n", ooc, "is on rst_n"),
+        ("tmv.xdc", "create_clock", "#create_clock", ooc, "0 clocks"),
+        ("tmv.xdc", "create_clock", "create_klock", ooc, "create_klock"),
+        // Commands and their options.
+        ("build.tcl", "    route_design", "    rout_design", ooc, "no stub for the command rout_design"),
+        ("build.tcl", "-details", "-detail", ooc, "no option -detail"),
+        (
+            "build.tcl",
+            "    synth_design -top tmv_system_wrapper",
+            "    synth_design -top system",
+            system,
+            "no module system",
+        ),
+        // Parameters, cells, pins, interfaces, addresses.
+        ("board.tcl", "{Vectors ", "{Vector ", system, "no parameter Vector"),
+        ("board.tcl", "ports 4", "ports 3", system, "tmv_0/M_AXI_3 is not connected"),
+        ("board.tcl", "port_bits ", "port_bits 32;#", system, "bits"),
+        ("block_design.tcl", "tmv_0/irq", "tmv_0/interrupt", system, "no pin interrupt"),
+        (
+            "block_design.tcl",
+            "connect_bd_net [get_bd_pins tmv_0/irq]",
+            "list [get_bd_pins tmv_0/irq]",
+            system,
+            "goes nowhere",
+        ),
+        ("block_design.tcl", "lappend reset memory_$p/aresetn", "", system, "aresetn is not driven"),
+        ("block_design.tcl", "tmv_0/M_AXI_$p [", "tmv_0/M_AXI$p [", system, "no interface M_AXI0"),
+        ("block_design.tcl", "$name/M00_AXI", "$name/M01_AXI", system, "no interface M01_AXI"),
+        ("block_design.tcl", "segments $p", "segments 0", system, "is given"),
+        ("block_design.tcl", "*DDR*", "*OCM_*", system, ""),
+        ("block_design.tcl", "CONFIG.NUM_SI", "CONFIG.NUM_SLAVES", system, "NUM_SLAVES is not known"),
+        ("block_design.tcl", "ip:smartconnect", "ip:smart_connect", system, "no stub for the IP"),
+        ("ps.tcl", "{ return ps/", "{ return cpu/", system, "no cell cpu"),
+        ("ps.tcl", "_DATA_WIDTH $port_bits", "_DATA_WIDTH 32", system, "bits and"),
+        ("package_ip.tcl", "top tmv_wrapper", "top tmv_unit", system, "the top is tmv_unit"),
+    ];
+    for board in KINDS {
+        for (name, from, to, script, message) in faults {
+            let (_parent, path) = written(board);
+            let source = fs::read_to_string(path.join(name)).unwrap();
+            assert!(source.contains(from), "{board}: {name} does not say {from}");
+            fs::write(path.join(name), source.replace(from, to)).unwrap();
+            let output = tcl(&path, script, &[]);
+            let said = said(&output);
+            let fault = format!("{board}: {from} as {to} in {name}");
+            assert_eq!(output.status.code(), Some(1), "{fault} was not noticed: {said}");
+            assert!(said.contains(message), "{fault}: {message} is not in: {said}");
+            assert!(!path.join("build/system/tmv.bit").exists(), "{fault}: there is a bitstream");
+        }
+    }
+}
+
+#[test]
+fn a_build_that_failed_says_so() {
+    if !has("tclsh") {
+        return;
+    }
+    let (_parent, path) = written("kv260");
+    for mode in ["ooc", "system", "project"] {
+        for (variable, value, message) in [
+            ("TMV_STUB_SETUP", "-0.001", "timing is not met: setup -0.001 ns"),
+            ("TMV_STUB_HOLD", "-0.2", "timing is not met: hold -0.2 ns"),
+            ("TMV_STUB_SETUP", "none", "no setup path is constrained"),
+            ("TMV_STUB_SETUP", "", "has no slack"),
+            ("TMV_STUB_TIMING", "Timing constraints are not met.", "timing is not met"),
+            ("TMV_STUB_VERSION", "2019.1", "TMV_IGNORE_VIVADO_VERSION=1"),
+            ("TMV_STUB_VERSION", "2031.2.1", "TMV_IGNORE_VIVADO_VERSION=1"),
+        ] {
+            let output = tcl(&path, &["build.tcl", mode], &[(variable, value)]);
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(1), "{mode}, {variable}={value}: {said}");
+            assert!(said.contains(message), "{mode}, {variable}={value}: {message} is not in: {said}");
+            assert!(!path.join("build").join(mode).join("tmv.bit").exists(), "{mode}: a bitstream that misses timing");
+        }
+    }
+    let old = [("TMV_STUB_VERSION", "2019.1"), ("TMV_IGNORE_VIVADO_VERSION", "1")];
+    assert!(tcl(&path, &["build.tcl", "ooc"], &old).status.success(), "the override lets an old version pass");
+    let boards = said(&tcl(&path, &["build.tcl", "system"], &[("TMV_STUB_BOARDS", "0")]));
+    assert!(boards.contains("no board files for kv260") && boards.contains("TMV_BOARD_PART"), "{boards}");
+    let named = [("TMV_STUB_BOARDS", "0"), ("TMV_BOARD_PART", "xilinx.com:kv260_som:part0:1.2")];
+    let named = said(&tcl(&path, &["build.tcl", "system"], &named));
+    assert!(named.contains("set_property board_part xilinx.com:kv260_som:part0:1.2"), "{named}");
+    for script in [&["build.tcl"][..], &["build.tcl", "fast"]] {
+        let output = tcl(&path, script, &[]);
+        assert!(output.status.code() == Some(1) && said(&output).contains("usage"), "{}", said(&output));
+    }
+}
+
+/// What Verilator says of the wrapper and everything below it.
+fn lint(folder: &Path) -> String {
+    let verilator = Builder::new().find_verilator(&mut |step| eprintln!("{step}")).unwrap();
+    let mut command = Command::new(verilator.program());
+    if verilator.program().ends_with("bin/verilator_bin") {
+        command.env("VERILATOR_ROOT", verilator.program().ancestors().nth(2).unwrap());
+    }
+    // The wrapper as Verilog 2001, the unit as SystemVerilog.
+    command.args(["--lint-only", "-Wall", "--assert", "+1364-2001ext+v", "--top-module", "tmv_wrapper"]);
+    command.arg(format!("-I{}", folder.join("rtl").display())).arg(rtl_dir().join("lint/verilator_waiver.vlt"));
+    let list = fs::read_to_string(folder.join("rtl/tmv_files.f")).unwrap();
+    command.args(list.lines().filter(|line| line.ends_with(".sv")).map(|line| folder.join("rtl").join(line)));
+    let output = command.arg(folder.join("rtl/tmv_wrapper.v")).output().unwrap();
+    let said = said(&output);
+    if output.status.success() && !said.contains("%Warning") { String::new() } else { said }
+}
+
+#[test]
+fn the_wrapper_is_clean_and_is_the_boards_unit() {
+    for board in BOARDS.iter() {
+        let (_parent, path) = written(&board.name);
+        assert_eq!(lint(&path), "", "{}", board.name);
+        let wrapper = fs::read_to_string(path.join("rtl/tmv_wrapper.v")).unwrap();
+        let (vectors, groups) = (board.vectors, board.groups);
+        for part in [
+            format!("parameter integer Vectors = {vectors},"),
+            format!("parameter integer Groups = {groups},"),
+            "parameter integer Codec = 1,".into(),
+            format!(".Ports({}),", board.family.ports.value),
+            format!(".PortBits({}),", board.family.port_bits),
+            ".Vectors(Vectors),".into(),
+            ".Groups(Groups),".into(),
+            ".Codec(Codec),".into(),
+        ] {
+            assert!(wrapper.contains(&part), "{}: {part} is not in the wrapper", board.name);
+        }
+        let settings = fs::read_to_string(path.join("board.tcl")).unwrap();
+        assert!(settings.contains(&format!("{{Vectors {vectors} Groups {groups} Codec 1 ")), "{settings}");
+        let clock = board.clock_mhz.value;
+        assert!(settings.contains(&format!("clock_mhz {clock}\n")), "{settings}");
+        let xdc = fs::read_to_string(path.join("tmv.xdc")).unwrap();
+        assert!(xdc.contains(&format!("-period {:.3} ", 1e3 / clock)), "{xdc}");
+    }
+    let two_bit = Folder::new("kv260", Codec::Weights2b, Some(300.0)).unwrap_or_else(|f| panic!("{}", f.message));
+    assert!(text(&two_bit, "rtl/tmv_wrapper.v").contains("parameter integer Codec = 0,"));
+    assert!(text(&two_bit, "tmv.xdc").contains("-period 3.333 "));
+}
+
+/// The lint is alive.
+#[test]
+fn a_broken_wrapper_is_not_clean() {
+    let (_parent, path) = written("pynq-z2");
+    let wrapper = path.join("rtl/tmv_wrapper.v");
+    let source = fs::read_to_string(&wrapper).unwrap();
+    for (from, to) in [
+        (".rst_ni(rst_n)", ".rst_n(rst_n)"),
+        ("[63:0] m_axi_2_rdata", "[62:0] m_axi_2_rdata"),
+        ("module tmv_wrapper", "module tmv_wrapper import tmv_pkg::*;"),
+    ] {
+        assert!(source.contains(from));
+        fs::write(&wrapper, source.replacen(from, to, 1)).unwrap();
+        assert_ne!(lint(&path), "", "{from} as {to}");
+    }
+}
+
+/// What other front ends insist on and Verilator does not: no short form for parameters.
+#[test]
+fn parameters_have_parentheses() {
+    for (name, content) in folder("kv260").files.iter().filter(|(name, _)| name.ends_with(".sv")) {
+        for (i, line) in String::from_utf8_lossy(content).lines().enumerate() {
+            let word = line.trim().trim_end_matches(',');
+            let short = word.strip_prefix('.').is_some_and(|w| {
+                w.starts_with(|c: char| c.is_ascii_uppercase()) && w.chars().all(|c| c.is_ascii_alphanumeric())
+            });
+            assert!(!short, "{name}:{}: {word} is not SystemVerilog: write {word}(...)", i + 1);
+        }
+    }
+}
+
+#[test]
+fn the_register_map_is_the_drivers() {
+    let folder = folder("kv260");
+    assert_eq!(text(&folder, "registers/tmv_regs.rs"), include_str!("../../host/src/regs.rs"));
+
+    let json: serde_json::Value = serde_json::from_slice(&folder.files["registers/tmv_regs.json"]).unwrap();
+    assert_eq!(json["hash"], regs::MAP_HASH_VALUE);
+    let found = json["registers"].as_array().unwrap();
+    let found: Vec<(&str, u64, &str)> = found
+        .iter()
+        .map(|r| (r["name"].as_str().unwrap(), r["offset"].as_u64().unwrap(), r["access"].as_str().unwrap()))
+        .collect();
+    assert_eq!(found, regs::REGISTERS.iter().map(|r| (r.0, u64::from(r.1), r.2)).collect::<Vec<_>>());
+    assert_eq!(json["errors"].as_array().unwrap().len(), regs::ERRORS.len());
+
+    // Whatever C makes of the header, compared with what Rust makes of the map.
+    let mut program = String::from("#include \"tmv_regs.h\"\n");
+    let mut equal = |name: &str, value: u64| program += &format!("_Static_assert({name} == {value}u, \"{name}\");\n");
+    equal("TMV_MAP_HASH_VALUE", regs::MAP_HASH_VALUE.into());
+    equal("TMV_MAP_VERSION", regs::MAP_VERSION.into());
+    regs::REGISTERS.iter().for_each(|(name, offset, _)| equal(&format!("TMV_{name}"), (*offset).into()));
+    regs::ERRORS.iter().for_each(|(code, name, _)| equal(&format!("TMV_ERR_{name}"), (*code).into()));
+    equal("TMV_PORT_BEATS_STRIDE", regs::PORT_BEATS_STRIDE.into());
+    equal("TMV_PARAM0_VECTORS", regs::PARAM0_VECTORS.into());
+    equal("TMV_PARAM0_PORT_BYTES", regs::PARAM0_PORT_BYTES.into());
+    equal("TMV_PARAM0_PORT_BYTES_SHIFT", regs::PARAM0_PORT_BYTES.trailing_zeros().into());
+    equal("TMV_DESC_TAG", regs::DESC_TAG as u64);
+    if has("cc") {
+        let (_parent, path) = written("kv260");
+        let compile = |program: &str| {
+            fs::write(path.join("registers/check.c"), program).unwrap();
+            let mut cc = Command::new("cc");
+            cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", "registers/check.c"]);
+            cc.current_dir(&path).output().unwrap()
+        };
+        let output = compile(&program);
+        assert!(output.status.success(), "{}", said(&output));
+        let wrong = compile(&(program + "_Static_assert(TMV_RING_TAIL == 0u, \"wrong\");\n"));
+        assert!(!wrong.status.success(), "the assertions are alive");
+    }
+}
+
+/// A number as IP-XACT writes it.
+fn number(text: &str) -> u32 {
+    text.strip_prefix("'h").map_or_else(|| text.parse().unwrap(), |digits| u32::from_str_radix(digits, 16).unwrap())
+}
+
+/// Children must come in the order of the schema (IEEE 1685-2014, memoryMap.xsd), each at most so often.
+fn in_order(node: Node<'_, '_>, order: &[&str]) {
+    let mut last = 0;
+    for child in node.children().filter(Node::is_element) {
+        let name = child.tag_name().name();
+        let at = order.iter().position(|known| *known == name);
+        let at = at.unwrap_or_else(|| panic!("{} has no {name}", node.tag_name().name()));
+        assert!(at >= last, "{}: {name} comes too late", node.tag_name().name());
+        last = at;
+    }
+}
+
+#[test]
+fn the_ip_xact_component_is_well_formed() {
+    let folder = folder("zedboard");
+    let xml = text(&folder, "registers/tmv_wrapper.xml");
+    let document = Document::parse(&xml).unwrap();
+    let root = document.root_element();
+    assert_eq!(root.tag_name().namespace(), Some("http://www.accellera.org/XMLSchema/IPXACT/1685-2014"));
+    in_order(root, &["vendor", "library", "name", "version", "busInterfaces", "memoryMaps", "fileSets", "description"]);
+    let content = |node: Node<'_, '_>, name: &str| {
+        let child = node.children().find(|c| c.tag_name().name() == name);
+        child.and_then(|c| c.text()).unwrap_or_else(|| panic!("no {name}")).to_string()
+    };
+    let all = |name: &str| document.descendants().filter(|n| n.tag_name().name() == name).collect::<Vec<_>>();
+    for node in all("addressBlock") {
+        let order = ["name", "description", "baseAddress", "range", "width", "usage", "register", "registerFile"];
+        in_order(node, &order);
+    }
+    for node in all("registerFile") {
+        in_order(node, &["name", "dim", "addressOffset", "range", "register"]);
+    }
+    let mut found = Vec::new();
+    for node in all("register") {
+        in_order(node, &["name", "description", "addressOffset", "size", "volatile", "access", "field"]);
+        let mut used = 0u64;
+        for field in node.children().filter(|c| c.tag_name().name() == "field") {
+            in_order(field, &["name", "description", "bitOffset", "bitWidth", "access", "modifiedWriteValue"]);
+            let mask = ((1u64 << number(&content(field, "bitWidth"))) - 1) << number(&content(field, "bitOffset"));
+            assert_eq!((used & mask, mask >> 32), (0, 0), "{}: fields overlap", content(node, "name"));
+            used |= mask;
+        }
+        assert_ne!(used, 0, "{} has no field", content(node, "name"));
+        let parent = node.parent().unwrap();
+        let base =
+            if parent.tag_name().name() == "registerFile" { number(&content(parent, "addressOffset")) } else { 0 };
+        found.push((content(node, "name"), base + number(&content(node, "addressOffset"))));
+    }
+    found.sort_by_key(|(_, offset)| *offset);
+    let mut expected: Vec<(String, u32)> = regs::REGISTERS.iter().map(|r| (r.0.to_string(), r.1)).collect();
+    expected.sort_by_key(|(_, offset)| *offset);
+    assert_eq!(found, expected);
+    let listed: Vec<String> = all("file").iter().map(|file| content(*file, "name").replace("../", "")).collect();
+    assert!(listed.iter().all(|name| folder.files.contains_key(name)), "{listed:?}");
+    assert_eq!(listed.len(), folder.files.keys().filter(|n| n.ends_with(".sv") || n.ends_with(".v")).count());
+
+    // The schema is not ours to ship; whoever has it names its index.xsd.
+    if let Some(schema) = std::env::var_os("TMV_IPXACT_SCHEMA") {
+        let (_parent, path) = written("zedboard");
+        let mut xmllint = Command::new("xmllint");
+        xmllint.arg("--noout").arg("--schema").arg(schema).arg(path.join("registers/tmv_wrapper.xml"));
+        let output = xmllint.output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    } else {
+        eprintln!(
+            "TMV_IPXACT_SCHEMA names no index.xsd of IEEE 1685-2014: the order of elements was checked, not the schema"
+        );
+    }
+}
+
+#[test]
+fn the_core_file_lists_every_file() {
+    for board in KINDS {
+        let folder = folder(board);
+        let core = text(&folder, "tmv.core");
+        assert!(core.starts_with("CAPI=2:\n"));
+        let listed: Vec<&str> = core
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("- "))
+            .map(|entry| entry.split(':').next().unwrap())
+            .collect();
+        let is_source = |name: &&String| [".sv", ".v", ".svh", ".xdc"].iter().any(|end| name.ends_with(end));
+        for name in folder.files.keys().filter(is_source) {
+            assert_eq!(listed.iter().filter(|l| *l == name).count(), 1, "{board}: {name} in tmv.core");
+        }
+        for name in listed {
+            assert!(folder.files.contains_key(name), "{board}: tmv.core lists {name}");
+        }
+        // The same order as the list of the unit.
+        let order: Vec<&str> = core.lines().filter_map(|l| l.trim().strip_prefix("- rtl/")).collect();
+        let order: Vec<&str> = order.into_iter().filter(|name| name.ends_with(".sv")).collect();
+        let list = text(&folder, "rtl/tmv_files.f");
+        assert_eq!(order, list.lines().filter(|l| l.ends_with(".sv")).collect::<Vec<_>>());
+    }
+}
+
+/// As much of a board's tree as the overlay refers to.
+fn base_tree(cells: usize, labels: [&str; 2]) -> String {
+    let [controller, clocks] = labels;
+    let cells = format!("#address-cells = <{cells}>; #size-cells = <{cells}>;");
+    format!(
+        "/dts-v1/;\n/ {{ {cells}\n {controller}: controller {{ interrupt-controller; #interrupt-cells = <3>; }};\n \
+         {clocks}: clocks {{ #clock-cells = <1>; }};\n fpga_full: fpga {{ }};\n amba: axi {{ {cells} ranges; \
+         compatible = \"simple-bus\"; }};\n}};\n"
+    )
+}
+
+#[test]
+fn the_overlay_compiles_and_applies() {
+    if !has("dtc") {
+        return;
+    }
+    for board in BOARDS.iter() {
+        let (_parent, path) = written(&board.name);
+        let run = |program: &str, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).current_dir(&path).output().unwrap();
+            assert!(output.status.success(), "{}: {program}: {}", board.name, said(&output));
+            said(&output)
+        };
+        // The cells stand there for the node that an overlay cannot see: the root.
+        let but = "-Wno-avoid_unnecessary_addr_size";
+        let warnings = run("dtc", &["-@", but, "-I", "dts", "-O", "dtb", "-o", "tmv.dtbo", "tmv.dtso"]);
+        assert_eq!(warnings, "", "{}", board.name);
+        let (cells, labels) = match board.family.port_bits {
+            128 => (2, ["gic", "zynqmp_clk"]),
+            _ => (1, ["intc", "clkc"]),
+        };
+        fs::write(path.join("base.dts"), base_tree(cells, labels)).unwrap();
+        run("dtc", &["-@", "-q", "-I", "dts", "-O", "dtb", "-o", "base.dtb", "base.dts"]);
+        run("fdtoverlay", &["-i", "base.dtb", "-o", "whole.dtb", "tmv.dtbo"]);
+        let whole = run("dtc", &["-q", "-I", "dtb", "-O", "dts", "whole.dtb"]);
+        let settings = fs::read_to_string(path.join("board.tcl")).unwrap();
+        let control = settings.lines().find_map(|l| l.trim().strip_prefix("variable control_base 0x")).unwrap();
+        for part in [format!("tmv@{control}"), "reserved-memory".into(), "interrupts = <0x00".into()] {
+            assert!(whole.contains(&part), "{}: {part} is not in {whole}", board.name);
+        }
+    }
+}
