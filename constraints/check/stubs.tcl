@@ -1,7 +1,8 @@
 # Vivado's commands as far as the hand-off scripts use them, for `tclsh`. They do nothing but look: every file that is
 # named must exist, every parameter set on the unit must be one of the wrapper's, every pin and interface that is
 # connected must exist and fit, every address space must be mapped. An option or a command that is not here is an error.
-# The text is read by its layout, which is ours. They know of Vivado what its manuals say; that Vivado does the same with these scripts has not been tried.
+# Verilog is read by its layout, which is ours. Of Vivado they know what its manuals and published scripts say; that
+# Vivado does the same has not been tried.
 
 namespace eval stub {
     variable log {}
@@ -576,7 +577,9 @@ proc connect_bd_intf_net {args} {
     }
     foreach what {protocol width} {
         set values [lsort -unique [list [set ${what}(Master)] [set ${what}(Slave)]]]
-        if {"any" ni $values && [llength $values] > 1} { error "connect_bd_intf_net: $from to $to: $what [join $values { and }]" }
+        if {"any" ni $values && [llength $values] > 1} {
+            error "connect_bd_intf_net: $from to $to: $what [join $values { and }]"
+        }
     }
     set stub::through($from) $to
 }
@@ -707,7 +710,10 @@ proc route_design {args} {
     if {$stub::synthesised eq ""} { error "route_design: nothing is synthesised" }
     set stub::routed 1
 }
-proc write_checkpoint {args} { array set o [stub::options write_checkpoint $args {} force 1 1]; stub::write [lindex $o() 0] }
+proc write_checkpoint {args} {
+    array set o [stub::options write_checkpoint $args {} force 1 1]
+    stub::write [lindex $o() 0]
+}
 proc stub::report {command arguments valued flags} {
     array set o [options $command $arguments [concat file $valued] $flags 0 0]
     variable routed
@@ -762,7 +768,9 @@ proc create_clock {args} {
 }
 proc get_ports {args} {
     array set o [stub::options get_ports $args {} {} 1 1]
-    if {![info exists stub::ports([lindex $o() 0])]} { error "[file tail $stub::xdc]: rtl/tmv_wrapper.v has no port [lindex $o() 0]" }
+    if {![info exists stub::ports([lindex $o() 0])]} {
+        error "[file tail $stub::xdc]: rtl/tmv_wrapper.v has no port [lindex $o() 0]"
+    }
     return [lindex $o() 0]
 }
 proc stub::constrain {} {

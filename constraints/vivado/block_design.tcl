@@ -1,5 +1,5 @@
-# The block design tmv_system, in a project that is open: processing system, unit, one SmartConnect for the registers and
-# one for each memory port, reset, interrupt, addresses.
+# The block design tmv_system, in a project that is open: processing system, unit, one SmartConnect for the registers
+# and one for each memory port, reset, interrupt, addresses.
 # As a script of its own it makes a project to look at: vivado -source block_design.tcl
 source [file join [file dirname [file normalize [info script]]] common.tcl]
 

@@ -1,5 +1,5 @@
-# The processing system of Zynq UltraScale+: board preset, PL clock 0, M_AXI_HPM0_FPD, an HP port for each AXI port of the
-# unit, interrupt PL_PS_IRQ0.
+# The processing system of Zynq UltraScale+: board preset, PL clock 0, M_AXI_HPM0_FPD, an HP port for each AXI port of
+# the unit, interrupt PL_PS_IRQ0.
 
 proc tmv::create_ps {} {
     variable clock_mhz

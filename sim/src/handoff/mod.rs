@@ -1,5 +1,5 @@
-//! A folder with which somebody who has Vivado builds the unit for a board: RTL, wrapper, Tcl, constraints, register map,
-//! device tree, checksums.
+//! A folder with which somebody who has Vivado builds the unit for a board: RTL, wrapper, Tcl, constraints, register
+//! map, device tree, checksums.
 //!
 //! The templates are in `constraints/`. They are compiled in; the RTL is read from where [`rtl_dir`] finds it.
 
