@@ -48,13 +48,15 @@ pub fn estimate(unit: &UnitConfig, family: &str) -> Option<LutEstimate> {
     }
     let ports = POINTS.iter().filter(alike).filter(|p| p.module == "tmv_port" && p.groups == 1);
     let port = line(&ports.map(|p| (p.vectors as f64, p.lut)).collect::<Vec<_>>())?;
-    let plain = wholes.iter().find(|p| p.groups == 1)?;
-    let rest = plain.lut - plain.ports as f64 * port(plain.vectors as f64);
+    let (plain, grouped) = (wholes.iter().find(|p| p.groups == 1), wholes.iter().find(|p| p.groups > 1));
+    let base = plain.or(grouped)?;
+    let rest = base.lut - base.ports as f64 * port(base.vectors as f64);
     // What groups add, for each vector of each port.
-    let grouped = || wholes.iter().find(|p| p.groups > 1 && (p.ports, p.vectors) == (plain.ports, plain.vectors));
-    let extra = match unit.groups {
-        1 => 0.0,
-        _ => (grouped()?.lut - plain.lut) / (plain.ports * plain.vectors) as f64,
+    let extra = match (plain, grouped) {
+        (Some(plain), Some(grouped)) if unit.groups > 1 => {
+            (grouped.lut - plain.lut) / (grouped.ports * grouped.vectors) as f64
+        }
+        _ => 0.0,
     };
     let luts = rest + unit.ports as f64 * (port(unit.vectors as f64) + extra * unit.vectors as f64);
     Some(LutEstimate { luts: luts.round() as u32, measured: false })

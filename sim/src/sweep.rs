@@ -165,10 +165,11 @@ fn points(setups: &[Setup], config: &ModelConfig, prefill_tokens: usize) -> Vec<
 
 /// Marks what no other point of the same board is better than, in LUTs, decode and prefill.
 fn mark_front(points: &mut [Point]) {
+    let sized = points.iter().all(|p| p.luts.is_some());
     // Differences below a thousandth are none.
     let key = |p: &Point| {
         let rate = |x: f64| -(x.ln() * 1e3).round();
-        let size = p.luts.map_or((p.ports * p.port_bits * p.vectors + p.groups) as f64, f64::from);
+        let size = p.luts.filter(|_| sized).map_or((p.ports * p.port_bits * p.vectors + p.groups) as f64, f64::from);
         [size, rate(p.decode_tokens_per_s), rate(p.prefill_tokens_per_s)]
     };
     let keys: Vec<_> = points.iter().map(|p| (p.board.clone(), key(p))).collect();
