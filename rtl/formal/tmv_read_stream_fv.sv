@@ -3,15 +3,18 @@
 /// `tmv_read_stream` asks for the beats of its commands, all of them, in order and by the rules of AXI4, and delivers
 /// what comes back, once and in order, whatever memory, consumer and `halt_i` do.
 ///
-/// The memory answers after any time, with any data, response and RLAST. Commands have any address and length. A beat,
-/// picked by the solver, is followed through the queue; so what holds for it holds for every beat. Unbounded.
+/// The memory answers after any time, with any data, response and RLAST. Commands have any address and length.
+/// Unbounded, except for what is in `gen_follow`: the values of beats, which are followed for a bounded time. Beyond it,
+/// `RoomReserved` in the stream says that the queue takes every beat, and the proof of `tmv_fifo` that it keeps them.
 module tmv_read_stream_fv
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
   parameter int unsigned PortBits = 64,
   parameter int unsigned FifoBeats = 32,
-  parameter int unsigned Outstanding = 2
+  parameter int unsigned Outstanding = 2,
+  /// Follow a beat through the queue.
+  parameter int unsigned Follow = 0
 ) (
   input logic                clk_i,
   input logic                halt_i,
@@ -31,7 +34,8 @@ module tmv_read_stream_fv
   localparam int unsigned ByteBits = $clog2(PortBits / 8);
   localparam int unsigned PtrBits = $clog2(Outstanding);
 
-  typedef logic [15:0] count_t;
+  /// Beats in the queue or on their way; bursts. Wide enough not to wrap where an assertion would notice.
+  typedef logic [$clog2(FifoBeats)+1:0] count_t;
   typedef logic [PtrBits-1:0] ptr_t;
 
   `TMV_FORMAL_RESET
@@ -82,10 +86,10 @@ module tmv_read_stream_fv
   logic waiting_q, reset_q, halt_q, show;
   addr_t ar_addr_q;
   logic [7:0] ar_len_q;
-  count_t ar_beats;
+  beats_t ar_beats;
 
   assign show     = ar_valid && !waiting_q;
-  assign ar_beats = count_t'(ar_len) + 1'b1;
+  assign ar_beats = beats_t'(ar_len) + 1'b1;
 
   always_ff @(posedge clk_i) begin
     reset_q   <= !rst_ni;
@@ -103,7 +107,7 @@ module tmv_read_stream_fv
 
   // The range that remains to be asked for, of the command at work.
   addr_t addr_q, addr_now;
-  count_t left_q, left_now;
+  beats_t left_q, left_now;
 
   assign addr_now = show ? addr_q + (addr_t'(ar_beats) << ByteBits) : addr_q;
   assign left_now = show ? left_q - ar_beats : left_q;
@@ -118,31 +122,51 @@ module tmv_read_stream_fv
   `TMV_ASSERT(NothingTooMuch, !show || ar_beats <= left_q)
   `TMV_ASSERT(AllBeforeTheNext, !accept || left_now == '0)
 
-  // The memory: bursts it accepted and has not answered to the end. It may answer from the cycle after.
+  // The memory: bursts it accepted and has not answered to the end, the oldest first, each with the beats it still has
+  // to send and the address of the next of them. It may answer from the cycle after.
+  logic [4:0] mem_left[Outstanding];
   addr_t mem_addr[Outstanding];
-  logic [3:0] mem_len[Outstanding];
-  ptr_t head_q, tail_q;
-  count_t bursts_q, sent_q;
-  logic last;
+  count_t bursts_q;
+  logic last, ends;
 
-  assign last = sent_q == count_t'(mem_len[head_q]);
+  assign last = mem_left[0] == 5'd1;
+  assign ends = r_valid_i && last;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      head_q   <= '0;
-      tail_q   <= '0;
-      bursts_q <= '0;
-      sent_q   <= '0;
-    end else begin
-      tail_q   <= tail_q + ptr_t'(ask);
-      head_q   <= head_q + ptr_t'(r_valid_i && last);
-      bursts_q <= bursts_q + count_t'(ask) - count_t'(r_valid_i && last);
-      if (r_valid_i) sent_q <= last ? '0 : sent_q + 1'b1;
+    if (!rst_ni) bursts_q <= '0;
+    else bursts_q <= bursts_q + count_t'(ask) - count_t'(ends);
+  end
+
+  for (genvar i = 0; i < int'(Outstanding); i++) begin : gen_mem
+    logic [4:0] left_after;
+    addr_t addr_after;
+
+    // After the oldest burst ends, all others move up by one.
+    if (i + 1 < int'(Outstanding)) begin : gen_older
+      assign left_after = ends ? mem_left[i+1] : mem_left[i] - 5'(r_valid_i && i == 0);
+      assign addr_after = ends ? mem_addr[i+1] : mem_addr[i] + (addr_t'(r_valid_i && i == 0) << ByteBits);
+    end else begin : gen_youngest
+      assign left_after = ends ? '0 : mem_left[i] - 5'(r_valid_i && i == 0);
+      assign addr_after = mem_addr[i] + (addr_t'(r_valid_i && i == 0) << ByteBits);
     end
-    if (ask) begin
-      mem_addr[tail_q] <= ar_addr;
-      mem_len[tail_q]  <= ar_len[3:0];
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) mem_left[i] <= '0;
+      else if (ask && bursts_q - count_t'(ends) == count_t'(i)) mem_left[i] <= ar_beats[4:0];
+      else mem_left[i] <= left_after;
+      if (ask && bursts_q - count_t'(ends) == count_t'(i)) mem_addr[i] <= ar_addr;
+      else mem_addr[i] <= addr_after;
     end
+
+    // Helpers: entries are in use from the first on, and are the stream's own.
+    ptr_t place;
+    logic [3:0] sent;
+    assign place = u_stream.burst_ptr_q + ptr_t'(i);
+    assign sent = (i == 0) ? u_stream.beat_q : '0;
+
+    `TMV_ASSERT(HelpInUse, (mem_left[i] != '0) == (count_t'(i) < bursts_q))
+    `TMV_ASSERT(HelpBurst, mem_left[i] == '0 || (6'(u_stream.burst_len[place]) + 6'd1 == 6'(mem_left[i]) + 6'(sent)
+        && u_stream.burst_addr[place] + (addr_t'(sent) << ByteBits) == mem_addr[i]))
   end
 
   `TMV_ASSUME(AnswersToQuestions, !r_valid_i || bursts_q != '0)
@@ -154,35 +178,42 @@ module tmv_read_stream_fv
   count_t owed;
 
   always_comb begin
-    owed = (ar_valid ? ar_beats : '0) - sent_q;
-    for (int unsigned i = 0; i < Outstanding; i++) begin
-      if (count_t'(ptr_t'(i - 32'(head_q))) < bursts_q) owed = owed + count_t'(mem_len[i]) + 1'b1;
-    end
+    owed = ar_valid ? count_t'(ar_beats) : '0;
+    for (int unsigned i = 0; i < Outstanding; i++) owed = owed + count_t'(mem_left[i]);
   end
 
-  // Through the queue: beats in it, the followed one, and how many are ahead of it.
-  count_t held_q, ahead_q;
-  logic follow_q;
-  logic [PortBits-1:0] value_q;
+  // Beats in the queue.
+  count_t held_q;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      held_q   <= '0;
-      follow_q <= 1'b0;
-    end else begin
-      held_q <= held_q + count_t'(r_valid_i) - count_t'(leave);
-      if (!follow_q) follow_q <= r_valid_i && pick_i;
-      else if (leave && ahead_q == '0) follow_q <= 1'b0;
-    end
-    if (!follow_q) begin
-      ahead_q <= held_q - count_t'(leave);
-      value_q <= r_data_i;
-    end else if (leave) ahead_q <= ahead_q - 1'b1;
+    if (!rst_ni) held_q <= '0;
+    else held_q <= held_q + count_t'(r_valid_i) - count_t'(leave);
   end
 
   `TMV_ASSERT(RoomForEveryBeatOwed, held_q + owed <= count_t'(FifoBeats))
   `TMV_ASSERT(NothingFromNothing, !leave || held_q != '0)
-  `TMV_ASSERT(ValueAndOrder, !(follow_q && leave && ahead_q == '0) || beat == value_q)
+
+  // A beat, picked by the solver, and how many are ahead of it. What holds for it holds for every beat.
+  if (Follow != 0) begin : gen_follow
+    count_t ahead_q;
+    logic follow_q, arrives;
+    logic [PortBits-1:0] value_q;
+
+    assign arrives = leave && follow_q && ahead_q == '0;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) follow_q <= 1'b0;
+      else if (!follow_q) follow_q <= r_valid_i && pick_i;
+      else if (arrives) follow_q <= 1'b0;
+      if (!follow_q) begin
+        ahead_q <= held_q - count_t'(leave);
+        value_q <= r_data_i;
+      end else if (leave) ahead_q <= ahead_q - 1'b1;
+    end
+
+    `TMV_ASSERT(ValueAndOrder, !arrives || beat == value_q)
+    `TMV_COVER(FourthOfFive, arrives && held_q == count_t'(2) && ahead_q == '0 && bursts_q == '0)
+  end
 
   // Room that was reserved is given back: with nothing on its way the next burst goes out, so there is no deadlock.
   logic must_ask_q;
@@ -200,7 +231,7 @@ module tmv_read_stream_fv
     expected_q.valid <= rst_ni && r_valid_i && (r_resp_i[1] || r_last_i != last || r_illegal_i);
     expected_q.code  <= (r_resp_i == 2'b11) ? ErrReadDecerr : (r_resp_i == 2'b10) ? ErrReadSlverr
         : (r_last_i != last) ? ErrReadLast : ErrBadWeight;
-    expected_q.addr  <= mem_addr[head_q] + (addr_t'(sent_q) << ByteBits);
+    expected_q.addr  <= mem_addr[0];
   end
 
   `TMV_ASSERT(FaultTold, fault.valid == expected_q.valid)
@@ -211,27 +242,22 @@ module tmv_read_stream_fv
       && (left_now == '0 || addr_now[ByteBits-1:0] == '0))
   `TMV_ASSERT(HelpLine, !ar_valid || (5'(ar_addr[ByteBits+:4]) + 5'(ar_len) < 5'd16 && ar_len < 8'd16
       && ar_addr[ByteBits-1:0] == '0))
+  ptr_t shown;
+  assign shown = u_stream.issue_ptr_q - 1'b1;
+
   `TMV_ASSERT(HelpTable, count_t'(u_stream.inflight_q) == bursts_q + count_t'(ar_valid)
-      && u_stream.issue_ptr_q == ptr_t'(tail_q + ptr_t'(ar_valid)) && u_stream.burst_ptr_q == head_q
-      && tail_q == ptr_t'(head_q + ptr_t'(bursts_q)) && count_t'(u_stream.beat_q) == sent_q)
-  `TMV_ASSERT(HelpShown, !ar_valid || (u_stream.burst_len[tail_q] == ar_len[3:0]
-      && u_stream.burst_addr[tail_q] == ar_addr))
-  `TMV_ASSERT(HelpSent, (bursts_q == '0) ? sent_q == '0 : sent_q <= count_t'(mem_len[head_q]))
-  for (genvar i = 0; i < int'(Outstanding); i++) begin : gen_burst
-    `TMV_ASSERT(HelpBurst, count_t'(ptr_t'(i - 32'(head_q))) >= bursts_q
-        || (u_stream.burst_len[i] == mem_len[i] && u_stream.burst_addr[i] == mem_addr[i]))
-  end
+      && u_stream.issue_ptr_q == ptr_t'(u_stream.burst_ptr_q + ptr_t'(u_stream.inflight_q)))
+  `TMV_ASSERT(HelpShown, !ar_valid || (u_stream.burst_len[shown] == ar_len[3:0]
+      && u_stream.burst_addr[shown] == ar_addr))
+  `TMV_ASSERT(HelpIdle, bursts_q != '0 || u_stream.beat_q == '0)
   `TMV_ASSERT(HelpSpace, count_t'(u_stream.space_q) + held_q + owed == count_t'(FifoBeats))
 
   count_t stored;
   assign stored = count_t'(($clog2(FifoBeats) + 1)'(u_stream.u_fifo.wptr_q - u_stream.u_fifo.rptr_q));
 
   `TMV_ASSERT(HelpQueue, held_q == stored + count_t'(beat_valid) && stored <= count_t'(FifoBeats))
-  `TMV_ASSERT(HelpAhead, !follow_q || ahead_q < held_q)
-  `TMV_ASSERT(HelpValue, !follow_q || value_q == ((beat_valid && ahead_q == '0) ? beat
-      : u_stream.u_fifo.mem[$clog2(FifoBeats)'(count_t'(u_stream.u_fifo.rptr_q) + ahead_q - count_t'(beat_valid))]))
 
-  // One whole command of two bursts, across 4 KiB, and a beat of it is followed while both are on their way.
+  // One whole command of two bursts, across 4 KiB, both on their way at a time.
   logic across_q;
 
   always_ff @(posedge clk_i) begin
@@ -239,6 +265,6 @@ module tmv_read_stream_fv
     else if (show && ar_addr[11:0] == '0 && bursts_q != '0 && left_now == '0) across_q <= 1'b1;
   end
 
-  `TMV_COVER(TwoBurstsAndDone, across_q && quiet && follow_q && leave && ahead_q == '0 && held_q == 16'd1)
+  `TMV_COVER(TwoBurstsAndDone, across_q && quiet && leave && held_q == count_t'(1))
   `TMV_COVER(AllInFlight, bursts_q == count_t'(Outstanding))
 endmodule
