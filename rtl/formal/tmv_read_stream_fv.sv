@@ -250,7 +250,17 @@ module tmv_read_stream_fv
   `TMV_ASSERT(HelpShown, !ar_valid || (u_stream.burst_len[shown] == ar_len[3:0]
       && u_stream.burst_addr[shown] == ar_addr))
   `TMV_ASSERT(HelpIdle, bursts_q != '0 || u_stream.beat_q == '0)
-  `TMV_ASSERT(HelpSpace, count_t'(u_stream.space_q) + held_q + owed == count_t'(FifoBeats))
+  // Beats owed, counted: a sum and a count that are compared with each other are easier than one of them with more.
+  count_t counted_q, counted;
+  assign counted = counted_q + (show ? count_t'(ar_beats) : '0);
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) counted_q <= '0;
+    else counted_q <= counted - count_t'(r_valid_i);
+  end
+
+  `TMV_ASSERT(HelpOwed, counted == owed)
+  `TMV_ASSERT(HelpSpace, count_t'(u_stream.space_q) + held_q + counted == count_t'(FifoBeats))
 
   count_t stored;
   assign stored = count_t'(($clog2(FifoBeats) + 1)'(u_stream.u_fifo.wptr_q - u_stream.u_fifo.rptr_q));
