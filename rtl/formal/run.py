@@ -118,6 +118,22 @@ PROOFS = [
         [("tmv_read_stream.sv", ".rready_i(beat_ready_i)", ".rready_i(1'b1)")],
         parameters={"Follow": 1}, only="gen_follow.*",
     ),
+    *(
+        Proof(
+            f"tmv_writer_{bits}", "tmv_writer",
+            f"{bits} bits: 16 beats, 4 KiB, WLAST, AW and W stay, at most 2 in flight; all words, in order, sign-extended; "
+            "record after all acknowledgements; a burst never gets stuck for data",
+            [*PACKAGES, "tmv_writer.sv"], "induction", 2, 20,
+            [("tmv_writer.sv", "state_q == Flush && inflight_q == '0 && room", "state_q == Flush && room"),
+             ("tmv_writer.sv", "4'(LineWords) - 4'(addr_q[$clog2(WordBytes)+:$clog2(LineWords)])", "4'(LineWords)"),
+             ("tmv_writer.sv", "w_last_o <= data_sent;", "w_last_o <= beats_left_q == 5'd2;"),
+             ("tmv_writer.sv", "32'(signed'(", "32'(unsigned'("),
+             ("tmv_writer.sv", "      && ready_words_i >= 10'(burst_words) && room", "      && room"),
+             ("tmv_writer.sv", "assign space = !w_valid_o || w_ready_i;", "assign space = 1'b1;")],
+            parameters={"PortBits": bits},
+        )
+        for bits in (128, 64)
+    ),
 ]
 
 # As SymbiYosys prepares a design for SMT, with one clock.
