@@ -70,7 +70,7 @@ PROOFS = [
             [("tmv_round_robin.sv", "~(grant_o | (grant_o - 1'b1))", "~(grant_o - 1'b1)")],
             parameters={"Clients": clients},
         )
-        for clients in (2, 4, 8)
+        for clients in (4, 8)
     ),
     Proof(
         "tmv_axil_slave", "tmv_axil_slave", "AXI4-Lite rules; each access once, with its address, data and answer",
@@ -86,7 +86,7 @@ PROOFS = [
             [("tmv_popcount.sv", "(b[3] & b[5])", "(b[3] & b[4])")],
             parameters={"Width": width}, defines=["TMV_POPCOUNT_LUT"],
         )
-        for width in (6, 32, 40, 64)
+        for width in (32, 40, 64)
     ),
     Proof(
         "tmv_decode", "tmv_decode", "base 3: byte = sum (w_j + 1) 3^j; 243 and above are flagged; 64-bit beats",
@@ -118,21 +118,23 @@ PROOFS = [
         [("tmv_read_stream.sv", ".rready_i(beat_ready_i)", ".rready_i(1'b1)")],
         parameters={"Follow": 1}, only="gen_follow.*",
     ),
-    *(
-        Proof(
-            f"tmv_writer_{bits}", "tmv_writer",
-            f"{bits} bits: 16 beats, 4 KiB, WLAST, AW and W stay, at most 2 in flight; all words, in order, sign-extended; "
-            "record after all acknowledgements; a burst never gets stuck for data",
-            [*PACKAGES, "tmv_writer.sv"], "induction", 2, 20,
-            [("tmv_writer.sv", "state_q == Flush && inflight_q == '0 && room", "state_q == Flush && room"),
-             ("tmv_writer.sv", "4'(LineWords) - 4'(addr_q[$clog2(WordBytes)+:$clog2(LineWords)])", "4'(LineWords)"),
-             ("tmv_writer.sv", "w_last_o <= data_sent;", "w_last_o <= beats_left_q == 5'd2;"),
-             ("tmv_writer.sv", "32'(signed'(", "32'(unsigned'("),
-             ("tmv_writer.sv", "      && ready_words_i >= 10'(burst_words) && room", "      && room"),
-             ("tmv_writer.sv", "assign space = !w_valid_o || w_ready_i;", "assign space = 1'b1;")],
-            parameters={"PortBits": bits},
-        )
-        for bits in (128, 64)
+    Proof(
+        "tmv_writer", "tmv_writer",
+        "16 beats, 4 KiB, WLAST, AW and W stay, at most 2 in flight; all words, in order, sign-extended; record after all "
+        "acknowledgements; a burst never lacks data; 128-bit beats",
+        [*PACKAGES, "tmv_writer.sv"], "induction", 2, 14,
+        [("tmv_writer.sv", "state_q == Flush && inflight_q == '0 && room", "state_q == Flush && room"),
+         ("tmv_writer.sv", "4'(LineWords) - 4'(addr_q[$clog2(WordBytes)+:$clog2(LineWords)])", "4'(LineWords)"),
+         ("tmv_writer.sv", "w_last_o <= data_sent;", "w_last_o <= beats_left_q == 5'd2;"),
+         ("tmv_writer.sv", "32'(signed'(", "32'(unsigned'("),
+         ("tmv_writer.sv", "      && ready_words_i >= 10'(burst_words) && room", "      && room"),
+         ("tmv_writer.sv", "assign space = !w_valid_o || w_ready_i;", "assign space = 1'b1;")],
+    ),
+    Proof(
+        "tmv_writer_64", "tmv_writer", "the same with 64-bit beats",
+        [*PACKAGES, "tmv_writer.sv"], "induction", 2, 16,
+        [("tmv_writer.sv", "PortBits'(widen(word_i) >> (PortBits * slice_q))", "PortBits'(widen(word_i))")],
+        parameters={"PortBits": 64},
     ),
 ]
 

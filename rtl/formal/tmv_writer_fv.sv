@@ -261,12 +261,6 @@ module tmv_writer_fv
   `TMV_ASSERT(HelpUntaken, !busy_q || (beats25_t'(untaken_q) * WordBeats == left_now
       + (in_data ? ((beats25_t'(to_send) + beats25_t'(WordBeats - 1)) / WordBeats) * WordBeats : '0)))
 
-  // Two bursts of results and a record, to the end.
-  logic two_q;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni || accept) two_q <= 1'b0;
-    else if (show && !is_record && bursts_q != '0) two_q <= 1'b1;
-  end
-
-  `TMV_COVER(TwoBurstsAndRecord, done && two_q)
+  `TMV_COVER(ResultsAndRecord, done && op_q.words != '0)
+  `TMV_COVER(TwoBurstsInFlight, show && !is_record && bursts_q != '0)
 endmodule
