@@ -172,6 +172,7 @@ techmap
 opt -fast
 abc -g AND,XOR -script +strash;collapse;strash;map
 opt_clean
+select -assert-any t:$assert
 sat -verify -prove-asserts
 """
 
