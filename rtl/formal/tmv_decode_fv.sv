@@ -1,0 +1,55 @@
+`include "tmv_formal.svh"
+
+/// `tmv_decode` in base 3 against the codec's definition: byte = sum (w_j + 1) * 3^j over five weights w_j.
+///
+/// From the weights to the byte, so that no table and no division is compared with itself. All bytes of a beat at once,
+/// each with any value; there is no state, so one cycle is everything.
+module tmv_decode_fv
+  import tmv_pkg::*;
+#(
+  /// Bits of a beat: 64 or 128.
+  parameter  int unsigned PortBits = 128,
+  localparam int unsigned Bytes = PortBits / 8,
+  localparam int unsigned Lanes = lanes_of(CodecWeightsBase3, PortBits)
+) (
+  input logic [PortBits-1:0] beat_i
+);
+  logic [Lanes-1:0] nz, neg;
+  logic illegal;
+  logic [Bytes-1:0] too_big;
+
+  tmv_decode #(
+    .Codec   (CodecWeightsBase3),
+    .PortBits(PortBits)
+  ) u_decode (
+    .beat_i,
+    .nz_o     (nz),
+    .neg_o    (neg),
+    .illegal_o(illegal)
+  );
+
+  for (genvar b = 0; b < int'(Bytes); b++) begin : gen_byte
+    logic [7:0] code;
+    logic [4:0] is_nz, is_neg;
+    logic [8:0] sum;
+
+    assign code       = beat_i[8*b+:8];
+    assign is_nz      = nz[5*b+:5];
+    assign is_neg     = neg[5*b+:5];
+    assign too_big[b] = code > 8'd242;
+
+    // The byte that the decoded weights stand for. w + 1 is 1 for a zero, 0 for -1, 2 for +1.
+    always_comb begin
+      sum = '0;
+      for (int j = 4; j >= 0; j--) sum = 9'(3 * sum) + (is_neg[j] ? 9'd0 : is_nz[j] ? 9'd2 : 9'd1);
+    end
+
+    `TMV_ASSERT_COMB(IsDefinition, too_big[b] || sum == 9'(code))
+    `TMV_ASSERT_COMB(NegIsNonZero, too_big[b] || (is_neg & ~is_nz) == '0)
+  end
+
+  `TMV_ASSERT_COMB(IllegalIsFlagged, illegal == (too_big != '0))
+
+  `TMV_COVER_COMB(AllPlus, nz == '1 && neg == '0 && !illegal)
+  `TMV_COVER_COMB(OneIllegal, too_big == Bytes'(1))
+endmodule

@@ -1,0 +1,266 @@
+`include "tmv_formal.svh"
+
+/// `tmv_writer` writes the results of its operators, all of them, in order and by the rules of AXI4, and an operator's
+/// record when all of its results were acknowledged and not before.
+///
+/// The memory takes addresses and data at any time and answers a burst after both; the collector has any words ready at
+/// any time. Operators of any number of words, to any aligned address. Unbounded.
+module tmv_writer_fv
+  import tmv_pkg::*;
+  import tmv_reg_pkg::*;
+#(
+  parameter  int unsigned PortBits = 128,
+  parameter  int unsigned Outstanding = 2,
+  localparam int unsigned WordBits = RowBlock * AccBits
+) (
+  input logic                clk_i,
+  input logic                halt_i,
+  input logic                op_valid_i,
+  input retire_t             op_i,
+  input logic [        31:0] cycle_i,
+  input logic [         9:0] ready_words_i,
+  input logic                complete_i,
+  input logic                word_valid_i,
+  input logic [WordBits-1:0] word_i,
+  input logic                aw_ready_i,
+  input logic                w_ready_i,
+  input logic                b_valid_i,
+  input logic [         1:0] b_resp_i
+);
+  localparam int unsigned ByteBits = $clog2(PortBits / 8);
+  localparam int unsigned WordBeats = RowBlock * 32 / PortBits;
+  localparam int unsigned RecordBeats = 128 / PortBits;
+
+  typedef logic [$clog2(Outstanding)+1:0] bursts_t;
+  typedef logic [24:0] beats25_t;
+
+  `TMV_FORMAL_RESET
+
+  logic quiet, op_ready, done, done_irq, start, word_ready, aw_valid, w_valid, w_last;
+  addr_t aw_addr;
+  logic [7:0] aw_len;
+  logic [PortBits-1:0] w_data;
+  fault_t fault;
+
+  tmv_writer #(
+    .PortBits   (PortBits),
+    .Outstanding(Outstanding)
+  ) u_writer (
+    .clk_i,
+    .rst_ni,
+    .halt_i,
+    .quiet_o     (quiet),
+    .op_valid_i,
+    .op_ready_o  (op_ready),
+    .op_i,
+    .done_o      (done),
+    .done_irq_o  (done_irq),
+    .cycle_i,
+    .start_o     (start),
+    .ready_words_i,
+    .complete_i,
+    .word_valid_i,
+    .word_ready_o(word_ready),
+    .word_i,
+    .aw_valid_o  (aw_valid),
+    .aw_ready_i,
+    .aw_addr_o   (aw_addr),
+    .aw_len_o    (aw_len),
+    .w_valid_o   (w_valid),
+    .w_ready_i,
+    .w_data_o    (w_data),
+    .w_last_o    (w_last),
+    .b_valid_i,
+    .b_resp_i,
+    .fault_o     (fault)
+  );
+
+  logic accept, aw, w, take;
+
+  assign accept = op_valid_i && op_ready;
+  assign aw     = aw_valid && aw_ready_i;
+  assign w      = w_valid && w_ready_i;
+  assign take   = word_valid_i && word_ready;
+
+  // Results begin at a beat's and a word's address; a record is the last 16 bytes of 64. The front end refuses others.
+  `TMV_ASSUME(ResultsAligned, !op_valid_i || op_i.y_addr[4:0] == '0)
+  `TMV_ASSUME(RecordAligned, !op_valid_i || op_i.record_addr[3:0] == '0)
+
+  // Address and data stay until they are taken.
+  logic reset_q, halt_q, aw_waiting_q, w_waiting_q, w_last_q, show, show_w, is_record;
+  addr_t aw_addr_q;
+  logic [7:0] aw_len_q;
+  logic [PortBits-1:0] w_data_q;
+  beats25_t aw_beats;
+
+  assign show     = aw_valid && !aw_waiting_q;
+  assign show_w   = w_valid && !w_waiting_q;
+  assign aw_beats = beats25_t'(aw_len) + 1'b1;
+
+  always_ff @(posedge clk_i) begin
+    reset_q      <= !rst_ni;
+    halt_q       <= halt_i;
+    aw_waiting_q <= rst_ni && aw_valid && !aw_ready_i;
+    w_waiting_q  <= rst_ni && w_valid && !w_ready_i;
+    aw_addr_q    <= aw_addr;
+    aw_len_q     <= aw_len;
+    w_data_q     <= w_data;
+    w_last_q     <= w_last;
+  end
+
+  `TMV_ASSERT(AXI_ERRM_VALID_RESET, !reset_q || !(aw_valid || w_valid))
+  `TMV_ASSERT(AXI_ERRM_AWADDR_STABLE, !aw_waiting_q || (aw_valid && aw_addr == aw_addr_q && aw_len == aw_len_q))
+  `TMV_ASSERT(AXI_ERRM_WDATA_STABLE, !w_waiting_q || (w_valid && w_data == w_data_q && w_last == w_last_q))
+  `TMV_ASSERT(AXI_ERRM_AWADDR_BOUNDARY, !aw_valid || 16'(aw_addr[11:0]) + 16'(aw_beats << ByteBits) <= 16'd4096)
+  `TMV_ASSERT(AtMost16Beats, !aw_valid || aw_len < 8'(BurstBeats))
+  `TMV_ASSERT(NoBurstAfterHalt, !(show && halt_q))
+
+  // The operator at work: what remains to be announced, then its record.
+  retire_t op_q;
+  logic busy_q, recorded_q;
+  addr_t addr_q, addr_now;
+  beats25_t left_q, left_now;
+
+  assign is_record = left_q == '0;
+  assign addr_now  = (show && !is_record) ? addr_q + (addr_t'(aw_beats) << ByteBits) : addr_q;
+  assign left_now  = (show && !is_record) ? left_q - aw_beats : left_q;
+
+  // Bursts shown and not acknowledged, and beats of the one that is open.
+  bursts_t bursts_q, bursts_now;
+  logic [4:0] open_q, open_now;
+
+  assign bursts_now = bursts_q + bursts_t'(show);
+  assign open_now   = show ? aw_beats[4:0] : open_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      busy_q     <= 1'b0;
+      recorded_q <= 1'b0;
+      bursts_q   <= '0;
+      open_q     <= '0;
+    end else begin
+      busy_q     <= accept || (busy_q && !done);
+      recorded_q <= !accept && (recorded_q || (show && is_record));
+      bursts_q   <= bursts_now - bursts_t'(b_valid_i);
+      open_q     <= open_now - 5'(show_w);
+    end
+    if (accept) op_q <= op_i;
+    addr_q <= accept ? op_i.y_addr : addr_now;
+    left_q <= accept ? beats25_t'(op_i.words * WordBeats) : left_now;
+  end
+
+  `TMV_ASSERT(NothingOutOfNothing, !show || (busy_q && !recorded_q))
+  `TMV_ASSERT(AddressesConsecutive, !(show && !is_record) || (aw_addr == addr_q && aw_beats <= left_q))
+  `TMV_ASSERT(Record, !(show && is_record) || (aw_addr == op_q.record_addr && aw_len == 8'(RecordBeats - 1)))
+  `TMV_ASSERT(RecordAfterAllResults, !(show && is_record) || bursts_q == '0)
+  `TMV_ASSERT(DoneAfterRecord, !done || (busy_q && recorded_q && bursts_now == '0 && left_now == '0))
+  `TMV_ASSERT(DoneIrq, done_irq == (done && op_q.irq))
+  `TMV_ASSERT(OneOperatorAtATime, !accept || !busy_q)
+  `TMV_ASSERT(InFlight, bursts_now <= bursts_t'(Outstanding))
+  // Data follow their address, in the order of the bursts; WLAST is with a burst's last beat and no other.
+  `TMV_ASSERT(BurstAfterBurst, !show || open_q == '0)
+  `TMV_ASSERT(DataBelongToBurst, !show_w || open_now != '0)
+  `TMV_ASSERT(AXI_ERRM_WLAST, !show_w || w_last == (open_now == 5'd1))
+  `TMV_ASSERT(QuietMeansNone, !quiet || (bursts_now == '0 && open_now == '0 && !aw_valid && !w_valid))
+
+  // The memory acknowledges a burst when its address and its last beat were taken. Bursts whose address and whose last
+  // beat were taken, each less the acknowledged ones:
+  bursts_t aw_done_q, w_done_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      aw_done_q <= '0;
+      w_done_q  <= '0;
+    end else begin
+      aw_done_q <= aw_done_q + bursts_t'(aw) - bursts_t'(b_valid_i);
+      w_done_q  <= w_done_q + bursts_t'(w && w_last) - bursts_t'(b_valid_i);
+    end
+  end
+
+  `TMV_ASSUME(AnswersToBursts, !b_valid_i || (aw_done_q != '0 && w_done_q != '0))
+
+  // The collector: words that are ready stay ready, and one of them is offered a cycle later. In `ready_words_i` the
+  // words of one operator only, which is what the collector was started for.
+  logic [9:0] ready_q;
+  logic word_stalled_q, take_q;
+  logic [WordBits-1:0] word_q;
+  logic [20:0] untaken_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      ready_q   <= '0;
+      untaken_q <= '0;
+    end else begin
+      ready_q <= ready_words_i - 10'(take);
+      if (accept) untaken_q <= op_i.words;
+      else untaken_q <= untaken_q - 21'(take);
+    end
+    word_stalled_q <= rst_ni && word_valid_i && !word_ready;
+    take_q         <= rst_ni && take;
+    word_q         <= word_i;
+  end
+
+  `TMV_ASSUME(ReadyStays, ready_words_i >= ready_q && 21'(ready_words_i) <= untaken_q && ready_words_i <= 10'd512)
+  `TMV_ASSUME(WordsAreOffered, (ready_q == '0 || word_valid_i) && (ready_words_i != '0 || !word_valid_i))
+  `TMV_ASSUME(WordStays, !word_stalled_q || (word_valid_i && word_i == word_q))
+  `TMV_ASSUME(OperatorsFit, !op_valid_i || op_i.words <= 21'd1048576)
+
+  // A burst is announced only when its words are there, so it cannot get stuck half way.
+  `TMV_ASSERT(WordsAtHand, !(show && !is_record) || 25'(ready_q) * WordBeats >= aw_beats)
+  `TMV_ASSERT(NeverBeyondTheEnd, !take || ready_words_i != '0)
+  `TMV_ASSERT(AllTaken, !(show && is_record) || untaken_q == '0)
+
+  // Values. A beat is a slice of the word at hand; the word is given back with its last slice.
+  logic [$clog2(WordBeats)-1:0] slice_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || show) slice_q <= '0;
+    else if (show_w && !recorded_q) slice_q <= slice_q + 1'b1;
+  end
+
+  for (genvar i = 0; i < int'(PortBits / 32); i++) begin : gen_value
+    logic [AccBits-1:0] acc;
+    assign acc = AccBits'(word_q >> (AccBits * (32'(slice_q) * (PortBits / 32) + i)));
+
+    `TMV_ASSERT(Value, !(show_w && !recorded_q) || w_data[32*i+:32] == 32'(signed'(acc)))
+  end
+
+  `TMV_ASSERT(WordOnce, take_q == (show_w && !recorded_q && slice_q == '1))
+
+  // Helpers for the induction: the model's state is the writer's.
+  logic in_results, in_data, in_flush, in_record, in_end;
+  assign in_results = u_writer.state_q == 3'd1;
+  assign in_data    = u_writer.state_q == 3'd2;
+  assign in_flush   = u_writer.state_q == 3'd3;
+  assign in_record  = u_writer.state_q == 3'd4;
+  assign in_end     = u_writer.state_q == 3'd5;
+
+  logic [4:0] to_send;
+  assign to_send = open_now - 5'(show_w);
+
+  `TMV_ASSERT(HelpState, u_writer.state_q <= 3'd5 && busy_q == (u_writer.state_q != 3'd0))
+  `TMV_ASSERT(HelpLeft, !busy_q || (left_now == beats25_t'(u_writer.words_left_q) * WordBeats
+      && (left_now == '0 || (u_writer.addr_q == addr_now && addr_now[4:0] == '0))))
+  `TMV_ASSERT(HelpRecord, !busy_q || (u_writer.record_addr_q == op_q.record_addr && op_q.record_addr[3:0] == '0
+      && u_writer.irq_q == op_q.irq))
+  `TMV_ASSERT(HelpRecorded, !busy_q || (in_record || in_end) == (recorded_q || (show && is_record)))
+  `TMV_ASSERT(HelpNothingLeft, !(in_flush || in_record || in_end) || left_now == '0)
+  `TMV_ASSERT(HelpFlight, bursts_t'(u_writer.inflight_q) == bursts_now)
+  `TMV_ASSERT(HelpOpen, to_send == ((in_data || in_record) ? u_writer.beats_left_q : '0)
+      && ((in_data || in_record) == (to_send != '0)) && to_send <= 5'd16)
+  `TMV_ASSERT(HelpIdle, busy_q || (bursts_now == '0 && !aw_valid && !w_valid))
+  `TMV_ASSERT(HelpAnswers, aw_done_q + bursts_t'(aw_valid) == bursts_now
+      && w_done_q + bursts_t'(to_send != '0) + bursts_t'(w_valid && w_last) == bursts_now)
+  `TMV_ASSERT(HelpBounds, aw_done_q <= bursts_now && w_done_q <= bursts_now)
+  `TMV_ASSERT(HelpLast, !(w_valid && !w_last) || to_send != '0)
+  `TMV_ASSERT(HelpShow, !(show && show_w) && (!show || in_data || in_record))
+  `TMV_ASSERT(HelpSlice, !in_data || u_writer.slice_q == (show ? '0 : $clog2(WordBeats)'(slice_q + show_w)))
+  `TMV_ASSERT(HelpLine, !aw_valid || (5'(aw_addr[ByteBits+:4]) + 5'(aw_len) < 5'd16 && aw_len < 8'd16))
+  `TMV_ASSERT(HelpWords, !in_data || (u_writer.slice_q == $clog2(WordBeats)'(-to_send)
+      && beats25_t'(ready_q) * WordBeats >= beats25_t'(to_send)))
+  `TMV_ASSERT(HelpUntaken, !busy_q || (beats25_t'(untaken_q) * WordBeats == left_now
+      + (in_data ? ((beats25_t'(to_send) + beats25_t'(WordBeats - 1)) / WordBeats) * WordBeats : '0)))
+
+  `TMV_COVER(ResultsAndRecord, done && op_q.words != '0)
+  `TMV_COVER(TwoBurstsInFlight, show && !is_record && bursts_q != '0)
+endmodule
