@@ -89,13 +89,12 @@ module tmv_collector
     end
   end
 
-  // Find the finished prefix of the operator, one block a cycle.
+  // Find the finished prefix of the operator: look at a block, then count it. Copying takes as long.
   logic [16:0] unscanned_q;
   logic [3:0] tokens_q;
-  slot_t scan_q;
-  logic scan, take;
+  slot_t scan_slot_q;
+  logic scan_q, take;
 
-  assign scan = unscanned_q != '0 && done_q[scan_q];
   assign complete_o = unscanned_q == '0;
   assign take = word_valid_o && word_ready_i;
 
@@ -103,15 +102,17 @@ module tmv_collector
     if (!rst_ni) begin
       done_q        <= '0;
       unscanned_q   <= '0;
-      scan_q        <= '0;
+      scan_q        <= 1'b0;
+      scan_slot_q   <= '0;
       ready_words_o <= '0;
     end else begin
+      scan_q <= !scan_q && unscanned_q != '0 && done_q[scan_slot_q];
       if (copy_done) done_q[result_slot_i[port_q]] <= 1'b1;
-      if (scan) done_q[scan_q] <= 1'b0;
+      if (scan_q) done_q[scan_slot_q] <= 1'b0;
       if (start_i) unscanned_q <= blocks_i;
-      else if (scan) unscanned_q <= unscanned_q - 1'b1;
-      scan_q <= scan_q + slot_t'(scan);
-      ready_words_o <= ready_words_o + (scan ? 10'(tokens_q) : '0) - 10'(take);
+      else if (scan_q) unscanned_q <= unscanned_q - 1'b1;
+      scan_slot_q <= scan_slot_q + slot_t'(scan_q);
+      ready_words_o <= ready_words_o + (scan_q ? 10'(tokens_q) : '0) - 10'(take);
     end
   end
 
@@ -137,7 +138,7 @@ module tmv_collector
       word_valid_o <= 1'b0;
       slot_free_o  <= 1'b0;
     end else begin
-      unread_q <= unread_q + (scan ? 10'(tokens_q) : '0) - 10'(read);
+      unread_q <= unread_q + (scan_q ? 10'(tokens_q) : '0) - 10'(read);
       if (read) begin
         read_token_q <= read_last ? '0 : read_token_q + 1'b1;
         read_slot_q  <= read_slot_q + slot_t'(read_last);

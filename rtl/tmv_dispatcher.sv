@@ -30,10 +30,11 @@ module tmv_dispatcher
   slot_t slot_q;
   logic [MaxTokens-1:0] mask_q;
   logic [$clog2(Window):0] used_q;
+  logic full_q;
   logic [Ports-1:0] req;
   logic granted;
 
-  assign req = (active_q && used_q != ($clog2(Window) + 1)'(Window)) ? free_i : '0;
+  assign req = (active_q && !full_q) ? free_i : '0;
   assign granted = |grant_o;
   assign op_ready_o = !active_q;
 
@@ -62,11 +63,13 @@ module tmv_dispatcher
       active_q <= 1'b0;
       slot_q   <= '0;
       used_q   <= '0;
+      full_q   <= 1'b0;
     end else begin
       if (op_valid_i && op_ready_o) active_q <= 1'b1;
       else if (granted && op_q.blocks == 17'd1) active_q <= 1'b0;
       slot_q <= slot_q + slot_t'(granted);
       used_q <= used_q + ($clog2(Window) + 1)'(granted) - ($clog2(Window) + 1)'(slot_free_i);
+      if (granted != slot_free_i) full_q <= granted && used_q == ($clog2(Window) + 1)'(Window - 1);
     end
   end
 
@@ -80,5 +83,6 @@ module tmv_dispatcher
     end
   end
 
+  `TMV_ASSERT(FullIsFull, full_q == (used_q == ($clog2(Window) + 1)'(Window)))
   `TMV_ASSERT(SlotsBalanced, !slot_free_i || used_q != '0)
 endmodule

@@ -7,7 +7,7 @@
 /// Tokens beyond `Vectors` are in further groups: the beats of a word are kept and met by the words of the other groups
 /// too, one group after the other, so that weights come once for all tokens.
 /// Throughput one beat a cycle, across blocks too, provided that the previous result is collected within a block.
-/// Latency from a block's last beat to its result: four cycles. Accumulators cannot overflow, see `AccBits`.
+/// Latency from a block's last beat to its result: five cycles. Accumulators cannot overflow, see `AccBits`.
 module tmv_engine
   import tmv_pkg::*;
 #(
@@ -74,31 +74,39 @@ module tmv_engine
     return Groups == 1 || 32'(tokens) <= (32'(group) + 1) * Vectors;
   endfunction
 
-  // Row blocks, read twice: activations are fetched ahead of the beats.
+  // Row blocks, read twice: activations are fetched ahead of the beats. The one at work is in a register.
   block_t blocks[BlockFifo];
-  block_t compute, fetch;
-  logic [BlockBits:0] push_q, fetch_q, compute_q;
-  logic compute_valid, compute_pop, fetch_valid, fetch_pop;
+  block_t load, fetch;
+  logic [BlockBits:0] push_q, fetch_q, load_q, compute_q;
+  logic push, load_valid, load_block, current_valid_q, compute_pop, fetch_valid, fetch_pop;
 
-  assign block_ready_o = (push_q - compute_q) != (BlockBits + 1)'(BlockFifo);
-  assign compute_valid = push_q != compute_q;
+  assign push          = block_valid_i && block_ready_o;
+  assign load_valid    = push_q != load_q;
   assign fetch_valid   = push_q != fetch_q;
-  assign compute       = blocks[compute_q[BlockBits-1:0]];
+  assign load          = blocks[load_q[BlockBits-1:0]];
   assign fetch         = blocks[fetch_q[BlockBits-1:0]];
+  assign load_block    = load_valid && (!current_valid_q || compute_pop);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      push_q    <= '0;
-      fetch_q   <= '0;
-      compute_q <= '0;
+      push_q          <= '0;
+      fetch_q         <= '0;
+      load_q          <= '0;
+      compute_q       <= '0;
+      block_ready_o   <= 1'b1;
+      current_valid_q <= 1'b0;
     end else begin
-      if (block_valid_i && block_ready_o) push_q <= push_q + 1'b1;
+      if (push) push_q <= push_q + 1'b1;
+      if (push != compute_pop) block_ready_o <= !push || (push_q - compute_q) != (BlockBits + 1)'(BlockFifo - 1);
       if (fetch_pop) fetch_q <= fetch_q + 1'b1;
+      if (load_block) load_q <= load_q + 1'b1;
       if (compute_pop) compute_q <= compute_q + 1'b1;
+      if (load_block) current_valid_q <= 1'b1;
+      else if (compute_pop) current_valid_q <= 1'b0;
     end
   end
 
-  always_ff @(posedge clk_i) if (block_valid_i && block_ready_o) blocks[push_q[BlockBits-1:0]] <= block_i;
+  always_ff @(posedge clk_i) if (push) blocks[push_q[BlockBits-1:0]] <= block_i;
 
   // Activation words: one in use, one behind it.
   logic [$clog2(BankWords)-1:0] fetch_word_q;
@@ -108,19 +116,21 @@ module tmv_engine
   logic word_done, next_valid_q, word_valid_q, word_shift;
   logic [Vectors-1:0][7:0][Lanes-1:0] next_q;
 
-  assign x_req_o = fetch_valid && x_loaded_i[fetch.id] && words_q != 2'd2;
-  assign fetch_step = x_req_o && x_grant_i;
+  assign fetch_step = fetch_valid && x_loaded_i[fetch.id] && words_q != 2'd2 && (!x_req_o || x_grant_i);
   assign fetch_last_group = is_last_group(fetch_group_q, fetch.tokens);
   assign fetch_pop = fetch_step && fetch_last_group && word_t'(fetch_word_q) == fetch.last_word;
   assign word_shift = next_valid_q && (!word_valid_q || word_done);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
+      x_req_o      <= 1'b0;
       fetch_word_q <= '0;
       words_q      <= '0;
       next_valid_q <= 1'b0;
       word_valid_q <= 1'b0;
     end else begin
+      if (fetch_step) x_req_o <= 1'b1;
+      else if (x_grant_i) x_req_o <= 1'b0;
       if (fetch_step && fetch_last_group) fetch_word_q <= fetch_pop ? '0 : fetch_word_q + 1'b1;
       words_q <= words_q + 2'(fetch_step) - 2'(word_done);
       if (x_valid_i) next_valid_q <= 1'b1;
@@ -132,78 +142,117 @@ module tmv_engine
 
   always_ff @(posedge clk_i) if (x_valid_i) next_q <= x_i;
 
-  // One beat a cycle: row by row within a word, group by group, word by word within a block.
-  row_t row_q;
-  group_t group_q;
-  word_t word_index_q;
-  logic first_word, last_word, last_row, first_group, last_group, beat_valid, result_pending_q, result_blocked;
-  logic step_ready;
-  logic [SliceLanes-1:0] nz[Slices], neg[Slices];
+  // The beat at work, one behind it in the queue before: from there, or from those kept for the groups that follow.
+  logic beat_valid_q, take, busy, first_take;
+  group_t take_group_q;
+  logic [SliceLanes-1:0] nz_q[Slices], neg_q[Slices];
 
-  assign first_group = group_q == '0;
-  assign last_group = is_last_group(group_q, compute.tokens);
-  assign beat_valid = first_group ? beat_valid_i : compute_valid;
-  assign first_word = word_index_q == '0;
-  assign last_word = word_index_q == compute.last_word;
-  assign last_row = row_q == row_t'(RowBlock - 1);
-  assign result_blocked = last_word && row_q == '0 && result_pending_q;
-  assign beat_ready_o = first_group && step_ready;
-  assign step_ready = compute_valid && word_valid_q && !result_blocked;
-  assign busy_o = beat_valid && step_ready;
-  assign stall_data_o = compute_valid && !beat_valid;
-  assign stall_x_o = compute_valid && beat_valid && !word_valid_q;
-  assign stall_result_o = compute_valid && beat_valid && word_valid_q && result_blocked;
-  assign word_done = busy_o && last_row;
-  assign compute_pop = busy_o && last_row && last_group && last_word;
+  assign take = !beat_valid_q || busy;
+  assign first_take = take_group_q == '0;
+  assign beat_ready_o = take && first_take;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      row_q        <= '0;
-      word_index_q <= '0;
-    end else if (busy_o) begin
-      row_q <= row_q + 1'b1;
-      if (last_row && last_group) word_index_q <= last_word ? '0 : word_index_q + 1'b1;
+    if (!rst_ni) beat_valid_q <= 1'b0;
+    else if (take) beat_valid_q <= beat_valid_i || !first_take;
+  end
+
+  // One beat a cycle: row by row within a word, group by group, word by word within a block.
+  slot_t slot_q;
+  logic [MaxTokens-1:0] tokens_mask_q;
+  logic [3:0] tokens_q;
+  row_t row_q;
+  group_t group_q;
+  word_t words_left_q;
+  logic first_word_q, last_word_q, last_row, last_group, result_pending_q, result_blocked, word_ready, finish_word;
+
+  assign last_group = is_last_group(group_q, tokens_q);
+  assign last_row = row_q == row_t'(RowBlock - 1);
+  assign result_blocked = last_word_q && row_q == '0 && result_pending_q;
+  assign word_ready = current_valid_q && word_valid_q;
+  assign busy = beat_valid_q && word_ready && !result_blocked;
+  assign busy_o = busy;
+  assign stall_data_o = current_valid_q && !beat_valid_q;
+  assign stall_x_o = current_valid_q && beat_valid_q && !word_valid_q;
+  assign stall_result_o = word_ready && beat_valid_q && result_blocked;
+  assign word_done = busy && last_row;
+  assign finish_word = word_done && last_group;
+  assign compute_pop = finish_word && last_word_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) row_q <= '0;
+    else if (busy) row_q <= row_q + 1'b1;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (load_block) begin
+      slot_q        <= load.slot;
+      tokens_mask_q <= load.tokens_mask;
+      tokens_q      <= load.tokens;
+      words_left_q  <= load.last_word;
+      first_word_q  <= 1'b1;
+      last_word_q   <= load.last_word == '0;
+    end else if (finish_word) begin
+      words_left_q <= words_left_q - 1'b1;
+      first_word_q <= 1'b0;
+      last_word_q  <= words_left_q == word_t'(1);
     end
   end
 
   // With one group there is nothing to keep.
   if (Groups == 1) begin : gen_one_group
     assign fetch_group_q = '0;
+    assign take_group_q  = '0;
     assign group_q       = '0;
-    assign nz            = nz_i;
-    assign neg           = neg_i;
-    assign x_addr_o      = {fetch.bank, fetch_word_q};
+
+    always_ff @(posedge clk_i) begin
+      if (take && beat_valid_i) begin
+        nz_q  <= nz_i;
+        neg_q <= neg_i;
+      end
+    end
+
+    always_ff @(posedge clk_i) if (fetch_step) x_addr_o <= {fetch.bank, fetch_word_q};
   end else begin : gen_groups
-    // Beats of the word in use.
-    logic [SliceLanes-1:0] kept_nz[Slices], kept_neg[Slices];
+    logic take_beat;
+    row_t take_row_q;
+
+    assign take_beat = take && (beat_valid_i || !first_take);
 
     for (genvar s = 0; s < int'(Slices); s++) begin : gen_kept
       logic [SliceLanes-1:0] mem_nz[RowBlock], mem_neg[RowBlock];
 
       always_ff @(posedge clk_i) begin
-        if (busy_o && first_group) begin
-          mem_nz[row_q]  <= nz_i[s];
-          mem_neg[row_q] <= neg_i[s];
+        if (take_beat && first_take) begin
+          mem_nz[take_row_q]  <= nz_i[s];
+          mem_neg[take_row_q] <= neg_i[s];
+        end
+        if (take_beat) begin
+          nz_q[s]  <= first_take ? nz_i[s] : mem_nz[take_row_q];
+          neg_q[s] <= first_take ? neg_i[s] : mem_neg[take_row_q];
         end
       end
-
-      assign kept_nz[s]  = mem_nz[row_q];
-      assign kept_neg[s] = mem_neg[row_q];
-      assign nz[s]       = first_group ? nz_i[s] : kept_nz[s];
-      assign neg[s]      = first_group ? neg_i[s] : kept_neg[s];
     end
 
+    // When the last beat of a word is taken, the one before it is at work: both are of the same block.
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
         fetch_group_q <= '0;
+        take_row_q    <= '0;
+        take_group_q  <= '0;
         group_q       <= '0;
       end else begin
         if (fetch_step) fetch_group_q <= fetch_last_group ? '0 : fetch_group_q + 1'b1;
+        if (take_beat) begin
+          take_row_q <= take_row_q + 1'b1;
+          if (take_row_q == row_t'(RowBlock - 1)) begin
+            take_group_q <= is_last_group(take_group_q, tokens_q) ? '0 : take_group_q + 1'b1;
+          end
+        end
         if (word_done) group_q <= last_group ? '0 : group_q + 1'b1;
       end
     end
 
-    assign x_addr_o = {fetch.bank, fetch_group_q, fetch_word_q};
+    always_ff @(posedge clk_i) if (fetch_step) x_addr_o <= {fetch.bank, fetch_group_q, fetch_word_q};
   end
 
   // Dot products, then accumulation, of the vectors that carry a token; the others keep still. `place` says where a
@@ -221,24 +270,15 @@ module tmv_engine
   logic last_sum, result_pop;
   logic [3:0] result_tokens_q;
 
-  for (genvar s = 0; s < int'(Slices); s++) begin : gen_neg_count
-    logic [$clog2(SliceLanes+1)-1:0] count;
+  tmv_popcount #(
+    .Width(Lanes),
+    .Slices(Slices)
+  ) u_neg_count (
+    .bits_i (neg_q),
+    .count_o(neg_count)
+  );
 
-    tmv_popcount #(
-      .Width(SliceLanes)
-    ) u_neg_count (
-      .bits_i (neg[s]),
-      .count_o(count)
-    );
-  end
-
-  if (Slices == 1) begin : gen_neg_whole
-    assign neg_count = gen_neg_count[0].count;
-  end else begin : gen_neg_halves
-    assign neg_count = CountBits'(gen_neg_count[0].count) + CountBits'(gen_neg_count[1].count);
-  end
-
-  assign used       = busy_o ? Vectors'(compute.tokens_mask >> (group_q * Vectors)) : '0;
+  assign used       = busy ? Vectors'(tokens_mask_q >> (group_q * Vectors)) : '0;
   assign last_sum   = used_qq[0] && place_qq.last;
   assign result_pop = result_valid_o && result_ready_i;
 
@@ -248,11 +288,11 @@ module tmv_engine
   end
 
   always_ff @(posedge clk_i) begin
-    place_q  <= '{group: group_q, row: row_q, first: first_word, last: last_word};
+    place_q  <= '{group: group_q, row: row_q, first: first_word_q, last: last_word_q};
     place_qq <= place_q;
   end
 
-  always_ff @(posedge clk_i) if (busy_o) neg_count_q <= neg_count;
+  always_ff @(posedge clk_i) if (busy) neg_count_q <= neg_count;
 
   // Results form a chain, one link a vector: rows shift in at every link, words shift out at the first.
   logic [Vectors:0][RowBlock-1:0][AccBits-1:0] link;
@@ -273,8 +313,8 @@ module tmv_engine
       .x_i        (next_q[v]),
       .valid_i    (used[v]),
       .valid_q_i  (used_q[v]),
-      .nz_i       (nz),
-      .neg_i      (neg),
+      .nz_i       (nz_q),
+      .neg_i      (neg_q),
       .neg_count_i(neg_count_q),
       .sum_o      (sum)
     );
@@ -292,11 +332,11 @@ module tmv_engine
   assign result_last_o = result_tokens_q == 4'd1;
 
   always_ff @(posedge clk_i) begin
-    if (busy_o && last_word && row_q == '0) begin
-      result_slot_o   <= compute.slot;
+    if (busy && last_word_q && row_q == '0) begin
+      result_slot_o   <= slot_q;
       result_token_o  <= 4'(group_q * Vectors);
       result_done_o   <= last_group;
-      result_tokens_q <= last_group ? compute.tokens - 4'(group_q * Vectors) : 4'(Vectors);
+      result_tokens_q <= last_group ? tokens_q - 4'(group_q * Vectors) : 4'(Vectors);
     end else if (result_pop) result_tokens_q <= result_tokens_q - 1'b1;
   end
 
@@ -305,7 +345,7 @@ module tmv_engine
       result_pending_q <= 1'b0;
       result_valid_o   <= 1'b0;
     end else begin
-      if (busy_o && last_word && row_q == '0) result_pending_q <= 1'b1;
+      if (busy && last_word_q && row_q == '0) result_pending_q <= 1'b1;
       else if (result_pop && result_last_o) result_pending_q <= 1'b0;
       if (last_sum && place_qq.row == row_t'(RowBlock - 1)) result_valid_o <= 1'b1;
       else if (result_pop && result_last_o) result_valid_o <= 1'b0;
@@ -313,6 +353,7 @@ module tmv_engine
   end
 
   `TMV_REQUIRE(width, BankWords * Lanes * 128 < (1 << AccBits), "tmv_engine: accumulators would overflow")
+  `TMV_ASSERT(ReadyIsRoom, block_ready_o == ((push_q - compute_q) != (BlockBits + 1)'(BlockFifo)))
   `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q || word_shift)
   `TMV_ASSERT(ResultKept, !(last_sum && result_valid_o))
 endmodule

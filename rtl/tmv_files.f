@@ -6,6 +6,7 @@ tmv_round_robin.sv
 tmv_read_stream.sv
 tmv_read_mux.sv
 tmv_decode.sv
+tmv_compress.sv
 tmv_popcount.sv
 tmv_dot.sv
 tmv_engine.sv

@@ -1,53 +1,130 @@
-/// Number of ones in a word. Combinational.
+/// Number of ones in a word, which comes in slices. Combinational.
 ///
-/// Two bodies with the same function: `$countones` for simulation, where it becomes one machine instruction a word,
-/// and 6:3 compressors for synthesis, where each output bit of a compressor is one LUT6. `TMV_POPCOUNT_LUT` selects
-/// the second in simulation too; the regression runs both.
+/// Two bodies with the same function: `$countones` for simulation, where it becomes one machine instruction a slice,
+/// and a tree of 6:3 compressors for synthesis. `TMV_POPCOUNT_LUT` selects the second in simulation too; the
+/// regression runs both.
 module tmv_popcount #(
-  /// Bits to count, up to 96.
+  /// Bits to count.
   parameter  int unsigned Width = 64,
+  /// Slices of equal width.
+  parameter  int unsigned Slices = 1,
+  localparam int unsigned SliceWidth = Width / Slices,
   /// Bits of the count.
   localparam int unsigned CountBits = $clog2(Width + 1)
 ) (
-  input  logic [    Width-1:0] bits_i,
-  output logic [CountBits-1:0] count_o
+  input  logic [SliceWidth-1:0] bits_i [Slices],
+  output logic [ CountBits-1:0] count_o
 );
 `ifdef SYNTHESIS
   `define TMV_POPCOUNT_LUT
 `endif
 `ifdef TMV_POPCOUNT_LUT
-  /// First level: groups of six bits. Second level: the groups' counts, bit by bit, six at a time.
-  localparam int unsigned Groups = (Width + 5) / 6;
-  localparam int unsigned Columns = (Groups + 5) / 6;
+  localparam int unsigned MaxStages = 6;
 
-  logic [6*Groups-1:0] padded;
-  logic [6*Columns-1:0] column[3];
-
-  /// 6:3 compressor: the number of ones among six bits.
-  function automatic logic [2:0] compress(logic [5:0] b);
-    logic [1:0] low, high;
-    low  = {(b[0] & b[1]) | (b[0] & b[2]) | (b[1] & b[2]), b[0] ^ b[1] ^ b[2]};
-    high = {(b[3] & b[4]) | (b[3] & b[5]) | (b[4] & b[5]), b[3] ^ b[4] ^ b[5]};
-    return {1'b0, low} + {1'b0, high};
+  /// Compressors of a column of so many bits. The one or two bits they leave go on to the next stage as they are.
+  function automatic logic [7:0] compressors(logic [7:0] height);
+    return (height + 8'd3) / 8'd6;
   endfunction
 
-  assign padded = (6 * Groups)'(bits_i);
+  function automatic logic [7:0] rest(logic [7:0] height);
+    return (height % 8'd6 < 8'd3) ? height % 8'd6 : '0;
+  endfunction
 
+  /// Bits of weight 2^column before a stage, as [stage][column].
+  typedef logic [MaxStages:0][CountBits-1:0][7:0] heights_t;
+
+  function automatic heights_t heights();
+    for (int unsigned c = 0; c < CountBits; c++) heights[0][c] = (c == 0) ? 8'(Width) : '0;
+    for (int unsigned s = 1; s <= MaxStages; s++) begin
+      for (int unsigned c = 0; c < CountBits; c++) begin
+        heights[s][c] = compressors(heights[s-1][c]) + rest(heights[s-1][c]);
+        if (c >= 1) heights[s][c] += compressors(heights[s-1][c-1]);
+        if (c >= 2) heights[s][c] += compressors(heights[s-1][c-2]);
+      end
+    end
+  endfunction
+
+  localparam heights_t Heights = heights();
+
+  /// Stages until at most three bits of every weight are left.
+  function automatic int unsigned stages();
+    stages = 0;
+    for (int unsigned s = 0; s < MaxStages; s++) begin
+      for (int unsigned c = 0; c < CountBits; c++) if (Heights[s][c] > 8'd3) stages = s + 1;
+    end
+  endfunction
+
+  localparam int unsigned Stages = stages();
+
+  logic [Width-1:0] bits;
+
+  for (genvar s = 0; s < int'(Slices); s++) begin : gen_slice
+    assign bits[SliceWidth*s+:SliceWidth] = bits_i[s];
+  end
+
+  // Columns of bits of one weight. Those of a later stage hold the low bits of their own column's compressors, the
+  // middle bits of the column before, the high bits of the one before that, and what was left.
+  logic [CountBits-1:0][2:0] last;
+
+  for (genvar s = 0; s <= int'(Stages); s++) begin : gen_stage
+    for (genvar c = 0; c < int'(CountBits); c++) begin : gen_column
+      localparam int unsigned Height = 32'(Heights[s][c]);
+      localparam int unsigned Compressors = 32'(compressors(8'(Height)));
+
+      logic [Width+5:0] column;
+      logic [Width+5:0][2:0] ones;
+
+      if (s == 0) begin : gen_first
+        if (c == 0) begin : gen_bits
+          assign column[Width-1:0] = bits;
+        end
+      end else begin : gen_later
+        localparam int unsigned Before = 32'(Heights[s-1][c]);
+        localparam int unsigned Low = 32'(compressors(8'(Before)));
+        localparam int unsigned Middle = (c >= 1) ? 32'(compressors(Heights[s-1][c-1])) : 0;
+        localparam int unsigned High = (c >= 2) ? 32'(compressors(Heights[s-1][c-2])) : 0;
+
+        for (genvar i = 0; i < int'(Low); i++) begin : gen_low
+          assign column[i] = gen_stage[s-1].gen_column[c].ones[i][0];
+        end
+        for (genvar i = 0; i < int'(Middle); i++) begin : gen_middle
+          assign column[Low+i] = gen_stage[s-1].gen_column[c-1].ones[i][1];
+        end
+        for (genvar i = 0; i < int'(High); i++) begin : gen_high
+          assign column[Low+Middle+i] = gen_stage[s-1].gen_column[c-2].ones[i][2];
+        end
+        for (genvar i = 0; i < int'(rest(8'(Before))); i++) begin : gen_rest
+          assign column[Low+Middle+High+i] = gen_stage[s-1].gen_column[c].column[6*Low+i];
+        end
+      end
+
+      assign column[Width+5:Height] = '0;
+
+      if (s < int'(Stages)) begin : gen_compress
+        for (genvar i = 0; i < int'(Compressors); i++) begin : gen_six
+          tmv_compress u_compress (
+            .bits_i (column[6*i+:6]),
+            .count_o(ones[i])
+          );
+        end
+        assign ones[Width+5:Compressors] = '0;
+      end else begin : gen_last
+        assign ones    = '0;
+        assign last[c] = column[2:0];
+      end
+    end
+  end
+
+  // Three numbers are left, one bit of each in every column.
   always_comb begin
-    logic [CountBits-1:0] sum;
-    for (int unsigned w = 0; w < 3; w++) column[w] = '0;
-    for (int unsigned g = 0; g < Groups; g++) begin
-      logic [2:0] ones;
-      ones = compress(padded[6*g+:6]);
-      for (int unsigned w = 0; w < 3; w++) column[w][g] = ones[w];
-    end
-    sum = '0;
-    for (int unsigned w = 0; w < 3; w++) begin
-      for (int unsigned c = 0; c < Columns; c++) sum += CountBits'(compress(column[w][6*c+:6])) << w;
-    end
-    count_o = sum;
+    logic [2:0][CountBits-1:0] rows;
+    for (int unsigned c = 0; c < CountBits; c++) for (int unsigned r = 0; r < 3; r++) rows[r][c] = last[c][r];
+    count_o = rows[0] + rows[1] + rows[2];
   end
 `else
-  assign count_o = CountBits'($countones(bits_i));
+  always_comb begin
+    count_o = '0;
+    for (int unsigned s = 0; s < Slices; s++) count_o += CountBits'($countones(bits_i[s]));
+  end
 `endif
 endmodule

@@ -72,7 +72,6 @@ module tmv_port
 );
   logic cmd_ready, block_ready, beat_valid, beat_ready, illegal, stall_data, stall_x, stall_result;
   logic [PortBits-1:0] beat;
-  logic planes_valid, planes_ready;
   logic [Lanes-1:0] decoded_nz, decoded_neg;
   logic [SliceLanes-1:0] nz[Slices], neg[Slices];
 
@@ -126,31 +125,9 @@ module tmv_port
     .illegal_o()
   );
 
-  // Planes are wiring with one codec, and logic that needs a register behind it with the other.
-  if (Codec == CodecWeights2b) begin : gen_planes_wired
-    assign planes_valid = beat_valid;
-    assign beat_ready   = planes_ready;
-
-    for (genvar s = 0; s < int'(Slices); s++) begin : gen_slice
-      assign nz[s]  = decoded_nz[SliceLanes*s+:SliceLanes];
-      assign neg[s] = decoded_neg[SliceLanes*s+:SliceLanes];
-    end
-  end else begin : gen_planes_registered
-    assign beat_ready = !planes_valid || planes_ready;
-
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) planes_valid <= 1'b0;
-      else if (beat_ready) planes_valid <= beat_valid;
-    end
-
-    for (genvar s = 0; s < int'(Slices); s++) begin : gen_slice
-      always_ff @(posedge clk_i) begin
-        if (beat_valid && beat_ready) begin
-          nz[s]  <= decoded_nz[SliceLanes*s+:SliceLanes];
-          neg[s] <= decoded_neg[SliceLanes*s+:SliceLanes];
-        end
-      end
-    end
+  for (genvar s = 0; s < int'(Slices); s++) begin : gen_slice
+    assign nz[s]  = decoded_nz[SliceLanes*s+:SliceLanes];
+    assign neg[s] = decoded_neg[SliceLanes*s+:SliceLanes];
   end
 
   tmv_engine #(
@@ -164,8 +141,8 @@ module tmv_port
     .block_valid_i(grant_i),
     .block_ready_o(block_ready),
     .block_i,
-    .beat_valid_i (planes_valid),
-    .beat_ready_o (planes_ready),
+    .beat_valid_i (beat_valid),
+    .beat_ready_o (beat_ready),
     .nz_i         (nz),
     .neg_i        (neg),
     .x_loaded_i,

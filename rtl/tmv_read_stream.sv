@@ -58,35 +58,42 @@ module tmv_read_stream
 
   addr_t addr_q;
   beats_t left_q;
-  logic pop, issue, finish;
+  logic busy_q, last, pop, issue, finish;
   length_t length;
   logic [SpaceBits-1:0] space_q;
   logic [TableBits:0] inflight_q;
 
-  assign cmd_ready_o = left_q == '0;
+  assign cmd_ready_o = !busy_q;
   assign quiet_o     = inflight_q == '0;
   assign pop         = beat_valid_o && beat_ready_i;
 
   // Requests: a burst goes out when its address can, its beats have room and a place in the table is free.
   always_comb begin
     length = '0;
+    last   = 1'b0;
     issue  = 1'b0;
-    if (left_q != '0 && (!ar_valid_o || ar_ready_i)) begin
+    if (busy_q && (!ar_valid_o || ar_ready_i)) begin
       length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:4]};
-      if (left_q < beats_t'(length)) length = left_q[4:0];
+      last   = left_q <= beats_t'(length);
+      if (last) length = left_q[4:0];
       issue = space_q >= SpaceBits'(length) && inflight_q != (TableBits + 1)'(Outstanding) && !halt_i;
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
+      busy_q     <= 1'b0;
       left_q     <= '0;
       ar_valid_o <= 1'b0;
     end else if (issue) begin
+      busy_q     <= !last;
       left_q     <= left_q - beats_t'(length);
       ar_valid_o <= 1'b1;
     end else begin
-      if (cmd_valid_i && cmd_ready_o) left_q <= cmd_beats_i;
+      if (cmd_valid_i && cmd_ready_o) begin
+        busy_q <= cmd_beats_i != '0;
+        left_q <= cmd_beats_i;
+      end
       if (ar_ready_i) ar_valid_o <= 1'b0;
     end
   end
@@ -173,6 +180,7 @@ module tmv_read_stream
   `TMV_REQUIRE(port, PortBits == 64 || PortBits == 128, "tmv_read_stream: PortBits must be 64 or 128")
   `TMV_REQUIRE(room, FifoBeats >= 2 * BurstBeats, "tmv_read_stream: FifoBeats must hold two bursts")
   `TMV_REQUIRE(table, (1 << TableBits) == Outstanding, "tmv_read_stream: Outstanding must be a power of two")
+  `TMV_ASSERT(BusyIsLeft, busy_q == (left_q != '0))
   `TMV_ASSERT(RoomReserved, !r_valid_i || fifo_ready)
   `TMV_ASSERT(BeatExpected, !r_valid_i || inflight_q != '0)
 endmodule

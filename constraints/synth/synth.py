@@ -13,7 +13,8 @@ Parameters not given have the module's defaults. `tmv_unit_sum` synthesises the 
     lut_memory  of these, the ones that are distributed RAM or shift registers
     ff, dsp     flip-flops; DSP blocks
     bram36      block RAMs of 36 Kb; one of 18 Kb is a half
-    ltp         cells (LUT, CARRY4, MUXF, DSP) on the longest path between registers or memories; not a delay
+    levels      LUTs on the longest path between registers, block RAMs and ports; carry chains and MUXF count nothing, a
+                read of distributed RAM is one. Where it begins and ends is in `path`. Not a delay
 
 Estimates: nothing is placed or routed, and Yosys uses CARRY4 on UltraScale+ too. Latches, signals with several drivers
 and combinational loops are errors. Exit codes: 0 measured, 1 rejected by synthesis, 2 usage, 4 tool missing.
@@ -37,7 +38,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 RTL = HERE.parent.parent / "rtl"
 COUNTS = ["lut", "lut_memory", "ff", "bram36", "dsp"]
-COLUMNS = ["module", "family", "port_bits", "vectors", "groups", "codec", "ports", *COUNTS]
+COLUMNS = ["module", "family", "port_bits", "vectors", "groups", "codec", "ports", *COUNTS, "levels"]
 PARAMETERS = {"port_bits": "PortBits", "vectors": "Vectors", "groups": "Groups", "codec": "Codec", "ports": "Ports"}
 # What synth_xilinx builds with: LUTs a cell takes as memory, and cells that cost nothing that is counted here.
 LUT_MEMORY = {
@@ -113,30 +114,100 @@ def count(cells):
     return totals
 
 
+def compress_lut6():
+    """`tmv_compress` in cells: bit k of the number of ones among six bits, for each k."""
+    cells = []
+    for k in range(3):
+        init = sum((value.bit_count() >> k & 1) << value for value in range(64))
+        inputs = ", ".join(f".I{i}(bits_i[{i}])" for i in range(6))
+        cells.append(f"  LUT6 #(.INIT(64'h{init:016x})) bit_{k} ({inputs}, .O(count_o[{k}]));")
+    head = "module tmv_compress (input [5:0] bits_i, output [2:0] count_o);"
+    return "\n".join([head, *cells, "endmodule", ""])
+
+
+CLOCKS = {"C", "CLK", "WCLK", "CLKARDCLK", "CLKBWRCLK"}
+
+
+def is_lutram(kind):
+    return kind.startswith("RAM") and not kind.startswith("RAMB")
+
+
+def weight(kind):
+    """LUT levels from inputs to outputs of a cell; None for one that ends paths and begins others."""
+    if re.fullmatch(r"LUT[1-6]|INV", kind) or is_lutram(kind):
+        return 1
+    return 0 if re.fullmatch(r"CARRY[48]|MUXF[789]", kind) else None
+
+
+def longest_path(module):
+    """Returns the most LUT levels between registers of a netlist (as of write_json), and the names of both ends."""
+    names, drivers, ends = {}, {}, []
+    for name, net in module["netnames"].items():
+        for index, bit in enumerate(net["bits"]):
+            suffix = f"[{index}]" if len(net["bits"]) > 1 else ""
+            candidate = (net.get("hide_name", 0), len(name), name + suffix)
+            names[bit] = min(names.get(bit, candidate), candidate)
+    for cell in module["cells"].values():
+        step, kind = weight(cell["type"]), cell["type"]
+        pins = [(pin, bit) for pin, bits in cell["connections"].items() for bit in bits if isinstance(bit, int)]
+        inputs = [(pin, bit) for pin, bit in pins if cell["port_directions"][pin] == "input" and pin not in CLOCKS]
+        outputs = [bit for pin, bit in pins if cell["port_directions"][pin] == "output"]
+        to = outputs[0] if outputs else None
+        # A write to distributed RAM ends a path; a read goes through.
+        through = [bit for pin, bit in inputs if step is not None and (not is_lutram(kind) or re.match("DPRA|A", pin))]
+        ends += [(bit, to) for pin, bit in inputs if bit not in through]
+        if step is not None:
+            drivers |= {bit: (step, through) for bit in outputs}
+    for port in module["ports"].values():
+        ends += [(bit, bit) for bit in port["bits"] if port["direction"] == "output"]
+    levels = {}  # of a net: levels to it, and the net the longest path comes from
+    for net, _ in ends:
+        stack = [net]
+        while stack:
+            bit = stack[-1]
+            if bit in levels or bit not in drivers:
+                levels.setdefault(bit, (0, bit))
+                stack.pop()
+                continue
+            step, inputs = drivers[bit]
+            missing = [other for other in inputs if other not in levels]
+            if missing:
+                stack += missing
+                continue
+            most, origin = max((levels[other] for other in inputs), default=(0, bit), key=lambda at: at[0])
+            levels[bit] = (most + step, origin)
+            stack.pop()
+    net, to = max(ends, key=lambda end: levels[end[0]][0], default=(None, None))
+    if net is None:
+        return 0, ""
+    most, origin = levels[net]
+    return most, f"{names.get(origin, ('', '', '?'))[-1]} to {names.get(to, ('', '', '?'))[-1]}"
+
+
 def synthesise(top, family, parameters, black_box, folder):
-    """Runs Yosys in `folder`. Returns cells by type, the log, and the cells of the longest path."""
+    """Runs Yosys in `folder`. Returns cells by type, the log, and the longest path."""
     read = ["read_slang --threads 1 -I .", *copy_sources(folder), "--top", top]
     read += [f"-G {name}={value}" for name, value in parameters]
-    read += [f"--blackboxed-module {black_box}"] if black_box else []
+    read += [f"--blackboxed-module {name}" for name in ["tmv_compress", black_box] if name]
+    (folder / "tmv_compress_lut6.v").write_text(compress_lut6())
     # slang defines SYNTHESIS, and with it selects tmv_popcount's body for LUTs.
     check = ["check -assert", "select -assert-none t:*latch* t:$sr"]
     run_yosys([" ".join(read), *check, "write_rtlil design.il"], folder, "read.log")
     if black_box:  # its ports have their widths already, and abc9 would ask for a module that takes parameters
         design = folder / "design.il"
         design.write_text(re.sub(rf"(cell \\{black_box} .*\n)(?: +parameter .*\n)+", r"\1", design.read_text()))
-    ends = "t:FD* t:RAM* %u t:SRL* %u" + (f" t:{black_box} %u" if black_box else "")
     commands = [
         "read_rtlil design.il",
         f"synth_xilinx -family {family} -top {top} -flatten -noiopad -noclkbuf",
+        "techmap -map tmv_compress_lut6.v",
         "check -assert",
         "tee -q -o stat.json stat -json",
-        f"tee -q -o ltp.txt ltp * {ends} %d",
-        "write_rtlil netlist.il",
+        "write_json netlist.json",
     ]
     run_yosys(commands, folder, "synth.log")
-    modules = json.loads((folder / "stat.json").read_text())["modules"]
-    path = re.search(r"length=(\d+)", (folder / "ltp.txt").read_text())
-    return modules["\\" + top]["num_cells_by_type"], (folder / "synth.log").read_text(), int(path[1]) if path else 0
+    cells = json.loads((folder / "stat.json").read_text())["modules"]["\\" + top]["num_cells_by_type"]
+    netlist = json.loads((folder / "netlist.json").read_text())["modules"][top]
+    return cells, (folder / "synth.log").read_text(), longest_path(netlist)
 
 
 @functools.cache
@@ -159,7 +230,8 @@ def measure(top, family, parameters, black_box=None, keep=None):
         "family": family,
         "parameters": dict(parameters),
         **count(cells),
-        "ltp": path,
+        "levels": path[0],
+        "path": path[1],
         "boxes": boxes,
         "memories": memories,
         "cells": cells,
@@ -174,7 +246,8 @@ def measure_sum(family, parameters, keep=None):
     rest = measure("tmv_unit", family, parameters, black_box="tmv_port", keep=keep)
     result = {"module": "tmv_unit_sum", "family": family, "parameters": dict(parameters)}
     result |= {key: rest[key] + rest["boxes"] * port[key] for key in COUNTS}
-    result |= {"ltp": max(port["ltp"], rest["ltp"]), "boxes": rest["boxes"]}
+    deeper = max(port, rest, key=lambda part: part["levels"])
+    result |= {"levels": deeper["levels"], "path": deeper["path"], "boxes": rest["boxes"]}
     result |= {"memories": rest["memories"] | {f"u_port.{name}": kind for name, kind in port["memories"].items()}}
     return result | {"rest": {key: rest[key] for key in COUNTS}, "seconds": port["seconds"] + rest["seconds"]}
 
@@ -192,7 +265,7 @@ def update(table):
     for row in rows:
         names = [column for column in PARAMETERS if column != "ports" or row["module"] != "tmv_port"]
         result = measure_any(row["module"], row["family"], tuple((PARAMETERS[name], int(row[name])) for name in names))
-        row |= {key: f"{result[key]:g}" if key == "bram36" else result[key] for key in COUNTS}
+        row |= {key: f"{result[key]:g}" if key == "bram36" else result[key] for key in [*COUNTS, "levels"]}
         print(json.dumps({key: value for key, value in result.items() if key != "cells"}), flush=True)
         written = Path(f"{table}.new")
         with open(written, "w", newline="") as file:

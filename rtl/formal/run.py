@@ -84,11 +84,12 @@ PROOFS = [
     *(
         Proof(
             f"tmv_popcount_{width}", "tmv_popcount", f"{width} bits: the body for LUTs equals `$countones`",
-            ["tmv_popcount.sv"], "BDD", 1, 1,
-            [("tmv_popcount.sv", "(b[3] & b[5])", "(b[3] & b[4])")],
+            ["tmv_compress.sv", "tmv_popcount.sv"], "BDD", 1, 1,
+            [("tmv_compress.sv", "(b[1] & b[2]), ^b", "(b[1] & b[0]), ^b"),
+             ("tmv_popcount.sv", ".ones[i][2];", ".ones[i][1];")],
             parameters={"Width": width}, defines=["TMV_POPCOUNT_LUT"],
         )
-        for width in (32, 40, 64)
+        for width in (32, 40, 64, 80)
     ),
     Proof(
         "tmv_decode", "tmv_decode", "base 3: byte = sum (w_j + 1) 3^j; 243 and above are flagged; 64-bit beats",
@@ -102,7 +103,7 @@ PROOFS = [
         DISPATCHER, "induction", 2, 12,
         [("tmv_dispatcher.sv", "op_q.blocks == 17'd1", "op_q.blocks == 17'd2"),
          ("tmv_dispatcher.sv", "slot_q <= slot_q + slot_t'(granted);", "slot_q <= slot_q + 1'b1;"),
-         [SMALL_WINDOW, ("tmv_dispatcher.sv", "used_q != ($clog2(Window) + 1)'(Window)", "1'b1")]],
+         [SMALL_WINDOW, ("tmv_dispatcher.sv", "(active_q && !full_q)", "active_q")]],
     ),
     Proof(
         "tmv_read_stream", "tmv_read_stream",
@@ -112,7 +113,7 @@ PROOFS = [
         [("tmv_read_stream.sv", "- {1'b0, addr_q[ByteBits+:4]};", ";"),
          [NARROW, ("tmv_read_stream.sv", "space_q >= SpaceBits'(length) && ", "")],
          [NARROW, ("tmv_read_stream.sv", "inflight_q != (TableBits + 1)'(Outstanding) && ", "")],
-         ("tmv_read_stream.sv", "(left_q != '0 && (!ar_valid_o || ar_ready_i))", "(left_q != '0)")],
+         ("tmv_read_stream.sv", "(busy_q && (!ar_valid_o || ar_ready_i))", "(busy_q)")],
     ),
     Proof(
         "tmv_read_stream_beats", "tmv_read_stream", "every beat once, in order, unchanged; 16-bit addresses",

@@ -14,7 +14,7 @@ module tmv_popcount_fv #(
   tmv_popcount #(
     .Width(Width)
   ) u_count (
-    .bits_i,
+    .bits_i ('{bits_i}),
     .count_o(count)
   );
 

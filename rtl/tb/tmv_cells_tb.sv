@@ -130,12 +130,19 @@ module tmv_cells_tb
 
   for (genvar i = 0; i < 5; i++) begin : gen_popcount
     localparam int unsigned Width = (i == 0) ? 6 : (i == 1) ? 32 : (i == 2) ? 40 : (i == 3) ? 64 : 80;
+    localparam int unsigned Slices = (i == 4) ? 2 : 1;
+    logic [Width/Slices-1:0] bits[Slices];
     logic [$clog2(Width+1)-1:0] count;
 
+    for (genvar s = 0; s < int'(Slices); s++) begin : gen_slice
+      assign bits[s] = popcount_bits_i[Width/Slices*s+:Width/Slices];
+    end
+
     tmv_popcount #(
-      .Width(Width)
+      .Width(Width),
+      .Slices(Slices)
     ) u_popcount (
-      .bits_i (popcount_bits_i[Width-1:0]),
+      .bits_i (bits),
       .count_o(count)
     );
 

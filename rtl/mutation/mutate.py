@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""Does the regression notice a bug? Puts small bugs into the RTL, one at a time, and counts those the tests find.
+
+    ./mutate.py                     a sample of 200 mutants; a table in Markdown
+    ./mutate.py --all               every mutant
+    ./mutate.py --sample 50 --seed 7 --file tmv_writer.sv
+    ./mutate.py --list              the mutants, without running anything
+
+A mutant is one change of one expression or statement: an operand left out of a condition, a comparison off by one, plus
+for minus, an assignment left out. All mutants are in one copy of the RTL, and a number from the environment picks one
+when a model starts; so each model is built once. A mutant is killed when a test of TESTS fails or does not end. One
+that survives needs a reason in survivors.toml; a reason for a mutant that is killed, or is none, is an error.
+
+Exit codes: 0 enough were killed and each survivor has its reason, 1 not so, 2 usage, 4 tool missing.
+Needs cargo and what `cargo test -p sim` needs. The parser is installed by pip, pinned in requirements.txt, into
+$TMV_CACHE_DIR, else `tmv` in the user's cache directory.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import functools
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RTL = HERE.parent
+BAR = 0.95
+TIMEOUT = 300  # seconds; a test that takes longer hangs
+# (test target, names): from quick to slow. A mutant is killed by the first that fails.
+TESTS = [
+    ("unit", ["random_operators_smallest", "random_operators_narrow", "random_operators_of_base3_units"]),
+    ("registers", []),
+    ("cells", []),
+    ("faults", []),
+    ("unit", []),
+    ("cycles", []),
+]
+SKIPPED = {"tmv_reg_pkg.sv", "tmv_pkg.sv"}
+SWAPS = {
+    "EqualityExpression": "!=", "InequalityExpression": "==", "LessThanExpression": "<=", "LessThanEqualExpression": "<",
+    "GreaterThanExpression": ">=", "GreaterThanEqualExpression": ">", "AddExpression": "-", "SubtractExpression": "+",
+    "BinaryAndExpression": "|", "BinaryOrExpression": "&",
+}  # fmt: skip
+# What has to stay constant: sizes, types, selects, loops that are unrolled.
+CONSTANT = {"SimpleRangeSelect", "AscendingRangeSelect", "DescendingRangeSelect", "ReplicationExpression"}
+
+
+class Missing(Exception):
+    """A tool cannot be had."""
+
+
+def parser():
+    """Installs pyslang at first use, and goes on in its Python."""
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(os.environ.get("TMV_CACHE_DIR") or Path(user) / "tmv").resolve()
+    requirements = HERE / "requirements.txt"
+    home = cache / "mutation" / hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
+    installed = home / "installed"
+    if not installed.exists():
+        print(f"installing pyslang into {home}", file=sys.stderr)
+        shutil.rmtree(home, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", home], check=True)
+        pip = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+        pip += ["--only-binary=:all:", "--require-hashes", "--requirement", requirements]
+        subprocess.run(pip, check=True)
+        installed.touch()
+    if Path(sys.prefix) != home:
+        os.execv(home / "bin" / "python", [str(home / "bin" / "python"), __file__, *sys.argv[1:]])
+
+
+Mutant = collections.namedtuple("Mutant", "number file line change source")
+
+
+class Mutator:
+    """Rewrites one file: every place gets its mutants, chosen by `tmv_pkg::mutant`."""
+
+    def __init__(self, path, mutants):
+        self.path, self.mutants = path, mutants
+        self.text = path.read_text()
+        assert self.text.isascii()
+        self.clocked = False
+
+    def plain(self, node):
+        return self.text[node.sourceRange.start.offset : node.sourceRange.end.offset]
+
+    def new(self, node, change):
+        start = node.sourceRange.start.offset
+        line = self.text.count("\n", 0, start) + 1
+        source = self.text.splitlines()[line - 1].strip()
+        self.mutants.append(Mutant(len(self.mutants) + 1, self.path.name, line, change, source))
+        return f"tmv_pkg::mutant == {len(self.mutants)}"
+
+    def children(self, node):
+        return [child for child in node if hasattr(child, "sourceRange")]
+
+    def render(self, node):
+        """The text of a node with all mutants of what is in it."""
+        kind = node.kind.name
+        if kind in CONSTANT:
+            return self.plain(node)
+        children = self.children(node)
+        fixed = set()
+        if kind == "ForLoopStatement":
+            fixed = set(range(len(children) - 1))
+        elif kind in ("CastExpression", "SignedCastExpression", "TimingControlStatement"):
+            fixed = {0}
+        start, text = node.sourceRange.start.offset, ""
+        for index, child in enumerate(children):
+            span = child.sourceRange
+            if span.end.offset <= span.start.offset:
+                continue
+            text += self.text[start : span.start.offset]
+            text += self.plain(child) if index in fixed else self.render(child)
+            start = span.end.offset
+        text += self.text[start : node.sourceRange.end.offset]
+        return self.mutate(node, kind, children, text)
+
+    def mutate(self, node, kind, children, text):
+        def choose(change, instead):
+            return f"({self.new(node, change)} ? ({instead}) : ({text}))"
+
+        if kind in ("LogicalAndExpression", "LogicalOrExpression"):
+            left, right = self.plain(children[0]), self.plain(children[-1])
+            text = choose(f"`{right}` left out", f"|({left})")
+            return choose(f"`{left}` left out", f"|({right})")
+        if kind in SWAPS:
+            left, right = self.plain(children[0]), self.plain(children[-1])
+            between = self.text[children[0].sourceRange.end.offset : children[-1].sourceRange.start.offset].strip()
+            return choose(f"`{between}` became `{SWAPS[kind]}`", f"{left} {SWAPS[kind]} {right}")
+        if kind == "UnaryLogicalNotExpression":
+            return choose("`!` left out", f"|({self.plain(children[-1])})")
+        if kind == "UnaryBitwiseNotExpression":
+            return choose("`~` left out", self.plain(children[-1]))
+        if kind == "ConditionalPattern" and children[0].kind.name == "IdentifierName":
+            return choose("condition inverted", f"!({self.plain(children[0])})")
+        if kind == "ExpressionStatement" and self.clocked:
+            return f"begin if (!({self.new(node, 'assignment left out')})) {text} end"
+        return text
+
+    def file(self, tree):
+        """The file's text with all its mutants."""
+        edits = []
+
+        def visit(node):
+            kind = node.kind.name
+            if kind in ("AlwaysFFBlock", "AlwaysCombBlock", "ContinuousAssign"):
+                self.clocked = kind == "AlwaysFFBlock"
+                edits.append((node.sourceRange.start.offset, node.sourceRange.end.offset, self.render(node)))
+                return
+            if kind not in ("AlwaysBlock", "FunctionDeclaration"):
+                for child in self.children(node):
+                    if hasattr(child, "kind") and hasattr(child, "__iter__"):
+                        visit(child)
+
+        visit(tree.root)
+        text = self.text
+        for start, end, instead in reversed(edits):
+            text = text[:start] + instead + text[end:]
+        return text
+
+
+def mutate(folder):
+    """Writes a mutated copy of the RTL to `folder`. Returns its mutants."""
+    from pyslang import syntax
+
+    shutil.copytree(RTL, folder, ignore=shutil.ignore_patterns("formal", "mutation"))
+    names = [line.strip() for line in (RTL / "tmv_files.f").read_text().splitlines()]
+    mutants = []
+    for name in names:
+        if name and not name.startswith("//") and name not in SKIPPED:
+            tree = syntax.SyntaxTree.fromFile(str(RTL / name))
+            (folder / name).write_text(Mutator(RTL / name, mutants).file(tree))
+    package = (folder / "tmv_pkg.sv").read_text()
+    number = '$c32("(std::getenv(\\"TMV_MUTANT\\") ? std::atoi(std::getenv(\\"TMV_MUTANT\\")) : 0)")'
+    package = package.replace("  import tmv_reg_pkg::*;\n", f"  import tmv_reg_pkg::*;\n  int mutant = {number};\n", 1)
+    (folder / "tmv_pkg.sv").write_text(package)
+    # What mutants compare and leave out is nothing to warn of.
+    (folder / "lint" / "verilator_waiver.vlt").write_text("`verilator_config\nlint_off\n")
+    return mutants
+
+
+@functools.cache
+def binaries():
+    """Builds the tests. Returns their programs by target."""
+    command = ["cargo", "test", "-p", "sim", "--no-run", "--message-format=json"]
+    built = subprocess.run(command, cwd=RTL.parent, text=True, stdout=subprocess.PIPE)
+    if built.returncode:
+        raise Missing("the tests could not be built")
+    messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
+    programs = [message for message in messages if message.get("executable")]
+    return {message["target"]["name"]: message["executable"] for message in programs}
+
+
+def killer(folder, number):
+    """Runs the tests on a mutant. Returns what killed it: a test, or None."""
+    environment = {**os.environ, "TMV_RTL_DIR": str(folder), "TMV_MUTANT": str(number), "TMV_SEED": "1"}
+    for target, names in TESTS:
+        command = [binaries()[target], "--test-threads", "1", *names]
+        try:
+            run = subprocess.run(
+                command, cwd=RTL.parent / "sim", env=environment, text=True, timeout=TIMEOUT,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"{target}, which did not end"
+        if run.returncode:
+            failed = re.search(r"^test (\S+).*FAILED|^---- (\S+)", run.stdout, re.M)
+            return f"{target}::{failed[1] or failed[2]}" if failed else f"{target}, which ended with {run.returncode}"
+    return None
+
+
+def reasons():
+    """Reasons why mutants survive, by (file, source line, change)."""
+    with open(HERE / "survivors.toml", "rb") as file:
+        return {(r["file"], r["source"], r["change"]): r["reason"] for r in tomllib.load(file).get("survivor", [])}
+
+
+def report(mutants, killers, known):
+    """Prints the table, and the survivors. Returns whether it is good enough."""
+    print("| file | mutants | killed | of |\n|---|---|---|---|")
+    for file in dict.fromkeys(mutant.file for mutant in mutants):
+        of_file = [mutant for mutant in mutants if mutant.file == file]
+        killed = sum(killers[mutant.number] is not None for mutant in of_file)
+        print(f"| `{file}` | {len(of_file)} | {killed} | {killed / len(of_file):.0%} |")
+    killed = sum(killers[mutant.number] is not None for mutant in mutants)
+    print(f"| all | {len(mutants)} | {killed} | {killed / len(mutants):.1%} |")
+    by = collections.Counter(name.split("::")[0].split(",")[0] for name in killers.values() if name)
+    print("\nkilled by: " + ", ".join(f"{name} {count}" for name, count in by.most_common()))
+    good = killed >= BAR * len(mutants)
+    if not good:
+        print(f"fewer than {BAR:.0%} were killed")
+    for mutant in mutants:
+        key = (mutant.file, mutant.source, mutant.change)
+        if killers[mutant.number] is None:
+            print(f"survivor: {mutant.file}:{mutant.line}: {mutant.change}: {known.get(key, 'NO REASON IS GIVEN')}")
+            print(f"    {mutant.source}")
+            good = good and key in known
+        elif key in known:
+            print(f"{mutant.file}:{mutant.line}: {mutant.change}: has a reason to survive, and was killed")
+            good = False
+    return good
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--all", action="store_true", help="every mutant, not a sample")
+    arguments.add_argument("--sample", type=int, default=200, metavar="N", help="so many mutants (default 200)")
+    arguments.add_argument("--seed", type=int, default=1, help="of the sample (default 1)")
+    arguments.add_argument("--file", metavar="NAME", help="mutants of this file only")
+    arguments.add_argument("--jobs", type=int, default=2, help="mutants at a time (default 2)")
+    arguments.add_argument("--list", action="store_true", help="print the mutants and end")
+    options = arguments.parse_args()
+    try:
+        parser()
+        with tempfile.TemporaryDirectory(prefix="tmv-mutants-") as temporary:
+            # Models are found by the text of the RTL, so any folder will do.
+            folder = Path(temporary) / "rtl"
+            every = mutate(folder)
+            chosen = [mutant for mutant in every if options.file in (None, mutant.file)]
+            if not options.all and len(chosen) > options.sample:
+                chosen = sorted(random.Random(options.seed).sample(chosen, options.sample))
+            if options.list:
+                for mutant in chosen:
+                    print(f"{mutant.number} {mutant.file}:{mutant.line}: {mutant.change}")
+                return 0
+            known = reasons()
+            keys = {(mutant.file, mutant.source, mutant.change) for mutant in every}
+            for key in known.keys() - keys:
+                print(f"survivors.toml: no such mutant: {key}", file=sys.stderr)
+            print(f"{len(chosen)} of {len(every)} mutants; building models and running without a mutant", file=sys.stderr)
+            if (failed := killer(folder, 0)) is not None:
+                print(f"the tests fail without a mutant: {failed}", file=sys.stderr)
+                return 1
+            killers, start = {}, time.monotonic()
+            with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+                runs = {pool.submit(killer, folder, mutant.number): mutant for mutant in chosen}
+                for run in concurrent.futures.as_completed(runs):
+                    mutant = runs[run]
+                    killers[mutant.number] = run.result()
+                    said = f"{len(killers)}/{len(chosen)} {mutant.file}:{mutant.line}: {mutant.change}: "
+                    print(said + (killers[mutant.number] or "SURVIVED"), file=sys.stderr, flush=True)
+            good = report(chosen, killers, known) and known.keys() <= keys
+            print(f"\n{len(chosen)} of {len(every)} mutants in {time.monotonic() - start:.0f} s")
+            return 0 if good else 1
+    except (Missing, subprocess.CalledProcessError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 4
+
+
+if __name__ == "__main__":
+    sys.exit(main())
