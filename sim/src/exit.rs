@@ -94,7 +94,7 @@ impl From<host::Error> for Failure {
 
 impl From<verilated::Error> for Failure {
     fn from(error: verilated::Error) -> Self {
-        use verilated::Error::{CacheUnwritable, Compile, Io, Load, ToolMissing};
+        use verilated::Error::{CacheUnwritable, Compile, Io, Load, NoSuchSimulator, ToolMissing};
         // Ctrl-C reaches the compiler too, and whatever it says then is not the reason.
         if interrupted() {
             return Self::interrupted();
@@ -102,6 +102,7 @@ impl From<verilated::Error> for Failure {
         let exit = match error {
             ToolMissing { .. } | CacheUnwritable { .. } | Compile { .. } | Load { .. } => Exit::Tool,
             Io { .. } => Exit::InputFile,
+            NoSuchSimulator { .. } => Exit::Usage,
             _ => Exit::Fault,
         };
         Self::new(exit, error)

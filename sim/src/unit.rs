@@ -68,6 +68,7 @@ impl UnitConfig {
             .param("Vectors", self.vectors)
             .param("Groups", self.groups)
             .param("Codec", codec_number(self.codec));
+        spec.shared.push(("tmv_dot".into(), "gen_port[0].u_port.u_engine.gen_vector[0].u_dot".into()));
         spec.label = format!(
             "tmv_unit {} x {} bits, {} vectors x {}, {}",
             self.ports, self.port_bits, self.vectors, self.groups, self.codec
@@ -116,10 +117,12 @@ pub fn rtl_sha256() -> Result<String, Failure> {
 pub fn spec(top: &str, trace: Trace) -> ModelSpec {
     let rtl = rtl_dir();
     let list = |file| std::fs::read_to_string(rtl.join(file)).unwrap_or_default();
-    let lists = [list("tmv_files.f"), list("tb/tmv_tb_files.f")].concat();
-    let files = lists.lines().filter(|line| line.ends_with(".sv")).map(|line| rtl.join(line));
-    let extra = ["lint/verilator_waiver.vlt"].map(|file| rtl.join(file));
-    let mut spec = ModelSpec::new(top, extra.into_iter().chain(files));
+    let sources = |file| -> Vec<PathBuf> {
+        list(file).lines().filter(|line| line.ends_with(".sv")).map(|line| rtl.join(line)).collect()
+    };
+    let waivers = rtl.join("lint/verilator_waiver.vlt");
+    let mut spec = ModelSpec::new(top, std::iter::once(waivers).chain(sources("tmv_files.f")));
+    spec.checkers = sources("tb/tmv_tb_files.f");
     spec.include_dirs.push(rtl);
     spec.trace = trace;
     spec

@@ -2,6 +2,7 @@
 
 use crate::{
     cache::{self, Cache, hash},
+    cxxrtl,
     error::{Error, io},
     model::ModelLibrary,
     shim,
@@ -69,6 +70,30 @@ impl Trace {
     }
 }
 
+/// What makes a model of RTL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Simulator {
+    /// Verilator.
+    Verilator,
+    /// CXXRTL, of Yosys with the slang front end: independent of Verilator, and several times slower. No waveforms, no
+    /// coverage, nothing of what the model prints; assertions without their names, and only those that Yosys takes.
+    Cxxrtl,
+}
+
+impl Simulator {
+    /// The one that `$TMV_SIMULATOR` names; Verilator without it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSimulator`].
+    pub fn from_env() -> Result<Self, Error> {
+        match std::env::var("TMV_SIMULATOR").as_deref() {
+            Err(_) | Ok("" | "verilator") => Ok(Self::Verilator),
+            Ok("cxxrtl") => Ok(Self::Cxxrtl),
+            Ok(name) => Err(Error::NoSuchSimulator { name: name.into() }),
+        }
+    }
+}
+
 /// What to build: a top module, its files, and how to elaborate it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelSpec {
@@ -78,6 +103,8 @@ pub struct ModelSpec {
     pub top: String,
     /// SystemVerilog sources (packages first) and `.vlt` waivers.
     pub files: Vec<PathBuf>,
+    /// Bound checkers, read after them by Verilator alone.
+    pub checkers: Vec<PathBuf>,
     /// Where `` `include`` looks.
     pub include_dirs: Vec<PathBuf>,
     /// Top-level parameters as Verilog literals; strings need their quotes.
@@ -92,6 +119,11 @@ pub struct ModelSpec {
     pub assertions: bool,
     /// More options for Verilator.
     pub flags: Vec<String>,
+    /// Modules whose code CXXRTL makes once, with the path of one instance: all have the same parameters. Shortens what
+    /// the C++ compiler has to do.
+    pub shared: Vec<(String, String)>,
+    /// What makes the model; if `None`, [`Simulator::from_env`].
+    pub simulator: Option<Simulator>,
 }
 
 impl ModelSpec {
@@ -102,6 +134,7 @@ impl ModelSpec {
             label: top.clone(),
             top,
             files: files.into_iter().map(Into::into).collect(),
+            checkers: Vec::new(),
             include_dirs: Vec::new(),
             params: BTreeMap::new(),
             defines: BTreeMap::new(),
@@ -109,6 +142,8 @@ impl ModelSpec {
             coverage: false,
             assertions: true,
             flags: Vec::new(),
+            shared: Vec::new(),
+            simulator: None,
         }
     }
 
@@ -135,7 +170,7 @@ impl ModelSpec {
         arguments.extend(self.defines.iter().map(|(name, value)| format!("-D{name}={value}")));
         arguments.extend(self.include_dirs.iter().map(|dir| format!("-I{}", absolute(dir))));
         arguments.extend(self.flags.iter().cloned());
-        arguments.extend(self.files.iter().map(absolute));
+        arguments.extend(self.files.iter().chain(&self.checkers).map(absolute));
         arguments
     }
 
@@ -169,6 +204,10 @@ pub enum Progress<'a> {
     Runtime,
     /// Verilator reads the RTL.
     Verilating(&'a str),
+    /// Yosys is asked for, which may mean to fetch it.
+    Yosys,
+    /// Yosys reads the RTL.
+    Translating(&'a str),
     /// The generated C++ is compiled.
     Compiling(&'a str),
     /// The shared library is linked.
@@ -184,6 +223,8 @@ impl fmt::Display for Progress<'_> {
             Self::Waiting => write!(f, "waiting for another build"),
             Self::Runtime => write!(f, "compiling Verilator's runtime (first use)"),
             Self::Verilating(model) => write!(f, "building model {model} (first use): verilating"),
+            Self::Yosys => write!(f, "looking for Yosys (first use: it is fetched and compiled, in minutes)"),
+            Self::Translating(model) => write!(f, "building model {model} (first use): Yosys, for CXXRTL"),
             Self::Compiling(model) => write!(f, "building model {model} (first use): compiling"),
             Self::Linking(model) => write!(f, "building model {model} (first use): linking"),
         }
@@ -246,77 +287,106 @@ impl Builder {
         let start = Instant::now();
         let cache = Cache::open(self.cache_dir.as_deref())?;
         let compiler = Compiler::find(self.compiler.as_deref())?;
-        let verilator = Verilator::find(self.verilator.as_deref(), &cache, progress)?;
-        let build = Build { spec: absolute(spec), cache, compiler, verilator };
-        loop {
-            let (key, inputs) = build.key()?;
-            let entry = build.cache.path("models", &key);
-            let _lock = build.cache.lock("models", &key, || progress(Progress::Waiting))?;
-            let was_cached = cache::intact(&entry);
-            if !was_cached {
-                let built = build.make(&inputs, progress);
-                // A file that changed meanwhile must not be cached under the key of its old text.
-                if build.key()?.0 != key {
-                    continue;
-                }
-                Cache::publish(built?, &entry)?;
-                build.cache.prune(&key);
+        let spec = absolute(spec);
+        match spec.simulator.map_or_else(Simulator::from_env, Ok)? {
+            Simulator::Verilator => {
+                let verilator = Verilator::find(self.verilator.as_deref(), &cache, progress)?;
+                cached(&Build { spec: &spec, cache: &cache, compiler, verilator }, &cache, &spec, start, progress)
             }
-            let library = entry.join(cache::LIBRARY);
-            let seconds = start.elapsed().as_secs_f64();
-            return ModelLibrary::load(&library, &spec.top, &key, was_cached, seconds);
+            Simulator::Cxxrtl => {
+                let build = cxxrtl::Build { spec: &spec, cache: &cache, compiler };
+                cached(&build, &cache, &spec, start, progress)
+            }
         }
     }
+}
+
+/// How a simulator makes a model.
+pub(crate) trait Recipe {
+    /// The hash of all that the library depends on, and the files that were hashed.
+    fn key(&self) -> Result<(String, BTreeSet<PathBuf>), Error>;
+
+    /// A scratch directory with the linked library and its checksum, and nothing else.
+    fn make(
+        &self,
+        inputs: &BTreeSet<PathBuf>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<tempfile::TempDir, Error>;
+}
+
+/// The model out of the cache, made first if it is not there.
+fn cached(
+    recipe: &dyn Recipe,
+    cache: &Cache,
+    spec: &ModelSpec,
+    start: Instant,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<ModelLibrary, Error> {
+    loop {
+        let (key, inputs) = recipe.key()?;
+        let entry = cache.path("models", &key);
+        let _lock = cache.lock("models", &key, || progress(Progress::Waiting))?;
+        let was_cached = cache::intact(&entry);
+        if !was_cached {
+            let built = recipe.make(&inputs, progress);
+            // A file that changed meanwhile must not be cached under the key of its old text.
+            if recipe.key()?.0 != key {
+                continue;
+            }
+            Cache::publish(built?, &entry)?;
+            cache.prune(&key);
+        }
+        let library = entry.join(cache::LIBRARY);
+        let seconds = start.elapsed().as_secs_f64();
+        return ModelLibrary::load(&library, &spec.top, &key, was_cached, seconds);
+    }
+}
+
+/// The hash of what a simulator's recipe consists of and of the files it may read, and these files.
+pub(crate) fn key(
+    mut parts: Vec<Vec<u8>>,
+    files: impl Iterator<Item = PathBuf>,
+    include_dirs: &[PathBuf],
+) -> Result<(String, BTreeSet<PathBuf>), Error> {
+    let mut inputs: BTreeSet<PathBuf> = files.collect();
+    for dir in include_dirs {
+        inputs.extend(files_below(dir, &["sv", "svh", "v", "vh", "h", "inc", "vlt", "mem", "hex"])?);
+    }
+    for path in &inputs {
+        parts.push(path.as_os_str().as_encoded_bytes().to_vec());
+        parts.push(fs::read(path).map_err(io(path))?);
+    }
+    Ok((hash(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>()), inputs))
 }
 
 fn absolute(spec: &ModelSpec) -> ModelSpec {
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     ModelSpec {
         files: spec.files.iter().map(absolute).collect(),
+        checkers: spec.checkers.iter().map(absolute).collect(),
         include_dirs: spec.include_dirs.iter().map(absolute).collect(),
         ..spec.clone()
     }
 }
 
-struct Build {
-    spec: ModelSpec,
-    cache: Cache,
+struct Build<'a> {
+    spec: &'a ModelSpec,
+    cache: &'a Cache,
     compiler: Compiler,
     verilator: Verilator,
 }
 
-impl Build {
-    /// The hash of all that the library depends on, and the files that were hashed.
+impl Recipe for Build<'_> {
     fn key(&self) -> Result<(String, BTreeSet<PathBuf>), Error> {
-        let mut inputs: BTreeSet<PathBuf> = self.spec.files.iter().cloned().collect();
-        for dir in &self.spec.include_dirs {
-            inputs.extend(files_below(dir, &["sv", "svh", "v", "vh", "h", "inc", "vlt", "mem", "hex"])?);
-        }
-        let mut parts = vec![
+        let parts = vec![
             self.spec.arguments().join("\n").into_bytes(),
             self.spec.shim_defines().join(" ").into_bytes(),
             self.tools().into_bytes(),
         ];
-        for path in &inputs {
-            parts.push(path.as_os_str().as_encoded_bytes().to_vec());
-            parts.push(fs::read(path).map_err(io(path))?);
-        }
-        Ok((hash(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>()), inputs))
+        let files = self.spec.files.iter().chain(&self.spec.checkers).cloned();
+        key(parts, files, &self.spec.include_dirs)
     }
 
-    /// The hash of all that runtime objects depend on.
-    fn tools(&self) -> String {
-        let mut parts = vec![
-            self.compiler.identity.as_bytes(),
-            self.verilator.version().as_bytes(),
-            self.verilator.include().as_os_str().as_encoded_bytes(),
-        ];
-        parts.extend(DEFINES.map(str::as_bytes));
-        parts.extend(shim::SOURCES.iter().map(|(_, text)| text.as_bytes()));
-        hash(&parts)
-    }
-
-    /// A scratch directory with the linked library and its checksum, and nothing else.
     fn make(
         &self,
         inputs: &BTreeSet<PathBuf>,
@@ -363,6 +433,20 @@ impl Build {
         fs::remove_dir_all(&work).map_err(io(&work))?;
         cache::seal(entry.path())?;
         Ok(entry)
+    }
+}
+
+impl Build<'_> {
+    /// The hash of all that runtime objects depend on.
+    fn tools(&self) -> String {
+        let mut parts = vec![
+            self.compiler.identity.as_bytes(),
+            self.verilator.version().as_bytes(),
+            self.verilator.include().as_os_str().as_encoded_bytes(),
+        ];
+        parts.extend(DEFINES.map(str::as_bytes));
+        parts.extend(shim::SOURCES.iter().map(|(_, text)| text.as_bytes()));
+        hash(&parts)
     }
 
     fn verilate(&self, work: &Path, inputs: &BTreeSet<PathBuf>) -> Result<(), Error> {

@@ -49,6 +49,10 @@ impl Cache {
         }
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) fn path(&self, kind: &str, name: &str) -> PathBuf {
         self.dir.join(kind).join(name)
     }

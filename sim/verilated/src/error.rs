@@ -33,6 +33,20 @@ pub enum Error {
         /// Verilator's own words.
         log: String,
     },
+    /// Yosys rejected the RTL.
+    #[error("Yosys rejected `{top}`:\n{log}")]
+    Translation {
+        /// The top module.
+        top: String,
+        /// Yosys's own words.
+        log: String,
+    },
+    /// `$TMV_SIMULATOR` names none.
+    #[error("TMV_SIMULATOR is `{name}`, expected `verilator` or `cxxrtl`")]
+    NoSuchSimulator {
+        /// What it names.
+        name: String,
+    },
     /// The C++ compiler or linker failed on generated code.
     #[error("the C++ compiler failed on {}:\n{log}", file.display())]
     Compile {

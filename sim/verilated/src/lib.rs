@@ -8,13 +8,14 @@
 
 mod builder;
 mod cache;
+mod cxxrtl;
 mod error;
 mod ffi;
 mod model;
 mod shim;
 mod toolchain;
 
-pub use builder::{Builder, ModelSpec, Progress, Trace, build};
+pub use builder::{Builder, ModelSpec, Progress, Simulator, Trace, build};
 pub use cache::cache_dir;
 pub use error::Error;
 pub use model::{Direction, Model, ModelLibrary, Pin, Port, PowerUp, VerilatedContext};

@@ -239,7 +239,7 @@ pub(crate) fn log(output: &Output) -> String {
 }
 
 /// Standard output of a program that succeeds, else what it said.
-fn stdout(command: &mut Command) -> Result<String, String> {
+pub(crate) fn stdout(command: &mut Command) -> Result<String, String> {
     let program = command.get_program().display().to_string();
     let output = command.output().map_err(|error| format!("cannot run `{program}`: {error}"))?;
     if output.status.success() {

