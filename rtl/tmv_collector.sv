@@ -93,24 +93,30 @@ module tmv_collector
   logic [16:0] unscanned_q;
   logic [3:0] tokens_q;
   slot_t scan_slot_q;
-  logic scan_q, take;
+  logic scanning_q, scan_q, take;
 
-  assign complete_o = unscanned_q == '0;
+  assign complete_o = !scanning_q;
   assign take = word_valid_o && word_ready_i;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       done_q        <= '0;
       unscanned_q   <= '0;
+      scanning_q    <= 1'b0;
       scan_q        <= 1'b0;
       scan_slot_q   <= '0;
       ready_words_o <= '0;
     end else begin
-      scan_q <= !scan_q && unscanned_q != '0 && done_q[scan_slot_q];
+      scan_q <= !scan_q && scanning_q && done_q[scan_slot_q];
       if (copy_done) done_q[result_slot_i[port_q]] <= 1'b1;
       if (scan_q) done_q[scan_slot_q] <= 1'b0;
-      if (start_i) unscanned_q <= blocks_i;
-      else if (scan_q) unscanned_q <= unscanned_q - 1'b1;
+      if (start_i) begin
+        unscanned_q <= blocks_i;
+        scanning_q  <= blocks_i != '0;
+      end else if (scan_q) begin
+        unscanned_q <= unscanned_q - 1'b1;
+        scanning_q  <= unscanned_q != 17'd1;
+      end
       scan_slot_q <= scan_slot_q + slot_t'(scan_q);
       ready_words_o <= ready_words_o + (scan_q ? 10'(tokens_q) : '0) - 10'(take);
     end
@@ -150,6 +156,7 @@ module tmv_collector
   end
 
   `TMV_REQUIRE(tokens, Tokens >= 1 && Tokens <= MaxTokens, "tmv_collector: Tokens must be 1 to 8")
+  `TMV_ASSERT(ScanningIsUnscanned, scanning_q == (unscanned_q != '0))
   `TMV_ASSERT(StartAfterEnd, !start_i || (unscanned_q == '0 && ready_words_o == '0))
   `TMV_ASSERT(SlotOnce, !copy_done || !done_q[result_slot_i[port_q]])
 endmodule

@@ -100,7 +100,8 @@ module tmv_read_stream
 
   always_ff @(posedge clk_i) begin
     if (issue) begin
-      addr_q    <= addr_q + (addr_t'(length) << ByteBits);
+      // Right unless the burst was the command's last, and then nobody asks.
+      addr_q    <= {addr_q[AddrBits-1:ByteBits+4] + 1'b1, (ByteBits + 4)'(0)};
       ar_addr_o <= addr_q;
       ar_len_o  <= {3'b0, length} - 8'd1;
     end else if (cmd_valid_i && cmd_ready_o) addr_q <= cmd_addr_i;

@@ -57,6 +57,7 @@ module tmv_writer
   localparam int unsigned WordBytes = RowBlock * 4;
   localparam int unsigned WordBeats = WordBytes * 8 / PortBits;
   localparam int unsigned LineWords = BurstBeats / WordBeats;
+  localparam int unsigned LineBits = $clog2(WordBytes * LineWords);
   localparam int unsigned GroupWords = GroupBytes / WordBytes;
   localparam int unsigned RecordBeats = 128 / PortBits;
   localparam int unsigned TableBits = $clog2(Outstanding);
@@ -146,7 +147,8 @@ module tmv_writer
       addr_q        <= op_i.y_addr;
       words_left_q  <= op_i.words;
     end else if (start_results) begin
-      addr_q       <= addr_q + (addr_t'(burst_words) << $clog2(WordBytes));
+      // Right unless the burst was the operator's last, and then nobody asks.
+      addr_q       <= {addr_q[AddrBits-1:LineBits] + 1'b1, LineBits'(0)};
       words_left_q <= words_left_q - 21'(burst_words);
     end
     if (start_results) beats_left_q <= 5'(burst_words) << $clog2(WordBeats);

@@ -36,7 +36,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 RTL = HERE.parent
 BAR = 0.95
-TIMEOUT = 300  # seconds; a test that takes longer hangs
+PATIENCE = 5  # a test that takes so many times as long as without a mutant, and a minute, hangs
 # (test target, names): from quick to slow. A mutant is killed by the first that fails.
 TESTS = [
     ("unit", ["random_operators_smallest", "random_operators_narrow", "random_operators_of_base3_units"]),
@@ -54,6 +54,10 @@ SWAPS = {
 }  # fmt: skip
 # What has to stay constant: sizes, types, selects, loops that are unrolled.
 CONSTANT = {"SimpleRangeSelect", "AscendingRangeSelect", "DescendingRangeSelect", "ReplicationExpression"}
+
+
+class Failed(Exception):
+    """The tests do not pass on the RTL as it is."""
 
 
 class Missing(Exception):
@@ -98,6 +102,7 @@ class Mutator:
         start = node.sourceRange.start.offset
         line = self.text.count("\n", 0, start) + 1
         source = self.text.splitlines()[line - 1].strip()
+        change = " ".join(change.split())
         self.mutants.append(Mutant(len(self.mutants) + 1, self.path.name, line, change, source))
         return f"tmv_pkg::mutant == {len(self.mutants)}"
 
@@ -202,22 +207,40 @@ def binaries():
     return {message["target"]["name"]: message["executable"] for message in programs}
 
 
-def killer(folder, number):
-    """Runs the tests on a mutant. Returns what killed it: a test, or None."""
+def run(folder, number, test, seconds=None):
+    """Runs one of TESTS on a mutant. Returns what failed, or None."""
+    target, names = test
     environment = {**os.environ, "TMV_RTL_DIR": str(folder), "TMV_MUTANT": str(number), "TMV_SEED": "1"}
-    for target, names in TESTS:
-        command = [binaries()[target], "--test-threads", "1", *names]
-        try:
-            run = subprocess.run(
-                command, cwd=RTL.parent / "sim", env=environment, text=True, timeout=TIMEOUT,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"{target}, which did not end"
-        if run.returncode:
-            failed = re.search(r"^test (\S+).*FAILED|^---- (\S+)", run.stdout, re.M)
-            return f"{target}::{failed[1] or failed[2]}" if failed else f"{target}, which ended with {run.returncode}"
-    return None
+    command = [binaries()[target], "--test-threads", "1", *names]
+    try:
+        done = subprocess.run(
+            command, cwd=RTL.parent / "sim", env=environment, text=True, timeout=seconds,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"{target}, which did not end"
+    if done.returncode == 0:
+        return None
+    failed = re.search(r"^    (\S+)$", done.stdout, re.M)
+    return f"{target}::{failed[1]}" if failed else f"{target}, which ended with {done.returncode}"
+
+
+def killer(folder, number, patience):
+    """Returns which of TESTS notices a mutant, or None."""
+    return next(filter(None, (run(folder, number, *each) for each in zip(TESTS, patience))), None)
+
+
+def baseline(folder):
+    """Runs the tests without a mutant, to build the models and then for time. Returns how long to wait for each."""
+    patience = []
+    for test in TESTS:
+        print(f"without a mutant: {test[0]}", file=sys.stderr)
+        run(folder, 0, test)
+        start = time.monotonic()
+        if failed := run(folder, 0, test):
+            raise Failed(f"the tests fail without a mutant: {failed}")
+        patience.append(60 + PATIENCE * (time.monotonic() - start))
+    return patience
 
 
 def reasons():
@@ -278,13 +301,11 @@ def main():
             keys = {(mutant.file, mutant.source, mutant.change) for mutant in every}
             for key in known.keys() - keys:
                 print(f"survivors.toml: no such mutant: {key}", file=sys.stderr)
-            print(f"{len(chosen)} of {len(every)} mutants; building models and running without a mutant", file=sys.stderr)
-            if (failed := killer(folder, 0)) is not None:
-                print(f"the tests fail without a mutant: {failed}", file=sys.stderr)
-                return 1
+            print(f"{len(chosen)} of {len(every)} mutants; building models first", file=sys.stderr)
+            patience = baseline(folder)
             killers, start = {}, time.monotonic()
             with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-                runs = {pool.submit(killer, folder, mutant.number): mutant for mutant in chosen}
+                runs = {pool.submit(killer, folder, mutant.number, patience): mutant for mutant in chosen}
                 for run in concurrent.futures.as_completed(runs):
                     mutant = runs[run]
                     killers[mutant.number] = run.result()
@@ -293,6 +314,9 @@ def main():
             good = report(chosen, killers, known) and known.keys() <= keys
             print(f"\n{len(chosen)} of {len(every)} mutants in {time.monotonic() - start:.0f} s")
             return 0 if good else 1
+    except Failed as error:
+        print(error, file=sys.stderr)
+        return 1
     except (Missing, subprocess.CalledProcessError, OSError) as error:
         print(error, file=sys.stderr)
         return 4
