@@ -35,6 +35,11 @@ const VERILATE: [&str; 14] = [
     "0",
 ];
 
+/// Verilator options of a model with coverage. Signals of up to as many bits are counted: the widest ports of the unit,
+/// but none of its memories. The macro is for cover points.
+const COVERAGE: [&str; 6] =
+    ["--coverage-line", "--coverage-toggle", "--coverage-user", "--coverage-max-width", "4096", "-DTMV_COVERAGE=1"];
+
 /// What the C++ of runtime and model must agree on.
 const DEFINES: [&str; 7] = [
     "-DVERILATOR=1",
@@ -86,7 +91,7 @@ pub struct ModelSpec {
     pub defines: BTreeMap<String, String>,
     /// Waveform support.
     pub trace: Trace,
-    /// Line, toggle and `cover property` counters.
+    /// Line, branch, toggle and `cover` counters; the macro `TMV_COVERAGE` is defined. `$TMV_COVERAGE` turns it on too.
     pub coverage: bool,
     /// Whether assertions count. On by default.
     pub assertions: bool,
@@ -130,7 +135,9 @@ impl ModelSpec {
             Trace::Fst => arguments.push("--trace-fst".into()),
             Trace::Vcd => arguments.push("--trace".into()),
         }
-        arguments.extend(self.coverage.then(|| "--coverage".into()));
+        if self.coverage {
+            arguments.extend(COVERAGE.map(String::from));
+        }
         arguments.extend(self.params.iter().map(|(name, value)| format!("-G{name}={value}")));
         arguments.extend(self.defines.iter().map(|(name, value)| format!("-D{name}={value}")));
         arguments.extend(self.include_dirs.iter().map(|dir| format!("-I{}", absolute(dir))));
@@ -196,7 +203,8 @@ pub fn build(spec: &ModelSpec, progress: &mut dyn FnMut(Progress<'_>)) -> Result
 }
 
 /// Where to build and with which tools. What is not given comes from the environment:
-/// `TMV_CACHE_DIR`, `VERILATOR` and `CXX`, then the usual places.
+/// `TMV_CACHE_DIR`, `VERILATOR` and `CXX`, then the usual places. With `TMV_COVERAGE` all models have coverage, and what
+/// their instances count goes into that directory when the process ends.
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     cache_dir: Option<PathBuf>,
@@ -247,7 +255,9 @@ impl Builder {
         let cache = Cache::open(self.cache_dir.as_deref())?;
         let compiler = Compiler::find(self.compiler.as_deref())?;
         let verilator = Verilator::find(self.verilator.as_deref(), &cache, progress)?;
-        let build = Build { spec: absolute(spec), cache, compiler, verilator };
+        let collect = std::env::var_os("TMV_COVERAGE").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let spec = ModelSpec { coverage: spec.coverage || collect.is_some(), ..absolute(spec) };
+        let build = Build { spec, cache, compiler, verilator };
         loop {
             let (key, inputs) = build.key()?;
             let entry = build.cache.path("models", &key);
@@ -264,7 +274,11 @@ impl Builder {
             }
             let library = entry.join(cache::LIBRARY);
             let seconds = start.elapsed().as_secs_f64();
-            return ModelLibrary::load(&library, &spec.top, &key, was_cached, seconds);
+            let loaded = ModelLibrary::load(&library, &build.spec.top, &key, was_cached, seconds)?;
+            if let Some(dir) = collect {
+                loaded.collect_coverage(&dir)?;
+            }
+            return Ok(loaded);
         }
     }
 }
@@ -339,6 +353,12 @@ impl Build {
         write("ports.inc", shim::ports(&read(".h")?))?;
         write(&format!("{}.cpp", shim::PREFIX), shim::without_collector(&read(".cpp")?))?;
         let classes = read("_classes.mk")?;
+        if self.spec.coverage {
+            for path in files_below(&work, &["cpp"])? {
+                let text = fs::read_to_string(&path).map_err(io(&path))?;
+                fs::write(&path, shim::unnamed_counters(&text)).map_err(io(&path))?;
+            }
+        }
         write("clock.inc", shim::single_phase(&read("___024root.h")?, &sources))?;
         // One unit for what runs each cycle, so that the compiler sees all of it; one for the rest.
         write("fast.cpp", unit(&classes, &["VM_CLASSES_FAST", "VM_SUPPORT_FAST"]))?;

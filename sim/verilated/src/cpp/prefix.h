@@ -5,6 +5,9 @@
 int tmv_printf(const char* format, ...) __attribute__((format(printf, 1, 2)));
 #define VL_PRINTF tmv_printf
 
+// Whether a model that is made tells the names of its coverage counters.
+extern thread_local bool tmv_name_counters;
+
 #include "verilated.h"
 
 #include <cstring>
