@@ -243,6 +243,169 @@ fn patience_without_watchdog() {
     ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
 }
 
+/// A channel that pauses, anywhere in a run: the same results, only later. The other ports finish their blocks first.
+#[test]
+fn pauses_change_nothing() {
+    for unit in [DEFAULT, NARROW, BASE3] {
+        for from in [0, 9, 25, 40, 60, 90] {
+            for channel in 0..2 * unit.ports + 1 {
+                let mut bench = bench(&unit, common::memory());
+                let ops = operators(&mut bench, &mut Random::seed_from_u64(12));
+                let (port, from) = (channel / 2, bench.device.cycles() + 20 + from);
+                *bench.device.axi_memory().faults() = Faults {
+                    starve_read_address: (port < unit.ports && channel % 2 == 0).then_some((port, from)),
+                    starve_read_data: (channel % 2 == 1).then_some((port, from)),
+                    starve_write: (port == unit.ports).then_some(from),
+                    ..Faults::default()
+                };
+                let numbers = start(&mut bench, &ops);
+                for _ in 0..1_000 {
+                    bench.device.step().unwrap();
+                }
+                *bench.device.axi_memory().faults() = Faults::default();
+                bench.finish();
+                ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
+            }
+        }
+    }
+}
+
+/// Errors of two ports, also in the same cycle: one of them is reported, with its own address.
+#[test]
+fn errors_of_two_ports() {
+    for unit in [DEFAULT, NARROW] {
+        let mut bench = bench(&unit, common::memory());
+        let mut rng = Random::seed_from_u64(13);
+        let (last, lanes, beat_bytes) = (unit.ports - 1, bench.info.lanes(), bench.info.port_bytes);
+        for first_bad in 0..24 {
+            let op = bench.operator(&mut rng, 8 * unit.ports, 4 * lanes, 1);
+            let block = |port: usize| op.descriptor.w_addr + (port * op.descriptor.w_stride) as u64;
+            for (port, bad) in [(0, first_bad), (last, 12)] {
+                // -1 without being non-zero: no weight, in this and all later beats.
+                for image in bench.bytes(block(port), 32 * beat_bytes).chunks_exact_mut(beat_bytes).skip(bad) {
+                    let (nz, neg) = image.split_at_mut(beat_bytes / 2);
+                    (nz[0], neg[0]) = (0, 1);
+                }
+            }
+            start(&mut bench, &[op.clone()]);
+            let (source, address) = bench.expect_error(regs::ERR_BAD_WEIGHT);
+            let bad = if source == 0 { first_bad } else { 12 };
+            assert!([0, last].contains(&usize::from(source)), "port {source} has no bad beat");
+            assert_eq!(address, block(source.into()) + (bad * beat_bytes) as u64, "first bad beat of port {source}");
+            let good = bench.operator(&mut rng, 9, lanes, 1);
+            recovers(&mut bench, &[good]);
+        }
+    }
+}
+
+/// A soft reset shortly before, with and after an error: the unit drains and works again.
+#[test]
+fn soft_reset_beside_an_error() {
+    let mut rng = Random::seed_from_u64(14);
+    for delay in 0..150 {
+        let mut bench = bench(&NARROW, common::memory());
+        let ops = operators(&mut bench, &mut rng);
+        bench.device.axi_memory().faults().read = Some((1, 3, ReadFault::Response(SLVERR)));
+        start(&mut bench, &ops);
+        for _ in 0..delay {
+            bench.device.step().unwrap();
+        }
+        bench.write(regs::CONTROL, regs::CONTROL_SOFT_RESET);
+        recovers(&mut bench, &ops);
+    }
+}
+
+/// An interrupt that is cleared about when it is raised: it is lost only if it was raised before.
+#[test]
+fn interrupt_beside_its_clearing() {
+    let mut lost = Vec::new();
+    for delay in 0..200 {
+        let mut bench = bench(&NARROW, common::memory());
+        let op = bench.operator(&mut Random::seed_from_u64(15), 4, 20, 1);
+        start(&mut bench, &[op]);
+        for _ in 0..delay {
+            bench.device.step().unwrap();
+        }
+        let done = bench.read(regs::RING_HEAD) == 1;
+        bench.write(regs::IRQ_STATUS, regs::IRQ_ENABLE_DONE);
+        let before = bench.read(regs::RING_HEAD) == 1;
+        while bench.read(regs::RING_HEAD) != 1 {}
+        let pending = bench.read(regs::IRQ_STATUS) & regs::IRQ_ENABLE_DONE != 0;
+        assert!(pending || before, "delay {delay}: an interrupt that came after the clearing is lost");
+        assert!(!pending || !done, "delay {delay}: an interrupt that came before the clearing stays");
+        lost.push(!pending);
+    }
+    assert!(lost.is_sorted() && lost.contains(&true) && lost.contains(&false), "{lost:?}");
+}
+
+/// Ringing again with the same tail, busy or not, starts nothing more.
+#[test]
+fn ringing_twice_is_ringing_once() {
+    let mut bench = bench(&DEFAULT, common::memory());
+    let ops = operators(&mut bench, &mut Random::seed_from_u64(16));
+    let numbers = start(&mut bench, &ops);
+    bench.ring();
+    bench.finish();
+    ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
+    let beats = bench.read(regs::PORT_BEATS);
+    let (head, results) = (bench.read(regs::RING_HEAD), ops[0].descriptor);
+    bench.bytes(results.y_addr, results.result_bytes()).fill(0x77);
+    bench.ring();
+    for _ in 0..2_000 {
+        bench.device.step().unwrap();
+    }
+    assert_eq!((bench.read(regs::STATUS), bench.read(regs::RING_HEAD)), (0, head));
+    assert_eq!(bench.read(regs::PORT_BEATS), beats, "weights were read again");
+    assert!(bench.bytes(results.y_addr, results.result_bytes()).iter().all(|byte| *byte == 0x77));
+}
+
+/// As many rows as a descriptor can ask for; one more is refused (`bad_descriptors`).
+#[test]
+fn most_rows() {
+    let mut device = common::device(&DEFAULT, MemoryConfig { bytes: 16 << 20, ..common::memory() });
+    device.set_patience(2_000_000);
+    let mut bench = Bench::new(device);
+    let op = bench.operator(&mut Random::seed_from_u64(17), 1 << 19, 1, 1);
+    bench.run(&[op]);
+}
+
+/// Activations, weights and results that begin at every place of a 4 KiB page; the bound checker watches the bursts.
+#[test]
+fn around_4_kib() {
+    for unit in [DEFAULT, NARROW, BASE3] {
+        let mut bench = bench(&unit, common::memory());
+        let mut rng = Random::seed_from_u64(18);
+        for offset in (0..4096).step_by(64) {
+            let used = bench.allocate(0);
+            bench.allocate((offset + 4096 - used as usize % 4096) % 4096);
+            let op = bench.operator(&mut rng, 11, 3 * bench.info.lanes(), 2);
+            assert_eq!(op.descriptor.x_addr % 4096, offset as u64);
+            bench.run(&[op]);
+        }
+    }
+}
+
+/// Memory across the highest address bit: every bit of an address changes within a run.
+#[test]
+fn high_addresses() {
+    for unit in [DEFAULT, SMALLEST, NARROW, BASE3] {
+        for_seeds(4, |_, rng| {
+            let base = (1 << 39) - (1 << 19);
+            let mut bench = bench(&unit, MemoryConfig { base, ..restless(rng) });
+            let below = operators(&mut bench, rng);
+            let used = bench.allocate(0) - base;
+            bench.allocate((1 << 19) - used as usize);
+            let above = operators(&mut bench, rng);
+            assert!(below[0].descriptor.x_addr < 1 << 39 && above[0].descriptor.x_addr >= 1 << 39);
+            // Activations and weights above, results below.
+            let mut crossed = above[0].clone();
+            crossed.descriptor.y_addr = below[0].descriptor.y_addr;
+            bench.run(&[below[0].clone(), above[0].clone(), above[1].clone(), below[0].clone()]);
+            bench.run(&[crossed, below[0].clone()]);
+        });
+    }
+}
+
 /// A soft reset in any cycle of a run: outstanding bursts are drained, and the next run is right.
 #[test]
 fn soft_reset_in_mid_run() {

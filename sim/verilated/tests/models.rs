@@ -332,3 +332,22 @@ fn coverage_is_written() {
     let error = start(&counter(8)).write_coverage(&path).unwrap_err();
     assert!(matches!(error, Error::NotBuiltIn { facility: "coverage", .. }));
 }
+
+/// With `TMV_COVERAGE`, what all instances of a process counted is in one file a model, once the process has ended.
+#[test]
+fn coverage_is_collected() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, test) = (dir.path().join("new"), "parameters_set_widths");
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = process.args(["--exact", test]).env("TMV_COVERAGE", &folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 3, "one for each width: {files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let of =
+            |what: &str| text.lines().filter(|line| line.contains(what)).map(|line| line.rsplit_once(' ').unwrap().1);
+        assert!(of("count_o[0]:0->1").any(|count| count != "0"), "{text}");
+        assert!(of("step_i[6]:1->0").all(|count| count == "0"), "{text}");
+    }
+}
