@@ -5,13 +5,16 @@ mod common;
 #[path = "../../host/tests/conformance/suite.rs"]
 mod suite;
 
+use std::collections::BTreeSet;
+
 use common::{BASE3, DEFAULT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
+use host::descriptor::Descriptor;
 use host::device::{Device, DeviceError};
 use host::driver::Driver;
 use host::regs;
 use rand_core::{Rng, SeedableRng};
 use sim::device::VerilatedDevice;
-use sim::memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, WriteFault};
+use sim::memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, Timing, WriteFault};
 use sim::unit::UnitConfig;
 use suite::Operator;
 
@@ -279,19 +282,20 @@ fn errors_of_two_ports() {
         let (last, lanes, beat_bytes) = (unit.ports - 1, bench.info.lanes(), bench.info.port_bytes);
         for first_bad in 0..24 {
             let op = bench.operator(&mut rng, 8 * unit.ports, 4 * lanes, 1);
-            let block = |port: usize| op.descriptor.w_addr + (port * op.descriptor.w_stride) as u64;
-            for (port, bad) in [(0, first_bad), (last, 12)] {
+            // As many blocks as ports.
+            let block = |block: usize| op.descriptor.w_addr + (block * op.descriptor.w_stride) as u64;
+            for (index, bad) in [(0, first_bad), (last, 12)] {
                 // -1 without being non-zero: no weight, in this and all later beats.
-                for image in bench.bytes(block(port), 32 * beat_bytes).chunks_exact_mut(beat_bytes).skip(bad) {
+                for image in bench.bytes(block(index), 32 * beat_bytes).chunks_exact_mut(beat_bytes).skip(bad) {
                     let (nz, neg) = image.split_at_mut(beat_bytes / 2);
                     (nz[0], neg[0]) = (0, 1);
                 }
             }
             start(&mut bench, &[op.clone()]);
             let (source, address) = bench.expect_error(regs::ERR_BAD_WEIGHT);
-            let bad = if source == 0 { first_bad } else { 12 };
-            assert!([0, last].contains(&usize::from(source)), "port {source} has no bad beat");
-            assert_eq!(address, block(source.into()) + (bad * beat_bytes) as u64, "first bad beat of port {source}");
+            assert!(usize::from(source) <= last, "reported by {source}");
+            let expected = [(0, first_bad), (last, 12)].map(|(index, bad)| block(index) + (bad * beat_bytes) as u64);
+            assert!(expected.contains(&address), "{address:#x} is not the first bad beat of a block: {expected:x?}");
             let good = bench.operator(&mut rng, 9, lanes, 1);
             recovers(&mut bench, &[good]);
         }
@@ -385,24 +389,110 @@ fn around_4_kib() {
     }
 }
 
-/// Memory across the highest address bit: every bit of an address changes within a run.
+/// A memory of 1 MiB in whose middle all but the lowest bits of the address change.
+fn across(memory: MemoryConfig) -> MemoryConfig {
+    MemoryConfig { base: (1 << 39) - (1 << 19), ..memory }
+}
+
+/// Uses up the lower half of [`across`].
+fn upper_half(bench: &mut Bench) {
+    let used = bench.allocate(0) - bench.device.memory_base();
+    bench.allocate((1 << 19) - used as usize);
+}
+
+/// Every bit of the addresses of activations, weights and results changes within a run.
 #[test]
 fn high_addresses() {
     for unit in [DEFAULT, SMALLEST, NARROW, BASE3] {
         for_seeds(4, |_, rng| {
-            let base = (1 << 39) - (1 << 19);
-            let mut bench = bench(&unit, MemoryConfig { base, ..restless(rng) });
+            let mut bench = bench(&unit, across(restless(rng)));
             let below = operators(&mut bench, rng);
-            let used = bench.allocate(0) - base;
-            bench.allocate((1 << 19) - used as usize);
+            upper_half(&mut bench);
             let above = operators(&mut bench, rng);
             assert!(below[0].descriptor.x_addr < 1 << 39 && above[0].descriptor.x_addr >= 1 << 39);
             // Activations and weights above, results below.
             let mut crossed = above[0].clone();
             crossed.descriptor.y_addr = below[0].descriptor.y_addr;
-            bench.run(&[below[0].clone(), above[0].clone(), above[1].clone(), below[0].clone()]);
-            bench.run(&[crossed, below[0].clone()]);
+            bench.run(&[below[0].clone(), above[0].clone(), above[1].clone()]);
+            bench.run(&[crossed, above[0].clone()]);
+            bench.run(&[below[0].clone(), below[1].clone()]);
         });
+    }
+}
+
+/// A ring that reaches over the highest address bit; strides of any size, where there is only one token and one block.
+#[test]
+fn long_rings_and_strides() {
+    for unit in [DEFAULT, SMALLEST] {
+        let memory = MemoryConfig { base: (1 << 39) - 4096, bytes: 1 << 20, ..common::memory() };
+        let mut device = common::device(&unit, memory);
+        device.set_patience(50_000);
+        let (mut bench, mut rng) = (Bench::with_ring(device, 7), Random::seed_from_u64(19));
+        let op = bench.operator(&mut rng, 8, 5, 1);
+        for round in 0..150 {
+            let mut op = op.clone();
+            if round % 2 == 0 {
+                (op.descriptor.x_stride, op.descriptor.w_stride) = (0xffff_ffc0, 0xffff_ffc0);
+            }
+            bench.run(&[op]);
+        }
+    }
+}
+
+/// A descriptor that is bad and misaligned is bad.
+#[test]
+fn bad_and_misaligned() {
+    let mut bench = bench(&DEFAULT, common::memory());
+    let op = bench.operator(&mut Random::seed_from_u64(20), 8, 64, 1);
+    let bad = Descriptor { out_features: 0, y_addr: op.descriptor.y_addr + 1, ..op.descriptor };
+    bench.queue_bytes(&bad.encode());
+    bench.ring();
+    assert_eq!(bench.expect_error(regs::ERR_BAD_DESCRIPTOR), (15, bench.slot(0)));
+    recovers(&mut bench, &[op]);
+}
+
+/// An illegal weight in any block, so on any port, at low and high addresses.
+#[test]
+fn bad_weights_on_every_port() {
+    for unit in [DEFAULT, NARROW, BASE3] {
+        let mut rng = Random::seed_from_u64(21);
+        let mut bench = bench(&unit, across(common::memory()));
+        let mut reporters = BTreeSet::new();
+        for half in 0..2 {
+            for bad in 0..2 * unit.ports {
+                let op = bench.operator(&mut rng, 16 * unit.ports, 2 * bench.info.lanes(), 1);
+                let beat = below(&mut rng, 16) * bench.info.port_bytes;
+                let address = op.descriptor.w_addr + (bad * op.descriptor.w_stride + beat) as u64;
+                bench.bytes(address, bench.info.port_bytes).fill(0xff);
+                let planes = bench.info.port_bytes / 2;
+                if unit.codec == golden::Codec::Weights2b {
+                    bench.bytes(address, planes).fill(0);
+                }
+                start(&mut bench, &[op]);
+                let (source, found) = bench.expect_error(regs::ERR_BAD_WEIGHT);
+                assert_eq!(found, address, "block {bad}, reported by {source}");
+                reporters.insert(source);
+                let good = bench.operator(&mut rng, 9, 20, 1);
+                recovers(&mut bench, &[good]);
+            }
+            if half == 0 {
+                upper_half(&mut bench);
+            }
+        }
+        assert!(reporters.into_iter().eq(0..unit.ports as u8), "every port meets a bad block");
+    }
+}
+
+/// A memory so slow that every burst the unit may have in flight is in flight.
+#[test]
+fn slow_memory() {
+    for unit in [DEFAULT, NARROW] {
+        let mut timing = Timing::ideal(600);
+        timing.queue = 32;
+        let mut bench = bench(&unit, MemoryConfig { timing, ..common::memory() });
+        let mut rng = Random::seed_from_u64(22);
+        let op = bench.operator(&mut rng, 600, 70, 2);
+        bench.run(&[op]);
     }
 }
 

@@ -69,9 +69,8 @@ fn run(options: &Options) -> Result<bool, Failure> {
     points::merge_folder(&mut modules, &rtl, data).map_err(input)?;
     let (holes, stale) = points::explain(&modules, &explanations);
     page.write(report::html(&modules, &holes).as_bytes())?;
-    println!("{}", report::table(&modules));
-    let good = report::verdict(&modules, &holes, &stale, options.bar);
-    println!("annotated source: {}", options.html.display());
+    let (text, good) = report::verdict(&modules, &holes, &stale, options.bar);
+    println!("{}\n\n{text}\n\nannotated source: {}", report::table(&modules), options.html.display());
     Ok(passed && good)
 }
 

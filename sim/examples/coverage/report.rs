@@ -37,32 +37,30 @@ pub(crate) fn table(modules: &Modules) -> String {
     table.to_string()
 }
 
-/// Prints the holes and what is wrong; whether nothing is.
-pub(crate) fn verdict(modules: &Modules, holes: &[Explained], stale: &[String], bar: f64) -> bool {
+/// What to say of the holes and of what is wrong; whether nothing is wrong.
+pub(crate) fn verdict(modules: &Modules, holes: &[Explained], stale: &[String], bar: f64) -> (String, bool) {
     let (unexplained, explained): (Vec<_>, Vec<_>) = holes.iter().partition(|hole| hole.unexplained);
     let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
     for hole in explained {
         *by_reason.entry(hole.reasons.first().map_or("", String::as_str)).or_default() += hole.hole.points;
     }
-    println!("\nHoles with a reason, points");
-    by_reason.iter().for_each(|(reason, points)| println!("{points:7}  {reason}"));
+    let mut text: Vec<String> = Vec::new();
+    text.push("points not hit, and why".into());
+    text.extend(by_reason.iter().map(|(reason, points)| format!("{points:7}  {reason}")));
     if !unexplained.is_empty() {
-        println!("\nHoles without a reason: hit them by a test, or say in rtl/coverage.toml why not");
-        for Explained { module, hole, .. } in &unexplained {
-            println!("  {module}.sv:{}: {} {hole}", hole.line, hole.kind);
-        }
+        text.push("holes without a reason: hit them by a test, or say in rtl/coverage.toml why not".into());
+        let line =
+            |Explained { module, hole, .. }: &&Explained| format!("  {module}.sv:{}: {} {hole}", hole.line, hole.kind);
+        text.extend(unexplained.iter().map(line));
     }
     if !stale.is_empty() {
-        println!("\nReasons for which there is no hole: remove them from rtl/coverage.toml");
-        stale.iter().for_each(|text| println!("  {text}"));
+        text.push("reasons without a hole: remove them from rtl/coverage.toml".into());
+        text.extend(stale.iter().map(|part| format!("  {part}")));
     }
-    let below: Vec<Kind> =
-        [Kind::Line, Kind::Toggle].into_iter().filter(|kind| percent(total(modules, *kind)) < bar).collect();
-    for kind in &below {
-        println!("\n{kind} coverage is {}, below {bar} %", cell(total(modules, *kind)));
-    }
-    println!();
-    below.is_empty() && unexplained.is_empty() && stale.is_empty()
+    let below = |kind: &Kind| percent(total(modules, *kind)) < bar;
+    let below: Vec<Kind> = [Kind::Line, Kind::Toggle].into_iter().filter(below).collect();
+    text.extend(below.iter().map(|kind| format!("{kind} coverage is {}, below {bar} %", cell(total(modules, *kind)))));
+    (text.join("\n"), below.is_empty() && unexplained.is_empty() && stale.is_empty())
 }
 
 fn escape(text: &str) -> String {
@@ -119,4 +117,55 @@ fn source_line(page: &mut String, module: &Module, holes: &[&Explained], line: u
         escape(&format!("{} {what}: {reasons}\n", hole.kind))
     });
     let _ = write!(page, "<tr class={class:?}><td>{line}<td>{}<td class=n>{}", escape(text), notes.collect::<String>());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::points::{Explanations, explain, merge};
+
+    /// Nine of ten toggles, or fewer, and what is said of the rest.
+    fn judge(hit: u32, explanations: &str, bar: f64) -> (String, bool) {
+        let rtl = tempfile::tempdir().unwrap();
+        let file = rtl.path().join("leaf.sv");
+        std::fs::write(&file, "logic [9:0] a;\n").unwrap();
+        let module = Module { source: vec!["logic [9:0] a;".into()], ..Module::default() };
+        let mut modules = Modules::from([("leaf".into(), module)]);
+        for bit in 0..10 {
+            let keys = format!("\u{1}f\u{2}{}\u{1}l\u{2}1\u{1}n\u{2}1\u{1}t\u{2}toggle", file.display());
+            let entry = format!("C '{keys}\u{1}o\u{2}a[{bit}]:0->1' {}\n", u32::from(bit < hit));
+            merge(&mut modules, rtl.path(), &entry).unwrap();
+        }
+        let explanations: Explanations = toml::from_str(explanations).unwrap();
+        let (holes, stale) = explain(&modules, &explanations);
+        assert!(html(&modules, &holes).contains("leaf"));
+        verdict(&modules, &holes, &stale, bar)
+    }
+
+    const REASON: &str = "[[hole]]\nmodules = ['leaf']\nkind = 'toggle'\nwhat = ['a[9]']\nreason = 'so it is'\n";
+
+    #[test]
+    fn nothing_is_wrong() {
+        let (text, good) = judge(9, REASON, 90.0);
+        assert!(good && text.contains("1  so it is"), "{text}");
+        assert!(judge(10, "", 90.0).1);
+    }
+
+    #[test]
+    fn too_little_is_noticed() {
+        let (text, good) = judge(9, REASON, 90.1);
+        assert!(!good && text.contains("toggle coverage is 90.0 % (9/10), below 90.1 %"), "{text}");
+    }
+
+    #[test]
+    fn holes_without_a_reason_are_named() {
+        let (text, good) = judge(8, REASON, 50.0);
+        assert!(!good && text.contains("leaf.sv:1: toggle a[9:8]"), "{text}");
+    }
+
+    #[test]
+    fn reasons_without_a_hole_are_named() {
+        let (text, good) = judge(10, REASON, 90.0);
+        assert!(!good && text.contains("`a[9]`") && text.contains("so it is"), "{text}");
+    }
 }
