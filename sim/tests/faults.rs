@@ -366,11 +366,15 @@ fn ringing_twice_is_ringing_once() {
 /// As many rows as a descriptor can ask for; one more is refused (`bad_descriptors`).
 #[test]
 fn most_rows() {
-    let mut device = common::device(&DEFAULT, MemoryConfig { bytes: 16 << 20, ..common::memory() });
+    let mut device = common::device(&DEFAULT, MemoryConfig { bytes: 32 << 20, ..common::memory() });
     device.set_patience(2_000_000);
     let mut bench = Bench::new(device);
-    let op = bench.operator(&mut Random::seed_from_u64(17), 1 << 19, 1, 1);
-    bench.run(&[op]);
+    let mut rng = Random::seed_from_u64(17);
+    // Every bit of the number of blocks, then the most, then few.
+    for rows in [(1 << 19) - 8, 1 << 19, 1] {
+        let op = bench.operator(&mut rng, rows, 1, 1);
+        bench.run(&[op]);
+    }
 }
 
 /// Activations, weights and results that begin at every place of a 4 KiB page; the bound checker watches the bursts.
@@ -460,6 +464,7 @@ fn bad_weights_on_every_port() {
         let mut reporters = BTreeSet::new();
         for half in 0..2 {
             for bad in 0..2 * unit.ports {
+                bench.allocate(below(&mut rng, 24 << 10));
                 let op = bench.operator(&mut rng, 16 * unit.ports, 2 * bench.info.lanes(), 1);
                 let beat = below(&mut rng, 16) * bench.info.port_bytes;
                 let address = op.descriptor.w_addr + (bad * op.descriptor.w_stride + beat) as u64;
@@ -480,6 +485,35 @@ fn bad_weights_on_every_port() {
             }
         }
         assert!(reporters.into_iter().eq(0..unit.ports as u8), "every port meets a bad block");
+    }
+}
+
+/// Addresses anywhere outside the memory: DECERR with the address.
+#[test]
+fn addresses_outside_memory() {
+    for unit in [DEFAULT, NARROW] {
+        let (mut bench, mut rng) = (bench(&unit, common::memory()), Random::seed_from_u64(23));
+        let op = bench.operator(&mut rng, 8 * unit.ports, 2 * bench.info.lanes(), 1);
+        let (base, d) = (bench.device.memory_base(), op.descriptor);
+        for round in 0..90 {
+            let outside = rng.next_u64() % (1 << 40) & !63;
+            if outside.abs_diff(base) <= 1 << 21 || outside >= (1 << 40) - (1 << 21) {
+                continue;
+            }
+            let (bad, code, reporters) = match round % 3 {
+                0 => (Descriptor { x_addr: outside, ..d }, regs::ERR_READ_DECERR, 15..16),
+                1 => (Descriptor { w_addr: outside, ..d }, regs::ERR_READ_DECERR, 0..unit.ports as u8),
+                _ => (Descriptor { y_addr: outside, ..d }, regs::ERR_WRITE_DECERR, 14..15),
+            };
+            bench.queue_bytes(&bad.encode());
+            bench.ring();
+            let (source, address) = bench.expect_error(code);
+            assert!(reporters.contains(&source), "{bad:?}: reported by {source}");
+            // Of weights, the first beat of whichever block is answered first.
+            let block = if source < 14 { d.w_stride as u64 } else { 1 << 40 };
+            assert!(address >= outside && (address - outside) % block == 0, "{bad:?}: {address:#x}");
+            recovers(&mut bench, std::slice::from_ref(&op));
+        }
     }
 }
 

@@ -333,6 +333,26 @@ fn coverage_is_written() {
     assert!(matches!(error, Error::NotBuiltIn { facility: "coverage", .. }));
 }
 
+/// A bit of a wide signal that changes is counted for that bit, and for none of the words above it.
+#[test]
+fn wide_signals_are_counted_bit_by_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("coverage.dat");
+    let library = build(&ModelSpec { coverage: true, ..spec("wide") });
+    let mut model = start(&library);
+    let word_i = model.pin("word_i").unwrap();
+    for byte in [0, 1, 0, 1] {
+        model.set_wide(word_i, &[0, 0, 0, 0, 0, byte]);
+        model.cycle().unwrap();
+    }
+    model.write_coverage(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let hit = |line: &&str| line.contains("\u{2}word_o[") && !line.ends_with(" 0") && line.contains(":1->0");
+    let hit: Vec<&str> = text.lines().filter(hit).collect();
+    assert!(hit.iter().any(|line| line.contains("word_o[40]:")), "{hit:?}");
+    assert!(!hit.iter().any(|line| line.contains("word_o[72]:") || line.contains("word_o[104]:")), "{hit:?}");
+}
+
 /// With `TMV_COVERAGE`, what all instances of a process counted is in one file a model, once the process has ended.
 #[test]
 fn coverage_is_collected() {
