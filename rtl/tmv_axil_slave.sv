@@ -1,3 +1,5 @@
+`include "tmv_macros.svh"
+
 /// AXI4-Lite slave in front of a register file: one access at a time, reads and writes in turn.
 ///
 /// A write is performed when its address and data have both arrived; partial strobes and accesses the register file
@@ -91,4 +93,10 @@ module tmv_axil_slave (
 
   assign s_axil_rdata = read_data_i;
   assign s_axil_rresp = read_error_i ? SlvErr : Okay;
+
+  `TMV_COVER(AddressFirst, aw_held_q && !w_held_q)
+  `TMV_COVER(DataFirst, w_held_q && !aw_held_q)
+  `TMV_COVER(PartialStrobes, write_now && !full_q)
+  `TMV_COVER(ReadBesideWrite, write_o && read_o)
+  `TMV_COVER(AnswerWaits, s_axil_rvalid && !s_axil_rready)
 endmodule

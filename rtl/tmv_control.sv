@@ -120,4 +120,12 @@ module tmv_control
       endcase
     end
   end
+
+  `TMV_COVER(WatchdogBites, state_q == Run && watchdog)
+  `TMV_COVER(TwoFaultsAtOnce, state_q == Run && Ports > 1 && port_fault_i[0].valid && port_fault_i[Ports-1].valid)
+  `TMV_COVER(FaultWhileDraining, state_q == Drain && fault.valid)
+  `TMV_COVER(SoftResetWhileBusy, state_q == Run && soft_reset_i && busy_i)
+  `TMV_COVER(SoftResetWhileDraining, state_q == Drain && soft_reset_i)
+  `TMV_COVER(SoftResetWithFault, state_q == Run && soft_reset_i && fault.valid)
+  `TMV_COVER(DrainTakesTime, state_q == Drain && !quiet_i)
 endmodule

@@ -1,3 +1,5 @@
+`include "tmv_macros.svh"
+
 /// Registers of the unit: identity, control, status, ring, interrupts and performance counters.
 ///
 /// Offsets and fields come from `tmv_reg_pkg`, generated from `tmv_registers.toml`; `docs/registers.md` is for reading.
@@ -193,4 +195,8 @@ module tmv_csr
       for (int unsigned p = 0; p < Ports; p++) if (port_q == 3'(p)) read_data_o <= count_i[p];
     end
   end
+
+  `TMV_COVER(DoorbellDeaf, write_i && write_addr_i == RingTailOffset && (error_i || draining_i))
+  `TMV_COVER(DoorbellWhileBusy, write_i && write_addr_i == RingTailOffset && busy_o)
+  `TMV_COVER(InterruptWhileCleared, write_i && write_addr_i == IrqStatusOffset && (error_event_i || done_irq_i))
 endmodule

@@ -85,4 +85,7 @@ module tmv_dispatcher
 
   `TMV_ASSERT(FullIsFull, full_q == (used_q == ($clog2(Window) + 1)'(Window)))
   `TMV_ASSERT(SlotsBalanced, !slot_free_i || used_q != '0)
+  `TMV_COVER(WindowFull, used_q == ($clog2(Window) + 1)'(Window))
+  `TMV_COVER(OperatorsOverlap, op_valid_i && op_ready_o && used_q != '0)
+  `TMV_COVER(PortsCompete, granted && $countones(free_i) > 1)
 endmodule

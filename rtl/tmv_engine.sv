@@ -356,4 +356,8 @@ module tmv_engine
   `TMV_ASSERT(ReadyIsRoom, block_ready_o == ((push_q - compute_q) != (BlockBits + 1)'(BlockFifo)))
   `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q || word_shift)
   `TMV_ASSERT(ResultKept, !(last_sum && result_valid_o))
+  `TMV_COVER(WeightsMissing, stall_data_o)
+  `TMV_COVER(ActivationsMissing, stall_x_o)
+  `TMV_COVER(ResultBlocked, stall_result_o)
+  `TMV_COVER(LaterGroup, word_done && group_q != '0)
 endmodule

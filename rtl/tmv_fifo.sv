@@ -50,4 +50,5 @@ module tmv_fifo #(
   end
 
   `TMV_REQUIRE(depth, Depth >= 2 && (1 << PtrBits) == Depth, "tmv_fifo: Depth must be a power of two")
+  `TMV_COVER(Full, wvalid_i && !wready_o)
 endmodule

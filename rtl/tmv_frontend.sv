@@ -346,4 +346,10 @@ module tmv_frontend
 
   `TMV_REQUIRE(word, Lanes % PortBytes == 0, "tmv_frontend: a word of activations must be whole beats")
   `TMV_REQUIRE(vectors, Vectors >= 1 && Vectors * Groups <= MaxTokens, "tmv_frontend: Vectors must be 1 to 8")
+  `TMV_COVER(ContextsFull, state_q == Idle && fetched_q != ring_tail_i && inflight_q == ($clog2(Contexts) + 1)'(Contexts))
+  `TMV_COVER(BankBusy, state_q == WaitBank && !bank_free)
+  `TMV_COVER(KeepActivations, publish && keep_x)
+  `TMV_COVER(RingWraps, fetch_start && ring_index == '0 && fetched_q != '0)
+  `TMV_COVER(BadAndMisaligned, state_q == Publish && bad_q && misaligned_q)
+  `TMV_COVER(HaltedBeforePublish, state_q == Publish && halt_i && !bad_q && !misaligned_q)
 endmodule

@@ -1,3 +1,5 @@
+`include "tmv_macros.svh"
+
 /// Two read streams on one AXI read port. The second has priority; the ID tells their beats apart, so the slave may
 /// interleave them. Both streams reserve room before they ask, so neither can block the other.
 module tmv_read_mux
@@ -39,4 +41,7 @@ module tmv_read_mux
       ar_id_o   <= pick;
     end
   end
+
+  `TMV_COVER(BothStreamsAsk, ar_valid_i == '1)
+  `TMV_COVER(AddressStalled, ar_valid_o && !ar_ready_i)
 endmodule

@@ -509,4 +509,6 @@ module tmv_unit
       "tmv_unit: Groups must be a power of two, and Vectors * Groups at most 8")
   `TMV_REQUIRE(words, BankWords <= 2048, "tmv_unit: a word's index must fit word_t")
   `TMV_REQUIRE(features, BankWords * Lanes <= 65535, "tmv_unit: in_features must fit 16 bits")
+  `TMV_COVER(AllEnginesBusy, port_busy == '1)
+  `TMV_COVER(AllPortsDeliver, m_axi_rvalid == '1)
 endmodule

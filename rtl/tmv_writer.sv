@@ -214,4 +214,10 @@ module tmv_writer
   `TMV_REQUIRE(table, (1 << TableBits) == Outstanding, "tmv_writer: Outstanding must be a power of two")
   `TMV_ASSERT(BurstBacked, !(state_q == ResultData && space) || word_valid_i || ready_words_i != '0)
   `TMV_ASSERT(ResponseExpected, !b_valid_i || inflight_q != '0)
+  `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))
+  `TMV_COVER(AddressStalled, aw_valid_o && !aw_ready_i)
+  `TMV_COVER(DataStalled, w_valid_o && !w_ready_i)
+  `TMV_COVER(ResultsGathered, state_q == Results && ready_words_i != '0 && words_left_q != '0 && !draining_q)
+  `TMV_COVER(RecordWaits, state_q == Flush && inflight_q != '0)
+  `TMV_COVER(HaltedInBurst, halt_i && state_q == ResultData)
 endmodule

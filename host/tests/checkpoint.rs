@@ -224,6 +224,39 @@ fn truncated_and_corrupt_files_never_panic() {
     assert!(refused > header / 7, "most changes are noticed: {refused}");
 }
 
+/// A header longer than the file or than any header may be; tensors that overlap, leave a gap or end elsewhere.
+#[test]
+fn headers_that_cannot_be() {
+    let c = Copy::of("tiny-packed");
+    let path = c.path("model.safetensors");
+    let good = fs::read(&path).unwrap();
+    for length in [good.len() as u64 - 7, 100_000_001, 1 << 32, 1 << 63, u64::MAX] {
+        let bad = [&length.to_le_bytes(), &good[8..]].concat();
+        fs::write(&path, bad).unwrap();
+        assert!(matches!(c.refused(&["is it a safetensors file?"]), Error::NotSafetensors { .. }), "{length}");
+    }
+    let file = |b: [usize; 2], data: usize| {
+        let header = format!(
+            r#"{{"a":{{"dtype":"U8","shape":[4],"data_offsets":[0,4]}},"b":{{"dtype":"U8","shape":[{}],"data_offsets":{b:?}}}}}"#,
+            b[1].wrapping_sub(b[0])
+        );
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; data]].concat()
+    };
+    for (what, bytes) in [
+        ("overlap", file([2, 6], 6)),
+        ("gap", file([6, 10], 10)),
+        ("beyond the end", file([4, 12], 8)),
+        ("rest", file([4, 8], 12)),
+    ] {
+        println!("{what}");
+        fs::write(&path, bytes).unwrap();
+        c.refused(&["is it a safetensors file?"]);
+    }
+    // The same header without a fault is read, and lacks what the model needs.
+    fs::write(&path, file([4, 8], 8)).unwrap();
+    c.refused(&["missing"]);
+}
+
 #[test]
 fn missing_tensors_and_wrong_dtypes_and_shapes() {
     type Edit = fn(&mut (Dtype, Vec<usize>, Vec<u8>));

@@ -5,13 +5,16 @@ mod common;
 #[path = "../../host/tests/conformance/suite.rs"]
 mod suite;
 
+use std::collections::BTreeSet;
+
 use common::{BASE3, DEFAULT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
+use host::descriptor::Descriptor;
 use host::device::{Device, DeviceError};
 use host::driver::Driver;
 use host::regs;
 use rand_core::{Rng, SeedableRng};
 use sim::device::VerilatedDevice;
-use sim::memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, WriteFault};
+use sim::memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, Timing, WriteFault};
 use sim::unit::UnitConfig;
 use suite::Operator;
 
@@ -241,6 +244,290 @@ fn patience_without_watchdog() {
     *bench.device.axi_memory().faults() = Faults::default();
     bench.finish();
     ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
+}
+
+/// A channel that pauses, anywhere in a run: the same results, only later. The other ports finish their blocks first.
+#[test]
+fn pauses_change_nothing() {
+    for unit in [DEFAULT, NARROW, BASE3] {
+        for from in [0, 9, 25, 40, 60, 90] {
+            for channel in 0..2 * unit.ports + 1 {
+                let mut bench = bench(&unit, common::memory());
+                let ops = operators(&mut bench, &mut Random::seed_from_u64(12));
+                let (port, from) = (channel / 2, bench.device.cycles() + 20 + from);
+                *bench.device.axi_memory().faults() = Faults {
+                    starve_read_address: (port < unit.ports && channel % 2 == 0).then_some((port, from)),
+                    starve_read_data: (channel % 2 == 1).then_some((port, from)),
+                    starve_write: (port == unit.ports).then_some(from),
+                    ..Faults::default()
+                };
+                let numbers = start(&mut bench, &ops);
+                for _ in 0..1_000 {
+                    bench.device.step().unwrap();
+                }
+                *bench.device.axi_memory().faults() = Faults::default();
+                bench.finish();
+                ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
+            }
+        }
+    }
+}
+
+/// Errors of two ports, also in the same cycle: one of them is reported, with its own address.
+#[test]
+fn errors_of_two_ports() {
+    for unit in [DEFAULT, NARROW] {
+        let mut bench = bench(&unit, common::memory());
+        let mut rng = Random::seed_from_u64(13);
+        let (last, lanes, beat_bytes) = (unit.ports - 1, bench.info.lanes(), bench.info.port_bytes);
+        for first_bad in 0..24 {
+            let op = bench.operator(&mut rng, 8 * unit.ports, 4 * lanes, 1);
+            // As many blocks as ports.
+            let block = |block: usize| op.descriptor.w_addr + (block * op.descriptor.w_stride) as u64;
+            for (index, bad) in [(0, first_bad), (last, 12)] {
+                // -1 without being non-zero: no weight, in this and all later beats.
+                for image in bench.bytes(block(index), 32 * beat_bytes).chunks_exact_mut(beat_bytes).skip(bad) {
+                    let (nz, neg) = image.split_at_mut(beat_bytes / 2);
+                    (nz[0], neg[0]) = (0, 1);
+                }
+            }
+            start(&mut bench, std::slice::from_ref(&op));
+            let (source, address) = bench.expect_error(regs::ERR_BAD_WEIGHT);
+            assert!(usize::from(source) <= last, "reported by {source}");
+            let expected = [(0, first_bad), (last, 12)].map(|(index, bad)| block(index) + (bad * beat_bytes) as u64);
+            assert!(expected.contains(&address), "{address:#x} is not the first bad beat of a block: {expected:x?}");
+            let good = bench.operator(&mut rng, 9, lanes, 1);
+            recovers(&mut bench, &[good]);
+        }
+    }
+}
+
+/// A soft reset shortly before, with and after an error: the unit drains and works again.
+#[test]
+fn soft_reset_beside_an_error() {
+    let mut rng = Random::seed_from_u64(14);
+    for delay in 0..150 {
+        let mut bench = bench(&NARROW, common::memory());
+        let ops = operators(&mut bench, &mut rng);
+        bench.device.axi_memory().faults().read = Some((1, 3, ReadFault::Response(SLVERR)));
+        start(&mut bench, &ops);
+        for _ in 0..delay {
+            bench.device.step().unwrap();
+        }
+        bench.write(regs::CONTROL, regs::CONTROL_SOFT_RESET);
+        recovers(&mut bench, &ops);
+    }
+}
+
+/// An interrupt that is cleared about when it is raised: it is lost only if it was raised before.
+#[test]
+fn interrupt_beside_its_clearing() {
+    let mut lost = Vec::new();
+    for delay in 0..200 {
+        let mut bench = bench(&NARROW, common::memory());
+        let op = bench.operator(&mut Random::seed_from_u64(15), 4, 20, 1);
+        start(&mut bench, &[op]);
+        for _ in 0..delay {
+            bench.device.step().unwrap();
+        }
+        let done = bench.read(regs::RING_HEAD) == 1;
+        bench.write(regs::IRQ_STATUS, regs::IRQ_ENABLE_DONE);
+        let before = bench.read(regs::RING_HEAD) == 1;
+        while bench.read(regs::RING_HEAD) != 1 {}
+        let pending = bench.read(regs::IRQ_STATUS) & regs::IRQ_ENABLE_DONE != 0;
+        assert!(pending || before, "delay {delay}: an interrupt that came after the clearing is lost");
+        assert!(!pending || !done, "delay {delay}: an interrupt that came before the clearing stays");
+        lost.push(!pending);
+    }
+    assert!(lost.is_sorted() && lost.contains(&true) && lost.contains(&false), "{lost:?}");
+}
+
+/// Ringing again with the same tail, busy or not, starts nothing more.
+#[test]
+fn ringing_twice_is_ringing_once() {
+    let mut bench = bench(&DEFAULT, common::memory());
+    let ops = operators(&mut bench, &mut Random::seed_from_u64(16));
+    let numbers = start(&mut bench, &ops);
+    bench.ring();
+    bench.finish();
+    ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
+    let beats = bench.read(regs::PORT_BEATS);
+    let (head, results) = (bench.read(regs::RING_HEAD), ops[0].descriptor);
+    bench.bytes(results.y_addr, results.result_bytes()).fill(0x77);
+    bench.ring();
+    for _ in 0..2_000 {
+        bench.device.step().unwrap();
+    }
+    assert_eq!((bench.read(regs::STATUS), bench.read(regs::RING_HEAD)), (0, head));
+    assert_eq!(bench.read(regs::PORT_BEATS), beats, "weights were read again");
+    assert!(bench.bytes(results.y_addr, results.result_bytes()).iter().all(|byte| *byte == 0x77));
+}
+
+/// As many rows as a descriptor can ask for; one more is refused (`bad_descriptors`).
+#[test]
+fn most_rows() {
+    let mut device = common::device(&DEFAULT, MemoryConfig { bytes: 32 << 20, ..common::memory() });
+    device.set_patience(2_000_000);
+    let mut bench = Bench::new(device);
+    let mut rng = Random::seed_from_u64(17);
+    // Every bit of the number of blocks, then the most, then few.
+    for rows in [(1 << 19) - 8, 1 << 19, 1] {
+        let op = bench.operator(&mut rng, rows, 1, 1);
+        bench.run(&[op]);
+    }
+}
+
+/// Activations, weights and results that begin at every place of a 4 KiB page; the bound checker watches the bursts.
+#[test]
+fn around_4_kib() {
+    for unit in [DEFAULT, NARROW, BASE3] {
+        let mut bench = bench(&unit, common::memory());
+        let mut rng = Random::seed_from_u64(18);
+        for offset in (0..4096).step_by(64) {
+            let used = bench.allocate(0);
+            bench.allocate((offset + 4096 - used as usize % 4096) % 4096);
+            let op = bench.operator(&mut rng, 11, 3 * bench.info.lanes(), 2);
+            assert_eq!(op.descriptor.x_addr % 4096, offset as u64);
+            bench.run(&[op]);
+        }
+    }
+}
+
+/// A memory of 1 MiB in whose middle all but the lowest bits of the address change.
+fn across(memory: MemoryConfig) -> MemoryConfig {
+    MemoryConfig { base: (1 << 39) - (1 << 19), ..memory }
+}
+
+/// Uses up the lower half of [`across`].
+fn upper_half(bench: &mut Bench) {
+    let used = bench.allocate(0) - bench.device.memory_base();
+    bench.allocate((1 << 19) - used as usize);
+}
+
+/// Every bit of the addresses of activations, weights and results changes within a run.
+#[test]
+fn high_addresses() {
+    for unit in [DEFAULT, SMALLEST, NARROW, BASE3] {
+        for_seeds(4, |_, rng| {
+            let mut bench = bench(&unit, across(restless(rng)));
+            let below = operators(&mut bench, rng);
+            upper_half(&mut bench);
+            let above = operators(&mut bench, rng);
+            assert!(below[0].descriptor.x_addr < 1 << 39 && above[0].descriptor.x_addr >= 1 << 39);
+            // Activations and weights above, results below.
+            let mut crossed = above[0].clone();
+            crossed.descriptor.y_addr = below[0].descriptor.y_addr;
+            bench.run(&[below[0].clone(), above[0].clone(), above[1].clone()]);
+            bench.run(&[crossed, above[0].clone()]);
+            bench.run(&[below[0].clone(), below[1].clone()]);
+        });
+    }
+}
+
+/// A ring that reaches over the highest address bit; strides of any size, where there is only one token and one block.
+#[test]
+fn long_rings_and_strides() {
+    for unit in [DEFAULT, SMALLEST] {
+        let memory = MemoryConfig { base: (1 << 39) - 4096, bytes: 1 << 20, ..common::memory() };
+        let mut device = common::device(&unit, memory);
+        device.set_patience(50_000);
+        let (mut bench, mut rng) = (Bench::with_ring(device, 7), Random::seed_from_u64(19));
+        let op = bench.operator(&mut rng, 8, 5, 1);
+        for round in 0..150 {
+            let mut op = op.clone();
+            if round % 2 == 0 {
+                (op.descriptor.x_stride, op.descriptor.w_stride) = (0xffff_ffc0, 0xffff_ffc0);
+            }
+            bench.run(&[op]);
+        }
+    }
+}
+
+/// A descriptor that is bad and misaligned is bad.
+#[test]
+fn bad_and_misaligned() {
+    let mut bench = bench(&DEFAULT, common::memory());
+    let op = bench.operator(&mut Random::seed_from_u64(20), 8, 64, 1);
+    let bad = Descriptor { out_features: 0, y_addr: op.descriptor.y_addr + 1, ..op.descriptor };
+    bench.queue_bytes(&bad.encode());
+    bench.ring();
+    assert_eq!(bench.expect_error(regs::ERR_BAD_DESCRIPTOR), (15, bench.slot(0)));
+    recovers(&mut bench, &[op]);
+}
+
+/// An illegal weight in any block, so on any port, at low and high addresses.
+#[test]
+fn bad_weights_on_every_port() {
+    for unit in [DEFAULT, NARROW, BASE3] {
+        let mut rng = Random::seed_from_u64(21);
+        let mut bench = bench(&unit, across(common::memory()));
+        let mut reporters = BTreeSet::new();
+        for half in 0..2 {
+            for bad in 0..2 * unit.ports {
+                bench.allocate(below(&mut rng, 24 << 10));
+                let op = bench.operator(&mut rng, 16 * unit.ports, 2 * bench.info.lanes(), 1);
+                let beat = below(&mut rng, 16) * bench.info.port_bytes;
+                let address = op.descriptor.w_addr + (bad * op.descriptor.w_stride + beat) as u64;
+                bench.bytes(address, bench.info.port_bytes).fill(0xff);
+                let planes = bench.info.port_bytes / 2;
+                if unit.codec == golden::Codec::Weights2b {
+                    bench.bytes(address, planes).fill(0);
+                }
+                start(&mut bench, &[op]);
+                let (source, found) = bench.expect_error(regs::ERR_BAD_WEIGHT);
+                assert_eq!(found, address, "block {bad}, reported by {source}");
+                reporters.insert(source);
+                let good = bench.operator(&mut rng, 9, 20, 1);
+                recovers(&mut bench, &[good]);
+            }
+            if half == 0 {
+                upper_half(&mut bench);
+            }
+        }
+        assert!(reporters.into_iter().eq(0..unit.ports as u8), "every port meets a bad block");
+    }
+}
+
+/// Addresses anywhere outside the memory: DECERR with the address.
+#[test]
+fn addresses_outside_memory() {
+    for unit in [DEFAULT, NARROW] {
+        let (mut bench, mut rng) = (bench(&unit, common::memory()), Random::seed_from_u64(23));
+        let op = bench.operator(&mut rng, 8 * unit.ports, 2 * bench.info.lanes(), 1);
+        let (base, d) = (bench.device.memory_base(), op.descriptor);
+        for round in 0..90 {
+            let outside = (rng.next_u64() % (1 << 40)) & !63;
+            if outside.abs_diff(base) <= 1 << 21 || outside >= (1 << 40) - (1 << 21) {
+                continue;
+            }
+            let (bad, code, reporters) = match round % 3 {
+                0 => (Descriptor { x_addr: outside, ..d }, regs::ERR_READ_DECERR, 15..16),
+                1 => (Descriptor { w_addr: outside, ..d }, regs::ERR_READ_DECERR, 0..unit.ports as u8),
+                _ => (Descriptor { y_addr: outside, ..d }, regs::ERR_WRITE_DECERR, 14..15),
+            };
+            bench.queue_bytes(&bad.encode());
+            bench.ring();
+            let (source, address) = bench.expect_error(code);
+            assert!(reporters.contains(&source), "{bad:?}: reported by {source}");
+            // Of weights, the first beat of whichever block is answered first.
+            let block = if source < 14 { d.w_stride as u64 } else { 1 << 40 };
+            assert!(address >= outside && (address - outside) % block == 0, "{bad:?}: {address:#x}");
+            recovers(&mut bench, std::slice::from_ref(&op));
+        }
+    }
+}
+
+/// A memory so slow that every burst the unit may have in flight is in flight.
+#[test]
+fn slow_memory() {
+    for unit in [DEFAULT, NARROW] {
+        let mut timing = Timing::ideal(600);
+        timing.queue = 32;
+        let mut bench = bench(&unit, MemoryConfig { timing, ..common::memory() });
+        let mut rng = Random::seed_from_u64(22);
+        let op = bench.operator(&mut rng, 600, 70, 2);
+        bench.run(&[op]);
+    }
 }
 
 /// A soft reset in any cycle of a run: outstanding bursts are drained, and the next run is right.

@@ -148,6 +148,22 @@ fn extremes() {
     }
 }
 
+/// Long rows and many of them before short ones: every bit of a length changes.
+#[test]
+fn long_before_short() {
+    for unit in [DEFAULT, BASE3] {
+        let lanes = unit.info().lanes();
+        let mut driver = open(&unit, MemoryConfig { bytes: 8 << 20, ..common::memory() });
+        let mut rng = Random::seed_from_u64(2);
+        for (rows, cols, tokens) in [(520, 255 * lanes, 1), (1, 1, 1), (600, 31 * lanes, unit.max_tokens()), (9, 5, 2)]
+        {
+            let (matrix, x) = (ternary(&mut rng, rows, cols), activations(&mut rng, tokens * cols));
+            Job { matrices: vec![matrix], x, tokens }.check(&mut driver, 1);
+            driver.unload();
+        }
+    }
+}
+
 /// State that reset does not touch must not matter, not even for the cycle counts.
 #[test]
 fn power_up_state_is_irrelevant() {

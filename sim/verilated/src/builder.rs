@@ -36,6 +36,11 @@ const VERILATE: [&str; 14] = [
     "0",
 ];
 
+/// Verilator options of a model with coverage. Signals of up to as many bits are counted: the widest ports of the unit,
+/// but none of its memories. The macro is for cover points.
+const COVERAGE: [&str; 6] =
+    ["--coverage-line", "--coverage-toggle", "--coverage-user", "--coverage-max-width", "4096", "-DTMV_COVERAGE=1"];
+
 /// What the C++ of runtime and model must agree on.
 const DEFINES: [&str; 7] = [
     "-DVERILATOR=1",
@@ -113,7 +118,7 @@ pub struct ModelSpec {
     pub defines: BTreeMap<String, String>,
     /// Waveform support.
     pub trace: Trace,
-    /// Line, toggle and `cover property` counters.
+    /// Line, branch, toggle and `cover` counters; the macro `TMV_COVERAGE` is defined. `$TMV_COVERAGE` turns it on too.
     pub coverage: bool,
     /// Whether assertions count. On by default.
     pub assertions: bool,
@@ -165,7 +170,9 @@ impl ModelSpec {
             Trace::Fst => arguments.push("--trace-fst".into()),
             Trace::Vcd => arguments.push("--trace".into()),
         }
-        arguments.extend(self.coverage.then(|| "--coverage".into()));
+        if self.coverage {
+            arguments.extend(COVERAGE.map(String::from));
+        }
         arguments.extend(self.params.iter().map(|(name, value)| format!("-G{name}={value}")));
         arguments.extend(self.defines.iter().map(|(name, value)| format!("-D{name}={value}")));
         arguments.extend(self.include_dirs.iter().map(|dir| format!("-I{}", absolute(dir))));
@@ -237,7 +244,8 @@ pub fn build(spec: &ModelSpec, progress: &mut dyn FnMut(Progress<'_>)) -> Result
 }
 
 /// Where to build and with which tools. What is not given comes from the environment:
-/// `TMV_CACHE_DIR`, `VERILATOR` and `CXX`, then the usual places.
+/// `TMV_CACHE_DIR`, `VERILATOR` and `CXX`, then the usual places. With `TMV_COVERAGE` all models have coverage, and what
+/// their instances count goes into that directory when the process ends.
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     cache_dir: Option<PathBuf>,
@@ -291,7 +299,14 @@ impl Builder {
         match spec.simulator.map_or_else(Simulator::from_env, Ok)? {
             Simulator::Verilator => {
                 let verilator = Verilator::find(self.verilator.as_deref(), &cache, progress)?;
-                cached(&Build { spec: &spec, cache: &cache, compiler, verilator }, &cache, &spec, start, progress)
+                let collect = std::env::var_os("TMV_COVERAGE").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+                let spec = ModelSpec { coverage: spec.coverage || collect.is_some(), ..spec };
+                let build = Build { spec: &spec, cache: &cache, compiler, verilator };
+                let loaded = cached(&build, &cache, &spec, start, progress)?;
+                if let Some(dir) = collect {
+                    loaded.collect_coverage(&dir)?;
+                }
+                Ok(loaded)
             }
             Simulator::Cxxrtl => {
                 let build = cxxrtl::Build { spec: &spec, cache: &cache, compiler };
@@ -409,6 +424,12 @@ impl Recipe for Build<'_> {
         write("ports.inc", shim::ports(&read(".h")?))?;
         write(&format!("{}.cpp", shim::PREFIX), shim::without_collector(&read(".cpp")?))?;
         let classes = read("_classes.mk")?;
+        if self.spec.coverage {
+            for path in files_below(&work, &["cpp"])? {
+                let text = fs::read_to_string(&path).map_err(io(&path))?;
+                fs::write(&path, shim::unnamed_counters(&text)).map_err(io(&path))?;
+            }
+        }
         write("clock.inc", shim::single_phase(&read("___024root.h")?, &sources))?;
         // One unit for what runs each cycle, so that the compiler sees all of it; one for the rest.
         write("fast.cpp", unit(&classes, &["VM_CLASSES_FAST", "VM_SUPPORT_FAST"]))?;
@@ -416,7 +437,9 @@ impl Recipe for Build<'_> {
 
         let runtime = self.runtime(&listed(&classes, &["VM_GLOBAL_FAST", "VM_GLOBAL_SLOW"]), progress)?;
         progress(Progress::Compiling(label));
-        let units = [("fast", "-O3"), ("slow", "-O1"), ("shim", "-O2")];
+        // Counters leave little to optimise, and at level 3 they take minutes to compile.
+        let (fast, slow) = if self.spec.coverage { ("-O1", "-O0") } else { ("-O3", "-O1") };
+        let units = [("fast", fast), ("slow", slow), ("shim", "-O2")];
         let defines = self.spec.shim_defines();
         self.compile_all(units.map(|(name, level)| {
             let mut command = self.compile_command(&work, level);

@@ -20,7 +20,7 @@ use std::{
 compile_error!("Verilated storage is read as little-endian bytes");
 
 /// The version of the C interface in `cpp/shim.cpp`.
-const ABI: u32 = 1;
+const ABI: u32 = 2;
 
 #[repr(C)]
 struct RawPort {
@@ -50,6 +50,7 @@ pub(crate) struct Api {
     trace_open: unsafe extern "C" fn(Handle, *const c_char, u64, u64) -> i32,
     trace_close: unsafe extern "C" fn(Handle),
     write_coverage: unsafe extern "C" fn(Handle, *const c_char) -> i32,
+    collect_coverage: unsafe extern "C" fn(*const c_char) -> i32,
     free: unsafe extern "C" fn(Handle),
     /// Tells the places of one library from those of another.
     id: u32,
@@ -96,11 +97,19 @@ impl Api {
             trace_open: function!(c"tmv_trace_open"),
             trace_close: function!(c"tmv_trace_close"),
             write_coverage: function!(c"tmv_write_coverage"),
+            collect_coverage: function!(c"tmv_collect_coverage"),
             free: function!(c"tmv_free"),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             places: OnceLock::new(),
             lifecycle: Mutex::new(()),
         })
+    }
+
+    /// From now on, what instances count is added up, and written to this file when the process ends. The shim's code,
+    /// as in `open_trace`.
+    pub(crate) fn collect_coverage(&self, path: &Path) -> i32 {
+        // SAFETY: the path is copied during the call.
+        with_path(path, |path| unsafe { (self.collect_coverage)(path) })
     }
 }
 

@@ -74,6 +74,18 @@ impl ModelLibrary {
         })
     }
 
+    /// Adds up what instances count in this process, in a file of its own in `dir`, written when the process ends.
+    pub(crate) fn collect_coverage(&self, dir: &Path) -> Result<(), Error> {
+        std::fs::create_dir_all(dir).map_err(io(dir))?;
+        let key = self.key().get(..16).unwrap_or_default();
+        let path = std::path::absolute(dir).map_err(io(dir))?.join(format!("{key}-{}.dat", std::process::id()));
+        creatable(&path)?;
+        match self.inner.api.collect_coverage(&path) {
+            0 => Ok(()),
+            _ => Err(Error::NotBuiltIn { top: self.top().into(), facility: "coverage" }),
+        }
+    }
+
     /// The top module.
     pub fn top(&self) -> &str {
         &self.inner.top

@@ -68,6 +68,16 @@ pub(crate) fn without_collector(source: &str) -> String {
     source.replace("vlSymsp->__Vm_deleter.deleteAll();", "")
 }
 
+/// A source of a model with coverage in which counters are named only where that is asked for: a name for each of a
+/// hundred thousand counters takes longer than many a test.
+pub(crate) fn unnamed_counters(source: &str) -> String {
+    let call = |line: &str| line.ends_with("configure_coverage(this, first);");
+    let lines = source
+        .lines()
+        .map(|line| if call(line) { format!("if (tmv_name_counters) {line}\n") } else { format!("{line}\n") });
+    lines.collect()
+}
+
 /// Field, width in bits and direction of `VL_OUTW(&name,511,0,16);`.
 fn port(line: &str) -> Option<(&str, u32, u32)> {
     let (declaration, rest) = line.strip_prefix("VL_")?.split_once('(')?;
@@ -100,6 +110,13 @@ mod tests {
         assert_eq!(of(header, &[rising, "__Vsampled_x"].concat()), "");
         assert_eq!(of(&header.repeat(2), rising), "");
         assert_eq!(of("", rising), "");
+    }
+
+    #[test]
+    fn counters_are_named_on_demand() {
+        let (call, other) =
+            ("  A___configure_coverage(this, first);\n", "void A___configure_coverage(A* self, bool first);\n");
+        assert_eq!(unnamed_counters(&[call, other].concat()), format!("if (tmv_name_counters) {call}{other}"));
     }
 
     #[test]

@@ -332,3 +332,41 @@ fn coverage_is_written() {
     let error = start(&counter(8)).write_coverage(&path).unwrap_err();
     assert!(matches!(error, Error::NotBuiltIn { facility: "coverage", .. }));
 }
+
+/// A bit of a wide signal that changes is counted for that bit, and for none of the words above it.
+#[test]
+fn wide_signals_are_counted_bit_by_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("coverage.dat");
+    let library = build(&ModelSpec { coverage: true, ..spec("wide") });
+    let mut model = start(&library);
+    let word_i = model.pin("word_i").unwrap();
+    for byte in [0, 1, 0, 1] {
+        model.set_wide(word_i, &[0, 0, 0, 0, 0, byte]);
+        model.cycle().unwrap();
+    }
+    model.write_coverage(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let hit = |line: &&str| line.contains("\u{2}word_o[") && !line.ends_with(" 0") && line.contains(":1->0");
+    let hit: Vec<&str> = text.lines().filter(hit).collect();
+    assert!(hit.iter().any(|line| line.contains("word_o[40]:")), "{hit:?}");
+    assert!(!hit.iter().any(|line| line.contains("word_o[72]:") || line.contains("word_o[104]:")), "{hit:?}");
+}
+
+/// With `TMV_COVERAGE`, what all instances of a process counted is in one file a model, once the process has ended.
+#[test]
+fn coverage_is_collected() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, test) = (dir.path().join("new"), "parameters_set_widths");
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = process.args(["--exact", test]).env("TMV_COVERAGE", &folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 3, "one for each width: {files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let hit = |what: &str| text.lines().any(|line| line.contains(what) && !line.ends_with(" 0"));
+        assert!(hit("count_o[0]:0->1"), "{text}");
+        assert!(!hit("step_i[6]:1->0"), "{text}");
+    }
+}

@@ -8,7 +8,12 @@
 #include <memory>
 
 #if VM_COVERAGE
+#include "Vtmv__Syms.h"
 #include "verilated_cov.h"
+
+#include <algorithm>
+#include <iterator>
+#include <mutex>
 #endif
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
@@ -16,6 +21,48 @@ using TmvTrace = VerilatedFstC;
 #elif VM_TRACE
 #include "verilated_vcd_c.h"
 using TmvTrace = VerilatedVcdC;
+#endif
+
+#if VM_COVERAGE
+// Naming every counter takes longer than many a test: models do it only where counters are written, see `shim.rs`.
+thread_local bool tmv_name_counters = false;
+
+using TmvCounters = decltype(Vtmv__Syms::__Vcoverage);
+
+static int32_t tmv_write_counters(const char* path, const TmvCounters& counters) {
+    int32_t code = 0;
+    try {
+        VerilatedContext context;
+        Verilated::threadContextp(&context);
+        tmv_name_counters = true;
+        Vtmv model{&context, "TOP"};
+        std::copy(std::begin(counters), std::end(counters), model.rootp->vlSymsp->__Vcoverage);
+        context.coveragep()->write(path);
+    } catch (...) {
+        code = 2;
+    }
+    tmv_name_counters = false;
+    tmv_current = nullptr;
+    Verilated::threadContextp(nullptr);
+    return code;
+}
+
+// What all instances counted, written when the library is unloaded or the process ends.
+static struct TmvCollected {
+    std::mutex mutex;
+    std::string path;
+    TmvCounters counters = {};
+
+    void add(const TmvCounters& more) {
+        const std::lock_guard<std::mutex> lock{mutex};
+        for (size_t i = 0; i < std::size(more); ++i) {
+            counters[i] = more[i] > ~counters[i] ? ~uint32_t{0} : counters[i] + more[i];
+        }
+    }
+    ~TmvCollected() {
+        if (!path.empty()) tmv_write_counters(path.c_str(), counters);
+    }
+} tmv_collected;
 #endif
 
 #define TMV_API extern "C" __attribute__((visibility("default")))
@@ -82,7 +129,7 @@ struct Tmv : TmvInstance {
     }
 };
 
-TMV_API uint32_t tmv_abi() { return 1; }
+TMV_API uint32_t tmv_abi() { return 2; }
 
 TMV_API Tmv* tmv_new(int32_t rand_reset, int32_t seed, int32_t keep_log) {
     auto self = std::make_unique<Tmv>();
@@ -90,12 +137,17 @@ TMV_API Tmv* tmv_new(int32_t rand_reset, int32_t seed, int32_t keep_log) {
     self->run([&] {
         self->context.quiet(true);
         self->context.fatalOnError(false);
-        self->context.randReset(rand_reset);
+        // Where changes are counted, leaving a random power-up value must not be one.
+        self->context.randReset(VM_COVERAGE ? 0 : rand_reset);
         self->context.randSeed(seed);
 #if VM_TRACE
         self->context.traceEverOn(true);
 #endif
         self->model = std::make_unique<Vtmv>(&self->context, "TOP");
+#if VM_COVERAGE
+        auto& counters = self->model->rootp->vlSymsp->__Vcoverage;
+        std::fill(std::begin(counters), std::end(counters), 0);
+#endif
     });
     return self->model ? self.release() : nullptr;
 }
@@ -194,25 +246,33 @@ TMV_API void tmv_trace_close(Tmv* self) {
 #endif
 }
 
+// 0: done; 1: not built in; 2: the file cannot be written.
 TMV_API int32_t tmv_write_coverage(Tmv* self, const char* path) {
 #if VM_COVERAGE
-    self->enter();
-    const int32_t before = self->status;
-    try {
-        self->context.coveragep()->write(path);
-    } catch (...) {
-        self->status = before;
-        return 2;
-    }
-    return 0;
+    return tmv_write_counters(path, self->model->rootp->vlSymsp->__Vcoverage);
 #else
     (void)self, (void)path;
     return 1;
 #endif
 }
 
+// From now on, what instances counted goes to this file in the end.
+TMV_API int32_t tmv_collect_coverage(const char* path) {
+#if VM_COVERAGE
+    const std::lock_guard<std::mutex> lock{tmv_collected.mutex};
+    tmv_collected.path = path;
+    return 0;
+#else
+    (void)path;
+    return 1;
+#endif
+}
+
 TMV_API void tmv_free(Tmv* self) {
     self->enter();
+#if VM_COVERAGE
+    tmv_collected.add(self->model->rootp->vlSymsp->__Vcoverage);
+#endif
 #if VM_TRACE
     if (self->trace) self->trace->close();
     self->trace.reset();

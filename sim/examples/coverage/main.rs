@@ -1,0 +1,97 @@
+//! What of the RTL the regression exercises: lines, branches, toggles and cover points, as Verilator counts them.
+//!
+//! `cargo run -p sim --example coverage` runs the tests of the RTL with models that count, merges what they counted, prints
+//! a table and the holes, and writes a page with the annotated source. What a point is: `docs/coverage.md`.
+
+mod points;
+mod report;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::Parser;
+use points::Explanations;
+use sim::exit::{Exit, Failure};
+use sim::output::Target;
+
+/// Test programs whose models are the unit or parts of it.
+const TESTS: [&str; 5] = ["cells", "registers", "unit", "faults", "cycles"];
+
+/// Coverage of the RTL by its regression.
+#[derive(Debug, Parser)]
+#[command(name = "coverage", version)]
+struct Options {
+    /// Test programs to run, instead of all that simulate the unit or its parts.
+    tests: Vec<String>,
+    /// Report what is in this folder; run nothing.
+    #[arg(long, value_name = "DIR", conflicts_with = "tests")]
+    data: Option<PathBuf>,
+    /// The page with the annotated source.
+    #[arg(long, value_name = "FILE", default_value = "target/coverage/index.html")]
+    html: PathBuf,
+    /// Least percentage of lines, and of toggles.
+    #[arg(long, value_name = "PERCENT", default_value_t = 90.0)]
+    bar: f64,
+    /// Why holes are holes [default: coverage.toml beside the RTL].
+    #[arg(long, value_name = "FILE")]
+    holes: Option<PathBuf>,
+}
+
+/// What the tests count, kept for `--data`.
+const DATA: &str = "target/coverage/data";
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(true) => Exit::Ok.into(),
+        Ok(false) => Exit::Mismatch.into(),
+        Err(failure) => {
+            eprintln!("error: {}", failure.message);
+            failure.exit.into()
+        }
+    }
+}
+
+/// Whether the tests pass and coverage is as it has to be.
+fn run(options: &Options) -> Result<bool, Failure> {
+    let input = |error: anyhow::Error| Failure::new(Exit::InputFile, format!("{error:#}"));
+    let rtl = sim::unit::rtl_dir();
+    let path = options.holes.clone().unwrap_or_else(|| rtl.join("coverage.toml"));
+    let mut modules = points::modules(&rtl).map_err(input)?;
+    let explanations = Explanations::read(&path).map_err(input)?;
+    if let Some(folder) = options.html.parent() {
+        fs::create_dir_all(folder).map_err(|error| Failure::usage(format!("--html {}: {error}", folder.display())))?;
+    }
+    let page = Target::new("--html", &options.html)?;
+
+    let data = options.data.as_deref().unwrap_or(Path::new(DATA));
+    let passed = options.data.is_some() || regression(options, data)?;
+    points::merge_folder(&mut modules, &rtl, data).map_err(input)?;
+    let (holes, stale) = points::explain(&modules, &explanations);
+    page.write(report::html(&modules, &holes).as_bytes())?;
+    let (text, good) = report::verdict(&modules, &holes, &stale, options.bar);
+    println!("{}\n\n{text}\n\nannotated source: {}", report::table(&modules), options.html.display());
+    Ok(passed && good)
+}
+
+/// Runs the tests with models that count into `data`; whether they pass.
+fn regression(options: &Options, data: &Path) -> Result<bool, Failure> {
+    let fault = |error: std::io::Error| Failure::usage(format!("{}: {error}", data.display()));
+    if data.exists() {
+        fs::remove_dir_all(data).map_err(fault)?;
+    }
+    fs::create_dir_all(data).map_err(fault)?;
+    let data = data.canonicalize().map_err(fault)?;
+    let tests: Vec<&str> = match options.tests.is_empty() {
+        true => TESTS.to_vec(),
+        false => options.tests.iter().map(String::as_str).collect(),
+    };
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["test", "--package", "sim", "--no-fail-fast"]).env("TMV_COVERAGE", data);
+    command.args(tests.iter().flat_map(|test| ["--test", test])).stdout(std::io::stderr());
+    let status = command.status().map_err(|error| Failure::new(Exit::Tool, format!("cargo cannot be run: {error}")))?;
+    if !status.success() {
+        println!("the tests failed");
+    }
+    Ok(status.success())
+}

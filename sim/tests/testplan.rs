@@ -1,0 +1,214 @@
+//! `rtl/testplan.toml` against what there is: tests, proofs, cover points, registers, error codes.
+//!
+//! `cargo test -p sim --test testplan -- --nocapture` prints the plan as a table.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use host::regs;
+use serde::Deserialize;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    feature: Vec<Feature>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Feature {
+    name: String,
+    text: String,
+    tests: Vec<String>,
+    #[serde(default)]
+    proofs: Vec<String>,
+    #[serde(default)]
+    covers: Vec<String>,
+    #[serde(default)]
+    registers: Vec<String>,
+    #[serde(default)]
+    errors: Vec<String>,
+}
+
+/// What there is, by the names that the plan uses.
+#[derive(Clone, Debug, Default)]
+struct Found {
+    tests: BTreeSet<String>,
+    proofs: BTreeSet<String>,
+    covers: BTreeSet<String>,
+    registers: BTreeSet<String>,
+    errors: BTreeSet<String>,
+}
+
+/// Test programs about the RTL: each of their tests belongs to some feature.
+const RTL_TESTS: [&str; 6] = ["unit", "cells", "faults", "registers", "cycles", "conformance"];
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Functions under `#[test]`.
+fn tests_of(source: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut lines = source.lines();
+    // Other attributes may stand between.
+    while lines.any(|line| line.trim() == "#[test]") {
+        let function = lines.find_map(|line| line.trim().strip_prefix("fn "));
+        found.extend(function.and_then(|text| text.split('(').next()));
+    }
+    found
+}
+
+/// The rules that `conformance_suite!` makes tests of.
+fn conformance_rules(source: &str) -> Vec<&str> {
+    let list = source.split_once("$fresh, identity").unwrap().1.split_once(");").unwrap().0;
+    std::iter::once("identity").chain(list.split(',').map(str::trim).filter(|rule| !rule.is_empty())).collect()
+}
+
+/// Names of the uses of `TMV_COVER`.
+fn covers_of(source: &str) -> Vec<&str> {
+    let uses = source.split("`TMV_COVER(").skip(1);
+    uses.map(|text| text.split(',').next().unwrap().trim()).collect()
+}
+
+impl Found {
+    fn new() -> Self {
+        let (root, mut found) = (workspace(), Self::default());
+        for folder in ["sim/tests", "host/tests", "golden/tests", "sim/verilated/tests"] {
+            for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                let Some(program) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".rs")) else {
+                    continue;
+                };
+                let prefix = if folder == "sim/tests" { program.to_string() } else { format!("{folder}/{program}.rs") };
+                found.tests.extend(tests_of(&read(&path)).iter().map(|test| format!("{prefix}::{test}")));
+            }
+        }
+        let suite = read(&root.join("host/tests/conformance/suite.rs"));
+        found.tests.extend(conformance_rules(&suite).iter().map(|rule| format!("conformance::{rule}")));
+        let program = "import run; print(*(proof.name for proof in run.PROOFS))";
+        let mut python = Command::new("python3");
+        python.args(["-B", "-c", program]).current_dir(root.join("rtl/formal"));
+        let output = python.output().expect("python3 reads the list of proofs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        found.proofs.extend(String::from_utf8(output.stdout).unwrap().split_whitespace().map(String::from));
+        for entry in std::fs::read_dir(root.join("rtl")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "sv") {
+                let module = path.file_stem().unwrap().to_str().unwrap();
+                found.covers.extend(covers_of(&read(&path)).iter().map(|name| format!("{module}.{name}")));
+            }
+        }
+        found.registers.extend(regs::REGISTERS.iter().map(|(name, ..)| name.to_string()));
+        found.errors.extend(regs::ERRORS.iter().map(|(_, name, _)| name.to_string()));
+        found
+    }
+}
+
+/// What is wrong with a plan.
+fn complaints(plan: &Plan, found: &Found) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut names = BTreeSet::new();
+    for feature in &plan.feature {
+        if !names.insert(&feature.name) {
+            wrong.push(format!("there are two features {}", feature.name));
+        }
+        if feature.tests.is_empty() && feature.proofs.is_empty() {
+            wrong.push(format!("feature {} has no test", feature.name));
+        }
+    }
+    let rtl_tests: BTreeSet<String> = found
+        .tests
+        .iter()
+        .filter(|test| test.split_once("::").is_some_and(|(program, _)| RTL_TESTS.contains(&program)))
+        .cloned()
+        .collect();
+    type Names = fn(&Feature) -> &Vec<String>;
+    let kinds: [(&str, Names, &BTreeSet<String>, &BTreeSet<String>); 5] = [
+        ("test", |f| &f.tests, &found.tests, &rtl_tests),
+        ("proof", |f| &f.proofs, &found.proofs, &found.proofs),
+        ("cover point", |f| &f.covers, &found.covers, &found.covers),
+        ("register", |f| &f.registers, &found.registers, &found.registers),
+        ("error", |f| &f.errors, &found.errors, &found.errors),
+    ];
+    for (kind, names, there, needed) in kinds {
+        let mut used = BTreeSet::new();
+        for feature in &plan.feature {
+            for name in names(feature) {
+                used.insert(name.clone());
+                if !there.contains(name) {
+                    wrong.push(format!("feature {} names {kind} {name}, which there is not", feature.name));
+                }
+            }
+        }
+        wrong.extend(needed.difference(&used).map(|name| format!("{kind} {name} belongs to no feature")));
+    }
+    wrong
+}
+
+fn plan() -> Plan {
+    toml::from_str(&read(&workspace().join("rtl/testplan.toml"))).unwrap()
+}
+
+#[test]
+fn the_plan_is_whole() {
+    let (plan, found) = (plan(), Found::new());
+    let wrong = complaints(&plan, &found);
+    assert!(wrong.is_empty(), "rtl/testplan.toml:\n{}", wrong.join("\n"));
+
+    println!("| feature | what | tests | proofs | cover points |\n|---|---|---|---|---|");
+    for f in &plan.feature {
+        let [tests, proofs, covers] = [&f.tests, &f.proofs, &f.covers].map(|names| names.join(", "));
+        println!("| {} | {} | {tests} | {proofs} | {covers} |", f.name, f.text);
+    }
+}
+
+#[test]
+fn names_are_found_in_sources() {
+    let source = "#[test]\nfn one() {}\n\nfn helper() {}\n    #[test]\n    #[ignore]\n    fn two() {\n";
+    assert_eq!(tests_of(source), ["one", "two"]);
+    assert_eq!(covers_of("  `TMV_COVER(Full, a && b)\n  `TMV_COVER(Empty, c)\n"), ["Full", "Empty"]);
+    assert_eq!(conformance_rules("x($fresh, identity, reset,\n    runs,\n  );"), ["identity", "reset", "runs"]);
+    let found = Found::new();
+    let per_kind = [&found.tests, &found.proofs, &found.covers, &found.registers, &found.errors].map(BTreeSet::len);
+    assert!(per_kind.iter().all(|count| *count >= 10), "{per_kind:?}");
+}
+
+/// Each way to break the plan is noticed, and by nothing else than its complaint.
+#[test]
+fn gaps_are_noticed() {
+    let (plan, found) = (plan(), Found::new());
+    type Break = fn(&mut Plan, &mut Found);
+    let cases: [(Break, &str); 12] = [
+        (|p, _| p.feature[0].tests.clear(), "has no test"),
+        (|p, _| p.feature[0].tests.push("unit::dreamt_of".into()), "names test unit::dreamt_of"),
+        (|p, _| p.feature[0].proofs.push("tmv_none".into()), "names proof tmv_none"),
+        (|p, _| p.feature[0].covers.push("tmv_unit.Never".into()), "names cover point tmv_unit.Never"),
+        (|p, _| p.feature[0].registers.push("NONE".into()), "names register NONE"),
+        (|p, _| p.feature[0].errors.push("DREAM".into()), "names error DREAM"),
+        (|p, _| p.feature.push(p.feature[0].clone()), "there are two features"),
+        (|_, f| _ = f.tests.insert("faults::orphan".into()), "test faults::orphan belongs to no feature"),
+        (|_, f| _ = f.tests.insert("conformance::orphan".into()), "test conformance::orphan belongs to no feature"),
+        (|_, f| _ = f.proofs.insert("tmv_orphan".into()), "proof tmv_orphan belongs to no feature"),
+        (|_, f| _ = f.covers.insert("tmv_fifo.Orphan".into()), "cover point tmv_fifo.Orphan belongs to no feature"),
+        (|_, f| _ = f.registers.insert("ORPHAN".into()), "register ORPHAN belongs to no feature"),
+    ];
+    for (index, (broken, text)) in cases.into_iter().enumerate() {
+        let (mut plan, mut found) = (plan.clone(), found.clone());
+        broken(&mut plan, &mut found);
+        let wrong = complaints(&plan, &found);
+        assert!(wrong.iter().any(|said| said.contains(text)), "{text}: {wrong:?}");
+        // Clearing the tests of a feature may leave tests without one.
+        assert!(index == 0 || wrong.len() == 1, "{wrong:?}");
+    }
+    // Tests of other programs need no feature of the unit.
+    let mut more = found.clone();
+    more.tests.insert("sweep::anything".into());
+    assert_eq!(complaints(&plan, &more), [] as [String; 0]);
+}
