@@ -71,12 +71,14 @@ module tmv_collector
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) copying_q <= 1'b0;
-    else if (!copying_q) copying_q <= |grant;
+    else if (!copying_q) copying_q <= |result_valid_i;
     else if (copy_last) copying_q <= 1'b0;
   end
 
   always_ff @(posedge clk_i) begin
     if (!copying_q) begin
+      port_q  <= '0;
+      token_q <= '0;
       for (int unsigned p = 0; p < Ports; p++) begin
         if (grant[p]) begin
           port_q  <= PortIndexBits'(p);
@@ -89,11 +91,13 @@ module tmv_collector
     end
   end
 
-  // Find the finished prefix of the operator: look at a block, then count it. Copying takes as long.
+  // Find the finished prefix of the operator: look at a block, then count it; copying takes as long. Slots are looked at
+  // in rows of eight, a cycle late: the first of a row waits for its row.
   logic [16:0] unscanned_q;
   logic [3:0] tokens_q;
   slot_t scan_slot_q;
-  logic scanning_q, scan_q, take;
+  logic [7:0] row_q;
+  logic row_valid_q, scanning_q, scan_q, take;
 
   assign complete_o = !scanning_q;
   assign take = word_valid_o && word_ready_i;
@@ -104,10 +108,12 @@ module tmv_collector
       unscanned_q   <= '0;
       scanning_q    <= 1'b0;
       scan_q        <= 1'b0;
+      row_valid_q   <= 1'b0;
       scan_slot_q   <= '0;
       ready_words_o <= '0;
     end else begin
-      scan_q <= !scan_q && scanning_q && done_q[scan_slot_q];
+      scan_q      <= !scan_q && scanning_q && row_valid_q && row_q[scan_slot_q[2:0]];
+      row_valid_q <= !(scan_q && scan_slot_q[2:0] == '1);
       if (copy_done) done_q[result_slot_i[port_q]] <= 1'b1;
       if (scan_q) done_q[scan_slot_q] <= 1'b0;
       if (start_i) begin
@@ -121,6 +127,8 @@ module tmv_collector
       ready_words_o <= ready_words_o + (scan_q ? 10'(tokens_q) : '0) - 10'(take);
     end
   end
+
+  always_ff @(posedge clk_i) row_q <= done_q[{scan_slot_q[$bits(slot_t)-1:3], 3'b0}+:8];
 
   // Offer the words, token by token within a block.
   logic [9:0] unread_q;

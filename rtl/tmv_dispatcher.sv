@@ -35,7 +35,7 @@ module tmv_dispatcher
   logic granted;
 
   assign req = (active_q && !full_q) ? free_i : '0;
-  assign granted = |grant_o;
+  assign granted = |req;
   assign op_ready_o = !active_q;
 
   tmv_round_robin #(

@@ -13,11 +13,27 @@ module tmv_round_robin #(
   /// Clients behind the last granted one.
   logic [Clients-1:0] mask_q, masked;
 
+  /// The lowest one. Without `x & -x`, which synthesis turns into a carry chain.
+  function automatic logic [Clients-1:0] lowest(logic [Clients-1:0] bits);
+    logic below;
+    below = 1'b0;
+    for (int unsigned i = 0; i < Clients; i++) begin
+      lowest[i] = bits[i] && !below;
+      below     = below || bits[i];
+    end
+  endfunction
+
+  /// All clients above a granted one.
+  function automatic logic [Clients-1:0] above(logic [Clients-1:0] grant);
+    above[0] = 1'b0;
+    for (int unsigned i = 1; i < Clients; i++) above[i] = above[i-1] || grant[i-1];
+  endfunction
+
   assign masked  = req_i & mask_q;
-  assign grant_o = (|masked) ? masked & (~masked + 1'b1) : req_i & (~req_i + 1'b1);
+  assign grant_o = (|masked) ? lowest(masked) : lowest(req_i);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) mask_q <= '0;
-    else if (|req_i) mask_q <= ~(grant_o | (grant_o - 1'b1));
+    else if (|req_i) mask_q <= above(grant_o);
   end
 endmodule

@@ -170,12 +170,9 @@ module tmv_writer
   end
 
   always_ff @(posedge clk_i) begin
-    if (start_results) begin
-      aw_addr_o <= addr_q;
-      aw_len_o  <= (8'(burst_words) << $clog2(WordBeats)) - 8'd1;
-    end else if (start_record) begin
-      aw_addr_o <= record_addr_q;
-      aw_len_o  <= 8'(RecordBeats - 1);
+    if (start_results || start_record) begin
+      aw_addr_o <= (state_q == Flush) ? record_addr_q : addr_q;
+      aw_len_o  <= ((state_q == Flush) ? 8'(RecordBeats) : 8'(burst_words) << $clog2(WordBeats)) - 8'd1;
     end
     if (send) begin
       w_data_o <= (state_q == RecordData) ? record[PortBits*slice_q[0]%128+:PortBits] : PortBits'(widen(word_i) >> (PortBits * slice_q));
@@ -200,8 +197,7 @@ module tmv_writer
   end
 
   always_ff @(posedge clk_i) begin
-    if (start_results) burst_addr[issue_ptr_q] <= addr_q;
-    else if (start_record) burst_addr[issue_ptr_q] <= record_addr_q;
+    if (start_results || start_record) burst_addr[issue_ptr_q] <= (state_q == Flush) ? record_addr_q : addr_q;
   end
 
   assign fault_o = '{

@@ -62,7 +62,7 @@ module tmv_x_memory
 
     always_ff @(posedge clk_i) begin
       if (write_i && write_vector_i == 4'(v)) mem[write_addr_i] <= write_data_i;
-      if (|grant_o) data_q[v] <= mem[read_addr];
+      if (|req_i) data_q[v] <= mem[read_addr];
     end
   end
 
@@ -76,7 +76,7 @@ module tmv_x_memory
       grant_q <= '0;
       valid_o <= '0;
     end else begin
-      read_q  <= |grant_o;
+      read_q  <= |req_i;
       grant_q <= grant_o;
       valid_o <= grant_q;
     end

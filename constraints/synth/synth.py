@@ -4,6 +4,7 @@
     ./synth.py --top tmv_port --family xcup PortBits=128 Vectors=4 Codec=1     one module, as JSON
     ./synth.py --top tmv_unit_sum --family xcup PortBits=128                   tmv_unit, its ports counted once
     ./synth.py --update points.csv                                             every row of a table, measured again
+    ./synth.py --check modules.csv                                             the same, compared with what it says
 
 Parameters not given have the module's defaults. `tmv_unit_sum` synthesises the unit with its ports as black boxes, and
 `tmv_port` by itself, and adds: several times faster than the whole, without optimisation across the ports' edge.
@@ -22,6 +23,7 @@ Tools are installed by pip, pinned in requirements.txt, into $TMV_CACHE_DIR, els
 """
 
 import argparse
+import collections
 import csv
 import functools
 import hashlib
@@ -38,7 +40,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 RTL = HERE.parent.parent / "rtl"
 COUNTS = ["lut", "lut_memory", "ff", "bram36", "dsp"]
-COLUMNS = ["module", "family", "port_bits", "vectors", "groups", "codec", "ports", *COUNTS, "levels"]
+MEASURED = [*COUNTS, "levels", "memories"]
+# These may differ by so much from a checked table before it is told: tools differ a little from machine to machine.
+TOLERANT = ["lut", "lut_memory", "ff"]
+TOLERANCE = 0.02
+MAX_LEVELS = 7
 PARAMETERS = {"port_bits": "PortBits", "vectors": "Vectors", "groups": "Groups", "codec": "Codec", "ports": "Ports"}
 # What synth_xilinx builds with: LUTs a cell takes as memory, and cells that cost nothing that is counted here.
 LUT_MEMORY = {
@@ -73,10 +79,15 @@ def yosys():
     return command, home
 
 
+def compiled(home):
+    """Where Yosys keeps itself compiled for this machine: one place for all who use it, proofs included."""
+    return home.parent.parent / "yowasp"
+
+
 def run_yosys(script, folder, log):
     """Runs commands in `folder`; every file is named relative to it, because Yosys has a /tmp of its own."""
     command, home = yosys()
-    environment = {**os.environ, "YOWASP_CACHE_DIR": str(home / "compiled")}
+    environment = {**os.environ, "YOWASP_CACHE_DIR": str(compiled(home))}
     (folder / "run.ys").write_text("\n".join(script) + "\n")
     run = subprocess.run(
         [command, "-q", "-l", log, "run.ys"], cwd=folder, env=environment, text=True, capture_output=True
@@ -258,21 +269,60 @@ def measure_any(top, family, parameters, keep=None):
     return measure(top, family, parameters, keep=keep)
 
 
+def read_table(path):
+    with open(path, newline="") as file:
+        reader = csv.DictReader(file)
+        return list(reader), reader.fieldnames
+
+
+def parameters_of(row):
+    """A row names its parameters in a column each, or all in one."""
+    if "parameters" in row:
+        return tuple(parameter(text) for text in row["parameters"].split())
+    names = [column for column in PARAMETERS if column != "ports" or row["module"] != "tmv_port"]
+    return tuple((PARAMETERS[name], int(row[name])) for name in names)
+
+
+def measure_row(row):
+    """What a row has to say now."""
+    result = measure_any(row["module"], row["family"], parameters_of(row))
+    if result["levels"] > MAX_LEVELS:
+        raise Rejected(f"{row['module']}: {result['levels']} LUTs on a path, more than {MAX_LEVELS}: {result['path']}")
+    kinds = collections.Counter(result["memories"].values())
+    result["memories"] = " + ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    print(json.dumps({key: value for key, value in result.items() if key != "cells"}), file=sys.stderr, flush=True)
+    text = {column: f"{result[column]:g}" if column == "bram36" else str(result[column]) for column in MEASURED}
+    return {column: text.get(column, value) for column, value in row.items()}
+
+
 def update(table):
     """Measures every row of a CSV file again, and writes the file after each."""
-    with open(table, newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        names = [column for column in PARAMETERS if column != "ports" or row["module"] != "tmv_port"]
-        result = measure_any(row["module"], row["family"], tuple((PARAMETERS[name], int(row[name])) for name in names))
-        row |= {key: f"{result[key]:g}" if key == "bram36" else result[key] for key in [*COUNTS, "levels"]}
-        print(json.dumps({key: value for key, value in result.items() if key != "cells"}), flush=True)
+    rows, columns = read_table(table)
+    for index, row in enumerate(rows):
+        rows[index] = measure_row(row)
         written = Path(f"{table}.new")
         with open(written, "w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         written.replace(table)
+
+
+def check(table):
+    """Measures every row again, and compares. Raises Rejected with all differences."""
+    rows, _ = read_table(table)
+    differences = []
+    for row in rows:
+        now = measure_row(row)
+        for column in MEASURED:
+            if column not in row or row[column] == now[column]:
+                continue
+            if column in TOLERANT and abs(int(row[column]) - int(now[column])) <= max(8, TOLERANCE * int(row[column])):
+                continue
+            differences.append(f"{row['module']}: {column}: expected {row[column]}, found {now[column]}")
+    if differences:
+        raise Rejected("\n".join([*differences, f"if that is intended: {sys.argv[0]} --update {table}"]))
+    print(f"{table}: {len(rows)} modules, as expected within {TOLERANCE:.0%}; no path of more than {MAX_LEVELS} LUTs")
 
 
 def parameter(text):
@@ -287,6 +337,7 @@ def main():
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--top", metavar="MODULE", help="module to synthesise")
     what.add_argument("--update", metavar="CSV", help="table whose rows are to be measured again")
+    what.add_argument("--check", metavar="CSV", help="table whose rows are to be compared with what is measured")
     parser.add_argument("--family", choices=["xcup", "xc7"], default="xcup", help="UltraScale+ (default) or 7 series")
     parser.add_argument("--keep", metavar="FOLDER", help="leave sources, logs and netlists there")
     parser.add_argument("parameters", metavar="Name=number", nargs="*", type=parameter, help="parameters of MODULE")
@@ -294,6 +345,8 @@ def main():
     try:
         if options.update:
             update(options.update)
+        elif options.check:
+            check(options.check)
         else:
             result = measure_any(options.top, options.family, tuple(options.parameters), options.keep)
             print(json.dumps(result, indent=2))

