@@ -31,6 +31,38 @@ fn status(name: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
+/// CPU time since the system started, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuTime {
+    all: u64,
+    busy: u64,
+    own: u64,
+}
+
+impl CpuTime {
+    /// As it is now.
+    pub fn now() -> Option<Self> {
+        let numbers = |text: &str| text.split_whitespace().filter_map(|x| x.parse().ok()).collect::<Vec<u64>>();
+        // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user.
+        let cores = numbers(fs::read_to_string("/proc/stat").ok()?.lines().next()?);
+        let cores = cores.get(..8)?;
+        // Behind the name, which may have spaces in it, utime is the 12th field and stime the 13th.
+        let own = fs::read_to_string("/proc/self/stat").ok()?;
+        let fields: Vec<&str> = own.rsplit_once(')')?.1.split_whitespace().collect();
+        let own = [11, 12].iter().map(|i| fields.get(*i)?.parse::<u64>().ok()).sum::<Option<u64>>()?;
+        let all = cores.iter().sum();
+        Some(Self { all, busy: all - cores[3] - cores[4], own })
+    }
+
+    /// Share of all CPUs that other processes have taken since, in percent. Times measured while that is much mean
+    /// little.
+    pub fn others_percent(&self) -> Option<f64> {
+        let now = Self::now()?;
+        let (all, busy, own) = (now.all - self.all, now.busy - self.busy, now.own - self.own);
+        (all > 0).then(|| 100.0 * busy.saturating_sub(own) as f64 / all as f64)
+    }
+}
+
 /// The CPU's name for itself.
 pub fn cpu_brand() -> Option<String> {
     cpuinfo(&fs::read_to_string("/proc/cpuinfo").ok()?, "model name").next().map(Into::into)
@@ -82,5 +114,7 @@ mod tests {
     fn memory_of_this_process() {
         let (peak, now) = (peak_resident_bytes(), resident_bytes());
         assert!(now.is_some() && peak >= now && anonymous_bytes() < now);
+        let others = CpuTime { all: 0, busy: 0, own: 0 }.others_percent();
+        assert!(others.is_some_and(|percent| (0.0..=100.0).contains(&percent)), "{others:?}");
     }
 }

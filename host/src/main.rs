@@ -13,7 +13,7 @@ use golden::Dtype;
 use host::checkpoint::Checkpoint;
 use host::config::ModelConfig;
 use host::measure::{Measurement, Prompt, Settings, measure};
-use host::profile::{CpuProfile, TOKENS};
+use host::profile::{CpuProfile, REPORT_NAME, TOKENS};
 use host::synthetic::Synthetic;
 use host::tables::{self, Table};
 use host::text::{self, Tokenizer};
@@ -226,7 +226,7 @@ fn profile(args: &RunArgs) -> Result<ExitCode, Failure> {
     let Measurement { profile, calls } = measure(source.as_ref(), &prompt, &settings, &mut |what| eprintln!("{what}"))?;
 
     let json = serde_json::to_string_pretty(&profile).expect("reports have string keys only") + "\n";
-    put(&args.out.join("inference_profile_report.json"), json.as_bytes())?;
+    put(&args.out.join(REPORT_NAME), json.as_bytes())?;
     let raw = ("raw_layer_data", tables::raw(&profile, &calls));
     for (name, table) in [raw].into_iter().chain(tables::statistics(&profile)) {
         put(&args.out.join(format!("{name}.csv")), csv(&table).as_bytes())?;
@@ -245,6 +245,9 @@ fn profile(args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     for stage in &profile.stage_profiles {
         text += &stage.note.as_ref().map_or(String::new(), |note| format!("{}: {note}\n", stage.name));
+    }
+    if let Some(others) = profile.meta.other["cpu_taken_by_others_percent"].as_f64() {
+        text += &format!("Other processes took {others:.1} % of the CPU while operators were timed\n");
     }
     text += &format!("Normalisation: {}\n", profile.freq_normalization.explanation);
     print(&(text + &format!("Written to {}\n", args.out.display())))?;
@@ -286,7 +289,7 @@ fn show(table: &Table, format: Format) -> String {
         return csv(table);
     }
     let mut out = comfy_table::Table::new();
-    let style = if format == Format::Markdown { presets::ASCII_MARKDOWN } else { presets::ASCII_HORIZONTAL_ONLY };
+    let style = if format == Format::Markdown { presets::ASCII_MARKDOWN } else { presets::ASCII_FULL_CONDENSED };
     out.load_style(style).set_content_arrangement(ContentArrangement::Disabled);
     out.set_header(&table.header);
     for (i, column) in out.column_iter_mut().enumerate() {

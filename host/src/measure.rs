@@ -140,7 +140,9 @@ pub fn measure(
         stages = STAGES.map(|name| not_measured(name, "one layer alone was measured")).into();
     }
 
+    let busy = machine::CpuTime::now();
     let (calls, wall) = operators(&resident, layers.clone(), &ids, settings, say)?;
+    let others = busy.and_then(|busy| busy.others_percent());
     clocks.extend(machine::current_mhz());
     let mut peaks = stages.iter().chain([&model_load]).filter_map(|s| s.peak_memory_mb).collect::<Vec<_>>();
     peaks.extend(machine::peak_resident_bytes().map(megabytes));
@@ -172,6 +174,7 @@ pub fn measure(
                 ("warm_up".into(), settings.warm_up.into()),
                 ("repeats".into(), settings.repeats.into()),
                 ("threads".into(), settings.threads.into()),
+                ("cpu_taken_by_others_percent".into(), others.into()),
             ]),
             ..Meta::default()
         },
@@ -384,7 +387,7 @@ fn typical(
             names.push(call.operator);
         }
     }
-    let row = |name: &&str| {
+    let row = |name: &&str| -> Option<OperatorProfile> {
         let of: Vec<&Call> = calls.iter().filter(|c| c.layer.is_some() && c.operator == *name).collect();
         let spread = Spread::of(&of.iter().map(|c| c.ms).collect::<Vec<_>>())?;
         let growth: Vec<f64> = of.iter().filter_map(|c| c.memory_delta_mb).collect();

@@ -18,6 +18,9 @@ use crate::json::Object;
 /// The JSON schema of a profile.
 pub const SCHEMA: &str = include_str!("../profiles/inference_profile_report.schema.json");
 
+/// The file name of a report.
+pub const REPORT_NAME: &str = "inference_profile_report.json";
+
 /// Tokens of the built-in profile's forward pass.
 pub const TOKENS: usize = 3;
 

@@ -1,12 +1,13 @@
 //! A CPU profile as tables: those of the report it belongs to, recomputed and compared with what is stated; the tables of a
 //! team; several profiles side by side; CSV files.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::measure::Call;
-use crate::profile::{CpuProfile, OperatorProfile, Quantity, STAGES};
+use crate::profile::{CpuProfile, OperatorProfile, Quantity, REPORT_NAME, STAGES};
 use crate::{Error, Result};
 
 /// Rows of text under a header.
@@ -58,12 +59,13 @@ impl Report {
 /// Compares cells, and remembers where they differ.
 struct Check<'a> {
     profile: &'a CpuProfile,
+    /// Digits of milliseconds: the report has two, fast operators need more.
+    digits: usize,
     differences: Vec<Difference>,
 }
 
 impl Check<'_> {
-    /// A cell of two decimals. Returns its text, and the value to go on with: the stated one unless nothing accounts for
-    /// it.
+    /// A cell. Returns its text, and the value to go on with: the stated one unless nothing accounts for it.
     fn cell(
         &mut self,
         table: &str,
@@ -72,7 +74,8 @@ impl Check<'_> {
         stated: Option<f64>,
         recomputed: f64,
     ) -> (String, f64) {
-        let text = |x: f64| format!("{x:.2}");
+        let digits = if unit == "ms" { self.digits } else { 2 };
+        let text = |x: f64| format!("{x:.digits$}");
         let Some(stated) = stated.filter(|stated| text(*stated) != text(recomputed)) else {
             return (text(recomputed), stated.unwrap_or(recomputed));
         };
@@ -106,8 +109,9 @@ impl Check<'_> {
 /// assert_eq!((o_proj.stated, o_proj.listed.as_deref()), (13.58, Some("rounded-rates")));
 /// ```
 pub fn report(profile: &CpuProfile) -> Report {
-    let mut check = Check { profile, differences: vec![] };
     let rows: Vec<&OperatorProfile> = profile.typical().collect();
+    let digits = if rows.iter().any(|o| o.median_ms.is_some()) { 4 } else { 2 };
+    let mut check = Check { profile, digits, differences: vec![] };
     let ops: u64 = rows.iter().filter_map(|o| o.counted_ops()).sum();
     let block = |name: &str| profile.block(name);
     let sum = |members: &[String]| -> f64 { rows.iter().filter(|o| members.contains(&o.name)).map(|o| o.ms()).sum() };
@@ -145,8 +149,7 @@ pub fn report(profile: &CpuProfile) -> Report {
             let of_ops = cell("share of OPs", "%", o.ops_share_percent, of_ops);
             let gops = cell("GOPS", "GOPS", o.gops, counted.map(|n| n as f64 / o.ms() / 1e6));
             let counted = exact(&mut check, &format!("{number} {name} OPs"), o.ops, counted);
-            // Fast operators need more digits than the report's.
-            let ms = if o.median_ms.is_some() { format!("{:.4}", o.ms()) } else { format!("{:.2}", o.ms()) };
+            let ms = format!("{:.digits$}", o.ms());
             let memory = o.memory_delta_mb.as_ref().map_or(String::new(), |m| match m {
                 Quantity::Number(mb) => format!("{mb:.2}"),
                 text => text.to_string(),
@@ -244,8 +247,7 @@ pub fn team(reports: &[(PathBuf, CpuProfile)]) -> Result<Table> {
             let first = first_path.display();
             return Err(foreign(format!("expected a prompt of {a} tokens as in {first}, found {b}")));
         }
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let member = profile.meta.member.clone().unwrap_or(stem);
+        let member = profile.meta.member.clone().unwrap_or_else(|| label(path));
         if table.rows.iter().any(|row| row[0] == member) {
             return Err(foreign(format!("expected a report a member, found a second one of \"{member}\"")));
         }
@@ -264,6 +266,15 @@ pub fn team(reports: &[(PathBuf, CpuProfile)]) -> Result<Table> {
         ]);
     }
     Ok(table)
+}
+
+/// What a report is called for want of a member: its file, or its folder if the file has the usual name.
+fn label(path: &Path) -> String {
+    let named = |p: Option<&OsStr>| p.unwrap_or_default().to_string_lossy().into_owned();
+    match named(path.file_name()).as_str() {
+        REPORT_NAME => named(path.parent().and_then(Path::file_name)),
+        _ => named(path.file_stem()),
+    }
 }
 
 fn stage_ms(profile: &CpuProfile, stage: &str) -> Option<f64> {
@@ -285,8 +296,7 @@ pub fn compare(profiles: &[(PathBuf, CpuProfile)]) -> Result<Table> {
     let (first_path, first) = &profiles[0];
     let mut header = vec!["operator".to_string()];
     for (i, (path, _)) in profiles.iter().enumerate() {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        header.push(format!("{name} ms"));
+        header.push(format!("{} ms", label(path)));
         header.extend((i > 0).then(|| "ratio".to_string()));
     }
     let mut table = Table { title: "Side by side".into(), header, rows: vec![] };
