@@ -570,8 +570,11 @@ def main():
             folder = options.out / f"{dtype}-{mode}"
             command = [python, __file__, *sys.argv[1:], "--in-venv", "--dtype", dtype, "--mode", mode, "--out", folder]
             code = subprocess.run(command, env=environment).returncode
+            if code < 0:
+                say(f"error: {folder.name}: killed by signal {-code}; is there enough memory?")
+                return 128 - code
             if code:
-                return code if code > 0 else 128 - code
+                return code
     return 0
 
 

@@ -55,7 +55,7 @@ enum ProfileCommand {
     /// The reports of a team as one table
     Merge(FilesArgs),
     /// Profiles side by side, and how many times the first each is
-    Compare(FilesArgs),
+    Compare(CompareArgs),
     /// The tables of a report, recomputed from its times; differences are marked
     Tables(TablesArgs),
 }
@@ -114,6 +114,15 @@ struct FilesArgs {
 }
 
 #[derive(Debug, Args)]
+struct CompareArgs {
+    #[command(flatten)]
+    files: FilesArgs,
+    /// Fastest calls instead of medians, for a machine that is busy otherwise
+    #[arg(long)]
+    fastest: bool,
+}
+
+#[derive(Debug, Args)]
 struct TablesArgs {
     /// A report with operators [default: the built-in one]
     #[arg(value_name = "REPORT")]
@@ -168,7 +177,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         None => profile(&run),
         Some(ProfileCommand::Merge(args)) => merged(&args, tables::team),
-        Some(ProfileCommand::Compare(args)) => merged(&args, tables::compare),
+        Some(ProfileCommand::Compare(args)) => merged(&args.files, |p| tables::compare(p, args.fastest)),
         Some(ProfileCommand::Tables(args)) => report_tables(&args),
     };
     outcome.unwrap_or_else(|failure| {
@@ -254,7 +263,10 @@ fn profile(args: &RunArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn merged(args: &FilesArgs, join: fn(&[(PathBuf, CpuProfile)]) -> host::Result<Table>) -> Result<ExitCode, Failure> {
+fn merged(
+    args: &FilesArgs,
+    join: impl Fn(&[(PathBuf, CpuProfile)]) -> host::Result<Table>,
+) -> Result<ExitCode, Failure> {
     let load = |path: &PathBuf| CpuProfile::load(path).map(|profile| (path.clone(), profile));
     let reports = args.reports.iter().map(load).collect::<host::Result<Vec<_>>>()?;
     print(&show(&join(&reports)?, args.format))?;

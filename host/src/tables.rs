@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::measure::Call;
-use crate::profile::{CpuProfile, OperatorProfile, Quantity, REPORT_NAME, STAGES};
+use crate::profile::{CpuProfile, OperatorProfile, Quantity, REPORT_NAME, STAGES, Spread};
 use crate::{Error, Result};
 
 /// Rows of text under a header.
@@ -288,11 +288,12 @@ fn decode_ms(profile: &CpuProfile) -> Option<f64> {
     stage.a_token.map(|a| a.median_ms).or_else(mean)
 }
 
-/// Profiles side by side: time of each operator and, behind the first profile's, how many times that is the first's.
+/// Profiles side by side: time of each operator and, behind the first profile's, how many times that is the first's. Times
+/// are medians or, on a machine that has other things to do, those of the `fastest` calls.
 ///
 /// # Errors
 /// [`Error::ForeignReport`] for one without operators, or of other shapes than the first.
-pub fn compare(profiles: &[(PathBuf, CpuProfile)]) -> Result<Table> {
+pub fn compare(profiles: &[(PathBuf, CpuProfile)], fastest: bool) -> Result<Table> {
     let (first_path, first) = &profiles[0];
     let mut header = vec!["operator".to_string()];
     for (i, (path, _)) in profiles.iter().enumerate() {
@@ -301,6 +302,8 @@ pub fn compare(profiles: &[(PathBuf, CpuProfile)]) -> Result<Table> {
     }
     let mut table = Table { title: "Side by side".into(), header, rows: vec![] };
     let find = |p: &CpuProfile, name: &str| p.typical().find(|o| o.name == name).cloned();
+    let ms = |o: &OperatorProfile| o.min_ms.filter(|_| fastest).unwrap_or(o.ms());
+    let of = |s: Spread| if fastest { s.min_ms } else { s.median_ms };
     for (path, profile) in profiles {
         let foreign = |reason: String| Error::ForeignReport { path: path.clone(), reason };
         if profile.typical().next().is_none() {
@@ -315,11 +318,11 @@ pub fn compare(profiles: &[(PathBuf, CpuProfile)]) -> Result<Table> {
             }
         }
     }
-    let mut row = |name: &str, ms: &dyn Fn(&CpuProfile) -> Option<f64>| {
+    let mut row = |name: &str, time: &dyn Fn(&CpuProfile) -> Option<f64>| {
         let mut cells = vec![name.to_string()];
-        let base = ms(first);
+        let base = time(first);
         for (i, (_, profile)) in profiles.iter().enumerate() {
-            let value = ms(profile);
+            let value = time(profile);
             cells.push(value.map_or(String::new(), |ms| format!("{ms:.3}")));
             if i > 0 {
                 let ratio = value.zip(base).filter(|(_, base)| *base > 0.0);
@@ -335,17 +338,17 @@ pub fn compare(profiles: &[(PathBuf, CpuProfile)]) -> Result<Table> {
         .filter(|n| profiles.iter().all(|(_, p)| find(p, n).is_some()))
         .collect();
     for name in &common {
-        row(name, &|p| find(p, name).map(|o| o.ms()));
+        row(name, &|p| find(p, name).map(|o| ms(&o)));
     }
     let sum = |p: &CpuProfile, wanted: &dyn Fn(&OperatorProfile) -> bool| {
-        Some(p.typical().filter(|o| wanted(o)).map(OperatorProfile::ms).sum::<f64>()).filter(|ms| *ms > 0.0)
+        Some(p.typical().filter(|o| wanted(o)).map(ms).sum::<f64>()).filter(|ms| *ms > 0.0)
     };
     row("sum of BitLinears", &|p| sum(p, &|o| o.linear().is_some()));
     row("sum of these", &|p| sum(p, &|o| common.contains(&o.name)));
     row("others", &|p| sum(p, &|o| !common.contains(&o.name)));
-    row("layer, wall", &|p| p.layer_wall.map(|w| w.median_ms));
+    row("layer, wall", &|p| p.layer_wall.map(of));
     row("Prefill", &|p| stage_ms(p, STAGES[1]));
-    row("Decode, a token", &decode_ms);
+    row("Decode, a token", &|p| p.stage(STAGES[2]).and_then(|s| s.a_token).map(of).or_else(|| decode_ms(p)));
     table.rows.retain(|cells| cells[1..].iter().any(|c| !c.is_empty()));
     Ok(table)
 }

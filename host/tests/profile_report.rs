@@ -400,6 +400,7 @@ fn profiles_side_by_side() {
     let mut slow = CpuProfile::load(&one).unwrap();
     for o in &mut slow.operators {
         o.median_ms = o.median_ms.map(|ms| 3.0 * ms);
+        o.min_ms = o.min_ms.map(|ms| 2.0 * ms);
     }
     let twice = dir.path().join("slow.json");
     fs::write(&twice, serde_json::to_string(&slow).unwrap()).unwrap();
@@ -408,6 +409,8 @@ fn profiles_side_by_side() {
     for line in csv.lines().skip(1).take(17) {
         assert!(line.ends_with(",3.0x"), "{line}");
     }
+    let (fastest, _) = ends(0, &["compare", one.to_str().unwrap(), twice.to_str().unwrap(), "--fastest"]);
+    assert_eq!(fastest.matches(" 2.0x ").count(), 18, "{fastest}");
     // Another size is nothing to compare with.
     let builtin = dir.path().join("builtin.json");
     fs::write(&builtin, serde_json::to_string(&CpuProfile::builtin()).unwrap()).unwrap();
