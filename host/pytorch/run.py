@@ -311,7 +311,9 @@ def set_mode(module, mode):
             linear.weight = torch.nn.Parameter(WeightQuant.apply(linear.weight), requires_grad=False)
             linear.weight_scale = torch.nn.Buffer(torch.ones(1, dtype=linear.weight.dtype))
         if mode == "online" and not linear.online_quant:
-            linear.weight = torch.nn.Parameter(linear.weight * linear.weight_scale, requires_grad=False)
+            # Masters whose mean magnitude, which the forward scales by, is the stored scale.
+            ones = linear.weight.float().abs().mean()
+            linear.weight = torch.nn.Parameter(linear.weight * (linear.weight_scale / ones), requires_grad=False)
         linear.online_quant = mode == "online"
 
 
@@ -358,15 +360,16 @@ def profile_layer(options, dtype):
 def profile_model(options, dtype):
     """A checkpoint: all stages, all layers."""
     import torch
-    from transformers import AutoTokenizer, BitNetForCausalLM
+    from tokenizers import Tokenizer
+    from transformers import BitNetForCausalLM
 
     try:
         with Stage("Model load") as load:
             # Norms and embeddings of a packed checkpoint stay bf16 otherwise.
             model = BitNetForCausalLM.from_pretrained(options.model, dtype=dtype, local_files_only=True).to(dtype)
             set_mode(model.eval().requires_grad_(False), options.mode)
-        has_tokenizer = (options.model / "tokenizer.json").exists()
-        tokenizer = AutoTokenizer.from_pretrained(options.model, local_files_only=True) if has_tokenizer else None
+        file = options.model / "tokenizer.json"
+        tokenizer = Tokenizer.from_file(str(file)) if file.exists() else None
     except (OSError, ValueError) as error:
         say(f"error: {options.model}: not a checkpoint that transformers loads: {error}")
         sys.exit(3)
@@ -379,7 +382,7 @@ def profile_model(options, dtype):
         ids = options.prompt_ids or [(config.bos_token_id + 997 * i) % config.vocab_size for i in range(3)]
         stages.append(not_measured(STAGES[0], why))
     else:
-        encode = lambda: tokenizer.encode(options.prompt, add_special_tokens=False)
+        encode = lambda: tokenizer.encode(options.prompt, add_special_tokens=False).ids
         for _ in range(options.warm_up):
             encode()
         with Stage(STAGES[0]) as stage:
