@@ -7,8 +7,8 @@
 Each way of running it is a process of its own and writes a folder, OUT/DTYPE-MODE, with the files that `host profile`
 writes: inference_profile_report.json and four CSV files. Put them side by side:
 
-    cargo run -p host -- profile --layer 14 --out cpu-profile/rust
-    cargo run -p host -- profile compare cpu-profile/rust/*.json cpu-profile/*/inference_profile_report.json
+    cargo run -p host -- profile --layer 14 --out target/cpu-profile/rust
+    cargo run -p host -- profile compare target/cpu-profile/{rust,*-o*}/inference_profile_report.json
 
     --mode     online: weights are made ternary again at every call, as the bf16 repository is run;
                offline: once, when the model is loaded. A checkpoint of either form runs in both
@@ -362,7 +362,9 @@ def profile_model(options, dtype):
     import torch
     from tokenizers import Tokenizer
     from transformers import BitNetForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     try:
         with Stage("Model load") as load:
             # Norms and embeddings of a packed checkpoint stay bf16 otherwise.
@@ -444,9 +446,15 @@ def measure_operators(options, layers, run):
         run()
     calls.finish("rest")
     walls, handles, begun = [], [], []
+
+    def begin(*_):
+        begun.append(time.perf_counter_ns())
+
+    def end(*_):
+        walls.append((time.perf_counter_ns() - begun.pop()) / 1e6)
+
     for _, layer in layers:
-        handles.append(layer.register_forward_pre_hook(lambda *_: begun.append(time.perf_counter_ns())))
-        handles.append(layer.register_forward_hook(lambda *_: walls.append((time.perf_counter_ns() - begun.pop()) / 1e6)))
+        handles += [layer.register_forward_pre_hook(begin), layer.register_forward_hook(end)]
     for _ in range(options.layer_repeats):
         run()
     for handle in handles:
@@ -462,8 +470,15 @@ def profile(options):
     torch.set_num_threads(options.threads or os.cpu_count())
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[options.dtype]
     with torch.no_grad():
-        measure = profile_model if options.model else profile_layer
-        load, stages, calls, walls, about, clocks = measure(options, dtype)
+        measured = (profile_model if options.model else profile_layer)(options, dtype)
+    how = "made ternary at every call" if options.mode == "online" else "made ternary once"
+    framework = f"PyTorch {torch.__version__}, transformers {transformers.__version__}, CPU only, {options.dtype}, "
+    framework += f"weights {how} ({options.mode}), quantisers {'eager' if options.eager else 'torch.compile'}"
+    publish(options, framework, torch.get_num_threads(), *measured)
+
+
+def publish(options, framework, threads, load, stages, calls, walls, about, clocks):
+    """Writes what was measured, and prints it."""
     clocks = [mhz for mhz in [*clocks, current_mhz()] if mhz]
     current = statistics.median(clocks) if clocks else None
     if options.freq_mhz:
@@ -488,16 +503,13 @@ def profile(options):
                 "time_ms": statistics.median(c["time_ms"] for c in mine),
                 "memory_delta_mb": mine[-1]["memory_delta_mb"], "memory_mb": mine[-1]["memory_mb"],
             })  # fmt: skip
-    how = "made ternary at every call" if options.mode == "online" else "made ternary once"
-    quantisers = "eager" if options.eager else "torch.compile"
     report = {
         "meta": {
             **about, "timestamp": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "reference_freq_mhz": REFERENCE_MHZ,
             **({"member": options.member} if options.member else {}),
-            "framework": f"PyTorch {torch.__version__}, transformers {transformers.__version__}, CPU only, "
-            f"{options.dtype}, weights {how} ({options.mode}), quantisers {quantisers}, {torch.get_num_threads()} threads",
-            "batch": 1, "mode": options.mode, "dtype": options.dtype, "threads": torch.get_num_threads(),
+            "framework": f"{framework}, {threads} threads",
+            "batch": 1, "mode": options.mode, "dtype": options.dtype, "threads": threads,
             "stable_layers": [numbers[0], numbers[-1]], "warm_up": options.warm_up, "repeats": options.layer_repeats,
         },
         "cpu_info": {"brand": brand_name(), "freq_base_mhz": base_mhz(), "freq_current_mhz": current},
@@ -515,10 +527,8 @@ def profile(options):
     }  # fmt: skip
     write(options.out, report, calls)
     print(f"{report['meta']['framework']}; others took {about[OTHERS]} % of the CPU")
-    for row in rows:
-        times = (row["median_ms"], row["min_ms"], row["max_ms"])
-        print("{:26}{:10.3f} ms  ({:.3f} to {:.3f})".format(row["name"], *times))
-    print("{:26}{:10.3f} ms  ({min_ms:.3f} to {max_ms:.3f})".format("layer, wall", spread(walls)["median_ms"], **spread(walls)))
+    for row in [*rows, {"name": "layer, wall", **report["layer_wall"]}]:
+        print("{name:26}{median_ms:10.3f} ms  ({min_ms:.3f} to {max_ms:.3f})".format(**row))
     for stage in stages:
         told = f"{stage['duration_ms']:.3f} ms" if stage["duration_ms"] is not None else stage["note"]
         a_token = stage.get("a_token")
@@ -526,20 +536,31 @@ def profile(options):
     print(f"written to {options.out}")
 
 
+def ids(text):
+    return [int(x) for x in text.split(",")]
+
+
+def count(text):
+    if not (text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"expected 1 or more, found {text}")
+    return int(text)
+
+
+def some(*known):
+    def listed(text):
+        if not set(text.split(",")) <= set(known):
+            raise argparse.ArgumentTypeError(f"expected some of {','.join(known)}, found {text}")
+        return list(dict.fromkeys(text.split(",")))
+
+    return listed
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ids = lambda text: [int(x) for x in text.split(",")]
-    some = lambda *known: lambda text: [known[known.index(x)] for x in text.split(",")]
-
-    def count(text):
-        if int(text) < 1:
-            raise ValueError
-        return int(text)
-
     parser.add_argument("--model", metavar="DIR", type=Path, help="folder of a checkpoint [default: one random layer]")
     parser.add_argument("--prompt", metavar="TEXT", help="text, for checkpoints with a tokenizer.json")
     parser.add_argument("--prompt-ids", metavar="IDS", type=ids, default=[], help="token ids, separated by commas")
-    parser.add_argument("--tokens", metavar="N", type=count, default=9, help="tokens to generate; the prefill gives one")
+    parser.add_argument("--tokens", metavar="N", type=count, default=9, help="to generate; the prefill gives one")
     parser.add_argument("--mode", metavar="LIST", type=some("online", "offline"), default=["online", "offline"])
     parser.add_argument("--dtype", metavar="LIST", type=some("fp32", "bf16"), default=["fp32", "bf16"])
     parser.add_argument("--layer-repeats", metavar="N", type=count, default=10)
@@ -548,7 +569,7 @@ def main():
     parser.add_argument("--eager", action="store_true", help="quantisers without torch.compile")
     parser.add_argument("--freq-mhz", metavar="MHZ", type=float, help="frequency of the CPU, if the system is silent")
     parser.add_argument("--member", metavar="NAME", help="who measures, for `host profile merge`")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("cpu-profile"))
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("target/cpu-profile"))
     parser.add_argument("--in-venv", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.prompt is not None and (options.model is None or options.prompt_ids):

@@ -99,7 +99,7 @@ struct RunArgs {
     #[arg(long, value_name = "NAME")]
     member: Option<String>,
     /// Folder for the report and the CSV files; files of these names are replaced
-    #[arg(long, value_name = "DIR", default_value = "cpu-profile")]
+    #[arg(long, value_name = "DIR", default_value = "target/cpu-profile")]
     out: PathBuf,
 }
 

@@ -418,6 +418,61 @@ fn profiles_side_by_side() {
     assert!(stderr.contains("builtin.json") && stderr.contains("found [1, 3, 2560]"), "{stderr}");
 }
 
+/// The PyTorch program without PyTorch: invented calls of a layer of 2B-4T through all that it computes and writes.
+#[test]
+fn the_pytorch_program_writes_the_same_files() {
+    let script = r#"
+import argparse, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, "pytorch")
+import run
+from pathlib import Path
+
+H, I = 2560, 6912
+inputs = {"mlp.down_proj": I, "mlp.act_fn": I, "mlp.ffn_sub_norm": I}
+outputs = {**inputs, "mlp.down_proj": H, "mlp.gate_proj": I, "mlp.up_proj": I, "self_attn.k_proj": 640,
+           "self_attn.v_proj": 640}
+calls = run.Calls([])
+for calls.repeat in range(3):
+    for layer in 4, 5:
+        calls.whole[layer, calls.repeat] = 100.0
+        for i, name in enumerate(run.OPERATORS):
+            calls.rows.append({"layer": layer, "name": name, "type": "T", "repeat": calls.repeat, "time_ms": 1.5 + i + layer,
+                               "input_shape": [1, 3, inputs.get(name, H)], "output_shape": [1, 3, outputs.get(name, H)],
+                               "memory_delta_mb": 0.1, "memory_mb": 9.0})
+calls.finish("rest")
+options = argparse.Namespace(out=Path(sys.argv[1]), mode="online", dtype="fp32", member="WJ", freq_mhz=1500,
+                             warm_up=1, layer_repeats=3)
+stages = [run.not_measured("Tokenization", "no text")]
+for name in "Prefill", "Decode":
+    with run.Stage(name) as stage:
+        pass
+    stages.append(stage.report(tokens=3))
+stages.append(run.not_measured("Detokenization", "no text"))
+about = {"model_name": "m", "tokens": 3, run.OTHERS: None}
+run.publish(options, "PyTorch", 1, stage, stages, calls.rows, [4.0, 6.0, 7.0], about, [])
+"#;
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new("python3").args(["-c", script]).arg(dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let path = dir.path().join("inference_profile_report.json");
+    assert_eq!(check(&serde_json::from_slice(&fs::read(&path).unwrap()).unwrap()), [""; 0]);
+    let profile = CpuProfile::load(&path).unwrap();
+    assert_eq!(tables::report(&profile).differences, []);
+    assert_eq!(profile.operator_ms(Linear::Q, 4), Some(6.0));
+    // The twelve take more than the 100 ms of the layer: what is left is never less than nothing.
+    assert_eq!(profile.typical().find(|o| o.name == "rest").unwrap().mean_ms, 0.0);
+    assert_eq!(profile.block("decoder_layer").unwrap().ops, CpuProfile::builtin().block("decoder_layer").unwrap().ops);
+    assert_eq!(profile.layer_wall.unwrap().median_ms, 6.0);
+    assert!(tables::team(&[(path.clone(), profile)]).unwrap().rows[0].contains(&"WJ".to_string()));
+    let header = |path: &Path| fs::read_to_string(path).unwrap().lines().next().unwrap().to_string();
+    let (ours, _) = measured(dir.path(), "ours", &["--tokens", "1"]);
+    for file in ["raw_layer_data", "final_operator_benchmark", "linear_operator_stats", "nonlinear_operator_stats"] {
+        let file = Path::new(file).with_extension("csv");
+        assert_eq!(header(&dir.path().join(&file)), header(&ours.join(&file)));
+    }
+}
+
 #[test]
 fn spreads() {
     assert_eq!(Spread::of(&[]), None);
