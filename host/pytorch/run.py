@@ -431,7 +431,10 @@ def profile_model(options, dtype):
         stages.append(stage.report(tokens=len(generated)))
     layers = list(enumerate(model.model.layers))
     calls, walls, others = measure_operators(options, layers, prefill)
-    about = {"model_name": str(options.model), "tokens": len(ids), "generated_ids": generated, OTHERS: others}
+    dimensions = "{num_hidden_layers} layers, hidden {hidden_size}, intermediate {intermediate_size}, "
+    dimensions = (dimensions + "vocabulary {vocab_size}").format(**config.to_dict())
+    about = {"model_name": str(options.model), "dimensions": dimensions, "tokens": len(ids), OTHERS: others}
+    about["generated_ids"] = generated
     return load, stages, calls, walls, about, clocks
 
 

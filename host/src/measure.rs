@@ -164,6 +164,10 @@ pub fn measure(
             timestamp: settings.timestamp.clone(),
             reference_freq_mhz: Some(REFERENCE_MHZ.into()),
             member: settings.member.clone(),
+            dimensions: Some(format!(
+                "{} layers, hidden {}, intermediate {}, vocabulary {}",
+                config.num_hidden_layers, config.hidden_size, config.intermediate_size, config.vocab_size
+            )),
             framework: Some(format!(
                 "Rust, CPU only, {:?}, ternary products, {} threads",
                 settings.dtype, settings.threads

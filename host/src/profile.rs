@@ -78,6 +78,9 @@ pub struct Meta {
     /// Who measured, in a team.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
+    /// The model's dimensions in words, the same for the same: names and folders differ from machine to machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<String>,
     /// The software.
     #[serde(default)]
     pub framework: Option<String>,

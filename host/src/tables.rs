@@ -235,13 +235,16 @@ pub fn team(reports: &[(PathBuf, CpuProfile)]) -> Result<Table> {
         }
         let decode = decode_ms(profile);
         let (first_path, first) = &reports[0];
-        let what = |p: &CpuProfile| (p.meta.model_name.clone(), p.meta.tokens);
-        let ((model, tokens), (first_model, first_tokens)) = (what(profile), what(first));
-        if model != first_model {
+        // By name where one of them does not tell the dimensions.
+        let (ours, firsts) = match (&profile.meta.dimensions, &first.meta.dimensions) {
+            (Some(ours), Some(firsts)) => (ours, firsts),
+            _ => (&profile.meta.model_name, &first.meta.model_name),
+        };
+        if ours != firsts {
             let first = first_path.display();
-            return Err(foreign(format!("expected the model \"{first_model}\" as in {first}, found \"{model}\"")));
+            return Err(foreign(format!("expected the model \"{firsts}\" as in {first}, found \"{ours}\"")));
         }
-        if let (Some(a), Some(b)) = (first_tokens, tokens)
+        if let (Some(a), Some(b)) = (first.meta.tokens, profile.meta.tokens)
             && a != b
         {
             let first = first_path.display();

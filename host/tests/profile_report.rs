@@ -384,7 +384,12 @@ fn a_team_of_three() {
     refused(&[&a, "nowhere.json"], &["nowhere.json"]);
     refused(&[&a, "../testdata/tiny-packed/config.json"], &["config.json", "\"meta\" is missing"]);
     refused(&[&a, &a], &["a second one of \"WJ\""]);
-    refused(&[&a, &edit(&|v| v["meta"]["model_name"] = json!("m"))], &["foreign.json", "found \"m\""]);
+    refused(&[&a, &edit(&|v| v["meta"]["dimensions"] = json!("m"))], &["foreign.json", "found \"m\""]);
+    // The same model may have another name elsewhere; without dimensions the name is all there is.
+    let elsewhere = |v: &mut Value| v["meta"]["model_name"] = json!("m");
+    ends(0, &["merge", &a, &edit(&elsewhere)]);
+    let unknown = |v: &mut Value| v["meta"] = json!({"model_name": "m", "timestamp": "", "reference_freq_mhz": 3000});
+    refused(&[&a, &edit(&unknown)], &["foreign.json", "found \"m\""]);
     refused(&[&a, &edit(&|v| v["meta"]["tokens"] = json!(4))], &["a prompt of 3 tokens", "found 4"]);
     refused(&[&a, &edit(&|v| v["stage_profiles"] = json!([]))], &["foreign.json", "stage Prefill, found none"]);
     let (one_layer, _) = measured(dir.path(), "layer", &["--layer", "1"]);
