@@ -160,6 +160,13 @@ impl ModelConfig {
         Linear::ALL.iter().map(|l| l.in_features(self) * l.out_features(self)).sum()
     }
 
+    /// A prompt for want of one: BOS (or token 0), then ids in steps of 997, modulo the vocabulary.
+    pub fn invented_prompt(&self, tokens: usize) -> Vec<u32> {
+        let vocab = self.vocab_size as u64;
+        let first = u64::from(self.bos_token_id.unwrap_or(0)) % vocab;
+        (0..tokens as u64).map(|i| ((first + 997 * i) % vocab) as u32).collect()
+    }
+
     /// `layer`, if the model has it.
     ///
     /// # Errors

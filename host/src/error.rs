@@ -40,6 +40,14 @@ pub enum Error {
         /// The reason of the operating system.
         source: std::io::Error,
     },
+    /// A profile report that does not go with the others.
+    #[error("{}: not a report to put beside the others: {reason}", path.display())]
+    ForeignReport {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, and found.
+        reason: String,
+    },
     /// A folder to be written is there already.
     #[error("{}: exists and is not an empty folder; name another folder or remove it", path.display())]
     Occupied {
@@ -259,6 +267,7 @@ impl Error {
             | Self::MissingTensor { .. }
             | Self::TensorMismatch { .. }
             | Self::BadTensor { .. }
+            | Self::ForeignReport { .. }
             | Self::Tokenizer { .. }
             | Self::ChatTemplate { .. }
             | Self::BadLogit { .. }

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use golden::attention::{Heads, attention, attention_with_probs};
 use golden::rope::RopeTables;
@@ -78,6 +79,20 @@ pub trait Observer {
 
     /// A tensor.
     fn tensor(&mut self, name: &str, shape: &[usize], values: Values<'_>);
+
+    /// True to be told how long each operator took. Linears then run one at a time, each with a quantisation of its own:
+    /// that is what a linear is to other software, and not how this program is fastest.
+    fn timing(&self) -> bool {
+        false
+    }
+
+    /// An operator has run: `mlp.gate_proj` of a layer, or one such as `lm_head` outside the layers.
+    fn ran(&mut self, _layer: Option<usize>, _operator: &'static str, _time: Duration) {}
+}
+
+/// When an operator began, if `observer` times operators.
+pub(crate) fn started(observer: &dyn Observer) -> Option<Instant> {
+    observer.timing().then(Instant::now)
 }
 
 /// Observes nothing.
@@ -213,6 +228,16 @@ struct Tap<'a> {
 }
 
 impl Tap<'_> {
+    fn started(&self) -> Option<Instant> {
+        started(self.observer)
+    }
+
+    fn ran(&mut self, operator: &'static str, started: Option<Instant>) {
+        if let Some(started) = started {
+            self.observer.ran(Some(self.layer), operator, started.elapsed());
+        }
+    }
+
     fn show(&mut self, module: &str, what: &str, shape: &[usize], values: Values<'_>) {
         if self.active {
             let dot = if module.is_empty() { "" } else { "." };
@@ -247,22 +272,30 @@ impl Pass<'_> {
         self.show("", "in", &h);
         let x = self.norm(Norm::Input, &h);
         let [q, k, v] = self.linears([Linear::Q, Linear::K, Linear::V], &x)?;
-        let a = self.attention(q, k, &v, cache);
+        let a = self.timed("self_attn.attention", |pass| pass.attention(q, k, &v, cache));
         let a = self.norm(Norm::AttnSub, &a);
         let [o] = self.linears([Linear::O], &a)?;
-        residual::add(&mut h, &o, self.dtype);
+        self.timed("self_attn.residual", |pass| residual::add(&mut h, &o, pass.dtype));
 
         let x = self.norm(Norm::PostAttention, &h);
         let [mut m, up] = self.linears([Linear::Gate, Linear::Up], &x)?;
         self.show("mlp.act_fn", "in", &m);
-        activation::relu2(&mut m, self.dtype);
+        self.timed("mlp.act_fn", |pass| activation::relu2(&mut m, pass.dtype));
         self.show("mlp.act_fn", "out", &m);
-        activation::product(&mut m, &up, self.dtype);
+        self.timed("mlp.product", |pass| activation::product(&mut m, &up, pass.dtype));
         let m = self.norm(Norm::FfnSub, &m);
         let [down] = self.linears([Linear::Down], &m)?;
-        residual::add(&mut h, &down, self.dtype);
+        self.timed("mlp.residual", |pass| residual::add(&mut h, &down, pass.dtype));
         self.show("", "out", &h);
         Ok(h)
+    }
+
+    /// Runs an operator and tells how long it took, if anybody wants to know.
+    fn timed<T>(&mut self, operator: &'static str, run: impl FnOnce(&mut Self) -> T) -> T {
+        let started = self.tap.started();
+        let out = run(self);
+        self.tap.ran(operator, started);
+        out
     }
 
     fn show(&mut self, module: &str, what: &str, x: &[f32]) {
@@ -270,15 +303,29 @@ impl Pass<'_> {
     }
 
     fn norm(&mut self, which: Norm, x: &[f32]) -> Vec<f32> {
-        let weight = in_dtype(self.weights.norm(which), self.dtype);
-        let out = norm::rms_norm(x, &weight, self.config.rms_norm_eps, self.dtype);
+        let out = self.timed(which.name(), |pass| {
+            let weight = in_dtype(pass.weights.norm(which), pass.dtype);
+            norm::rms_norm(x, &weight, pass.config.rms_norm_eps, pass.dtype)
+        });
         self.show(which.name(), "in", x);
         self.show(which.name(), "out", &out);
         out
     }
 
-    /// Linears that read the same `x`, in one request.
+    /// Linears that read the same `x`.
     fn linears<const N: usize>(&mut self, group: [Linear; N], x: &[f32]) -> Result<[Vec<f32>; N]> {
+        if !self.tap.observer.timing() {
+            return self.request(group, x);
+        }
+        let mut outs = std::array::from_fn(|_| Vec::new());
+        for (out, linear) in outs.iter_mut().zip(group) {
+            [*out] = self.timed(linear.name(), |pass| pass.request([linear], x))?;
+        }
+        Ok(outs)
+    }
+
+    /// Linears that read the same `x`, in one request.
+    fn request<const N: usize>(&mut self, group: [Linear; N], x: &[f32]) -> Result<[Vec<f32>; N]> {
         let (layer, tokens, cols) = (self.tap.layer, self.tokens, group[0].in_features(self.config));
         let x_q = quantise::activations(x, cols);
         // A row that is not finite has no finite, positive scale.

@@ -11,7 +11,8 @@
 //! | [`device`], [`regs`] | what a unit looks like: registers, shared memory, an interrupt; the register map, generated |
 //! | [`descriptor`], [`driver`] | one operator for the unit, and runs of them: layout, doorbell, results, cycles |
 //! | [`functional`] | a unit without hardware, for the same driver |
-//! | [`profile`] | what the same layer costs on a CPU |
+//! | [`profile`], [`mod@measure`], [`tables`] | what the same layer costs on a CPU, as data; measured; as tables |
+//! | [`machine`] | memory of this process, name and frequencies of the CPU |
 
 pub mod checkpoint;
 pub mod config;
@@ -24,13 +25,16 @@ pub mod functional;
 pub mod generate;
 mod json;
 pub mod layer;
+pub mod machine;
 mod map;
+pub mod measure;
 pub mod model;
 pub mod profile;
 pub mod regs;
 pub mod resident;
 pub mod sampler;
 pub mod synthetic;
+pub mod tables;
 #[cfg_attr(not(feature = "text"), path = "no_text.rs")]
 pub mod text;
 pub mod weight_cache;

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use golden::head::Int8Rows;
 use golden::{Dtype, linear, norm};
 use ndarray::{Array2, s};
 
 use crate::Result;
-use crate::layer::{DecoderLayer, KvCache, Observer, TernaryBackend, Values, check_hidden, in_dtype};
+use crate::layer::{DecoderLayer, KvCache, Observer, TernaryBackend, Values, check_hidden, in_dtype, started};
 use crate::weights::{HeadRows, WeightSource};
 
 /// Rows of the output head in memory at a time.
@@ -48,8 +49,10 @@ impl<'a> Model<'a> {
     /// # Errors
     /// A token out of range, or what the weight source finds.
     pub fn embed(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<Array2<f32>> {
+        let start = started(observer);
         let mut h = self.source.embed(ids)?;
         h.mapv_inplace(|x| self.dtype.round(x));
+        ran(observer, "embed_tokens", start);
         show(observer, "model.embed_tokens.out", &h);
         Ok(h)
     }
@@ -85,7 +88,10 @@ impl<'a> Model<'a> {
         check_hidden(config, width, tokens)?;
         let weight = self.source.final_norm()?;
         let h: Vec<f32> = hidden.iter().copied().collect();
+        let start = started(observer);
         let x = norm::rms_norm(&h, &in_dtype(&weight, self.dtype), config.rms_norm_eps, self.dtype);
+        ran(observer, "norm", start);
+        let start = started(observer);
         let logits = match &self.int8_head {
             Some(head) => {
                 let logits = head.product(&x, self.dtype);
@@ -93,6 +99,7 @@ impl<'a> Model<'a> {
             }
             None => self.head(&x, tokens)?,
         };
+        ran(observer, "lm_head", start);
         if observer.active() {
             let x = Array2::from_shape_vec((tokens, width), x).expect("a norm keeps the shape");
             for (name, tensor) in [("model.norm.in", hidden), ("model.norm.out", &x), ("lm_head.in", &x)] {
@@ -185,6 +192,12 @@ pub fn hidden_entering_layer(
     let mut model = Model::new(source, dtype);
     let hidden = model.embed(ids, &mut ())?;
     model.layers(0..layer, hidden, backend, &mut ())
+}
+
+fn ran(observer: &mut dyn Observer, operator: &'static str, started: Option<Instant>) {
+    if let Some(started) = started {
+        observer.ran(None, operator, started.elapsed());
+    }
 }
 
 fn show(observer: &mut dyn Observer, name: &str, x: &Array2<f32>) {

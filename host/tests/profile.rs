@@ -264,3 +264,57 @@ fn damaged_profiles_are_refused_by_file_and_key() {
     let missing = CpuProfile::load(&dir.path().join("nowhere.json")).unwrap_err();
     assert!(missing.is_input_file() && missing.to_string().contains("nowhere.json"));
 }
+
+/// What docs/cpu-profile.md says about the report's conclusions, recomputed from its raw tables.
+#[test]
+fn conclusions_against_arithmetic() {
+    let p = CpuProfile::builtin();
+    let doc = fs::read_to_string("../docs/cpu-profile.md").unwrap();
+    let config = ModelConfig::bitnet_2b_4t();
+    let layer = p.block("decoder_layer").unwrap().mean_ms;
+    let ms = |name: &str| p.block(name).unwrap().mean_ms;
+    let (linear, nonlinear, mlp) = (ms("linear"), ms("nonlinear"), ms("mlp_linear"));
+    let gate = p.operator_ms(Linear::Gate, 1).unwrap();
+    let weights = (Linear::Gate.in_features(&config) * Linear::Gate.out_features(&config)) as f64;
+    let (fp32, packed) = (4.0 * weights / 1e6, weights / 4.0 / 1e6);
+    let all = config.weights_per_layer() as f64;
+    let head = (config.vocab_size * config.hidden_size) as f64;
+    let dram = 4800.0 * 8.0 * 2.0 / 1e3;
+    let gops = 2.0 * 3.0 * weights / gate / 1e6;
+    let roof = dram * 6.0 / 4.0;
+    let peak = 8.0 * 64.0 * 3.8;
+    // 3.3.1, 4.5.1 and 4.5.2: the figures that are right.
+    assert_eq!(6912.0 / 2560.0, 2.7);
+    assert!((17.69 - weights / 1e6).abs() < 0.005 && (4.42 - packed).abs() < 0.005 && dram == 76.8);
+    assert!((0.03072f64 - 3.0 * 2560.0 * 4.0 / 1e6).abs() < 1e-12 && (100.0 * 356.0 / 76800.0 - 0.46f64).abs() < 0.005);
+    assert!((100.0 * 318.505 / 416.98 - 76.4f64).abs() < 0.05 && 36.49f64 == 12.14 + 13.55 + 10.80);
+    let faster = |factor: f64| linear / factor + nonlinear;
+    let section = doc.split("## ").find(|s| s.starts_with("Where the report contradicts arithmetic")).unwrap();
+    let numbers: Vec<&str> =
+        section.split(|c: char| !c.is_ascii_digit() && c != '.').map(|n| n.trim_end_matches('.')).collect();
+    for (what, stated) in [
+        (5.938, format!("{:.3}", fp32 / gate)),
+        (7.7, format!("{:.1}", 100.0 * fp32 / gate / dram)),
+        (115.2, format!("{roof:.1}")),
+        (12.9, format!("{:.1}", roof / gops)),
+        (283.1, format!("{:.1}", 4.0 * fp32)),
+        (23.8, format!("{:.1}", 4.0 * fp32 / gate)),
+        (31.0, format!("{:.0}", 100.0 * 4.0 * fp32 / gate / dram)),
+        (446.0, format!("{:.0}", 8.91 / 0.02)),
+        (391.0, format!("{:.0}", 19.55 / 0.05)),
+        (1946.0, format!("{peak:.0}")),
+        (0.46, format!("{:.2}", 100.0 * 8.91 / peak)),
+        (1.0, format!("{:.1}", 100.0 * 19.55 / peak)),
+        (4.45, format!("{:.2}", packed + 0.03072)),
+        (277.9, format!("{:.1}", 4.0 * all / 1e6)),
+        (521.0, format!("{:.0}", 30.0 * all / 4.0 / 1e6)),
+        (126.0, format!("{:.0}", 4.0 * (30.0 * all + head) / dram / 1e6)),
+        (5.1, format!("{:.1}", layer / (layer - mlp))),
+        (48.0, format!("{:.0}", layer / nonlinear)),
+        (39.0, format!("{:.0}", 100.0 * nonlinear / faster(30.0))),
+        (18.7, format!("{:.1}", layer / faster(30.0))),
+    ] {
+        assert_eq!(stated.parse::<f64>().unwrap(), what, "recomputed");
+        assert!(numbers.contains(&stated.as_str()), "docs/cpu-profile.md says {stated}");
+    }
+}

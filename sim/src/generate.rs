@@ -8,6 +8,7 @@ use golden::Dtype;
 use host::config::Linear;
 use host::generate::{Limits, Pass, generate};
 use host::layer::TernaryBackend;
+use host::machine;
 use host::model::{Model, int8_head};
 use host::resident::Resident;
 use host::sampler::{Sampler, Sampling};
@@ -20,7 +21,6 @@ use crate::bench::Outcome;
 use crate::cli::{DeviceKind, GenerateArgs, HeadKind};
 use crate::clock::cycles_per_second;
 use crate::exit::{Exit, Failure, check_interrupt};
-use crate::memory_use;
 use crate::mismatch::{Mismatches, differences};
 use crate::output::{JsonOutput, Progress, pretty, print};
 use crate::projection::milliseconds;
@@ -174,7 +174,7 @@ impl<'a> Job<'a> {
         let result =
             generate(&mut model, &self.prompt, &self.limits, &mut self.sampler.clone(), backend, &mut |pass| {
                 generated.passes.push(*pass);
-                generated.anonymous = generated.anonymous.max(memory_use::anonymous_bytes());
+                generated.anonymous = generated.anonymous.max(machine::anonymous_bytes());
                 if let Err(failure) = writer.token(pass.next) {
                     write_error.get_or_insert(failure);
                 }
@@ -291,7 +291,7 @@ impl<'a> Job<'a> {
             },
             verification,
             wall_s: started.elapsed().as_secs_f64(),
-            peak_resident_bytes: memory_use::peak_resident_bytes(),
+            peak_resident_bytes: machine::peak_resident_bytes(),
             peak_anonymous_bytes: generated.anonymous,
             status: STATUS.into(),
         })

@@ -8,6 +8,7 @@ use std::time::Instant;
 use golden::Dtype;
 use host::config::{Linear, ModelConfig};
 use host::layer::{DecoderLayer, KvCache};
+use host::machine;
 use host::model::{Model, hidden_entering_layer};
 use host::profile::CpuProfile;
 use host::sampler::Sampler;
@@ -23,7 +24,6 @@ use crate::clock::cycles_per_second;
 use crate::dump::Dump;
 use crate::exit::{Exit, Failure};
 use crate::journal::{Header, Journal};
-use crate::memory_use;
 use crate::mismatch::{Mismatches, differences};
 use crate::output::{JsonOutput, Progress, Target, pretty, print};
 use crate::projection::{Baseline, DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
@@ -62,7 +62,7 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     let memory = AtomicU64::new(0);
     let done = |outcome: &Outcome| {
         progress.advance(job.outcome_ideal(outcome));
-        memory.fetch_max(memory_use::anonymous_bytes().unwrap_or(0), Ordering::Relaxed);
+        memory.fetch_max(machine::anonymous_bytes().unwrap_or(0), Ordering::Relaxed);
         journal.as_ref().map_or(Ok(()), |journal| journal.add(outcome))
     };
     let trace = args.trace.as_deref().map_or(Trace::Off, Trace::for_path);
@@ -331,7 +331,7 @@ impl<'a> Job<'a> {
             jobs: self.jobs,
             resumed_runs: 0,
             golden_s: 0.0,
-            peak_resident_bytes: memory_use::peak_resident_bytes(),
+            peak_resident_bytes: machine::peak_resident_bytes(),
             peak_anonymous_bytes: None,
             model_build_s: library.map_or(0.0, ModelLibrary::build_seconds),
             model_cached: library.is_some_and(ModelLibrary::was_cached),

@@ -11,7 +11,7 @@
 //! | [`sweep`], [`analytic`], [`luts`] | many units on paper: speed by a formula, size from synthesised ones |
 //! | [`mod@handoff`] | a folder for somebody who has Vivado |
 //! | [`shard`], [`journal`], [`merge`] | parts of a run, on other machines or after a kill |
-//! | [`dump`], [`output`], [`exit`], [`clock`], [`memory_use`] | files, terminal, exit codes, time, memory |
+//! | [`dump`], [`output`], [`exit`], [`clock`] | files, terminal, exit codes, time |
 
 pub mod analytic;
 pub mod bench;
@@ -27,7 +27,6 @@ pub mod journal;
 pub mod layer_run;
 pub mod luts;
 pub mod memory;
-pub mod memory_use;
 pub mod merge;
 pub mod mismatch;
 pub mod output;

@@ -13,7 +13,7 @@ use crate::exit::Failure;
 use crate::report::ModelSection;
 
 /// Tokens of the CPU profile's forward pass.
-pub const DEFAULT_TOKENS: usize = 3;
+pub const DEFAULT_TOKENS: usize = host::profile::TOKENS;
 
 /// Where the weights come from.
 pub enum Source {
@@ -79,7 +79,7 @@ impl Source {
     pub fn prompt(&self, given: &[u32], tokens: Option<usize>) -> Result<Vec<u32>, Failure> {
         let config = self.weights().config();
         let ids = match (given.len(), tokens) {
-            (0, tokens) => default_prompt(config, tokens.unwrap_or(DEFAULT_TOKENS)),
+            (0, tokens) => config.invented_prompt(tokens.unwrap_or(DEFAULT_TOKENS)),
             (ids, Some(tokens)) if ids != tokens => {
                 let message = format!("--tokens {tokens} and --prompt-ids with {ids} ids disagree; leave --tokens out");
                 return Err(Failure::usage(message));
@@ -129,11 +129,4 @@ pub fn check_length(config: &ModelConfig, tokens: usize) -> Result<(), Failure> 
     } else {
         Err(Failure::usage(format!("{tokens} tokens: the model takes 1 to {max}")))
     }
-}
-
-/// BOS (or token 0), then ids in steps of 997, modulo the vocabulary.
-fn default_prompt(config: &ModelConfig, tokens: usize) -> Vec<u32> {
-    let vocab = config.vocab_size as u64;
-    let first = u64::from(config.bos_token_id.unwrap_or(0)) % vocab;
-    (0..tokens as u64).map(|i| ((first + 997 * i) % vocab) as u32).collect()
 }
