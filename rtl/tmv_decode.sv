@@ -3,8 +3,7 @@
 /// Combinational. `illegal_o` reports a code that is no ternary weight; it depends on nothing but the beat, so it can
 /// be used where the beat's address is still known. `Weights2b`: the low half of the beat is `nz`, the high half
 /// `neg`; `neg` without `nz` is illegal. `WeightsBase3`: each byte is five trits, the lowest first, trit = weight + 1;
-/// 243 and above is illegal. One byte is one table of 256 words of 10 bits, in LUTs; what its planes are for an
-/// illegal byte does not matter, since the unit stops.
+/// 243 and above is illegal, and its planes mean nothing: the unit stops.
 module tmv_decode
   import tmv_pkg::*;
 #(
@@ -33,11 +32,13 @@ module tmv_decode
     logic [Bytes-1:0] illegal;
 
     for (genvar b = 0; b < int'(Bytes); b++) begin : gen_byte
-      trits_t trits;
-      assign trits         = Base3[beat_i[8*b+:8]];
-      assign nz_o[5*b+:5]  = trits[4:0];
-      assign neg_o[5*b+:5] = trits[9:5];
-      assign illegal[b]    = beat_i[8*b+:8] >= 8'd243;
+      tmv_trits u_trits (
+        .byte_i(beat_i[8*b+:8]),
+        .nz_o  (nz_o[5*b+:5]),
+        .neg_o (neg_o[5*b+:5])
+      );
+
+      assign illegal[b] = beat_i[8*b+:8] >= 8'd243;
     end
 
     assign illegal_o = |illegal;

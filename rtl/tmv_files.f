@@ -5,6 +5,7 @@ tmv_fifo.sv
 tmv_round_robin.sv
 tmv_read_stream.sv
 tmv_read_mux.sv
+tmv_trits.sv
 tmv_decode.sv
 tmv_compress.sv
 tmv_popcount.sv

@@ -125,15 +125,22 @@ def count(cells):
     return totals
 
 
-def compress_lut6():
-    """`tmv_compress` in cells: bit k of the number of ones among six bits, for each k."""
-    cells = []
-    for k in range(3):
-        init = sum((value.bit_count() >> k & 1) << value for value in range(64))
-        inputs = ", ".join(f".I{i}(bits_i[{i}])" for i in range(6))
-        cells.append(f"  LUT6 #(.INIT(64'h{init:016x})) bit_{k} ({inputs}, .O(count_o[{k}]));")
-    head = "module tmv_compress (input [5:0] bits_i, output [2:0] count_o);"
-    return "\n".join([head, *cells, "endmodule", ""])
+@functools.cache
+def whole_modules(family):
+    """The modules that ask to be left whole, each in cells, as Verilog: what techmap puts in the place of instances."""
+    with tempfile.TemporaryDirectory(prefix="run-", dir=yosys()[1]) as folder:
+        folder = Path(folder)
+        names = copy_sources(folder)
+        whole = [name.removesuffix(".sv") for name in names if "keep_hierarchy" in (RTL / name).read_text()]
+        for top in whole:
+            commands = [
+                " ".join(["read_slang --threads 1 -I .", *names, "--top", top]),
+                f"synth_xilinx -family {family} -top {top} -noiopad -noclkbuf",
+                f"select {top}",
+                f"write_verilog -noattr -selected {top}.v",
+            ]
+            run_yosys(commands, folder, f"{top}.log")
+        return whole, "\n".join((folder / f"{top}.v").read_text() for top in whole)
 
 
 CLOCKS = {"C", "CLK", "WCLK", "CLKARDCLK", "CLKBWRCLK"}
@@ -199,8 +206,9 @@ def synthesise(top, family, parameters, black_box, folder):
     """Runs Yosys in `folder`. Returns cells by type, the log, and the longest path."""
     read = ["read_slang --threads 1 -I .", *copy_sources(folder), "--top", top]
     read += [f"-G {name}={value}" for name, value in parameters]
-    read += [f"--blackboxed-module {name}" for name in ["tmv_compress", black_box] if name]
-    (folder / "tmv_compress_lut6.v").write_text(compress_lut6())
+    whole, cells = whole_modules(family)
+    read += [f"--blackboxed-module {name}" for name in [*whole, black_box] if name not in (None, top)]
+    (folder / "whole.v").write_text(cells)
     # slang defines SYNTHESIS, and with it selects tmv_popcount's body for LUTs.
     check = ["check -assert", "select -assert-none t:*latch* t:$sr"]
     run_yosys([" ".join(read), *check, "write_rtlil design.il"], folder, "read.log")
@@ -210,7 +218,7 @@ def synthesise(top, family, parameters, black_box, folder):
     commands = [
         "read_rtlil design.il",
         f"synth_xilinx -family {family} -top {top} -flatten -noiopad -noclkbuf",
-        "techmap -map tmv_compress_lut6.v",
+        "techmap -map whole.v",
         "check -assert",
         "tee -q -o stat.json stat -json",
         "write_json netlist.json",

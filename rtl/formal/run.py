@@ -92,7 +92,7 @@ PROOFS = [
     ),
     Proof(
         "tmv_decode", "tmv_decode", "base 3: byte = sum (w_j + 1) 3^j; 243 and above are flagged; 64-bit beats",
-        [*PACKAGES, "tmv_decode.sv"], "BDD", 1, 1,
+        [*PACKAGES, "tmv_trits.sv", "tmv_decode.sv"], "BDD", 1, 1,
         [("tmv_decode.sv", ">= 8'd243", ">= 8'd244"),
          ("tmv_pkg.sv", "rest % 3 == 0;", "rest % 3 == 2;")],
         parameters={"PortBits": 64},
