@@ -179,9 +179,9 @@ pub struct LayerArgs {
     #[arg(long, help_heading = "Run")]
     pub dry_run: bool,
 
-    /// CPU profile to compare with [default: PyTorch on a Ryzen 7 9700X]
+    /// CPU profile to compare with [default: PyTorch on a Ryzen 7 9700X]; may be repeated, the first is in the table
     #[arg(long, value_name = "FILE", help_heading = "Report")]
-    pub cpu_profile: Option<PathBuf>,
+    pub cpu_profile: Vec<PathBuf>,
     /// Overhead of a driver call in microseconds
     #[arg(long, value_name = "US", default_value_t = 15.0, value_parser = amount, help_heading = "Report")]
     pub driver_overhead_us: f64,

@@ -26,6 +26,7 @@ use crate::exit::{Exit, Failure};
 use crate::journal::{Header, Journal};
 use crate::mismatch::{Mismatches, differences};
 use crate::output::{JsonOutput, Progress, Target, pretty, print};
+use crate::projection::whole::{CpuBaseline, Inputs};
 use crate::projection::{Baseline, DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
 use crate::report::{
     BuildSection, Forward, Identity, MemorySection, ModelSection, OperatorRow, ProfileSection, Report, RunRow,
@@ -163,6 +164,7 @@ struct Job<'a> {
     linears: Vec<Linear>,
     setup: Setup,
     baseline: Baseline,
+    inputs: Inputs,
     build: BuildSection,
     jobs: usize,
 }
@@ -205,12 +207,17 @@ impl<'a> Job<'a> {
         let chosen = |l: &Linear| args.operators.is_empty() || args.operators.contains(l);
         let linears: Vec<Linear> = Linear::ALL.into_iter().filter(chosen).collect();
         setup.check(config, &linears)?;
-        let profile = args.cpu_profile.as_deref().map(CpuProfile::load).transpose()?;
-        let builtin = profile.is_none();
-        let profile = profile.unwrap_or_else(CpuProfile::builtin);
+        let given: Vec<CpuProfile> =
+            args.cpu_profile.iter().map(|path| CpuProfile::load(path)).collect::<Result<_, _>>()?;
+        let profiles: Vec<CpuProfile> = std::iter::once(CpuProfile::builtin()).chain(given).collect();
+        let beside = |(i, p): (usize, &CpuProfile)| CpuBaseline::new(p, i == 0, config, layers.clone());
+        let inputs =
+            Inputs { vocab_size: config.vocab_size, baselines: profiles.iter().enumerate().map(beside).collect() };
+        let builtin = profiles.len() == 1;
+        let profile = profiles.into_iter().nth(usize::from(!builtin)).expect("there is the built-in one at least");
         let baseline = Baseline::new(profile, builtin, config, layers.clone(), tokens);
         let build = BuildSection::current()?;
-        let mut job = Self { args, source, layers, ids, tokens, linears, setup, baseline, build, jobs: 1 };
+        let mut job = Self { args, source, layers, ids, tokens, linears, setup, baseline, inputs, build, jobs: 1 };
         let runs = job.runs_here().len();
         if runs == 0 {
             return Err(Failure::usage(format!("--shard: only {} runs to share out", job.runs_in_all())));
@@ -392,9 +399,12 @@ impl<'a> Job<'a> {
             runs: runs.collect(),
             differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.max_tokens())).collect(),
             forward,
+            projection_inputs: Some(self.inputs.clone()),
+            projection: None,
             simulation,
             status: STATUS.into(),
         }
+        .projected()
     }
 
     fn operator_rows(&self, outcome: &Outcome) -> Vec<OperatorRow> {
