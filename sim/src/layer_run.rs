@@ -35,6 +35,7 @@ use crate::report::{
 use crate::setup::Setup;
 use crate::source::{DEFAULT_TOKENS, Source, check_length};
 use crate::verify::{Interruptible, Recorder, Selection, Verified, threads, verify};
+use crate::{html, html_plots};
 
 /// Simulated cycles a second of one thread, for estimates.
 const ESTIMATED_SPEED: f64 = 0.5e6;
@@ -118,6 +119,7 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
         let about = format!("{}; compared with the RTL: {names}; {mismatches} mismatches", job.what());
         target.write(&pass.dump.serialize(about)?)?;
     }
+    outputs.put_page(&report)?;
     outputs.json.put(&report.json(), &report.text())?;
     if report.totals.mismatches == 0 {
         return Ok(Exit::Ok);
@@ -129,6 +131,8 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
 /// Files to be written, known to be writable.
 struct Outputs {
     json: JsonOutput,
+    html: Option<Target>,
+    svgs: Vec<(&'static str, Target)>,
     dump: Option<Target>,
     trace: Option<TraceRequest>,
 }
@@ -140,7 +144,24 @@ impl Outputs {
         let json = JsonOutput::new(args.json.as_deref())?;
         let trace = target("--trace", &args.trace)?;
         let trace = trace.map(|target| TraceRequest { target, from: args.trace_from, cycles: args.trace_cycles });
-        Ok(Self { json, dump: target("--dump", &args.dump)?, trace })
+        let html = target("--html", &args.html)?;
+        let svgs = args.svg.as_deref().map_or(Ok(vec![]), |folder| {
+            let refuse = |e: std::io::Error| Failure::usage(format!("--svg {}: {}", folder.display(), e.kind()));
+            std::fs::create_dir_all(folder).map_err(refuse)?;
+            let file = |name| Ok((name, Target::new("--svg", &folder.join(format!("{name}.svg")))?));
+            html_plots::NAMES.into_iter().map(file).collect::<Result<Vec<_>, Failure>>()
+        })?;
+        Ok(Self { json, html, svgs, dump: target("--dump", &args.dump)?, trace })
+    }
+
+    /// The page and its pictures, if they were asked for.
+    fn put_page(&self, report: &Report) -> Result<(), Failure> {
+        let Some(target) = &self.html else { return Ok(()) };
+        let (page, plots) = html::page(report);
+        target.write(page.as_bytes())?;
+        let named = |name: &str| plots.iter().find(|(n, _)| *n == name);
+        let pictures = self.svgs.iter().filter_map(|(name, target)| Some((target, &named(name)?.1)));
+        pictures.into_iter().try_for_each(|(target, svg)| target.write(svg.as_bytes()))
     }
 }
 
