@@ -217,7 +217,8 @@ fn projection(f: &Fields, plots: &[(&str, String)]) -> String {
     out += "<h2>Roofline</h2>\n";
     out += &figure(
         plot("roofline"),
-        "Operations a byte of weights against operations a second. Filled: simulated; hollow: by formula.",
+        "Operations a byte of weights against operations a second. Filled: simulated; hollow: by formula. \
+         Everything else runs on a core, not under this roof.",
     );
     out += &format!(
         "<p>Roofs: {} GB/s to plain readers; {} GOPS with one vector, {} with all.</p>\n",
@@ -241,7 +242,8 @@ fn projection(f: &Fields, plots: &[(&str, String)]) -> String {
     out += "<h2>Amdahl</h2>\n";
     out += &figure(
         plot("amdahl"),
-        "What is gained in all if linears alone get faster. Dots: this unit with its driver calls.",
+        "What is gained in all if linears alone get faster. Dots: this unit with its driver calls; \
+         dotted: the limit.",
     );
     let curves = (0..f.len("projection.amdahl")).map(|i| {
         let at = |key: &str, decimals| f.show(&format!("projection.amdahl.{i}.{key}"), decimals);
@@ -310,7 +312,7 @@ fn operators(f: &Fields, phase: &str) -> String {
             vec![at("name", 0), at("in_layer", 0), at("ops", 0), at("bytes", 0), at("ms", 4)]
         });
         out += &format!(
-            "<details><summary>Others on {} ({})</summary>\n",
+            "<details open=\"open\"><summary>Others on {} ({})</summary>\n",
             f.text(&format!("{on}.core")),
             f.text(&format!("{on}.basis"))
         );

@@ -203,7 +203,7 @@ fn roofline(f: &Fields) -> String {
     }
     let (x, y) = plane.at(1.3, 1.3 * rate);
     out += &field(f, x + 18.0, y + 18.0, "start", &format!("{r}.gb_per_s"), 2);
-    out += &text(x + 56.0, y + 18.0, "ink", "start", "GB/s; dotted: the least and the most seen");
+    out += &text(x + 62.0, y + 18.0, "ink", "start", "GB/s; dotted: the least and the most seen");
     let filled = simulated(f);
     let filled = f.string(&format!("{filled}.name"));
     for i in 0..f.len(&format!("{r}.points")) {
@@ -232,15 +232,17 @@ fn amdahl(f: &Fields) -> String {
             .flat_map(|i| values(i).into_iter().map(|p| p[k]).chain([unit(i, k)]).collect::<Vec<_>>())
             .fold(10.0, f64::max)
     };
-    let plane = Plane { x: [1.0, most(0) * 1.3], y: [1.0, most(1) * 1.5], height: 420.0 };
+    let plane = Plane { x: [1.0, most(0) * 1.3], y: [1.0, most(1) * 4.0], height: 420.0 };
     let mut out = plane.grid("linears get so many times faster", "all gets so many times faster");
     for (i, colour) in (0..curves).zip(COLOURS.iter().cycle()) {
         out += &plane.path(&values(i), colour, "");
+        let limit = f.number(&format!("projection.amdahl.{i}.limit")).unwrap_or(1.0);
+        out += &plane.path(&[[plane.x[0], limit], [plane.x[1], limit]], colour, "stroke-dasharray=\"2 5\"");
         let (x, y) = plane.at(unit(i, 0), unit(i, 1));
         out += &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"6\" fill=\"{colour}\"/>");
         // Labels stay inside.
         let (dx, anchor) = if x > WIDTH - 90.0 { (-10.0, "end") } else { (10.0, "start") };
-        out += &field(f, x + dx, y - 9.0, anchor, &format!("projection.amdahl.{i}.unit.1"), 1);
+        out += &field(f, x + dx, y + 20.0, anchor, &format!("projection.amdahl.{i}.unit.1"), 1);
         let path = format!("projection.amdahl.{i}");
         let what = format!(
             "{}; {}: {}",

@@ -25,7 +25,7 @@ const PREFILL_TOKENS: usize = 64;
 /// Operations of one exponential.
 const EXP_OPS: f64 = 20.0;
 /// How much faster linears are on the curves of Amdahl's law.
-const SPEEDUPS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+const SPEEDUPS: [f64; 13] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0];
 
 /// Cores and published systems, `peers.toml`.
 #[derive(Debug, Deserialize)]
