@@ -35,7 +35,8 @@ pub fn layer_cycles(
     runs.sum()
 }
 
-fn run_cycles(
+/// Cycles of one run of [`layer_cycles`].
+pub(crate) fn run_cycles(
     unit: &UnitConfig,
     config: &ModelConfig,
     run: &[Linear],

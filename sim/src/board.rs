@@ -5,12 +5,12 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::memory::{ControllerPort, Dram, Timing};
 
 /// A figure and where it is from.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sourced<T> {
     /// The figure.
@@ -165,7 +165,7 @@ pub static BOARDS: LazyLock<Vec<Board>> = LazyLock::new(|| {
 const IDEAL_LATENCY: u64 = 40;
 
 /// Which timing the memory has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MemoryMode {
     /// Every beat ready after a fixed latency: judges the RTL.

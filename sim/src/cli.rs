@@ -29,6 +29,7 @@ Examples:
   sim sweep --board kv260,zedboard               many units: tokens a second, bytes, LUTs
   sim handoff --board zedboard --out DIR         RTL, Tcl and register map for Vivado
   sim --layer 14 --json report.json              the same report for programs
+  sim --layer 14 --html report.html              and as a page, with roofline and Amdahl's law
   sim --layer 14 --inject weight-bit             proof that the check notices: exit code 1
   sim --layer 14 --op k_proj --trace k.fst       a waveform; open it with surfer or gtkwave
 
@@ -179,15 +180,21 @@ pub struct LayerArgs {
     #[arg(long, help_heading = "Run")]
     pub dry_run: bool,
 
-    /// CPU profile to compare with [default: PyTorch on a Ryzen 7 9700X]
+    /// CPU profile to compare with [default: PyTorch on a Ryzen 7 9700X]; may be repeated, the first is in the table
     #[arg(long, value_name = "FILE", help_heading = "Report")]
-    pub cpu_profile: Option<PathBuf>,
+    pub cpu_profile: Vec<PathBuf>,
     /// Overhead of a driver call in microseconds
     #[arg(long, value_name = "US", default_value_t = 15.0, value_parser = amount, help_heading = "Report")]
     pub driver_overhead_us: f64,
     /// Write the report as JSON; `-` is standard output, in place of the table
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub json: Option<PathBuf>,
+    /// Write the report as a page that needs neither network nor script
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub html: Option<PathBuf>,
+    /// Write the page's pictures as SVG files into this folder, too
+    #[arg(long, value_name = "DIR", requires = "html", help_heading = "Report")]
+    pub svg: Option<PathBuf>,
     /// Write every tensor of the layers: inputs, int8 codes, scales, accumulators, outputs
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Report")]
     pub dump: Option<PathBuf>,

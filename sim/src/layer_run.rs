@@ -26,6 +26,7 @@ use crate::exit::{Exit, Failure};
 use crate::journal::{Header, Journal};
 use crate::mismatch::{Mismatches, differences};
 use crate::output::{JsonOutput, Progress, Target, pretty, print};
+use crate::projection::whole::{CpuBaseline, Inputs};
 use crate::projection::{Baseline, DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
 use crate::report::{
     BuildSection, Forward, Identity, MemorySection, ModelSection, OperatorRow, ProfileSection, Report, RunRow,
@@ -34,6 +35,7 @@ use crate::report::{
 use crate::setup::Setup;
 use crate::source::{DEFAULT_TOKENS, Source, check_length};
 use crate::verify::{Interruptible, Recorder, Selection, Verified, threads, verify};
+use crate::{html, html_plots};
 
 /// Simulated cycles a second of one thread, for estimates.
 const ESTIMATED_SPEED: f64 = 0.5e6;
@@ -117,6 +119,7 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
         let about = format!("{}; compared with the RTL: {names}; {mismatches} mismatches", job.what());
         target.write(&pass.dump.serialize(about)?)?;
     }
+    outputs.put_page(&report)?;
     outputs.json.put(&report.json(), &report.text())?;
     if report.totals.mismatches == 0 {
         return Ok(Exit::Ok);
@@ -128,6 +131,8 @@ pub fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
 /// Files to be written, known to be writable.
 struct Outputs {
     json: JsonOutput,
+    html: Option<Target>,
+    svgs: Vec<(&'static str, Target)>,
     dump: Option<Target>,
     trace: Option<TraceRequest>,
 }
@@ -139,7 +144,24 @@ impl Outputs {
         let json = JsonOutput::new(args.json.as_deref())?;
         let trace = target("--trace", &args.trace)?;
         let trace = trace.map(|target| TraceRequest { target, from: args.trace_from, cycles: args.trace_cycles });
-        Ok(Self { json, dump: target("--dump", &args.dump)?, trace })
+        let html = target("--html", &args.html)?;
+        let svgs = args.svg.as_deref().map_or(Ok(vec![]), |folder| {
+            let refuse = |e: std::io::Error| Failure::usage(format!("--svg {}: {}", folder.display(), e.kind()));
+            std::fs::create_dir_all(folder).map_err(refuse)?;
+            let file = |name| Ok((name, Target::new("--svg", &folder.join(format!("{name}.svg")))?));
+            html_plots::NAMES.into_iter().map(file).collect::<Result<Vec<_>, Failure>>()
+        })?;
+        Ok(Self { json, html, svgs, dump: target("--dump", &args.dump)?, trace })
+    }
+
+    /// The page and its pictures, if they were asked for.
+    fn put_page(&self, report: &Report) -> Result<(), Failure> {
+        let Some(target) = &self.html else { return Ok(()) };
+        let (page, plots) = html::page(report);
+        target.write(page.as_bytes())?;
+        let named = |name: &str| plots.iter().find(|(n, _)| *n == name);
+        let pictures = self.svgs.iter().filter_map(|(name, target)| Some((target, &named(name)?.1)));
+        pictures.into_iter().try_for_each(|(target, svg)| target.write(svg.as_bytes()))
     }
 }
 
@@ -163,6 +185,7 @@ struct Job<'a> {
     linears: Vec<Linear>,
     setup: Setup,
     baseline: Baseline,
+    inputs: Inputs,
     build: BuildSection,
     jobs: usize,
 }
@@ -205,12 +228,17 @@ impl<'a> Job<'a> {
         let chosen = |l: &Linear| args.operators.is_empty() || args.operators.contains(l);
         let linears: Vec<Linear> = Linear::ALL.into_iter().filter(chosen).collect();
         setup.check(config, &linears)?;
-        let profile = args.cpu_profile.as_deref().map(CpuProfile::load).transpose()?;
-        let builtin = profile.is_none();
-        let profile = profile.unwrap_or_else(CpuProfile::builtin);
+        let given: Vec<CpuProfile> =
+            args.cpu_profile.iter().map(|path| CpuProfile::load(path)).collect::<Result<_, _>>()?;
+        let profiles: Vec<CpuProfile> = std::iter::once(CpuProfile::builtin()).chain(given).collect();
+        let beside = |(i, p): (usize, &CpuProfile)| CpuBaseline::new(p, i == 0, config, layers.clone());
+        let inputs =
+            Inputs { vocab_size: config.vocab_size, baselines: profiles.iter().enumerate().map(beside).collect() };
+        let builtin = profiles.len() == 1;
+        let profile = profiles.into_iter().nth(usize::from(!builtin)).expect("there is the built-in one at least");
         let baseline = Baseline::new(profile, builtin, config, layers.clone(), tokens);
         let build = BuildSection::current()?;
-        let mut job = Self { args, source, layers, ids, tokens, linears, setup, baseline, build, jobs: 1 };
+        let mut job = Self { args, source, layers, ids, tokens, linears, setup, baseline, inputs, build, jobs: 1 };
         let runs = job.runs_here().len();
         if runs == 0 {
             return Err(Failure::usage(format!("--shard: only {} runs to share out", job.runs_in_all())));
@@ -392,9 +420,12 @@ impl<'a> Job<'a> {
             runs: runs.collect(),
             differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.max_tokens())).collect(),
             forward,
+            projection_inputs: Some(self.inputs.clone()),
+            projection: None,
             simulation,
             status: STATUS.into(),
         }
+        .projected()
     }
 
     fn operator_rows(&self, outcome: &Outcome) -> Vec<OperatorRow> {

@@ -5,6 +5,7 @@
 //! | [`mod@unit`], [`device`], [`memory`] | the Verilated unit as a [`host::device::Device`], with memory on its ports |
 //! | [`bench`](mod@bench), [`verify`] | one run on one unit; a stream of runs on many, compared with golden |
 //! | [`board`], [`projection`], [`report`] | from cycles to a projection that names its sources |
+//! | `html`, `html_plots` | the report as a page |
 //! | [`mismatch`] | what differs, in words, and how to see it again |
 //! | [`cli`], [`setup`], [`source`] | options; the unit and the model they ask for |
 //! | [`layer_run`], [`generate`] | a layer or all of them; tokens |
@@ -23,6 +24,8 @@ pub mod dump;
 pub mod exit;
 pub mod generate;
 pub mod handoff;
+mod html;
+mod html_plots;
 pub mod journal;
 pub mod layer_run;
 pub mod luts;

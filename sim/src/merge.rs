@@ -46,7 +46,7 @@ fn join(mut reports: Vec<(PathBuf, Report)>) -> Result<Report, Failure> {
     whole.differences.sort_by_key(|d| (d.layer, d.operator));
     let overhead = whole.totals.driver_overhead_us;
     whole.totals = Totals::of(&whole.operators, whole.runs.len(), &whole.cpu_profile, &whole.identity, overhead);
-    Ok(whole)
+    Ok(whole.projected())
 }
 
 /// One report for each part, all of the same run, with all runs between them.
@@ -73,6 +73,7 @@ fn check(reports: &[(PathBuf, Report)]) -> Result<(), Failure> {
             ("injected fault", a.inject == b.inject),
             ("number of shards", of == Some(shard.of) && first.runs_in_all == report.runs_in_all),
             ("CPU profile", first.cpu_profile.provenance == report.cpu_profile.provenance),
+            ("set of CPU profiles", first.projection_inputs == report.projection_inputs),
             ("driver overhead", first.totals.driver_overhead_us == report.totals.driver_overhead_us),
             ("result of the forward pass", forward[0] == forward[1]),
         ] {

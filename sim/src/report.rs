@@ -15,6 +15,7 @@ use crate::bench::Injection;
 use crate::board::MemoryMode;
 use crate::exit::{Exit, Failure};
 use crate::output::pretty;
+use crate::projection::whole::{Inputs, Projection};
 use crate::projection::{DRIVER_OVERHEAD_BAND_US, layer_ms, milliseconds};
 use crate::shard::Shard;
 use crate::unit::rtl_sha256;
@@ -52,6 +53,12 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// What came out of the forward pass on golden's arithmetic.
     pub forward: Option<Forward>,
+    /// What a projection of the whole token needs besides the run.
+    #[serde(default)]
+    pub projection_inputs: Option<Inputs>,
+    /// From the run to the whole token; of whole layers only.
+    #[serde(default)]
+    pub projection: Option<Projection>,
     /// What the simulation itself took.
     pub simulation: Simulation,
     /// What the projection rests on.
@@ -336,6 +343,14 @@ pub struct Simulation {
 }
 
 impl Report {
+    /// The same with its projection, if it is of whole layers and complete.
+    pub fn projected(mut self) -> Self {
+        let inputs = self.projection_inputs.as_ref().filter(|_| self.complete && self.shard.is_none());
+        self.projection = inputs
+            .and_then(|inputs| Projection::new(inputs, &self.identity, &self.operators, &self.runs, &self.totals));
+        self
+    }
+
     /// JSON with a checksum over everything else in it.
     pub fn json(&self) -> String {
         let mut value = serde_json::to_value(self).expect("a report has string keys only");
@@ -410,6 +425,9 @@ impl Report {
                 DRIVER_OVERHEAD_BAND_US[1],
                 cpu / ms,
             );
+        }
+        if let Some(projection) = &self.projection {
+            out += &projection.text();
         }
         if let Some(token) = self.forward.as_ref().and_then(|f| f.next_token) {
             out += &format!("Next token {token}; embedding, final norm and output head on this CPU, not on the unit\n");

@@ -1,4 +1,6 @@
-//! From cycles to milliseconds, beside a CPU profile.
+//! From cycles to milliseconds, beside a CPU profile; and to a [whole](mod@whole) token.
+
+pub mod whole;
 
 use std::ops::Range;
 

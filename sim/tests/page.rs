@@ -1,0 +1,114 @@
+//! The page of a report: well-formed, in need of nothing else, and every number on it that of the report.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+
+use roxmltree::Document;
+use serde_json::Value;
+
+mod program;
+
+use program::{Ran, sim, testdata};
+
+/// `--layer 14` with invented weights, and more.
+fn layer(more: &[&str]) -> Ran {
+    sim(&[&["--layer", "14"], more].concat())
+}
+
+/// What of `page` is not as `report` has it, in words; and how many fields were compared.
+fn differences(page: &str, report: &Value) -> (usize, Vec<String>) {
+    let document = Document::parse(page.strip_prefix("<!DOCTYPE html>").unwrap()).unwrap();
+    let fields = document.descendants().filter_map(|n| Some((n, n.attribute("data-field")?)));
+    let mut compared = 0;
+    let mut wrong = Vec::new();
+    for (node, path) in fields {
+        compared += 1;
+        let shown: String = node.descendants().filter_map(|n| n.text().filter(|_| n.is_text())).collect();
+        let value = report.pointer(&format!("/{}", path.replace('.', "/"))).unwrap_or(&Value::Null);
+        let same = match value {
+            Value::Null => shown == "-",
+            Value::String(text) => shown == *text,
+            Value::Number(number) => {
+                let decimals = shown.split_once('.').map_or(0, |(_, digits)| digits.len());
+                shown == format!("{:.decimals$}", number.as_f64().unwrap())
+            }
+            Value::Bool(yes) => shown == yes.to_string(),
+            _ => false,
+        };
+        if !same {
+            wrong.push(format!("{path}: {shown} on the page, {value} in the report"));
+        }
+    }
+    (compared, wrong)
+}
+
+/// The report that is in the page.
+fn embedded(page: &str) -> Value {
+    let document = Document::parse(page.strip_prefix("<!DOCTYPE html>").unwrap()).unwrap();
+    let script = document.descendants().find(|n| n.attribute("id") == Some("report")).unwrap();
+    serde_json::from_str(script.text().unwrap()).unwrap()
+}
+
+#[test]
+fn every_number_is_that_of_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for more in [&["--tokens", "3"][..], &["--tokens", "1"], &["--memory", "ideal"]] {
+        layer(&[more, &["--html", &path("page"), "--svg", &path("svg"), "--json", &path("json")]].concat()).code(0);
+        let page = fs::read_to_string(path("page")).unwrap();
+        let report: Value = serde_json::from_slice(&fs::read(path("json")).unwrap()).unwrap();
+        assert_eq!(embedded(&page), report);
+        let (compared, wrong) = differences(&page, &report);
+        assert!(compared > 300 && wrong.is_empty(), "{compared} compared\n{}", wrong.join("\n"));
+
+        // Needs nothing else; the name of a namespace is no reference.
+        let rest = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+        for outside in ["src=", "href=", "url(", "@import", "<link", "http://", "https://"] {
+            assert!(!rest.contains(outside), "{outside}");
+        }
+        for name in ["operators", "roofline", "amdahl", "ports"] {
+            let svg = fs::read_to_string(folder.path().join("svg").join(format!("{name}.svg"))).unwrap();
+            assert!(page.contains(&svg), "{name}");
+            Document::parse(&svg).unwrap();
+        }
+
+        // The comparison notices a number that is wrong in its last digit.
+        let cycles = report["projection"]["phases"][0]["linears"][0]["cycles"].as_f64().unwrap();
+        let field = "data-field=\"projection.phases.0.linears.0.cycles\">";
+        let (right, off) = (format!("{field}{cycles:.0}<"), format!("{field}{:.0}<", cycles + 1.0));
+        assert!(page.contains(&right));
+        let (_, wrong) = differences(&page.replacen(&right, &off, 1), &report);
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_whole_model_has_a_page_and_so_has_a_part_of_a_layer() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page");
+    let model = testdata("tiny-packed").display().to_string();
+    for more in [&["--all-layers"][..], &["--layer", "1", "--op", "q_proj"]] {
+        let arguments = [more, &["--model", &model, "--tokens", "1", "--html", page.to_str().unwrap()]].concat();
+        sim(&arguments).code(0);
+        let text = fs::read_to_string(&page).unwrap();
+        let (compared, wrong) = differences(&text, &embedded(&text));
+        assert!(compared > 10 && wrong.is_empty(), "{compared} compared\n{}", wrong.join("\n"));
+        assert_eq!(text.contains("No projection of a token"), more.contains(&"--op"));
+    }
+}
+
+#[test]
+fn more_profiles_stand_beside_the_built_in_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("mine.json");
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/profiles/ryzen-9700x-pytorch.json");
+    let mut profile: Value = serde_json::from_slice(&fs::read(built_in).unwrap()).unwrap();
+    profile["meta"]["machine"] = "mine".into();
+    fs::write(&mine, profile.to_string()).unwrap();
+    let mine = mine.to_str().unwrap();
+    let report = layer(&["--cpu-profile", mine, "--cpu-profile", built_in, "--json", "-"]).code(0).json();
+    let baselines = report["projection"]["baselines"].as_array().unwrap();
+    assert_eq!(baselines.len(), 3);
+    assert!(report["cpu_profile"]["provenance"].as_str().unwrap().starts_with("mine"), "the first one is in the table");
+    assert_eq!(baselines[1]["layer_ms"], baselines[0]["layer_ms"]);
+}
