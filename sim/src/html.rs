@@ -15,13 +15,14 @@ h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.2rem;margin-top:2rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.5rem 0}
 th,td{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #ddd;font-weight:normal}
 thead th{border-bottom:2px solid #888;font-weight:600}
-th:first-child,td.text{text-align:left}
+th:first-child,td.text{text-align:left}td.text{min-width:12rem}
 .wide{overflow-x:auto}.status{font-weight:600}.note,figcaption{color:#555;font-size:.9rem}
 figure{margin:1rem 0}figure svg{width:100%;height:auto}
 dt{font-weight:600}dd{margin:0 0 .4rem 1rem;overflow-wrap:anywhere}
-@media (prefers-color-scheme:dark){body{background:#16181c;color:#e4e4e4}th,td{border-color:#444}
+@media (prefers-color-scheme: dark){body{background:#16181c;color:#e4e4e4}th,td{border-color:#444}
 .note,figcaption{color:#aaa}}
-@media print{body{max-width:none;margin:0;font-size:11px}figure,table{break-inside:avoid}h2{break-after:avoid}}";
+@media print{body{max-width:none;margin:0;font-size:11px}table{font-size:8px}th,td{padding:.1rem .3rem}
+.note,figcaption{font-size:10px}td.text{min-width:0}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}}";
 
 /// Text as HTML has it.
 pub(crate) fn escape(text: &str) -> String {
