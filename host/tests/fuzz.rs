@@ -92,7 +92,8 @@ fn checkpoints() -> Vec<Seed> {
         ),
         ("wrong-dtype", with(&|h| h[Q]["dtype"] = json!("I8")), Q),
         ("config-deep", of(nested().as_bytes(), b"", weights), "recursion limit"),
-        ("config-large", of(&larger(config), b"", weights), "16777216"),
+        ("config-large", of(&with_size(config, "hidden_size", 1 << 24), b"", weights), "16777216"),
+        ("config-one-more-token", of(&with_size(config, "vocab_size", 3), b"", weights), "[3, 4]"),
         ("masters-not-finite", of(online_config, b"", &not_finite), "expected a finite value, got NaN"),
     ]
 }
@@ -166,10 +167,10 @@ fn nested() -> String {
     "[".repeat(1000)
 }
 
-/// The configuration with a hidden size that no file of this size can have.
-fn larger(config: &[u8]) -> Vec<u8> {
+/// The configuration with a size that the weights do not have.
+fn with_size(config: &[u8], key: &str, size: usize) -> Vec<u8> {
     let mut config: Value = serde_json::from_slice(config).unwrap();
-    config["hidden_size"] = json!(1 << 24);
+    config[key] = json!(size);
     config.to_string().into_bytes()
 }
 
