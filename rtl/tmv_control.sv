@@ -53,12 +53,10 @@ module tmv_control
   fault_t fault;
   logic [3:0] source;
   logic [31:0] idle_cycles_q;
-  logic watchdog;
-
-  assign watchdog = watchdog_i != '0 && idle_cycles_q >= watchdog_i;
+  logic watchdog_q;
 
   always_comb begin
-    fault  = '{valid: watchdog, code: ErrWatchdog, addr: '0};
+    fault  = '{valid: watchdog_q, code: ErrWatchdog, addr: '0};
     source = SourceFrontend;
     if (writer_fault_i.valid) begin
       fault  = writer_fault_i;
@@ -91,9 +89,11 @@ module tmv_control
       source_o      <= '0;
       addr_o        <= '0;
       idle_cycles_q <= '0;
+      watchdog_q    <= 1'b0;
       core_rst_q    <= 1'b0;
     end else begin
       core_rst_q    <= state_q != Reset;
+      watchdog_q    <= watchdog_i != '0 && idle_cycles_q >= watchdog_i;
       idle_cycles_q <= (busy_i && !progress_i && state_q == Run) ? idle_cycles_q + 1'b1 : '0;
       if (error_event_o) begin
         error_o  <= 1'b1;
@@ -121,7 +121,7 @@ module tmv_control
     end
   end
 
-  `TMV_COVER(WatchdogBites, state_q == Run && watchdog)
+  `TMV_COVER(WatchdogBites, state_q == Run && watchdog_q)
   `TMV_COVER(TwoFaultsAtOnce, state_q == Run && Ports > 1 && port_fault_i[0].valid && port_fault_i[Ports-1].valid)
   `TMV_COVER(FaultWhileDraining, state_q == Drain && fault.valid)
   `TMV_COVER(SoftResetWhileBusy, state_q == Run && soft_reset_i && busy_i)

@@ -294,8 +294,6 @@ def parameters_of(row):
 def measure_row(row):
     """What a row has to say now."""
     result = measure_any(row["module"], row["family"], parameters_of(row))
-    if result["levels"] > MAX_LEVELS:
-        raise Rejected(f"{row['module']}: {result['levels']} LUTs on a path, more than {MAX_LEVELS}: {result['path']}")
     kinds = collections.Counter(result["memories"].values())
     result["memories"] = " + ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
     print(json.dumps({key: value for key, value in result.items() if key != "cells"}), file=sys.stderr, flush=True)
@@ -322,6 +320,8 @@ def check(table):
     differences = []
     for row in rows:
         now = measure_row(row)
+        if int(now["levels"]) > MAX_LEVELS:
+            differences.append(f"{row['module']}: {now['levels']} LUTs on a path, more than {MAX_LEVELS}")
         for column in MEASURED:
             if column not in row or row[column] == now[column]:
                 continue
