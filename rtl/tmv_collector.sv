@@ -167,7 +167,7 @@ module tmv_collector
   `TMV_ASSERT(ScanningIsUnscanned, scanning_q == (unscanned_q != '0))
   `TMV_ASSERT(StartAfterEnd, !start_i || (unscanned_q == '0 && ready_words_o == '0))
   `TMV_ASSERT(SlotOnce, !copy_done || !done_q[result_slot_i[port_q]])
-  `TMV_COVER(OutOfOrder, copy_done && result_slot_i[port_q] != scan_q)
+  `TMV_COVER(OutOfOrder, copy_done && result_slot_i[port_q] != scan_slot_q)
   `TMV_COVER(EnginesCompete, $countones(result_valid_i) > 1)
   `TMV_COVER(WriterStalls, word_valid_o && !word_ready_i)
 endmodule

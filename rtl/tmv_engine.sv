@@ -143,17 +143,18 @@ module tmv_engine
   always_ff @(posedge clk_i) if (x_valid_i) next_q <= x_i;
 
   // The beat at work, one behind it in the queue before: from there, or from those kept for the groups that follow.
-  logic beat_valid_q, take, busy, first_take;
+  logic beat_valid_q, take, take_beat, busy, first_take;
   group_t take_group_q;
   logic [SliceLanes-1:0] nz_q[Slices], neg_q[Slices];
 
   assign take = !beat_valid_q || busy;
   assign first_take = take_group_q == '0;
+  assign take_beat = take && (beat_valid_i || !first_take);
   assign beat_ready_o = take && first_take;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) beat_valid_q <= 1'b0;
-    else if (take) beat_valid_q <= beat_valid_i || !first_take;
+    else if (take) beat_valid_q <= take_beat;
   end
 
   // One beat a cycle: row by row within a word, group by group, word by word within a block.
@@ -205,7 +206,7 @@ module tmv_engine
     assign group_q       = '0;
 
     always_ff @(posedge clk_i) begin
-      if (take && beat_valid_i) begin
+      if (take_beat) begin
         nz_q  <= nz_i;
         neg_q <= neg_i;
       end
@@ -213,10 +214,7 @@ module tmv_engine
 
     always_ff @(posedge clk_i) if (fetch_step) x_addr_o <= {fetch.bank, fetch_word_q};
   end else begin : gen_groups
-    logic take_beat;
     row_t take_row_q;
-
-    assign take_beat = take && (beat_valid_i || !first_take);
 
     for (genvar s = 0; s < int'(Slices); s++) begin : gen_kept
       logic [SliceLanes-1:0] mem_nz[RowBlock], mem_neg[RowBlock];

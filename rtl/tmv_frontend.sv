@@ -121,15 +121,15 @@ module tmv_frontend
   /// Whether a field of the descriptor is out of range.
   function automatic logic is_bad(logic [DescBytes*8-1:0] desc);
     logic [31:2] control;
-    logic [31:0] covered, k, n, beats;
+    logic [31:0] padding, n, beats;
     control = desc[32*DescControlWord+2+:30];
-    k       = 32'(desc[32*DescInFeaturesWord+:16]);
     beats   = 32'(desc[32*DescInFeaturesWord+16+:16]);
+    // Lanes of a row that carry no weight: fewer than a beat has. Rows longer than their beats would have below zero.
+    padding = scaled(beats, 8'(Lanes)) - 32'(desc[32*DescInFeaturesWord+:16]);
     n       = field(desc, DescOutFeaturesWord);
-    covered = scaled(beats, 8'(Lanes));
     return control[31:24] != Opcode || control[23:12] != '0 || control[7:2] != '0
         || control[11:8] == '0 || control[11:8] > 4'(Vectors * Groups)
-        || k == '0 || covered < k || covered >= k + Lanes || beats > BankWords
+        || beats == '0 || beats > BankWords || padding >= Lanes
         || n == '0 || n > 32'd524288 || field(desc, DescReservedWord) != '0
         || field(desc, DescWStrideWord) < beats * RowBlock * PortBytes;
   endfunction

@@ -1,5 +1,5 @@
-// Assertions and cover points that vanish in synthesis. Every module that uses them has `clk_i` and `rst_ni`. They are immediate and
-// clocked: formal tools take them as they are, and a simulator pays one branch for each.
+// Assertions and cover points that vanish in synthesis. Every module that uses them has `clk_i` and `rst_ni`. They are
+// immediate and clocked: formal tools take them as they are, and a simulator pays one branch for each.
 `ifndef TMV_MACROS_SVH
 `define TMV_MACROS_SVH
 

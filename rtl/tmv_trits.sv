@@ -1,7 +1,7 @@
 /// Planes of one byte of base-3 weights: five trits, the lowest first, trit = weight + 1. Combinational.
 ///
 /// A table of 256 words of 10 bits. What it gives for the illegal bytes 243 and above means nothing.
-/// A module of its own so that synthesis leaves it whole: two levels of LUTs. Together with what is around it, it is
+/// A module of its own so that synthesis leaves it whole: four levels of LUTs. Together with what is around it, it is
 /// made smaller and several levels deeper.
 (* keep_hierarchy = "yes" *)
 module tmv_trits

@@ -84,6 +84,7 @@ module tmv_writer
   logic [4:0] beats_left_q;
   logic start_results, start_record, room, space, data_sent;
   logic [TableBits:0] inflight_q;
+  addr_t burst_addr;
 
   assign to_line = 4'(LineWords) - 4'(addr_q[$clog2(WordBytes)+:$clog2(LineWords)]);
   assign burst_words = (words_left_q < 21'(to_line)) ? words_left_q[3:0] : to_line;
@@ -91,6 +92,7 @@ module tmv_writer
   assign start_results = state_q == Results && words_left_q != '0 && draining_q
       && ready_words_i >= 10'(burst_words) && room && !halt_i;
   assign start_record = state_q == Flush && inflight_q == '0 && room && !halt_i;
+  assign burst_addr = (state_q == Flush) ? record_addr_q : addr_q;
   assign space = !w_valid_o || w_ready_i;
   assign op_ready_o = state_q == Idle;
   assign start_o = op_valid_i && op_ready_o;
@@ -171,7 +173,7 @@ module tmv_writer
 
   always_ff @(posedge clk_i) begin
     if (start_results || start_record) begin
-      aw_addr_o <= (state_q == Flush) ? record_addr_q : addr_q;
+      aw_addr_o <= burst_addr;
       aw_len_o  <= ((state_q == Flush) ? 8'(RecordBeats) : 8'(burst_words) << $clog2(WordBeats)) - 8'd1;
     end
     if (send) begin
@@ -181,7 +183,7 @@ module tmv_writer
   end
 
   // Bursts in flight, oldest first, for the address of an error.
-  addr_t burst_addr[Outstanding];
+  addr_t burst_addrs[Outstanding];
   logic [TableBits-1:0] issue_ptr_q, answer_ptr_q;
 
   always_ff @(posedge clk_i) begin
@@ -197,13 +199,13 @@ module tmv_writer
   end
 
   always_ff @(posedge clk_i) begin
-    if (start_results || start_record) burst_addr[issue_ptr_q] <= (state_q == Flush) ? record_addr_q : addr_q;
+    if (start_results || start_record) burst_addrs[issue_ptr_q] <= burst_addr;
   end
 
   assign fault_o = '{
     valid: b_valid_i && b_resp_i[1],
     code: b_resp_i[0] ? ErrWriteDecerr : ErrWriteSlverr,
-    addr: burst_addr[answer_ptr_q]
+    addr: burst_addrs[answer_ptr_q]
   };
 
   `TMV_REQUIRE(group, GroupBytes / WordBytes <= Window, "tmv_writer: a group must fit the reorder window")
