@@ -40,6 +40,14 @@ pub enum Error {
         /// The reason of the operating system.
         source: std::io::Error,
     },
+    /// What a command was asked to write cannot be written.
+    #[error("{what}: cannot write: {reason}")]
+    Output {
+        /// The option and its file, or standard output.
+        what: String,
+        /// The reason of the operating system.
+        reason: std::io::ErrorKind,
+    },
     /// A profile report that does not go with the others.
     #[error("{}: not a report to put beside the others: {reason}", path.display())]
     ForeignReport {
@@ -273,6 +281,7 @@ impl Error {
             | Self::BadLogit { .. }
             | Self::NotFinite { .. } => ErrorKind::InputFile,
             Self::Write { .. }
+            | Self::Output { .. }
             | Self::Occupied { .. }
             | Self::NotExportable { .. }
             | Self::UnknownOperator { .. }

@@ -12,6 +12,7 @@
 //! | [`descriptor`], [`driver`] | one operator for the unit, and runs of them: layout, doorbell, results, cycles |
 //! | [`functional`] | a unit without hardware, for the same driver |
 //! | [`profile`], [`mod@measure`], [`tables`] | what the same layer costs on a CPU, as data; measured; as tables |
+//! | [`program`] | what commands share: how they print, write files, take options and end |
 //! | [`machine`] | memory of this process, name and frequencies of the CPU |
 
 pub mod checkpoint;
@@ -30,6 +31,7 @@ mod map;
 pub mod measure;
 pub mod model;
 pub mod profile;
+pub mod program;
 pub mod regs;
 pub mod resident;
 pub mod sampler;

@@ -1,19 +1,17 @@
 //! The `host` command: CPU profiles of BitNet, without a unit.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use comfy_table::{CellAlignment, ContentArrangement, presets};
-use golden::Dtype;
 use host::checkpoint::Checkpoint;
 use host::config::ModelConfig;
 use host::measure::{Measurement, Prompt, Settings, measure};
 use host::profile::{CpuProfile, REPORT_NAME, TOKENS};
+use host::program::{ComputeType, Target, positive, pretty, print, report_panics};
 use host::synthetic::Synthetic;
 use host::tables::{self, Table};
 use host::text::{self, Tokenizer};
@@ -133,12 +131,6 @@ struct TablesArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ComputeType {
-    Fp32,
-    Bf16,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Text,
     Markdown,
@@ -169,10 +161,7 @@ impl From<host::Error> for Failure {
 }
 
 fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(|info| {
-        eprintln!("internal error: {info}; please report it with the command you ran");
-        std::process::exit(70);
-    }));
+    report_panics();
     let Command::Profile { command, run } = Cli::parse().command;
     let outcome = match command {
         None => profile(&run),
@@ -210,7 +199,8 @@ fn profile(args: &RunArgs) -> Result<ExitCode, Failure> {
         (None, None) => Prompt::Ids(&ids, no_tokenizer),
     };
     // Before hours of work are lost to a typing error.
-    fs::create_dir_all(&args.out).map_err(|e| cannot_write(&args.out, &e))?;
+    let refused = |e: std::io::Error| Failure::usage(format!("{}: cannot write: {}", args.out.display(), e.kind()));
+    fs::create_dir_all(&args.out).map_err(refused)?;
     let mut pool = rayon::ThreadPoolBuilder::new();
     if let Some(threads) = args.threads {
         pool = pool.num_threads(threads);
@@ -220,10 +210,7 @@ fn profile(args: &RunArgs) -> Result<ExitCode, Failure> {
         tokens: args.tokens,
         warm_up: args.warm_up,
         repeats: args.layer_repeats,
-        dtype: match args.dtype {
-            ComputeType::Fp32 => Dtype::Fp32,
-            ComputeType::Bf16 => Dtype::Bf16,
-        },
+        dtype: args.dtype.into(),
         layer: args.layer,
         threads: rayon::current_num_threads(),
         mhz: args.freq_mhz,
@@ -234,11 +221,11 @@ fn profile(args: &RunArgs) -> Result<ExitCode, Failure> {
     eprintln!("{invented}{}", source.describe());
     let Measurement { profile, calls } = measure(source.as_ref(), &prompt, &settings, &mut |what| eprintln!("{what}"))?;
 
-    let json = serde_json::to_string_pretty(&profile).expect("reports have string keys only") + "\n";
-    put(&args.out.join(REPORT_NAME), json.as_bytes())?;
+    let put = |name: &str, text: &str| Target::new("--out", &args.out.join(name))?.write(text.as_bytes());
+    put(REPORT_NAME, &pretty(&profile))?;
     let raw = ("raw_layer_data", tables::raw(&profile, &calls));
     for (name, table) in [raw].into_iter().chain(tables::statistics(&profile)) {
-        put(&args.out.join(format!("{name}.csv")), csv(&table).as_bytes())?;
+        put(&format!("{name}.csv"), &csv(&table))?;
     }
     let cpu = &profile.cpu_info.brand;
     let mut text =
@@ -324,37 +311,6 @@ fn csv(table: &Table) -> String {
     }
     let bytes = writer.into_inner().expect("memory takes it");
     String::from_utf8(bytes).expect("it was text")
-}
-
-/// Writes a whole file or none: under a temporary name, then renamed.
-fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let folder = path.parent().expect("it is in a folder");
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".profile-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(|e| cannot_write(path, &e))?;
-    file.write_all(bytes).map_err(|e| cannot_write(path, &e))?;
-    file.persist(path).map(drop).map_err(|e| cannot_write(path, &e.error))
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("{}: cannot write: {}", path.display(), error.kind()))
-}
-
-/// Prints on standard output. A reader that has seen enough is no error.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::usage(format!("standard output: cannot write: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn positive() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..=65_536)
 }
 
 fn frequency(text: &str) -> Result<f64, String> {

@@ -150,10 +150,7 @@ pub fn report(profile: &CpuProfile) -> Report {
             let gops = cell("GOPS", "GOPS", o.gops, counted.map(|n| n as f64 / o.ms() / 1e6));
             let counted = exact(&mut check, &format!("{number} {name} OPs"), o.ops, counted);
             let ms = format!("{:.digits$}", o.ms());
-            let memory = o.memory_delta_mb.as_ref().map_or(String::new(), |m| match m {
-                Quantity::Number(mb) => format!("{mb:.2}"),
-                text => text.to_string(),
-            });
+            let memory = o.memory_delta_mb.as_ref().map_or(String::new(), |m| show(m, 2));
             table.rows.push(vec![name.into(), o.class.clone(), ms, share, counted, of_ops, gops, memory]);
         }
         table

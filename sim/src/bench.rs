@@ -7,6 +7,7 @@ use host::config::Linear;
 use host::descriptor::{DESCRIPTOR_BYTES, ROW_BLOCK};
 use host::device::{Device, PortCounters};
 use host::driver::Driver;
+use host::program::Target;
 use host::regs;
 use serde::{Deserialize, Serialize};
 use verilated::{ModelLibrary, VerilatedContext};
@@ -15,7 +16,6 @@ use crate::clock::ThreadClock;
 use crate::device::VerilatedDevice;
 use crate::exit::{Exit, Failure, interrupted};
 use crate::memory::{Faults, MemoryConfig, ReadFault, SLVERR, Timing, WriteFault};
-use crate::output::Target;
 use crate::unit::UnitConfig;
 use crate::verify::{Mismatch, Run, mismatches};
 

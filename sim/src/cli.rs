@@ -5,16 +5,17 @@ use std::process::ExitCode;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
-use golden::{Codec, Dtype};
+use golden::Codec;
 use host::config::{Linear, ModelConfig, WeightForm};
 use host::export::export_bytes;
+use host::program::{ComputeType, positive, print};
 use host::synthetic::Synthetic;
 use host::weights::WeightSource;
 
 use crate::bench::Injection;
 use crate::board::{BOARDS, MemoryMode};
 use crate::exit::{Exit, Failure, install_handlers};
-use crate::output::{Progress, print};
+use crate::output::Progress;
 use crate::shard::Shard;
 use crate::{generate, handoff, layer_run, merge, sweep};
 
@@ -62,24 +63,6 @@ enum Command {
     Handoff(HandoffArgs),
     /// List the boards and where their figures are from
     Boards,
-}
-
-/// Compute type of the operators outside the unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ComputeType {
-    /// IEEE single precision.
-    Fp32,
-    /// bfloat16.
-    Bf16,
-}
-
-impl From<ComputeType> for Dtype {
-    fn from(dtype: ComputeType) -> Self {
-        match dtype {
-            ComputeType::Fp32 => Self::Fp32,
-            ComputeType::Bf16 => Self::Bf16,
-        }
-    }
 }
 
 /// The model.
@@ -380,10 +363,6 @@ pub struct SweepArgs {
     /// Write all of it as JSON; `-` is standard output, in place of the tables
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub json: Option<PathBuf>,
-}
-
-fn positive() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..=65_536)
 }
 
 fn one_to_eight() -> RangedU64ValueParser<usize> {

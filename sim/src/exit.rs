@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use host::device::DeviceError;
+use host::program::{INTERNAL, report_panics};
 
 use crate::device::SimulationError;
 
@@ -26,7 +27,7 @@ pub enum Exit {
     /// The unit, its simulation or the bus protocol failed.
     Fault = 5,
     /// A fault of this program.
-    Internal = 70,
+    Internal = INTERNAL,
     /// Ctrl-C.
     Interrupted = 130,
 }
@@ -152,14 +153,7 @@ pub fn check_interrupt() -> Result<(), Failure> {
 
 /// Makes Ctrl-C stop the work in an orderly way, and a panic end with one line instead of a backtrace.
 pub fn install_handlers() {
-    std::panic::set_hook(Box::new(|info| {
-        let payload = info.payload();
-        let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
-        let what = text.unwrap_or("no message").replace('\n', " ");
-        let place = info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
-        eprintln!("internal error: {what}{place}; please report it with the command you ran");
-        std::process::exit(Exit::Internal as i32);
-    }));
+    report_panics();
     // Without a handler Ctrl-C still ends the program, only less politely.
     let _ = ctrlc::set_handler(|| {
         STOP.store(true, Ordering::Relaxed);

@@ -10,6 +10,7 @@ use host::generate::{Limits, Pass, generate};
 use host::layer::TernaryBackend;
 use host::machine;
 use host::model::{Model, int8_head};
+use host::program::{pretty, print};
 use host::resident::Resident;
 use host::sampler::{Sampler, Sampling};
 use host::text::{self, Message, Role, Tokenizer};
@@ -22,7 +23,7 @@ use crate::cli::{DeviceKind, GenerateArgs, HeadKind};
 use crate::clock::cycles_per_second;
 use crate::exit::{Exit, Failure, check_interrupt};
 use crate::mismatch::{Mismatches, differences};
-use crate::output::{JsonOutput, Progress, pretty, print};
+use crate::output::{JsonOutput, Progress};
 use crate::projection::milliseconds;
 use crate::report::{
     BuildSection, Difference, MemorySection, ModelSection, SCHEMA_VERSION, STATUS, UnitSection, grouped, share, table,

@@ -11,6 +11,7 @@ use host::layer::{DecoderLayer, KvCache};
 use host::machine;
 use host::model::{Model, hidden_entering_layer};
 use host::profile::CpuProfile;
+use host::program::{Target, pretty, print};
 use host::sampler::Sampler;
 use host::weight_cache::hex;
 use ndarray::Array2;
@@ -25,7 +26,7 @@ use crate::dump::Dump;
 use crate::exit::{Exit, Failure};
 use crate::journal::{Header, Journal};
 use crate::mismatch::{Mismatches, differences};
-use crate::output::{JsonOutput, Progress, Target, pretty, print};
+use crate::output::{JsonOutput, Progress};
 use crate::projection::whole::{CpuBaseline, Inputs};
 use crate::projection::{Baseline, DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
 use crate::report::{
@@ -161,7 +162,7 @@ impl Outputs {
         target.write(page.as_bytes())?;
         let named = |name: &str| plots.iter().find(|(n, _)| *n == name);
         let pictures = self.svgs.iter().filter_map(|(name, target)| Some((target, &named(name)?.1)));
-        pictures.into_iter().try_for_each(|(target, svg)| target.write(svg.as_bytes()))
+        Ok(pictures.into_iter().try_for_each(|(target, svg)| target.write(svg.as_bytes()))?)
     }
 }
 

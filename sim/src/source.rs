@@ -8,7 +8,7 @@ use host::synthetic::Synthetic;
 use host::weight_cache::{Event, WeightCache};
 use host::weights::WeightSource;
 
-use crate::cli::{ComputeType, ModelArgs};
+use crate::cli::ModelArgs;
 use crate::exit::Failure;
 use crate::report::ModelSection;
 
@@ -110,10 +110,7 @@ impl Source {
             layer,
             tokens,
             prompt_ids: ids.map(<[u32]>::to_vec),
-            dtype: match args.dtype {
-                ComputeType::Fp32 => "fp32".into(),
-                ComputeType::Bf16 => "bf16".into(),
-            },
+            dtype: args.dtype.name().into(),
         }
     }
 }

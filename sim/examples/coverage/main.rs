@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
+use host::program::Target;
 use points::Explanations;
 use sim::exit::{Exit, Failure};
-use sim::output::Target;
 
 /// Test programs whose models are the unit or parts of it.
 const TESTS: [&str; 5] = ["cells", "registers", "unit", "faults", "cycles"];

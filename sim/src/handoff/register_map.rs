@@ -95,7 +95,7 @@ impl RegisterMap {
 
     /// For programs in any language.
     pub fn json(&self) -> String {
-        crate::output::pretty(self)
+        host::program::pretty(self)
     }
 
     /// A C header.
