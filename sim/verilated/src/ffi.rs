@@ -19,7 +19,7 @@ use std::{
 #[cfg(target_endian = "big")]
 compile_error!("Verilated storage is read as little-endian bytes");
 
-/// The version of the C interface in `cpp/shim.cpp`.
+/// The version of the C interface in `cpp/face.h`.
 const ABI: u32 = 2;
 
 #[repr(C)]
@@ -72,7 +72,7 @@ impl Api {
         let library = ManuallyDrop::new(library);
         macro_rules! function {
             ($name:literal) => {
-                // SAFETY: each type in `Api` mirrors the definition in `cpp/shim.cpp`, whose text is part of
+                // SAFETY: each type in `Api` mirrors the declaration in `cpp/face.h`, whose text is part of
                 // the cache key.
                 *unsafe { library.get($name) }.map_err(|error| failed(error.to_string()))?
             };
@@ -391,4 +391,22 @@ fn place(library: u32, port: &RawPort, state: NonNull<u8>, size: usize) -> Place
 
 fn with_path(path: &Path, call: impl FnOnce(*const c_char) -> i32) -> i32 {
     CString::new(path.as_os_str().as_bytes()).map_or(2, |path| call(path.as_ptr()))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_simulator_has_the_whole_face() {
+        let loaded = include_str!("ffi.rs").split("function!(c\"").skip(1).filter_map(|rest| rest.split_once('"'));
+        let names: Vec<&str> = loaded.map(|(name, _)| name).filter(|name| name.starts_with("tmv_")).collect();
+        assert!(names.len() > 10, "{names:?}");
+        for (file, text) in [("shim.cpp", include_str!("cpp/shim.cpp")), ("cxxrtl.cpp", include_str!("cpp/cxxrtl.cpp"))]
+        {
+            for name in &names {
+                let defined =
+                    text.lines().any(|line| line.starts_with("TMV_API") && line.contains(&format!("{name}(")));
+                assert!(defined, "{file} has no {name}");
+            }
+        }
+    }
 }

@@ -6,8 +6,12 @@ use std::{fmt::Write, fs, path::Path};
 /// Generated models are all called this; the top module's name is free.
 pub(crate) const PREFIX: &str = "Vtmv";
 
+/// Declares what a model has for `ffi.rs`, whatever simulates it.
+pub(crate) const FACE: &str = include_str!("cpp/face.h");
+
 /// Name and text of every fixed source.
-pub(crate) const SOURCES: [(&str, &str); 6] = [
+pub(crate) const SOURCES: [(&str, &str); 7] = [
+    ("face.h", FACE),
     ("prefix.h", include_str!("cpp/prefix.h")),
     ("hooks.h", include_str!("cpp/hooks.h")),
     ("hooks.cpp", include_str!("cpp/hooks.cpp")),

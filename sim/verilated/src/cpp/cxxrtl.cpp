@@ -1,24 +1,13 @@
 // The C face of one CXXRTL model, as in shim.cpp. `ports.inc` is generated from the model's source.
 #include "model.cc"
 
-#include <cstdint>
+#include "face.h"
+
 #include <cstring>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
-
-#define TMV_API extern "C" __attribute__((visibility("default")))
-
-enum Status : int32_t { RUNNING = 0, FAILED = 1 };
-
-struct TmvPort {
-    const char* name;
-    uint32_t width;      // bits
-    uint32_t storage;    // bytes
-    uint32_t direction;  // 0 input, 1 output, 2 both
-    void* data;
-};
 
 struct Tmv : cxxrtl::performer {
     cxxrtl_design::TMV_TOP model;
@@ -27,7 +16,7 @@ struct Tmv : cxxrtl::performer {
     std::vector<TmvPort> ports;
     std::vector<cxxrtl::chunk_t*> fields;
     uint64_t* clock = nullptr;
-    int32_t status = RUNNING;
+    int32_t status = TMV_RUNNING;
     std::string message;
 
     template <size_t Bits> void add(const char* name, cxxrtl::value<Bits>& field, uint32_t direction) {
@@ -68,8 +57,8 @@ struct Tmv : cxxrtl::performer {
     }
 
     void on_check(cxxrtl::flavor, bool holds, const cxxrtl::lazy_fmt&, const cxxrtl::metadata_map&) override {
-        if (holds || status != RUNNING) return;
-        status = FAILED;
+        if (holds || status != TMV_RUNNING) return;
+        status = TMV_FAILED;
         message = "an assertion of the RTL is violated; CXXRTL does not know which, Verilator does";
     }
 
@@ -89,7 +78,7 @@ struct Tmv : cxxrtl::performer {
     }
 };
 
-TMV_API uint32_t tmv_abi() { return 1; }
+TMV_API uint32_t tmv_abi() { return TMV_ABI; }
 
 TMV_API Tmv* tmv_new(int32_t rand_reset, int32_t seed, int32_t) {
     try {
@@ -106,7 +95,6 @@ TMV_API uint32_t tmv_ports(Tmv* self, TmvPort* out, uint32_t capacity) {
     return static_cast<uint32_t>(self->ports.size());
 }
 
-// The memory that holds every port.
 TMV_API void* tmv_state(Tmv* self, size_t* size) {
     *size = self->state.size() * sizeof self->state[0];
     return self->state.data();
@@ -115,7 +103,7 @@ TMV_API void* tmv_state(Tmv* self, size_t* size) {
 TMV_API void tmv_set_clock(Tmv* self, void* clock) { self->clock = static_cast<uint64_t*>(clock); }
 
 TMV_API int32_t tmv_eval(Tmv* self) {
-    if (self->status == RUNNING) {
+    if (self->status == TMV_RUNNING) {
         self->step();
         self->show();
     }
@@ -123,7 +111,7 @@ TMV_API int32_t tmv_eval(Tmv* self) {
 }
 
 TMV_API int32_t tmv_cycle(Tmv* self) {
-    if (self->status != RUNNING) return self->status;
+    if (self->status != TMV_RUNNING) return self->status;
     *self->clock = 1;
     self->step();
     // An evaluation shows outputs as they are ahead of the edge; the low half shows those after it.
@@ -147,11 +135,12 @@ TMV_API const char* tmv_log(const Tmv*, size_t* length) {
 
 TMV_API void tmv_clear_log(Tmv*) {}
 
-// 1: not built in.
 TMV_API int32_t tmv_trace_open(Tmv*, const char*, uint64_t, uint64_t) { return 1; }
 
 TMV_API void tmv_trace_close(Tmv*) {}
 
 TMV_API int32_t tmv_write_coverage(Tmv*, const char*) { return 1; }
+
+TMV_API int32_t tmv_collect_coverage(const char*) { return 1; }
 
 TMV_API void tmv_free(Tmv* self) { delete self; }

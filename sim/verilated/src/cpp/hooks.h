@@ -1,10 +1,9 @@
 // What a model instance has in common with the runtime hooks in hooks.cpp.
 #pragma once
 
-#include <cstdint>
-#include <string>
+#include "face.h"
 
-enum TmvStatus : int32_t { TMV_RUNNING = 0, TMV_FAILED = 1, TMV_FINISHED = 2 };
+#include <string>
 
 struct TmvInstance {
     int32_t status = TMV_RUNNING;

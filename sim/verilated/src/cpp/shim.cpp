@@ -2,6 +2,7 @@
 #include "Vtmv.h"
 #include "Vtmv___024root.h"
 #include "clock.inc"
+#include "face.h"
 #include "hooks.h"
 
 #include <exception>
@@ -65,16 +66,6 @@ static struct TmvCollected {
 } tmv_collected;
 #endif
 
-#define TMV_API extern "C" __attribute__((visibility("default")))
-
-struct TmvPort {
-    const char* name;
-    uint32_t width;      // bits
-    uint32_t storage;    // bytes
-    uint32_t direction;  // 0 input, 1 output, 2 both
-    void* data;
-};
-
 struct Tmv : TmvInstance {
     VerilatedContext context;
     std::unique_ptr<Vtmv> model;
@@ -129,7 +120,7 @@ struct Tmv : TmvInstance {
     }
 };
 
-TMV_API uint32_t tmv_abi() { return 2; }
+TMV_API uint32_t tmv_abi() { return TMV_ABI; }
 
 TMV_API Tmv* tmv_new(int32_t rand_reset, int32_t seed, int32_t keep_log) {
     auto self = std::make_unique<Tmv>();
@@ -164,7 +155,6 @@ TMV_API uint32_t tmv_ports(Tmv* self, TmvPort* out, uint32_t capacity) {
     return count;
 }
 
-// The memory that holds every port.
 TMV_API void* tmv_state(Tmv* self, size_t* size) {
     *size = sizeof *self->model->rootp;
     return self->model->rootp;
@@ -214,7 +204,6 @@ TMV_API const char* tmv_log(const Tmv* self, size_t* length) {
 
 TMV_API void tmv_clear_log(Tmv* self) { self->log.clear(); }
 
-// 0: done; 1: not built in; 2: the file cannot be written.
 TMV_API int32_t tmv_trace_open(Tmv* self, const char* path, uint64_t from, uint64_t to) {
 #if VM_TRACE
     self->enter();
@@ -246,7 +235,6 @@ TMV_API void tmv_trace_close(Tmv* self) {
 #endif
 }
 
-// 0: done; 1: not built in; 2: the file cannot be written.
 TMV_API int32_t tmv_write_coverage(Tmv* self, const char* path) {
 #if VM_COVERAGE
     return tmv_write_counters(path, self->model->rootp->vlSymsp->__Vcoverage);
@@ -256,7 +244,6 @@ TMV_API int32_t tmv_write_coverage(Tmv* self, const char* path) {
 #endif
 }
 
-// From now on, what instances counted goes to this file in the end.
 TMV_API int32_t tmv_collect_coverage(const char* path) {
 #if VM_COVERAGE
     const std::lock_guard<std::mutex> lock{tmv_collected.mutex};

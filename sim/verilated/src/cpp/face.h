@@ -1,0 +1,48 @@
+// The C face of a model, which `ffi.rs` loads: shim.cpp has it for Verilator's, cxxrtl.cpp for CXXRTL's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#define TMV_API extern "C" __attribute__((visibility("default")))
+
+enum TmvStatus : int32_t { TMV_RUNNING = 0, TMV_FAILED = 1, TMV_FINISHED = 2 };
+
+struct TmvPort {
+    const char* name;
+    uint32_t width;      // bits
+    uint32_t storage;    // bytes
+    uint32_t direction;  // 0 input, 1 output, 2 both
+    void* data;
+};
+
+struct Tmv;
+
+// The version of all this, which tmv_abi returns.
+constexpr uint32_t TMV_ABI = 2;
+
+TMV_API uint32_t tmv_abi();
+
+TMV_API Tmv* tmv_new(int32_t rand_reset, int32_t seed, int32_t keep_log);
+TMV_API void tmv_free(Tmv* self);
+// Writes up to `capacity` ports; returns how many there are.
+TMV_API uint32_t tmv_ports(Tmv* self, TmvPort* out, uint32_t capacity);
+// The memory that holds every port.
+TMV_API void* tmv_state(Tmv* self, size_t* size);
+TMV_API void tmv_set_clock(Tmv* self, void* clock);
+
+// Return a TmvStatus.
+TMV_API int32_t tmv_eval(Tmv* self);
+TMV_API int32_t tmv_cycle(Tmv* self);
+TMV_API int32_t tmv_final(Tmv* self);
+
+TMV_API const char* tmv_message(const Tmv* self, size_t* length);
+TMV_API const char* tmv_log(const Tmv* self, size_t* length);
+TMV_API void tmv_clear_log(Tmv* self);
+
+// Return 0: done; 1: not built in; 2: the file cannot be written.
+TMV_API int32_t tmv_trace_open(Tmv* self, const char* path, uint64_t from, uint64_t to);
+TMV_API int32_t tmv_write_coverage(Tmv* self, const char* path);
+// From now on, what instances counted goes to this file in the end.
+TMV_API int32_t tmv_collect_coverage(const char* path);
+TMV_API void tmv_trace_close(Tmv* self);
