@@ -460,8 +460,8 @@ def profile(options):
     with torch.no_grad():
         measured = (profile_model if options.model else profile_layer)(options, dtype)
     how = "made ternary at every call" if options.mode == "online" else "made ternary once"
-    framework = f"PyTorch {torch.__version__}, transformers {transformers.__version__}, CPU only, {options.dtype}, "
-    framework += f"weights {how} ({options.mode}), quantisers {'eager' if options.eager else 'torch.compile'}"
+    framework = f"PyTorch {torch.__version__} {options.dtype} {options.mode}, transformers {transformers.__version__}, CPU only, "
+    framework += f"weights {how}, quantisers {'eager' if options.eager else 'torch.compile'}"
     publish(options, framework, torch.get_num_threads(), *measured)
 
 

@@ -10,19 +10,19 @@ use crate::report::Report;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;background:#fff;color:#222}
+body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;background:#fff;color:#222}
 h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.2rem;margin-top:2rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.5rem 0}
 th,td{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #ddd;font-weight:normal}
 thead th{border-bottom:2px solid #888;font-weight:600}
-th:first-child,td.text{text-align:left}td.text{min-width:12rem}
+th:first-child,.text{text-align:left}td.long{min-width:12rem}
 .wide{overflow-x:auto}.status{font-weight:600}.note,figcaption{color:#555;font-size:.9rem}
-figure{margin:1rem 0}figure svg{width:100%;height:auto}
+figure{margin:1rem 0;max-width:60rem}figure svg{width:100%;height:auto}
 dt{font-weight:600}dd{margin:0 0 .4rem 1rem;overflow-wrap:anywhere}
 @media (prefers-color-scheme: dark){body{background:#16181c;color:#e4e4e4}th,td{border-color:#444}
 .note,figcaption{color:#aaa}}
 @media print{body{max-width:none;margin:0;font-size:11px}table{font-size:8px}th,td{padding:.1rem .3rem}
-.note,figcaption{font-size:10px}td.text{min-width:0}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}}";
+.note,figcaption{font-size:10px}td.long{min-width:0}figure,tr{break-inside:avoid}h2,h3{break-after:avoid}}";
 
 /// Text as HTML has it.
 pub(crate) fn escape(text: &str) -> String {
@@ -76,14 +76,18 @@ impl Fields {
 /// A table; the first column and those that do not look like numbers are aligned left.
 fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut out = String::from("<div class=\"wide\"><table><thead><tr>");
-    head.iter().for_each(|cell| out += &format!("<th>{cell}</th>"));
+    let class = |cell: &str| match cell {
+        "source" | "basis" => " class=\"text long\"",
+        "on" => " class=\"text\"",
+        _ => "",
+    };
+    head.iter().for_each(|cell| out += &format!("<th{}>{cell}</th>", class(cell)));
     out += "</tr></thead><tbody>";
     for row in rows {
         out += "<tr>";
         for (i, cell) in row.iter().enumerate() {
             let tag = if i == 0 { "th" } else { "td" };
-            let class = if head[i] == "source" || head[i] == "basis" { " class=\"text\"" } else { "" };
-            out += &format!("<{tag}{class}>{cell}</{tag}>");
+            out += &format!("<{tag}{}>{cell}</{tag}>", class(head[i]));
         }
         out += "</tr>";
     }
@@ -212,34 +216,38 @@ fn projection(f: &Fields, plots: &[(&str, String)]) -> String {
     );
     out += "<h2>Time by operator</h2>\n";
     out += &figure(plot("operators"), "One layer of the simulated pass, logarithmic.");
-    for i in 0..phases {
-        out += &operators(f, &format!("{p}.phases.{i}"));
-    }
     out += "<h2>Roofline</h2>\n";
     out += &figure(
         plot("roofline"),
-        "Operations a byte of weights against operations a second. Filled: simulated; hollow: by formula. \
-         Everything else runs on a core, not under this roof.",
+        "Every operator: the linears under the unit's roof, the others under the core's, where a model places them on it. \
+         Filled: the simulated pass; hollow: by formula.",
     );
     out += &format!(
-        "<p>Roofs: {} GB/s to plain readers; {} GOPS with one vector, {} with all.</p>\n",
+        "<p>Roofs of the unit: {} GB/s to plain readers; {} GOPS with one vector, {} with all. Of the core, {}: {} GB/s, {} \
+         GOPS.</p>\n",
         f.show("projection.roofline.gb_per_s", 2),
         f.show("projection.roofline.peak_gops_one_vector", 0),
         f.show("projection.roofline.peak_gops", 0),
+        f.text("projection.roofline.core.name"),
+        f.show("projection.roofline.core.gb_per_s", 2),
+        f.show("projection.roofline.core.peak_gops", 2),
     );
     let points = (0..f.len("projection.roofline.points")).map(|i| {
         let at = |key: &str, decimals| f.show(&format!("projection.roofline.points.{i}.{key}"), decimals);
         vec![
             at("name", 0),
+            at("on", 0),
             at("phase", 0),
-            at("ops_per_byte", 1),
-            at("gops", 1),
-            at("roof_gops", 1),
+            at("ops_per_byte", 2),
+            at("gops", 2),
+            at("roof_gops", 2),
             at("percent", 1),
             at("bound", 0),
         ]
     });
-    out += &table(&["operator", "pass", "ops/byte", "GOPS", "roof", "% of it", "bound by"], points);
+    out += &table(&["operator", "on", "pass", "ops/byte", "GOPS", "roof", "% of it", "bound by"], points);
+    out += "<p class=\"note\">Linears of one run overlap, and each counts from the end of the one before: one of them may pass \
+            its roof, their sum does not.</p>\n";
     out += "<h2>Amdahl</h2>\n";
     out += &figure(
         plot("amdahl"),
@@ -280,7 +288,10 @@ fn projection(f: &Fields, plots: &[(&str, String)]) -> String {
         f.show("memory.band_gb_per_s.1", 2),
         f.text("memory.calibrated"),
     );
-    out + &beside(f)
+    out += &beside(f);
+    out += "<h2>Every operator</h2>\n";
+    (0..phases).for_each(|i| out += &operators(f, &format!("{p}.phases.{i}")));
+    out
 }
 
 /// What a phase is made of.

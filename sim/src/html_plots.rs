@@ -53,9 +53,10 @@ fn legend(out: &mut String, x: f64, y: f64, colour: &str, what: &str) -> f64 {
     x + 34.0 + 7.2 * what.chars().count() as f64
 }
 
-/// A short name for a machine: what comes before the first comma or semicolon.
-fn short(name: &str) -> &str {
-    name.split([',', ';']).next().unwrap_or(name)
+/// A short name for a machine, and its software if the name tells: each up to its first comma.
+fn short(name: &str) -> String {
+    let parts = name.split(';').take(2).map(|part| part.split(',').next().unwrap_or(part).trim());
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// Two logarithmic axes.
@@ -131,8 +132,8 @@ fn operators(f: &Fields) -> String {
     let phase = simulated(f);
     let (rows, cores) = (f.len(&format!("{phase}.linears")), f.len(&format!("{phase}.on_cores")));
     // The unit and, beside it, measured CPUs and the first model of a core.
-    let measured = (0..cores).filter(|j| f.get(&format!("{phase}.on_cores.{j}.alone_ms")).is_null());
-    let modelled = (0..cores).find(|j| !f.get(&format!("{phase}.on_cores.{j}.alone_ms")).is_null());
+    let is_measured = |j: usize| f.get(&format!("{phase}.on_cores.{j}.measured")).as_bool() == Some(true);
+    let (measured, modelled) = ((0..cores).filter(|j| is_measured(*j)), (0..cores).find(|j| !is_measured(*j)));
     let beside: Vec<usize> = measured.chain(modelled).take(COLOURS.len() - 1).collect();
     let path = |row: usize, column: usize| match column {
         0 => format!("{phase}.linears.{row}.ms"),
@@ -154,7 +155,7 @@ fn operators(f: &Fields) -> String {
             "unit, projected".into()
         } else {
             let on = format!("{phase}.on_cores.{}", beside[column - 1]);
-            let basis = if f.get(&format!("{on}.alone_ms")).is_null() { "measured" } else { "model, not measured" };
+            let basis = if is_measured(beside[column - 1]) { "measured" } else { "model, not measured" };
             format!("{}: {basis}", short(&f.string(&format!("{on}.core"))))
         };
         top += 18.0;
@@ -181,8 +182,13 @@ fn roofline(f: &Fields) -> String {
     let r = "projection.roofline";
     let n = |key: &str| f.number(&format!("{r}.{key}")).unwrap_or(1.0);
     let (rate, one, peak) = (n("gb_per_s"), n("peak_gops_one_vector"), n("peak_gops"));
-    let plane = Plane { x: [1.0, 1000.0], y: [(rate / 2.0).min(10.0), peak * 2.0], height: 420.0 };
-    let mut out = plane.grid("operations a byte of weights", "GOPS");
+    let core = (n("core.gb_per_s"), n("core.peak_gops"));
+    let points: Vec<[f64; 2]> = (0..f.len(&format!("{r}.points")))
+        .map(|i| ["ops_per_byte", "gops"].map(|key| n(&format!("points.{i}.{key}"))))
+        .collect();
+    let least = |k: usize| points.iter().map(|p| p[k]).fold(1.0, f64::min) / 2.0;
+    let plane = Plane { x: [least(0), 1000.0], y: [least(1), peak * 2.0], height: 480.0 };
+    let mut out = plane.grid("operations a byte", "GOPS");
     let roof = |rate: f64| [[plane.x[0], rate * plane.x[0]], [peak / rate, peak], [plane.x[1], peak]];
     if let (Some(least), Some(most)) =
         (f.number(&format!("{r}.gb_per_s_band.0")), f.number(&format!("{r}.gb_per_s_band.1")))
@@ -201,19 +207,43 @@ fn roofline(f: &Fields) -> String {
         out += &field(f, x - 190.0, y - 7.0, "end", &format!("{r}.{path}"), decimals);
         out += &text(x - 184.0, y - 7.0, "ink", "start", what);
     }
-    let (x, y) = plane.at(1.3, 1.3 * rate);
-    out += &field(f, x + 18.0, y + 18.0, "start", &format!("{r}.gb_per_s"), 2);
-    out += &text(x + 62.0, y + 18.0, "ink", "start", "GB/s; dotted: the least and the most seen");
+    let (x, y) = (plane.left() + 52.0, 76.0);
+    out += &field(f, x, y, "end", &format!("{r}.gb_per_s"), 2);
+    out += &text(x + 6.0, y, "ink", "start", "GB/s to the unit; dotted: least and most seen");
+    if !f.get(&format!("{r}.core")).is_null() {
+        let (rate, peak) = core;
+        let roof = [[plane.x[0], rate * plane.x[0]], [peak / rate, peak], [plane.x[1], peak]];
+        out += &plane.path(&roof, COLOURS[3], "");
+        let (x, y) = plane.at(plane.x[1], peak);
+        out += &field(f, x - 190.0, y - 7.0, "end", &format!("{r}.core.peak_gops"), 1);
+        let name = short(&f.string(&format!("{r}.core.name")));
+        out += &text(x - 184.0, y - 7.0, "ink", "start", &escape(&format!("GOPS, {name} (model)")));
+    }
     let filled = simulated(f);
     let filled = f.string(&format!("{filled}.name"));
-    for i in 0..f.len(&format!("{r}.points")) {
-        let at = |key: &str| f.number(&format!("{r}.points.{i}.{key}")).unwrap_or(1.0);
-        let (x, y) = plane.at(at("ops_per_byte"), at("gops"));
-        let fill = if f.string(&format!("{r}.points.{i}.phase")) == filled { COLOURS[2] } else { "none" };
+    // Names of the operators on the core, those at one place together.
+    let mut names: Vec<([f64; 2], Vec<String>)> = Vec::new();
+    for (i, point) in points.iter().enumerate() {
+        let of = |key: &str| f.string(&format!("{r}.points.{i}.{key}"));
+        let (x, y) = plane.at(point[0], point[1]);
+        let colour = if of("on") == "unit" { COLOURS[2] } else { COLOURS[3] };
+        let fill = if of("phase") == filled { colour } else { "none" };
         out += &format!(
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{fill}\" stroke=\"{}\" stroke-width=\"2\"/>",
-            COLOURS[2]
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{fill}\" stroke=\"{colour}\" stroke-width=\"2\"/>",
         );
+        if of("on") == "core" && of("phase") == filled {
+            match names.iter_mut().find(|(at, _)| (at[1] - y).abs() < 12.0) {
+                Some((_, all)) => all.push(of("name")),
+                None => names.push(([x, y], vec![of("name")])),
+            }
+        }
+    }
+    for ([x, y], names) in names {
+        let label = match &names[..] {
+            [first, rest @ ..] if rest.len() > 1 => format!("{first} and {} others", rest.len()),
+            all => all.join(", "),
+        };
+        out += &text(x + 10.0, y + 8.0, "soft", "start", &escape(&label));
     }
     svg("Roofline", plane.height, &out)
 }

@@ -111,4 +111,17 @@ fn more_profiles_stand_beside_the_built_in_one() {
     assert_eq!(baselines.len(), 3);
     assert!(report["cpu_profile"]["provenance"].as_str().unwrap().starts_with("mine"), "the first one is in the table");
     assert_eq!(baselines[1]["layer_ms"], baselines[0]["layer_ms"]);
+
+    // A profile that timed the whole prompt gives a whole pass: its prefill, the linears exchanged for the unit's.
+    profile["stage_profiles"][0]["duration_ms"] = 1500.0.into();
+    fs::write(mine, profile.to_string()).unwrap();
+    let report = layer(&["--cpu-profile", mine, "--json", "-"]).code(0).json();
+    let phases = report["projection"]["phases"].as_array().unwrap();
+    let prefill = phases.iter().find(|phase| phase["name"] == "prefill").unwrap();
+    let on = prefill["on_cores"].as_array().unwrap().iter().find(|on| on["core"].as_str().unwrap().starts_with("mine"));
+    let (on, number) = (on.unwrap(), |value: &Value| value.as_f64().unwrap());
+    let unit = number(&prefill["linear_ms"]) + number(&prefill["driver_ms"]);
+    let cpu = number(&report["projection"]["baselines"][1]["linear_ms"]);
+    assert!((number(&on["pass_ms"]) - (1500.0 - 30.0 * cpu + 30.0 * unit)).abs() < 1e-6, "{on}");
+    assert!(report["projection"]["amdahl"].as_array().unwrap().iter().all(|curve| number(&curve["limit"]) > 1.0));
 }

@@ -238,7 +238,7 @@ pub struct OnCore {
     pub others_ms: f64,
     /// A layer: linears, driver calls, the others.
     pub layer_ms: f64,
-    /// All layers, embedding, last norm and output head; none if those were not timed.
+    /// All layers, embedding, last norm and output head; none if no such pass was timed.
     pub pass_ms: Option<f64>,
     /// The same with the largest driver overhead.
     pub pass_ms_most: Option<f64>,
@@ -246,6 +246,8 @@ pub struct OnCore {
     pub tokens_per_s: Option<f64>,
     /// Share of the linears in the pass, driver calls included.
     pub linear_percent: Option<f64>,
+    /// Whether its times were measured.
+    pub measured: bool,
     /// The pass on the core alone, linears included.
     pub alone_ms: Option<f64>,
     /// The linears of a layer on the core alone.
@@ -286,7 +288,7 @@ pub struct Amdahl {
     pub limit: f64,
 }
 
-/// Roofs and the linears under them.
+/// Roofs of the unit and of the core beside it, and every operator under its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Roofline {
     /// All lanes busy with one vector.
@@ -297,18 +299,33 @@ pub struct Roofline {
     pub gb_per_s: f64,
     /// The least and the most such a memory has been seen to deliver.
     pub gb_per_s_band: Option<[f64; 2]>,
-    /// The linears.
+    /// The core that has the other operators: the first of the board's.
+    pub core: Option<CoreRoof>,
+    /// The linears on the unit, everything else on the core.
     pub points: Vec<RooflinePoint>,
 }
 
-/// One linear under the roof.
+/// The roof of a core that is known by two rates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CoreRoof {
+    /// The core.
+    pub name: String,
+    /// Operations.
+    pub peak_gops: f64,
+    /// Bytes from the DRAM.
+    pub gb_per_s: f64,
+}
+
+/// One operator under its roof.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RooflinePoint {
     /// The phase.
     pub phase: String,
-    /// The linear.
-    pub name: Linear,
-    /// Operations a byte of weights.
+    /// The operator.
+    pub name: String,
+    /// `unit`, or `core`, where a model places every operator on the roof.
+    pub on: String,
+    /// Operations a byte: of weights on the unit, of all that is moved on the core.
     pub ops_per_byte: f64,
     /// What it reaches.
     pub gops: f64,
@@ -316,7 +333,7 @@ pub struct RooflinePoint {
     pub roof_gops: f64,
     /// Their quotient.
     pub percent: f64,
-    /// `memory` or `lanes`.
+    /// `memory`, `lanes` or `operations`.
     pub bound: String,
 }
 
@@ -366,6 +383,25 @@ pub struct PeerCheck {
     pub tolerance_percent: f64,
     /// Where its figures are from.
     pub source: String,
+}
+
+impl CoreRoof {
+    /// An operator on it; none that only moves bytes.
+    fn point(&self, phase: &str, operator: &CoreOperator) -> Option<RooflinePoint> {
+        let (ops, bytes) = (operator.ops.filter(|ops| *ops > 0.0)?, operator.bytes?);
+        let (ops_per_byte, gops) = (ops / bytes, ops / operator.ms / 1e6);
+        let roof_gops = self.peak_gops.min(self.gb_per_s * ops_per_byte);
+        Some(RooflinePoint {
+            phase: phase.into(),
+            name: operator.name.clone(),
+            on: "core".into(),
+            ops_per_byte,
+            gops,
+            roof_gops,
+            percent: 100.0 * gops / roof_gops,
+            bound: if roof_gops < self.peak_gops { "memory" } else { "operations" }.into(),
+        })
+    }
 }
 
 impl CpuBaseline {
@@ -596,8 +632,9 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The rest on a profiled CPU: as far as it was timed, which does not include the output head.
-    fn on_cpu(&self, cpu: &CpuBaseline, tokens: usize, [unit_ms, _]: [f64; 2]) -> OnCore {
+    /// The rest on a profiled CPU. Where the profile has the stage, all of it but the linears: attention and output head
+    /// too, which no operator of a profile is.
+    fn on_cpu(&self, cpu: &CpuBaseline, tokens: usize, [unit_ms, most_ms]: [f64; 2]) -> OnCore {
         let operators = cpu.others.iter().map(|o| CoreOperator {
             name: o.name.clone(),
             in_layer: true,
@@ -606,17 +643,28 @@ impl<'a> Case<'a> {
             ms: o.ms,
         });
         let others_ms = cpu.layer_ms - cpu.linear_ms;
+        let layers = self.config.num_hidden_layers as f64;
+        let alone_ms = if tokens == 1 { cpu.decode_token_ms } else { cpu.prefill_ms };
+        let rest_ms = alone_ms.map(|all| all - layers * cpu.linear_ms).filter(|rest| *rest > 0.0);
+        let pass = |unit_ms: f64| rest_ms.map(|rest| layers * unit_ms + rest);
+        let pass_ms = pass(unit_ms);
+        let missing = match (tokens, rest_ms) {
+            (_, None) => "what is not in its profile is missing",
+            (1, _) => "a pass is its decode with the linears exchanged",
+            _ => "a pass is its prefill with the linears exchanged",
+        };
         OnCore {
             core: cpu.provenance.clone(),
-            basis: format!("measured there with {tokens} tokens; what is not in its profile is missing"),
+            basis: format!("measured there with {tokens} tokens; {missing}"),
+            measured: true,
             operators: operators.collect(),
             others_ms,
             layer_ms: unit_ms + others_ms,
-            pass_ms: None,
-            pass_ms_most: None,
-            tokens_per_s: None,
-            linear_percent: None,
-            alone_ms: None,
+            pass_ms,
+            pass_ms_most: pass(most_ms),
+            tokens_per_s: pass_ms.map(|ms| tokens as f64 * 1e3 / ms),
+            linear_percent: pass_ms.map(|ms| 100.0 * layers * unit_ms / ms),
+            alone_ms: alone_ms.filter(|_| rest_ms.is_some()),
             alone_linears: cpu.linears.clone(),
         }
     }
@@ -643,6 +691,7 @@ impl<'a> Case<'a> {
         OnCore {
             core: core.name.clone(),
             basis: "model, not measured".into(),
+            measured: false,
             operators,
             others_ms,
             layer_ms: unit_ms + others_ms,
@@ -692,14 +741,15 @@ impl<'a> Case<'a> {
         let peak = one * self.unit.vectors as f64;
         let ports = (self.unit.ports * self.unit.port_bits / 8) as f64 * self.clock_mhz / 1e3;
         let rate = self.reader_gb_per_s.unwrap_or(ports);
-        let points = phases.iter().flat_map(|phase| {
+        let linears = phases.iter().flat_map(|phase| {
             let lanes = one * self.unit.vectors.min(phase.tokens) as f64;
             phase.linears.iter().map(move |l| {
                 let (ops_per_byte, gops) = (l.ops / l.weight_bytes, l.ops / l.ms / 1e6);
                 let roof_gops = lanes.min(rate * ops_per_byte);
                 RooflinePoint {
                     phase: phase.name.clone(),
-                    name: l.name,
+                    name: l.name.name().into(),
+                    on: "unit".into(),
                     ops_per_byte,
                     gops,
                     roof_gops,
@@ -708,12 +758,23 @@ impl<'a> Case<'a> {
                 }
             })
         });
+        let core = self.cores.first().map(|core| CoreRoof {
+            name: core.name.clone(),
+            peak_gops: core.gops.value,
+            gb_per_s: core.gb_per_s.value,
+        });
+        let mut points: Vec<RooflinePoint> = linears.collect();
+        for (phase, roof) in phases.iter().flat_map(|phase| core.iter().map(move |roof| (phase, roof))) {
+            let on = phase.on_cores.iter().filter(|on| on.core == roof.name);
+            points.extend(on.flat_map(|on| &on.operators).filter_map(|o| roof.point(&phase.name, o)));
+        }
         Roofline {
             peak_gops_one_vector: one,
             peak_gops: peak,
             gb_per_s: rate,
             gb_per_s_band: self.band_gb_per_s,
-            points: points.collect(),
+            core,
+            points,
         }
     }
 
