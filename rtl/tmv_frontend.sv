@@ -277,7 +277,7 @@ module tmv_frontend
 
   for (genvar b = 0; b < 8; b++) begin : gen_plane
     always_ff @(posedge clk_i) begin
-      if (beat_valid_i && state_q == Load) x_data_o[b] <= {transpose(beat_i, b), x_data_o[b][Lanes-1:PortBytes]};
+      if (beat_valid_i) x_data_o[b] <= {transpose(beat_i, b), x_data_o[b][Lanes-1:PortBytes]};
     end
   end
 

@@ -176,9 +176,9 @@ module tmv_port
       bursts_q       <= '0;
     end else begin
       if (busy_o) busy_q <= busy_q + 1'b1;
-      else if (stall_data) stall_data_q <= stall_data_q + 1'b1;
-      else if (stall_x) stall_x_q <= stall_x_q + 1'b1;
-      else if (stall_result) stall_result_q <= stall_result_q + 1'b1;
+      if (stall_data) stall_data_q <= stall_data_q + 1'b1;
+      if (stall_x) stall_x_q <= stall_x_q + 1'b1;
+      if (stall_result) stall_result_q <= stall_result_q + 1'b1;
       if (r_valid_i) beats_q <= beats_q + 1'b1;
       if (ar_valid_o && ar_ready_i) bursts_q <= bursts_q + 1'b1;
     end

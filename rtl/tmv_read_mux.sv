@@ -35,7 +35,7 @@ module tmv_read_mux
   end
 
   always_ff @(posedge clk_i) begin
-    if (take && (|ar_valid_i)) begin
+    if (take) begin
       ar_addr_o <= ar_addr_i[pick];
       ar_len_o  <= ar_len_i[pick];
       ar_id_o   <= pick;

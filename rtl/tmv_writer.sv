@@ -96,7 +96,7 @@ module tmv_writer
   assign space = !w_valid_o || w_ready_i;
   assign op_ready_o = state_q == Idle;
   assign start_o = op_valid_i && op_ready_o;
-  assign quiet_o = inflight_q == '0 && state_q != ResultData && state_q != RecordData && !w_valid_o;
+  assign quiet_o = inflight_q == '0;
 
   // One beat of data: a slice of the current word, or of the record.
   logic [127:0] record;

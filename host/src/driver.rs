@@ -8,6 +8,7 @@ use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
 use crate::device::{Device, DeviceError, PortCounters, UnitInfo};
 use crate::regs;
 use golden::TernaryMatrix;
+use std::ops::Range;
 
 /// Bytes an address in a descriptor is a multiple of.
 const ALIGN: usize = 64;
@@ -22,6 +23,15 @@ pub struct Weights {
     row_beats: usize,
     address: u64,
     stride: usize,
+}
+
+impl Weights {
+    /// Device addresses of the row blocks, each read by one port from its beginning to its end.
+    pub fn blocks(&self, port_bytes: usize) -> impl Iterator<Item = Range<u64>> {
+        let (address, stride) = (self.address, self.stride);
+        let bytes = (ROW_BLOCK * self.row_beats * port_bytes) as u64;
+        (0..self.rows.div_ceil(ROW_BLOCK)).map(move |i| address + (i * stride) as u64).map(move |at| at..at + bytes)
+    }
 }
 
 /// What one operator of a run delivered.

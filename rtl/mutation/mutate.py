@@ -4,6 +4,7 @@
     ./mutate.py                     a sample of 200 mutants; a table in Markdown
     ./mutate.py --all               every mutant
     ./mutate.py --sample 50 --seed 7 --file tmv_writer.sv
+    ./mutate.py --only 234,300      these two
     ./mutate.py --list              the mutants, without running anything
 
 A mutant is one change of one expression or statement: an operand left out of a condition, a comparison off by one, plus
@@ -266,6 +267,7 @@ def main():
     arguments.add_argument("--all", action="store_true", help="every mutant, not a sample")
     arguments.add_argument("--sample", type=int, default=200, metavar="N", help="so many mutants (default 200)")
     arguments.add_argument("--seed", type=int, default=1, help="of the sample (default 1)")
+    arguments.add_argument("--only", metavar="N,N", help="these mutants, by their numbers")
     arguments.add_argument("--file", metavar="NAME", help="mutants of this file only")
     arguments.add_argument("--jobs", type=int, default=2, help="mutants at a time (default 2)")
     arguments.add_argument("--list", action="store_true", help="print the mutants and end")
@@ -277,7 +279,9 @@ def main():
             folder = Path(temporary) / "rtl"
             every = mutate(folder)
             chosen = [mutant for mutant in every if options.file in (None, mutant.file)]
-            if not options.all and len(chosen) > options.sample:
+            if options.only:
+                chosen = [mutant for mutant in chosen if str(mutant.number) in options.only.split(",")]
+            elif not options.all and len(chosen) > options.sample:
                 chosen = sorted(random.Random(options.seed).sample(chosen, options.sample))
             if options.list:
                 for mutant in chosen:

@@ -26,6 +26,7 @@ fn main() -> anyhow::Result<()> {
         timing: Timing::ideal(40),
         stall: 0,
         interleave: false,
+        shy: false,
         seed: 1,
         faults: Faults::default(),
     };

@@ -134,6 +134,7 @@ impl Bench {
             timing: self.timing.clone(),
             stall: self.stall,
             interleave: self.stall != 0,
+            shy: false,
             seed,
             faults: Faults::default(),
         };

@@ -370,6 +370,7 @@ fn read_stream() {
             timing,
             stall: pick(rng, &[0, 50, 200]),
             interleave: false,
+            shy: false,
             seed,
             faults: Faults { read, ..Faults::default() },
         };

@@ -11,9 +11,11 @@ use common::{
 use golden::{Dtype, TernaryMatrix};
 use host::BackendError;
 use host::checkpoint::Checkpoint;
-use host::driver::{Driver, RunResult};
+use host::device::{Device, DeviceError, PortCounters, UnitInfo};
+use host::driver::{Driver, RunResult, Weights};
 use host::layer::{CpuBackend, MatvecRequest, TernaryBackend};
 use host::model::Model;
+use host::regs;
 use host::weights::WeightSource;
 use rand_core::{Rng, SeedableRng};
 use sim::device::VerilatedDevice;
@@ -22,6 +24,34 @@ use sim::unit::UnitConfig;
 use verilated::{PowerUp, Trace};
 
 type Unit = Driver<VerilatedDevice>;
+
+/// A unit whose driver does not reset it before the first run: what power-up leaves has to do.
+struct AsPoweredUp(VerilatedDevice);
+
+impl Device for AsPoweredUp {
+    fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError> {
+        self.0.read_register(offset)
+    }
+
+    fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
+        if (offset, value) == (regs::CONTROL, regs::CONTROL_SOFT_RESET) {
+            return Ok(());
+        }
+        self.0.write_register(offset, value)
+    }
+
+    fn memory_base(&self) -> u64 {
+        self.0.memory_base()
+    }
+
+    fn memory(&mut self) -> &mut [u8] {
+        self.0.memory()
+    }
+
+    fn wait_interrupt(&mut self) -> Result<(), DeviceError> {
+        self.0.wait_interrupt()
+    }
+}
 
 /// Matrices that share activations, and the activations.
 struct Job {
@@ -63,7 +93,7 @@ impl Job {
     }
 
     /// Loads the matrices, runs them `times` over and compares every result with golden.
-    fn check(&self, driver: &mut Unit, times: usize) -> Vec<RunResult> {
+    fn check<D: Device>(&self, driver: &mut Driver<D>, times: usize) -> Vec<RunResult> {
         let weights: Vec<_> = self.matrices.iter().map(|m| driver.load(m).unwrap()).collect();
         let runs: Vec<_> = (0..times).map(|_| driver.run(&weights, &self.x, self.tokens).unwrap()).collect();
         for (run, result) in runs.iter().enumerate() {
@@ -77,8 +107,27 @@ impl Job {
                 }
                 assert_eq!(expected.len(), result.accumulators.len(), "{what}");
             }
+            self.check_counters(driver.info(), &weights, result);
         }
         runs
+    }
+
+    /// Every weight beat was read once a pass, in bursts that end with their line, and consumed once a group of vectors.
+    fn check_counters(&self, unit: &UnitInfo, weights: &[Weights], run: &RunResult) {
+        let line = (16 * unit.port_bytes) as u64;
+        let blocks = || weights.iter().flat_map(|w| w.blocks(unit.port_bytes));
+        let beats: u64 = blocks().map(|b| (b.end - b.start) / unit.port_bytes as u64).sum();
+        let bursts: u64 = blocks().map(|b| b.end.div_ceil(line) - b.start / line).sum();
+        let most = unit.max_tokens();
+        let passes = self.tokens.div_ceil(most) as u64;
+        let pass = |first: usize| most.min(self.tokens - first).div_ceil(unit.vectors) as u64;
+        let groups: u64 = (0..self.tokens).step_by(most).map(pass).sum();
+        let sum = |of: fn(&PortCounters) -> u32| run.ports.iter().map(|p| u64::from(of(p))).sum::<u64>();
+        let expected = (passes * beats, passes * bursts, groups * beats);
+        assert_eq!((sum(|p| p.beats), sum(|p| p.bursts), sum(|p| p.busy)), expected, "beats, bursts, busy");
+        for port in &run.ports {
+            assert!(u64::from(port.busy) + port.stalls() <= run.cycles, "{port:?} in {} cycles", run.cycles);
+        }
     }
 }
 
@@ -175,9 +224,9 @@ fn power_up_state_is_irrelevant() {
             let jobs: Vec<Job> = (0..3).map(|_| Job::random(rng, &unit)).collect();
             let mut outcomes = states.iter().enumerate().map(|(i, power_up)| {
                 let device = common::device_of(&library, &unit, memory.clone(), *power_up, seed + i as u64);
-                let mut driver = Driver::open(device).unwrap();
+                let mut driver = Driver::open(AsPoweredUp(device)).unwrap();
                 let runs: Vec<_> = jobs.iter().map(|job| job.check(&mut driver, 2)).collect();
-                (runs, driver.device().cycles())
+                (runs, driver.device().0.cycles())
             });
             let first = outcomes.next().unwrap();
             outcomes.enumerate().for_each(|(i, other)| assert!(first == other, "{:?} differs", states[i + 1]));

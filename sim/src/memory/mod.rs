@@ -87,6 +87,8 @@ pub struct MemoryConfig {
     pub stall: u8,
     /// Whether beats of different IDs may interleave.
     pub interleave: bool,
+    /// Whether READY waits for VALID, as AXI lets a slave do.
+    pub shy: bool,
     /// Seed of stalls and interleaving.
     pub seed: u64,
     /// Faults.
@@ -148,7 +150,7 @@ impl AxiMemory {
             rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
             first: 0,
             cycle: 0,
-            plain: config.stall == 0 && !config.interleave && config.faults == Faults::default(),
+            plain: config.stall == 0 && !config.interleave && !config.shy && config.faults == Faults::default(),
             faulted: None,
             port_bytes,
             config,
@@ -232,7 +234,7 @@ impl AxiMemory {
         self.check_held(port, "AXI_ERRM_ARVALID_STABLE", "AXI_ERRM_AR_STABLE", waiting, ar)?;
         let room = self.reads[port].queue.len() < self.config.timing.queue;
         let starved = self.config.faults.read_address_starved(port, self.cycle);
-        let ready = room && !starved && !self.stalls();
+        let ready = room && !starved && (ar.valid || !self.config.shy) && !self.stalls();
         self.reads[port].waiting = (ar.valid && !ready).then_some(ar);
         if !(ar.valid && ready) {
             return Ok(ready);
@@ -331,7 +333,8 @@ impl AxiMemory {
     pub fn write_address(&mut self, aw: Address) -> Result<bool, Violation> {
         self.check_held(0, "AXI_ERRM_AWVALID_STABLE", "AXI_ERRM_AW_STABLE", self.write.waiting, aw)?;
         let starved = self.config.faults.write_starved(self.cycle);
-        let ready = self.write.queue.len() < self.config.timing.queue && !starved && !self.stalls();
+        let room = self.write.queue.len() < self.config.timing.queue && (aw.valid || !self.config.shy);
+        let ready = room && !starved && !self.stalls();
         self.write.waiting = (aw.valid && !ready).then_some(aw);
         if aw.valid && ready {
             self.check_burst(0, ["AXI_ERRM_AWLEN_AXI3", "AXI_ERRM_AWADDR_BOUNDARY", "AXI_ERRM_AWADDR_ALIGN"], aw)?;
@@ -346,6 +349,7 @@ impl AxiMemory {
             return Err(self.error(0, "AXI_ERRM_WVALID_STABLE", "WVALID fell before WREADY".into()));
         }
         let ready = !self.write.queue.is_empty()
+            && (valid || !self.config.shy)
             && !self.config.faults.write_starved(self.cycle)
             && !self.stalls()
             && self.controller.as_ref().is_none_or(Controller::takes_writes);

@@ -67,6 +67,7 @@ pub fn stream(
         timing: timing.clone(),
         stall: 0,
         interleave: false,
+        shy: false,
         seed: 1,
         faults: Faults::default(),
     };

@@ -45,6 +45,7 @@ pub fn memory() -> MemoryConfig {
         timing: Timing::ideal(8),
         stall: 0,
         interleave: false,
+        shy: false,
         seed: 1,
         faults: Faults::default(),
     }
@@ -58,6 +59,7 @@ pub fn restless(rng: &mut Random) -> MemoryConfig {
         timing,
         stall: pick(rng, &[0, 10, 128, 220]),
         interleave: rng.next_u32() & 1 != 0,
+        shy: rng.next_u32() & 1 != 0,
         seed: rng.next_u64(),
         ..memory()
     }
