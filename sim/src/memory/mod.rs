@@ -462,6 +462,7 @@ mod tests {
             timing: Timing::ideal(3),
             stall: 0,
             interleave: false,
+            shy: false,
             seed: 1,
             faults: Faults::default(),
         };
