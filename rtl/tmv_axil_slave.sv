@@ -63,8 +63,8 @@ module tmv_axil_slave (
   end
 
   always_ff @(posedge clk_i) begin
-    if (s_axil_awvalid && s_axil_awready) write_addr_o <= s_axil_awaddr;
-    if (s_axil_wvalid && s_axil_wready) begin
+    if (s_axil_awready) write_addr_o <= s_axil_awaddr;
+    if (s_axil_wready) begin
       write_data_o <= s_axil_wdata;
       full_q       <= &s_axil_wstrb;
     end
@@ -89,7 +89,7 @@ module tmv_axil_slave (
     end
   end
 
-  always_ff @(posedge clk_i) if (s_axil_arvalid && s_axil_arready) read_addr_o <= s_axil_araddr;
+  always_ff @(posedge clk_i) if (s_axil_arready) read_addr_o <= s_axil_araddr;
 
   assign s_axil_rdata = read_data_i;
   assign s_axil_rresp = read_error_i ? SlvErr : Okay;

@@ -7,7 +7,7 @@ mod suite;
 
 use std::collections::BTreeSet;
 
-use common::{BASE3, DEFAULT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
+use common::{BASE3, BASE3_NARROW, DEFAULT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
 use host::descriptor::Descriptor;
 use host::device::{Device, DeviceError};
 use host::driver::Driver;
@@ -208,6 +208,17 @@ fn starvation() {
             assert!(!bitten || from < 400, "the run was over before {faults:?}");
         }
     }
+}
+
+/// Weights that meet many tokens leave the bus silent for longer than the watchdog waits: that is progress, too.
+#[test]
+fn computing_is_progress() {
+    let mut bench = bench(&BASE3_NARROW, common::memory());
+    let tokens = BASE3_NARROW.max_tokens();
+    let lanes = bench.info.lanes();
+    let op = bench.operator(&mut Random::seed_from_u64(11), 8, 100 * lanes, tokens);
+    bench.write(regs::WATCHDOG, 28);
+    bench.run(std::slice::from_ref(&op));
 }
 
 /// A slave that never answers: the error is named and DRAINING stays, until it answers after all.

@@ -5,7 +5,7 @@ mod common;
 #[path = "../../host/tests/conformance/suite.rs"]
 mod suite;
 
-use host::device::Device;
+use host::device::{Device, ID};
 use host::regs;
 use rand_core::Rng;
 
@@ -84,7 +84,7 @@ fn random_accesses() {
     });
 }
 
-/// CLEAR_COUNTERS clears; the cycle counter runs on.
+/// What a run counts; CLEAR_COUNTERS clears; the cycle counter runs on.
 #[test]
 fn counters() {
     let mut device = common::device(&common::DEFAULT, common::memory());
@@ -97,6 +97,7 @@ fn counters() {
     let mut bench = suite::Bench::new(device);
     let mut rng = <common::Random as rand_core::SeedableRng>::seed_from_u64(1);
     let op = bench.operator(&mut rng, 64, 256, 2);
+    let before = bench.read(regs::CYCLE_LO);
     bench.run(std::slice::from_ref(&op));
     let ports = bench.info.ports as u32;
     let port = |p: u32, register: u32| register + p * regs::PORT_BUSY_STRIDE;
@@ -107,6 +108,13 @@ fn counters() {
     assert_eq!(beats, weights, "every weight beat is received once");
     let record = bench.record(0);
     assert!(record.start_cycle < record.end_cycle);
+    let run_start = bench.read(regs::RUN_START);
+    assert!((before..=record.start_cycle).contains(&run_start), "{before}, run {run_start}, {}", record.start_cycle);
+    // Each read has data of its own: none of the register before, and none where there is no port.
+    assert_eq!((bench.read(regs::ID), bench.read(regs::CYCLE_HI)), (ID, 0));
+    assert!(bench.read(port(0, regs::PORT_BUSY)) > 0);
+    assert_eq!(bench.device.axil_read(port(ports, regs::PORT_BUSY)).unwrap(), (0, SLVERR));
+    assert_eq!(bench.device.axil_read(regs::PORT_BUSY + 24).unwrap(), (0, SLVERR));
     assert!(bench.read(regs::BUSY_CYCLES) >= record.end_cycle - record.start_cycle);
     bench.write(regs::CONTROL, regs::CONTROL_CLEAR_COUNTERS);
     for p in 0..ports {
