@@ -79,3 +79,72 @@ impl<'a> Mismatches<'a> {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::OperatorOutcome;
+    use crate::verify::Mismatch;
+    use host::config::Linear;
+
+    fn difference(token: usize, cycle: u64) -> Difference {
+        Difference { layer: 3, operator: Linear::K, row: 5, token, cycle, expected: 7, got: -7 }
+    }
+
+    fn run(layer: usize, operators: &[Linear]) -> RunRow {
+        RunRow { index: 0, layer, operators: operators.to_vec(), busy_cycles: 0, ports: vec![] }
+    }
+
+    #[test]
+    fn eight_are_told_in_full() {
+        let differences: Vec<Difference> = (0..10).map(|token| difference(token, 2_500)).collect();
+        let first = run(3, &[Linear::Q, Linear::K]);
+        fn told(differences: &[Difference], count: usize, injected: Option<&str>, of: Option<&RunRow>) -> String {
+            Mismatches { differences, count, injected, command: "sim", waveform_of: of }.tell()
+        }
+        let text = told(&differences, 12, Some("a bit"), Some(&first));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[7],
+            "mismatch: layer 3, self_attn.k_proj, row 5, token 7, complete in cycle 2500: expected 7, got -7"
+        );
+        let rest = [
+            "and 4 more",
+            "injected: a bit",
+            "repeat it with: sim",
+            "waveform of it: sim --trace mismatch.fst --trace-from 500",
+        ];
+        assert_eq!(lines[8..], rest);
+        // A waveform is of the first run alone.
+        for other in [run(2, &[Linear::K]), run(3, &[Linear::Q])] {
+            assert_eq!(told(&differences[..1], 1, None, Some(&other)).lines().count(), 2);
+        }
+        assert_eq!(told(&differences[..1], 1, None, None).lines().last(), Some("repeat it with: sim"));
+    }
+
+    #[test]
+    fn a_token_is_complete_with_its_pass() {
+        let mismatch = |token| Mismatch { token, row: 5, expected: 7, got: -7 };
+        let operator = OperatorOutcome {
+            linear: Linear::K,
+            cycles: 0,
+            ends: vec![100, 200],
+            outputs: 10,
+            mismatches: 3,
+            first: vec![mismatch(0), mismatch(3), mismatch(4)],
+        };
+        let outcome = Outcome {
+            index: 0,
+            pass: 0,
+            sha256: String::new(),
+            layer: 3,
+            operators: vec![operator],
+            busy_cycles: 0,
+            ports: vec![],
+            simulated_cycles: 0,
+            seconds: 0.0,
+            injected: None,
+        };
+        assert_eq!(differences(&outcome, 4), [difference(0, 100), difference(3, 100), difference(4, 200)]);
+    }
+}

@@ -268,3 +268,96 @@ pub fn threads() -> usize {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use host::config::ModelConfig;
+    use host::synthetic::Synthetic;
+    use host::weights::WeightSource;
+
+    const TOKENS: usize = 2;
+
+    /// Passes of two small layers, recorded; and what the last request said.
+    fn recorded(selection: Selection, passes: usize) -> (Recorder, Vec<Run>, Result<(), BackendError>) {
+        let mut config = ModelConfig::bitnet_2b_4t();
+        (config.hidden_size, config.intermediate_size, config.num_hidden_layers) = (256, 512, 2);
+        (config.num_attention_heads, config.num_key_value_heads) = (4, 2);
+        let source = Synthetic::new(config.clone(), 1);
+        let (sender, receiver) = sync_channel(100);
+        let mut recorder = Recorder::new(sender, selection);
+        let mut last = Ok(());
+        for (layer, group) in (0..passes * 2).flat_map(|i| Linear::GROUPS.iter().map(move |group| (i % 2, group))) {
+            let weights = source.layer(layer).unwrap();
+            let operators: Vec<_> = group.iter().map(|l| (*l, weights.linear(*l))).collect();
+            let x_q = vec![layer as i8 + 1; TOKENS * group[0].in_features(&config)];
+            let request = MatvecRequest { layer, weights: &weights, operators: &operators, x_q: &x_q, tokens: TOKENS };
+            let told = recorder.matvec(&request).map(|got| assert_eq!(got, CpuBackend.matvec(&request).unwrap()));
+            last = last.and(told);
+        }
+        let runs = receiver.try_iter().collect();
+        (recorder, runs, last)
+    }
+
+    fn all() -> Selection {
+        Selection { linears: Linear::ALL.to_vec(), ..Selection::default() }
+    }
+
+    #[test]
+    fn every_run_is_recorded() {
+        let (recorder, runs, told) = recorded(all(), 2);
+        assert!(told.is_ok() && recorder.conflict().is_none());
+        assert_eq!((recorder.runs(), runs.len()), (16, 16));
+        for (i, run) in runs.iter().enumerate() {
+            assert_eq!((run.index, run.first, run.pass, run.layer), (i, i == 0, i / 8, i / 4 % 2));
+            assert_eq!(run.operators, Linear::GROUPS[i % 4]);
+            assert_eq!(run.expected.len(), run.operators.len());
+            assert_eq!(run.tokens, TOKENS);
+        }
+        assert_eq!(runs[4].describe(), "layer 1, self_attn.q_proj, self_attn.k_proj, self_attn.v_proj");
+        let other = Run {
+            x_q: vec![0; runs[0].x_q.len()],
+            weights: runs[0].weights.clone(),
+            operators: vec![],
+            expected: vec![],
+            ..runs[0]
+        };
+        assert_ne!(other.sha256(), runs[0].sha256());
+    }
+
+    #[test]
+    fn what_is_not_selected_is_left_out() {
+        let (recorder, runs, _) = recorded(Selection { linears: vec![Linear::V, Linear::Down], ..all() }, 1);
+        assert_eq!(recorder.runs(), 4);
+        assert_eq!(
+            runs.iter().map(|run| run.operators.clone()).collect::<Vec<_>>()[..2],
+            [[Linear::V], [Linear::Down]]
+        );
+        let shard = Shard { index: 1, of: 2 };
+        let (recorder, runs, _) = recorded(Selection { shard: Some((shard, 8)), ..all() }, 1);
+        let indices: Vec<usize> = runs.iter().map(|run| run.index).collect();
+        assert_eq!(recorder.runs(), 8);
+        assert_eq!(indices, (0..8).filter(|i| shard.takes(*i, 8)).collect::<Vec<_>>());
+        assert!(runs[0].first && runs.iter().skip(1).all(|run| !run.first));
+    }
+
+    #[test]
+    fn what_was_verified_is_not_verified_again() {
+        let (_, runs, _) = recorded(all(), 1);
+        let done: HashMap<usize, String> = runs.iter().take(3).map(|run| (run.index, run.sha256())).collect();
+        let (recorder, rest, told) = recorded(Selection { done: done.clone(), ..all() }, 1);
+        assert!(told.is_ok() && recorder.conflict().is_none());
+        assert_eq!(rest.iter().map(|run| run.index).collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
+        assert!(rest[0].first);
+        let wrong = done.into_iter().map(|(i, sha256)| (i, if i == 1 { "other".into() } else { sha256 })).collect();
+        let (recorder, _, told) = recorded(Selection { done: wrong, ..all() }, 1);
+        assert!(told.is_err());
+        assert_eq!(recorder.conflict(), Some("layer 0, self_attn.o_proj"));
+    }
+
+    #[test]
+    fn differences_have_their_place() {
+        let at = |token, row, expected, got| Mismatch { token, row, expected, got };
+        assert_eq!(mismatches(&[1, 2, 3, 4, 5, 6], &[1, 0, 3, 4, 5, 0], 3), [at(0, 1, 2, 0), at(1, 2, 6, 0)]);
+    }
+}
