@@ -59,7 +59,7 @@ module tmv_port
   output logic   [3:0]                                      result_token_o,
   output logic                                              result_last_o,
   output logic                                              result_done_o,
-  /// Errors.
+  /// Errors, a cycle after their beat.
   output fault_t                                            fault_o,
   /// A beat of weights met a word of activations.
   output logic                                              busy_o,
@@ -72,6 +72,7 @@ module tmv_port
 );
   logic cmd_ready, block_ready, beat_valid, beat_ready, illegal, stall_data, stall_x, stall_result;
   logic [PortBits-1:0] beat;
+  fault_t stream_fault;
   logic [Lanes-1:0] decoded_nz, decoded_neg;
   logic [SliceLanes-1:0] nz[Slices], neg[Slices];
 
@@ -112,8 +113,14 @@ module tmv_port
     .beat_valid_o(beat_valid),
     .beat_ready_i(beat_ready),
     .beat_o      (beat),
-    .fault_o
+    .fault_o     (stream_fault)
   );
+
+  // A cycle late: whether a beat is illegal and which error is the first do not fit one cycle.
+  always_ff @(posedge clk_i) begin
+    fault_o <= stream_fault;
+    if (!rst_ni) fault_o.valid <= 1'b0;
+  end
 
   tmv_decode #(
     .Codec(Codec),
