@@ -5,6 +5,7 @@
     ./synth.py --top tmv_unit_sum --family xcup PortBits=128                   tmv_unit, its ports counted once
     ./synth.py --update points.csv                                             every row of a table, measured again
     ./synth.py --check modules.csv                                             the same, compared with what it says
+    ./synth.py --devices modules.csv points.csv                                these tables against devices, nothing is run
 
 Parameters not given have the module's defaults. `tmv_unit_sum` synthesises the unit with its ports as black boxes, and
 `tmv_port` by itself, and adds: several times faster than the whole, without optimisation across the ports' edge.
@@ -34,6 +35,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -49,6 +51,8 @@ TOLERANT = ["lut", "lut_memory", "ff"]
 TOLERANCE = 0.02
 MAX_LEVELS = 7
 PARAMETERS = {"port_bits": "PortBits", "vectors": "Vectors", "groups": "Groups", "codec": "Codec", "ports": "Ports"}
+# On no board of sim/src/boards.toml. From DS891.
+MORE_DEVICES = {"XCZU3EG": {"luts": 70560, "ffs": 141120, "bram36": 216, "dsps": 360}}
 # What synth_xilinx builds with: LUTs a cell takes as memory, and cells that cost nothing that is counted here.
 LUT_MEMORY = {
     "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM512X1S": 8,
@@ -315,6 +319,22 @@ def check(table):
     print(f"{table}: {len(rows)} modules, as expected within {TOLERANCE:.0%}; no path of more than {MAX_LEVELS} LUTs")
 
 
+def devices(tables):
+    """Prints every row of the tables, and the share of each device's LUTs and of its block RAMs that it takes."""
+    with open(RTL.parent / "sim" / "src" / "boards.toml", "rb") as file:
+        known = {board["part"]: board["device"] for board in tomllib.load(file)["board"]} | MORE_DEVICES
+    known = sorted(known.items(), key=lambda item: item[1]["luts"])
+    print("| module | parameters | LUTs | FFs | BRAM | DSPs | levels |", *(f"{part} |" for part, _ in known))
+    print("|---|---|" + "---:|" * (5 + len(known)))
+    for row in (row for table in tables for row in read_table(table)[0]):
+        parameters = " ".join(f"{name}={value}" for name, value in parameters_of(row))
+        shares = [
+            f"{int(row['lut']) / device['luts']:.1%} / {float(row['bram36']) / device['bram36']:.1%}" for _, device in known
+        ]
+        cells = [f"`{row['module']}`", parameters, *(row[what] for what in ("lut", "ff", "bram36", "dsp", "levels"))]
+        print("|", " | ".join([*cells, *shares]), "|")
+
+
 def parameter(text):
     name, equals, value = text.partition("=")
     if not (name.isidentifier() and equals and value.isdigit()):
@@ -328,6 +348,7 @@ def main():
     what.add_argument("--top", metavar="MODULE", help="module to synthesise")
     what.add_argument("--update", metavar="CSV", help="table whose rows are to be measured again")
     what.add_argument("--check", metavar="CSV", help="table whose rows are to be compared with what is measured")
+    what.add_argument("--devices", metavar="CSV", nargs="+", help="print what rows take of the devices, as Markdown")
     parser.add_argument("--family", choices=["xcup", "xc7"], default="xcup", help="UltraScale+ (default) or 7 series")
     parser.add_argument("--keep", metavar="FOLDER", help="leave sources, logs and netlists there")
     parser.add_argument("parameters", metavar="Name=number", nargs="*", type=parameter, help="parameters of MODULE")
@@ -337,6 +358,8 @@ def main():
             update(options.update)
         elif options.check:
             check(options.check)
+        elif options.devices:
+            devices(options.devices)
         else:
             result = measure_any(options.top, options.family, tuple(options.parameters), options.keep)
             print(json.dumps(result, indent=2))
