@@ -133,6 +133,7 @@ PROOFS = [
          ("tmv_writer.sv", "w_last_o <= data_sent;", "w_last_o <= beats_left_q == 5'd2;"),
          ("tmv_writer.sv", "32'(signed'(", "32'(unsigned'("),
          ("tmv_writer.sv", "      && ready_words_i >= 10'(burst_words) && room", "      && room"),
+         ("tmv_writer.sv", "10'(burst_words) && room && !halt_i;", "10'(burst_words) && !halt_i;"),
          [NARROW, ("tmv_writer.sv", "assign space = !w_valid_o || w_ready_i;", "assign space = 1'b1;")]],
     ),
     Proof(

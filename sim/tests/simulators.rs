@@ -64,7 +64,7 @@ fn differences_are_found() {
     let memory = MemoryConfig { timing: Timing::ideal(60), ..common::memory() };
     let right = outcome(&right, &memory, PowerUp::Random, 1);
     for (file, old, new, results_differ) in [
-        ("tmv_dot.sv", "(sum_t'(gen_pair[2].pair_q) << 4)", "(sum_t'(gen_pair[2].pair_q) << 3)", true),
+        ("tmv_dot.sv", "(weighted[2] + weighted[3])", "(weighted[2] - weighted[3])", true),
         ("tmv_unit.sv", "int unsigned Outstanding = 8", "int unsigned Outstanding = 2", false),
     ] {
         let copy = tempfile::tempdir().unwrap();
