@@ -116,7 +116,7 @@ module tmv_engine
   logic word_done, next_valid_q, word_valid_q, word_shift;
   logic [Vectors-1:0][7:0][Lanes-1:0] next_q;
 
-  assign fetch_step = fetch_valid && x_loaded_i[fetch.id] && words_q != 2'd2 && (!x_req_o || x_grant_i);
+  assign fetch_step = fetch_valid && x_loaded_i[fetch.id] && words_q != 2'd2 && !x_req_o;
   assign fetch_last_group = is_last_group(fetch_group_q, fetch.tokens);
   assign fetch_pop = fetch_step && fetch_last_group && word_t'(fetch_word_q) == fetch.last_word;
   assign word_shift = next_valid_q && (!word_valid_q || word_done);

@@ -307,7 +307,7 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) requesting_q <= 1'b0;
-    else if (state_q == WaitBank && bank_free) requesting_q <= 1'b1;
+    else if (bank_free) requesting_q <= 1'b1;
     else if (cmd_valid_o && cmd_ready_i && request_token_q == 4'd1) requesting_q <= 1'b0;
   end
 

@@ -104,7 +104,7 @@ module tmv_read_stream
       addr_q    <= {addr_q[AddrBits-1:ByteBits+4] + 1'b1, (ByteBits + 4)'(0)};
       ar_addr_o <= addr_q;
       ar_len_o  <= {3'b0, length} - 8'd1;
-    end else if (cmd_valid_i && cmd_ready_o) addr_q <= cmd_addr_i;
+    end else if (cmd_ready_o) addr_q <= cmd_addr_i;
   end
 
   always_ff @(posedge clk_i) begin

@@ -135,7 +135,7 @@ module tmv_writer
       if (state_q == Results) begin
         draining_q <= ready_words_i >= 10'(GroupWords) || complete_i || (draining_q && ready_words_i >= 10'(burst_words));
       end
-      if (start_results || start_record) slice_q <= '0;
+      if (start_results) slice_q <= '0;
       else if (send) slice_q <= slice_q + 1'b1;
     end
   end

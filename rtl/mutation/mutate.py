@@ -130,7 +130,7 @@ class Mutator:
         if kind in SWAPS:
             left, right = self.plain(children[0]), self.plain(children[-1])
             between = self.text[children[0].sourceRange.end.offset : children[-1].sourceRange.start.offset].strip()
-            return choose(f"`{between}` became `{SWAPS[kind]}`", f"{left} {SWAPS[kind]} {right}")
+            return choose(f"`{left} {between} {right}` with `{SWAPS[kind]}`", f"{left} {SWAPS[kind]} {right}")
         if kind == "UnaryLogicalNotExpression":
             return choose("`!` left out", f"|({self.plain(children[-1])})")
         if kind == "UnaryBitwiseNotExpression":

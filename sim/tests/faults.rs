@@ -598,7 +598,12 @@ fn registers_while_busy() {
                     numbers.push(bench.queue(&ops[numbers.len()]));
                     bench.ring();
                 }
-                2 => bench.write(regs::CONTROL, regs::CONTROL_CLEAR_COUNTERS),
+                2 => {
+                    bench.write(regs::CONTROL, regs::CONTROL_CLEAR_COUNTERS);
+                    // Once: they go on from there.
+                    let busy = bench.read(regs::STATUS) & regs::STATUS_BUSY != 0;
+                    assert!(!busy || bench.read(regs::BUSY_CYCLES) > 0);
+                }
                 3 => assert!(bench.device.write_register(regs::STATUS, rng.next_u32()).is_err()),
                 4 => assert_eq!(bench.device.axil_write(regs::CONTROL, 1, 7).unwrap(), SLVERR),
                 5 => bench.ring(),
