@@ -300,9 +300,11 @@ def update(table):
         written.replace(table)
 
 
-def check(table):
-    """Measures every row again, and compares. Raises Rejected with all differences."""
-    rows, _ = read_table(table)
+def check(table, modules):
+    """Measures every row again, or those of some modules, and compares. Raises Rejected with all differences."""
+    rows = [row for row in read_table(table)[0] if not modules or row["module"] in modules]
+    if missing := set(modules) - {row["module"] for row in rows}:
+        raise Rejected(f"{table} has no {', '.join(sorted(missing))}")
     differences = []
     for row in rows:
         now = measure_row(row)
@@ -348,6 +350,7 @@ def main():
     what.add_argument("--top", metavar="MODULE", help="module to synthesise")
     what.add_argument("--update", metavar="CSV", help="table whose rows are to be measured again")
     what.add_argument("--check", metavar="CSV", help="table whose rows are to be compared with what is measured")
+    parser.add_argument("--only", metavar="MODULE", nargs="+", default=[], help="with --check: rows of these modules")
     what.add_argument("--devices", metavar="CSV", nargs="+", help="print what rows take of the devices, as Markdown")
     parser.add_argument("--family", choices=["xcup", "xc7"], default="xcup", help="UltraScale+ (default) or 7 series")
     parser.add_argument("--keep", metavar="FOLDER", help="leave sources, logs and netlists there")
@@ -357,7 +360,7 @@ def main():
         if options.update:
             update(options.update)
         elif options.check:
-            check(options.check)
+            check(options.check, options.only)
         elif options.devices:
             devices(options.devices)
         else:
