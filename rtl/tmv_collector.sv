@@ -90,12 +90,13 @@ module tmv_collector
   end
 
   // Find the finished prefix of the operator: look at a block, then count it; copying takes as long. Slots are looked at
-  // in rows of eight, a cycle late: for the first of a row that is the row before, all of whose slots are cleared.
+  // in rows of eight, a cycle late: the first of a row waits for its row, because in the row before slots may be done
+  // again already, for a later block.
   logic [16:0] unscanned_q;
   logic [3:0] tokens_q;
   slot_t scan_slot_q;
   logic [7:0] row_q;
-  logic scanning_q, scan_q, take;
+  logic row_valid_q, scanning_q, scan_q, take;
 
   assign complete_o = !scanning_q;
   assign take = word_valid_o && word_ready_i;
@@ -106,10 +107,12 @@ module tmv_collector
       unscanned_q   <= '0;
       scanning_q    <= 1'b0;
       scan_q        <= 1'b0;
+      row_valid_q   <= 1'b0;
       scan_slot_q   <= '0;
       ready_words_o <= '0;
     end else begin
-      scan_q      <= !scan_q && scanning_q && row_q[scan_slot_q[2:0]];
+      scan_q      <= !scan_q && scanning_q && row_valid_q && row_q[scan_slot_q[2:0]];
+      row_valid_q <= !(scan_q && scan_slot_q[2:0] == '1);
       if (copy_done) done_q[result_slot_i[port_q]] <= 1'b1;
       if (scan_q) done_q[scan_slot_q] <= 1'b0;
       if (start_i) begin
