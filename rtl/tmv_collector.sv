@@ -57,8 +57,9 @@ module tmv_collector
   ) u_arbiter (
     .clk_i,
     .rst_ni,
-    .req_i  (copying_q ? '0 : result_valid_i),
-    .grant_o(grant)
+    .enable_i(!copying_q),
+    .req_i   (result_valid_i),
+    .grant_o (grant)
   );
 
   assign copy_last = result_last_i[port_q];
@@ -76,14 +77,13 @@ module tmv_collector
   end
 
   always_ff @(posedge clk_i) begin
-    if (!copying_q) begin
-      for (int unsigned p = 0; p < Ports; p++) begin
-        if (grant[p]) begin
-          port_q  <= PortIndexBits'(p);
-          token_q <= result_token_i[p][TokenBits-1:0];
-        end
+    for (int unsigned p = 0; p < Ports; p++) begin
+      if (grant[p]) begin
+        port_q  <= PortIndexBits'(p);
+        token_q <= result_token_i[p][TokenBits-1:0];
       end
-    end else begin
+    end
+    if (copying_q) begin
       token_q <= token_q + 1'b1;
       mem[{result_slot_i[port_q], token_q}] <= result_i[port_q];
     end

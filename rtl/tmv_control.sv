@@ -102,7 +102,7 @@ module tmv_control
       watchdog_q    <= 1'b0;
       core_rst_q    <= 1'b0;
     end else begin
-      core_rst_q    <= state_q != Reset;
+      core_rst_q    <= state_q != Reset || !core_rst_q;
       watchdog_q    <= watchdog_i != '0 && idle_cycles_q >= watchdog_i;
       idle_cycles_q <= (busy_i && !progress_i && state_q == Run) ? idle_cycles_q + 1'b1 : '0;
       if (error_event_o) begin
@@ -115,7 +115,8 @@ module tmv_control
       unique case (state_q)
         Run:     if (fault.valid || soft_reset_i) state_q <= Drain;
         Drain:   if (quiet_i) state_q <= Reset;
-        Reset: begin
+        // Until the datapath is in reset: an error it still shows is of the run before.
+        Reset:   if (!core_rst_q) begin
           state_q <= soft_q ? Run : Halted;
           if (soft_q) begin
             soft_q   <= soft_reset_i;

@@ -62,12 +62,16 @@ module tmv_csr
   logic [31:0] run_start_q, busy_cycles_q;
   logic busy_q;
 
-  assign soft_reset_o = write_i && write_addr_i == ControlOffset && write_data_i[ControlSoftResetLsb];
   assign count_clear_o = !rst_ni || (write_i && write_addr_i == ControlOffset && write_data_i[ControlClearCountersLsb]);
   assign irq_o = |(irq_status_q & irq_enable_q);
   assign cycle_o = cycle_q[31:0];
 
   // Writes.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) soft_reset_o <= 1'b0;
+    else soft_reset_o <= write_i && write_addr_i == ControlOffset && write_data_i[ControlSoftResetLsb];
+  end
+
   always_comb begin
     write_error_o = 1'b0;
     unique case (write_addr_i)

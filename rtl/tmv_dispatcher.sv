@@ -31,11 +31,10 @@ module tmv_dispatcher
   logic [MaxTokens-1:0] mask_q;
   logic [$clog2(Window):0] used_q;
   logic full_q;
-  logic [Ports-1:0] req;
-  logic granted;
+  logic enable, granted;
 
-  assign req = (active_q && !full_q) ? free_i : '0;
-  assign granted = |req;
+  assign enable = active_q && !full_q;
+  assign granted = enable && |free_i;
   assign op_ready_o = !active_q;
 
   tmv_round_robin #(
@@ -43,7 +42,8 @@ module tmv_dispatcher
   ) u_arbiter (
     .clk_i,
     .rst_ni,
-    .req_i(req),
+    .enable_i(enable),
+    .req_i   (free_i),
     .grant_o
   );
 

@@ -269,10 +269,8 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (beat_valid_i && state_q == Receive) desc_q <= {beat_i, desc_q[DescBytes*8-1:PortBits]};
-    if (word_full) begin
-      x_vector_o <= vector_q;
-      x_addr_o   <= x_addr;
-    end
+    x_vector_o <= vector_q;
+    x_addr_o   <= x_addr;
   end
 
   for (genvar b = 0; b < 8; b++) begin : gen_plane

@@ -43,6 +43,7 @@ module tmv_x_memory
   ) u_arbiter (
     .clk_i,
     .rst_ni,
+    .enable_i(1'b1),
     .req_i,
     .grant_o
   );

@@ -72,7 +72,8 @@ PROOFS = [
             f"tmv_round_robin_{clients}", "tmv_round_robin",
             f"{clients} clients: one grant, no idle cycle, nobody waits longer than the others' turns",
             ["tmv_round_robin.sv"], "induction", 2, 14,
-            [("tmv_round_robin.sv", "above[i-1] || grant[i-1]", "above[i-1] || grant[i]")],
+            [("tmv_round_robin.sv", "above[i-1] || grant[i-1]", "above[i-1] || grant[i]"),
+             ("tmv_round_robin.sv", "enable_i ? first : '0", "first")],
             parameters={"Clients": clients},
         )
         for clients in (4, 8)
@@ -105,7 +106,7 @@ PROOFS = [
         DISPATCHER, "induction", 2, 12,
         [("tmv_dispatcher.sv", "op_q.blocks == 17'd1", "op_q.blocks == 17'd2"),
          ("tmv_dispatcher.sv", "slot_q <= slot_q + slot_t'(granted);", "slot_q <= slot_q + 1'b1;"),
-         [SMALL_WINDOW, ("tmv_dispatcher.sv", "(active_q && !full_q)", "active_q")]],
+         [SMALL_WINDOW, ("tmv_dispatcher.sv", "active_q && !full_q", "active_q")]],
     ),
     Proof(
         "tmv_read_stream", "tmv_read_stream",

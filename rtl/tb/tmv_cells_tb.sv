@@ -12,6 +12,7 @@ module tmv_cells_tb
   input  logic  [   1:0]       fifo_rready_i,
   output logic  [   1:0][36:0] fifo_rdata_o,
   /// Arbiters of 1, 4 and 8 clients.
+  input  logic                 arbiter_enable_i,
   input  logic  [   7:0]       arbiter_req_i,
   output logic                 arbiter1_grant_o,
   output logic  [   3:0]       arbiter4_grant_o,
@@ -58,6 +59,24 @@ module tmv_cells_tb
   output logic                 stream_fault_o,
   output logic  [   7:0]       stream_fault_code_o,
   output addr_t                stream_fault_addr_o,
+  /// Collector of 4 ports and 8 tokens. A word's accumulators are all the same.
+  input  logic  [   3:0]       collector_valid_i,
+  output logic  [   3:0]       collector_ready_o,
+  input  logic  [   3:0]       collector_last_i,
+  input  logic  [   3:0]       collector_done_i,
+  input  logic  [   3:0][ 3:0] collector_token_i,
+  input  logic  [   3:0][ 5:0] collector_slot_i,
+  input  logic  [   3:0][23:0] collector_acc_i,
+  input  logic                 collector_start_i,
+  input  logic  [  16:0]       collector_blocks_i,
+  input  logic  [   3:0]       collector_tokens_i,
+  output logic  [   9:0]       collector_ready_words_o,
+  output logic                 collector_complete_o,
+  output logic                 collector_word_valid_o,
+  input  logic                 collector_word_ready_i,
+  output logic  [  23:0]       collector_acc_o,
+  output logic                 collector_same_o,
+  output logic                 collector_slot_free_o,
   /// AXI4-Lite slave.
   input  logic                 s_axil_awvalid,
   output logic                 s_axil_awready,
@@ -106,8 +125,9 @@ module tmv_cells_tb
   ) u_arbiter1 (
     .clk_i,
     .rst_ni,
-    .req_i  (arbiter_req_i[0]),
-    .grant_o(arbiter1_grant_o)
+    .enable_i(arbiter_enable_i),
+    .req_i   (arbiter_req_i[0]),
+    .grant_o (arbiter1_grant_o)
   );
 
   tmv_round_robin #(
@@ -115,8 +135,9 @@ module tmv_cells_tb
   ) u_arbiter4 (
     .clk_i,
     .rst_ni,
-    .req_i  (arbiter_req_i[3:0]),
-    .grant_o(arbiter4_grant_o)
+    .enable_i(arbiter_enable_i),
+    .req_i   (arbiter_req_i[3:0]),
+    .grant_o (arbiter4_grant_o)
   );
 
   tmv_round_robin #(
@@ -124,8 +145,9 @@ module tmv_cells_tb
   ) u_arbiter8 (
     .clk_i,
     .rst_ni,
-    .req_i  (arbiter_req_i),
-    .grant_o(arbiter8_grant_o)
+    .enable_i(arbiter_enable_i),
+    .req_i   (arbiter_req_i),
+    .grant_o (arbiter8_grant_o)
   );
 
   for (genvar i = 0; i < 5; i++) begin : gen_popcount
@@ -249,6 +271,43 @@ module tmv_cells_tb
     .beat_ready_i(stream_beat_ready_i),
     .beat_o      (stream_beat_o),
     .fault_o     (stream_fault)
+  );
+
+  logic [3:0] collector_token[4];
+  slot_t collector_slot[4];
+  logic [RowBlock-1:0][AccBits-1:0] collector_result[4], collector_word;
+
+  for (genvar p = 0; p < 4; p++) begin : gen_collector_port
+    assign collector_token[p]  = collector_token_i[p];
+    assign collector_slot[p]   = collector_slot_i[p];
+    assign collector_result[p] = {RowBlock{collector_acc_i[p]}};
+  end
+
+  assign collector_acc_o  = collector_word[0];
+  assign collector_same_o = collector_word == {RowBlock{collector_word[0]}};
+
+  tmv_collector #(
+    .Ports (4),
+    .Tokens(8)
+  ) u_collector (
+    .clk_i,
+    .rst_ni,
+    .result_valid_i(collector_valid_i),
+    .result_ready_o(collector_ready_o),
+    .result_last_i (collector_last_i),
+    .result_done_i (collector_done_i),
+    .result_token_i(collector_token),
+    .result_i      (collector_result),
+    .result_slot_i (collector_slot),
+    .start_i       (collector_start_i),
+    .blocks_i      (collector_blocks_i),
+    .tokens_i      (collector_tokens_i),
+    .ready_words_o (collector_ready_words_o),
+    .complete_o    (collector_complete_o),
+    .word_valid_o  (collector_word_valid_o),
+    .word_ready_i  (collector_word_ready_i),
+    .word_o        (collector_word),
+    .slot_free_o   (collector_slot_free_o)
   );
 
   tmv_axil_slave u_axil (

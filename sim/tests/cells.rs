@@ -149,18 +149,21 @@ fn round_robin() {
         let density = pick(rng, &[30, 128, 220]);
         for _ in 0..4000 {
             let req: u64 = (0..8).map(|i| u64::from(chance(rng, density)) << i).sum();
+            let enable = rng.next_u32() & 3 != 0;
+            cells.set("arbiter_enable_i", u64::from(enable));
             cells.set("arbiter_req_i", req);
             cells.settle();
             for (i, width) in widths.into_iter().enumerate() {
                 let grant = cells.get(&format!("arbiter{width}_grant_o"));
                 // The first client after the last granted one, else the first of all.
                 let wants = |client: &u32| req >> client & 1 != 0;
-                let expected = (last[i].map_or(0, |l| l + 1)..width).find(wants).or((0..width).find(wants));
+                let first = (last[i].map_or(0, |l| l + 1)..width).find(wants).or((0..width).find(wants));
+                let expected = first.filter(|_| enable);
                 assert_eq!(grant, expected.map_or(0, |client| 1 << client), "{width} clients, {req:#b}");
                 last[i] = expected.or(last[i]);
                 for client in 0..width {
                     let waits = &mut waiting[i][client as usize];
-                    *waits = if wants(&client) && expected != Some(client) { *waits + 1 } else { 0 };
+                    *waits = if wants(&client) && expected != Some(client) { *waits + u32::from(enable) } else { 0 };
                     assert!(*waits < width, "client {client} of {width} starves");
                 }
             }
@@ -426,6 +429,123 @@ fn read_stream() {
 }
 
 /// Both channels at once, VALID before and after READY, responses that wait: every access answered once, in order.
+/// What an engine is handing over: a block, and the next token of it.
+#[derive(Clone, Copy)]
+struct Handover {
+    block: usize,
+    token: usize,
+}
+
+/// Engines finish blocks in any order, some of them when all others of the window are done; the words come out in the
+/// order of blocks and tokens, and no word is counted before it is there.
+#[test]
+fn collector() {
+    const WINDOW: usize = 64;
+    for_seeds(10, |seed, rng| {
+        let mut cells = Cells::new(seed);
+        let mut slot_base = 0;
+        for _ in 0..6 {
+            let (blocks, tokens, group) = (1 + below(rng, 300), 1 + below(rng, 8), 1 << below(rng, 4));
+            let (hand_over, read) = (pick(rng, &[30, 128, 256]), pick(rng, &[30, 200, 256]));
+            let value = |block: usize, token: usize| ((block * 8 + token) as u64 * 0x9e5 + seed) & 0xff_ffff;
+            cells.set("collector_start_i", 1);
+            cells.set("collector_blocks_i", blocks as u64);
+            cells.set("collector_tokens_i", tokens as u64);
+            cells.cycle();
+            cells.set("collector_start_i", 0);
+            // Tokens handed over of each block, and whether it comes last.
+            let mut done = vec![0; blocks];
+            let late: Vec<bool> = (0..blocks).map(|_| chance(rng, 40)).collect();
+            let (mut engines, mut taken, mut freed) = ([None::<Handover>; 4], 0, 0);
+            let mut held = 0;
+            for cycle in 0.. {
+                assert!(cycle < 200_000, "seed {seed}: {taken} of {} words", blocks * tokens);
+                // An engine takes a block that no other has.
+                for engine in 0..4 {
+                    if engines[engine].is_some() || !chance(rng, hand_over) {
+                        continue;
+                    }
+                    let taken = |block: usize| engines.iter().flatten().any(|at| at.block == block);
+                    let open =
+                        (freed..(freed + WINDOW).min(blocks)).filter(|block| done[*block] < tokens && !taken(*block));
+                    let next = open.min_by_key(|block| (late[*block], rng.next_u32()));
+                    engines[engine] = next.map(|block| Handover { block, token: done[block] });
+                }
+                let (mut valid, mut last, mut complete) = (0, 0, 0);
+                let (mut token, mut slot, mut acc) = (0, 0, 0);
+                for (engine, handover) in engines.iter().enumerate() {
+                    let Some(at) = handover else { continue };
+                    let first = at.token / group * group;
+                    valid |= 1 << engine;
+                    last |= u64::from(at.token + 1 == tokens.min(first + group)) << engine;
+                    complete |= u64::from(first + group >= tokens) << engine;
+                    token |= (first as u64) << (4 * engine);
+                    slot |= (((slot_base + at.block) % WINDOW) as u64) << (6 * engine);
+                    acc |= u128::from(value(at.block, at.token)) << (24 * engine);
+                }
+                cells.set("collector_valid_i", valid);
+                cells.set("collector_last_i", last);
+                cells.set("collector_done_i", complete);
+                cells.set("collector_token_i", token);
+                cells.set("collector_slot_i", slot);
+                cells.set_wide("collector_acc_i", acc);
+                // The writer takes words that were counted.
+                let ready_words = cells.get("collector_ready_words_o") as usize;
+                let word_ready = ready_words > 0 && cells.get("collector_word_valid_o") != 0 && chance(rng, read);
+                cells.set("collector_word_ready_i", u64::from(word_ready));
+                cells.settle();
+                let prefix = done.iter().position(|n| *n < tokens).unwrap_or(blocks) * tokens;
+                assert!(
+                    taken + ready_words <= prefix,
+                    "seed {seed}: {ready_words} words behind {taken}, there are {prefix}"
+                );
+                held += usize::from(ready_words > 0 && cells.get("collector_word_valid_o") == 0);
+                let ready = cells.get("collector_ready_o");
+                assert!(ready.count_ones() <= 1 && ready & !valid == 0, "seed {seed}: ready {ready:#b} of {valid:#b}");
+                for (engine, handover) in engines.iter_mut().enumerate() {
+                    if ready >> engine & 1 != 0 {
+                        let at = handover.as_mut().unwrap();
+                        at.token += 1;
+                        done[at.block] = at.token;
+                        if last >> engine & 1 != 0 {
+                            *handover = None;
+                        }
+                    }
+                }
+                if word_ready {
+                    assert_eq!(cells.get("collector_same_o"), 1);
+                    let (block, token) = (taken / tokens, taken % tokens);
+                    assert_eq!(
+                        cells.get("collector_acc_o"),
+                        value(block, token),
+                        "seed {seed}: block {block}, token {token}"
+                    );
+                    taken += 1;
+                }
+                freed += cells.get("collector_slot_free_o") as usize;
+                assert!(freed * tokens <= taken + tokens, "seed {seed}: a slot is free before its words are read");
+                cells.cycle();
+                if taken == blocks * tokens {
+                    break;
+                }
+            }
+            cells.set("collector_word_ready_i", 0);
+            for _ in 0..3 {
+                cells.cycle();
+                freed += cells.get("collector_slot_free_o") as usize;
+            }
+            assert_eq!(freed, blocks, "seed {seed}: slots free again");
+            assert_eq!(
+                (cells.get("collector_complete_o"), cells.get("collector_ready_words_o")),
+                (1, 0),
+                "seed {seed}"
+            );
+            assert!(held <= 2 * blocks, "seed {seed}: the words were counted, yet not offered in {held} cycles");
+            slot_base += blocks;
+        }
+    });
+}
+
 #[test]
 fn axil_slave() {
     for_seeds(10, |seed, rng| {

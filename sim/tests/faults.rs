@@ -330,6 +330,55 @@ fn soft_reset_beside_an_error() {
     }
 }
 
+/// The same with an error of the front end, which no burst in flight keeps apart from the end of the reset.
+#[test]
+fn soft_reset_beside_a_bad_descriptor() {
+    for delay in 0..120 {
+        let mut bench = bench(&NARROW, common::memory());
+        let ops = operators(&mut bench, &mut Random::seed_from_u64(21));
+        let bad = Descriptor { out_features: 0, ..ops[0].descriptor };
+        bench.queue_bytes(&bad.encode());
+        bench.ring();
+        for _ in 0..delay {
+            bench.device.step().unwrap();
+        }
+        recovers(&mut bench, &ops);
+    }
+}
+
+/// An error that nobody looks at for longer than the watchdog waits: the soft reset after it is a fresh start.
+#[test]
+fn soft_reset_long_after_an_error() {
+    let mut bench = bench(&NARROW, common::memory());
+    let ops = operators(&mut bench, &mut Random::seed_from_u64(22));
+    bench.write(regs::WATCHDOG, 100);
+    bench.device.axi_memory().faults().read = Some((1, 3, ReadFault::Response(SLVERR)));
+    start(&mut bench, &ops);
+    bench.expect_error(regs::ERR_READ_SLVERR);
+    for _ in 0..1_000 {
+        bench.device.step().unwrap();
+    }
+    recovers(&mut bench, &ops);
+}
+
+/// While it drains for a soft reset, the unit takes no doorbell: what was rung would be forgotten.
+#[test]
+fn draining_is_deaf() {
+    let mut bench = bench(&DEFAULT, common::memory());
+    let ops = operators(&mut bench, &mut Random::seed_from_u64(23));
+    bench.device.axi_memory().faults().starve_read_data = Some((0, 0));
+    start(&mut bench, &ops);
+    for _ in 0..200 {
+        bench.device.step().unwrap();
+    }
+    bench.write(regs::CONTROL, regs::CONTROL_SOFT_RESET);
+    let tail = bench.read(regs::RING_TAIL);
+    bench.write(regs::RING_TAIL, tail + 1);
+    assert_eq!(bench.read(regs::STATUS), regs::STATUS_BUSY | regs::STATUS_DRAINING);
+    assert_eq!(bench.read(regs::RING_TAIL), tail);
+    recovers(&mut bench, &ops);
+}
+
 /// An interrupt that is cleared about when it is raised: it is lost only if it was raised before.
 #[test]
 fn interrupt_beside_its_clearing() {
