@@ -101,7 +101,7 @@ module tmv_writer
   // One beat of data: a slice of the current word, or of the record.
   logic [127:0] record;
   logic [$clog2(WordBeats)-1:0] slice_q;
-  logic send, last_slice;
+  logic send, last_slice, refused_q;
 
   /// The result word as int32 values.
   function automatic logic [WordBytes*8-1:0] widen(logic [WordBits-1:0] accumulators);
@@ -113,7 +113,7 @@ module tmv_writer
   assign send = space && ((state_q == ResultData && word_valid_i) || state_q == RecordData);
   assign word_ready_o = state_q == ResultData && space && last_slice;
   assign data_sent = send && beats_left_q == 5'd1;
-  assign done_o = state_q == RecordFlush && inflight_q == '0;
+  assign done_o = state_q == RecordFlush && inflight_q == '0 && !refused_q;
   assign done_irq_o = done_o && irq_q;
 
   always_ff @(posedge clk_i) begin
@@ -200,6 +200,12 @@ module tmv_writer
 
   always_ff @(posedge clk_i) begin
     if (start_results || start_record) burst_addrs[issue_ptr_q] <= burst_addr;
+  end
+
+  // A refused record completes nothing.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) refused_q <= 1'b0;
+    else refused_q <= fault_o.valid;
   end
 
   assign fault_o = '{

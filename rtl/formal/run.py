@@ -138,9 +138,11 @@ PROOFS = [
          [NARROW, ("tmv_writer.sv", "assign space = !w_valid_o || w_ready_i;", "assign space = 1'b1;")]],
     ),
     Proof(
-        "tmv_writer_64", "tmv_writer", "the same with 64-bit beats and 16-bit addresses",
+        "tmv_writer_64", "tmv_writer",
+        "the same with 64-bit beats and 16-bit addresses; no operator is done whose record was refused",
         [*PACKAGES, "tmv_writer.sv"], "induction", 2, 20,
-        [("tmv_writer.sv", "PortBits'(widen(word_i) >> (PortBits * slice_q))", "PortBits'(widen(word_i))")],
+        [("tmv_writer.sv", "PortBits'(widen(word_i) >> (PortBits * slice_q))", "PortBits'(widen(word_i))"),
+         ("tmv_writer.sv", "inflight_q == '0 && !refused_q", "inflight_q == '0")],
         parameters={"PortBits": 64}, edits=[NARROW],
     ),
 ]

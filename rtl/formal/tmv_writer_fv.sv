@@ -128,9 +128,13 @@ module tmv_writer_fv
   // Bursts shown and not acknowledged, and beats of the one that is open.
   bursts_t bursts_q, bursts_now;
   logic [4:0] open_q, open_now;
+  // The answer of the cycle before was a refusal.
+  logic refused_q, end_refused;
 
   assign bursts_now = bursts_q + bursts_t'(show);
   assign open_now   = show ? aw_beats[4:0] : open_q;
+  // After the record nothing else is in flight.
+  assign end_refused = recorded_q && refused_q && bursts_q == '0;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -138,8 +142,10 @@ module tmv_writer_fv
       recorded_q <= 1'b0;
       bursts_q   <= '0;
       open_q     <= '0;
+      refused_q  <= 1'b0;
     end else begin
-      busy_q     <= accept || (busy_q && !done);
+      busy_q     <= accept || (busy_q && !done && !end_refused);
+      refused_q  <= b_valid_i && b_resp_i[1];
       recorded_q <= !accept && (recorded_q || (show && is_record));
       bursts_q   <= bursts_now - bursts_t'(b_valid_i);
       open_q     <= open_now - 5'(show_w);
@@ -154,6 +160,7 @@ module tmv_writer_fv
   `TMV_ASSERT(Record, !(show && is_record) || (aw_addr == op_q.record_addr && aw_len == 8'(RecordBeats - 1)))
   `TMV_ASSERT(RecordAfterAllResults, !(show && is_record) || bursts_q == '0)
   `TMV_ASSERT(DoneAfterRecord, !done || (busy_q && recorded_q && bursts_now == '0 && left_now == '0))
+  `TMV_ASSERT(RefusedIsNotDone, !done || !refused_q)
   `TMV_ASSERT(DoneIrq, done_irq == (done && op_q.irq))
   `TMV_ASSERT(OneOperatorAtATime, !accept || !busy_q)
   `TMV_ASSERT(InFlight, bursts_now <= bursts_t'(Outstanding))
@@ -241,6 +248,7 @@ module tmv_writer_fv
   `TMV_ASSERT(HelpState, u_writer.state_q <= 3'd5 && busy_q == (u_writer.state_q != 3'd0))
   `TMV_ASSERT(HelpLeft, !busy_q || (left_now == beats25_t'(u_writer.words_left_q) * WordBeats
       && (left_now == '0 || (u_writer.addr_q == addr_now && addr_now[4:0] == '0))))
+  `TMV_ASSERT(HelpRefused, u_writer.refused_q == refused_q)
   `TMV_ASSERT(HelpRecord, !busy_q || (u_writer.record_addr_q == op_q.record_addr && op_q.record_addr[3:0] == '0
       && u_writer.irq_q == op_q.irq))
   `TMV_ASSERT(HelpRecorded, !busy_q || (in_record || in_end) == (recorded_q || (show && is_record)))

@@ -14,7 +14,7 @@ pub enum ReadFault {
 pub enum WriteFault {
     /// Flip this bit of the data in memory.
     FlipBit(u8),
-    /// Answer the burst this beat belongs to with this response.
+    /// Lose the data, and answer the burst this beat belongs to with this response.
     Response(u8),
 }
 

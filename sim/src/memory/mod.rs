@@ -367,20 +367,19 @@ impl AxiMemory {
             let detail = format!("WLAST is {last} on beat {count}, expected {expected}");
             return Err(self.error(0, "AXI_ERRM_WLAST", detail));
         }
-        let offset = self.offset(addr);
-        if let Some(offset) = offset {
-            self.bytes[offset..offset + self.port_bytes].copy_from_slice(data);
-        } else {
-            self.write.fault = Some(DECERR);
-        }
-        if let Some(fault) = self.config.faults.write(count) {
+        let fault = self.config.faults.write(count);
+        if fault.is_some() {
             self.faulted = Some(start);
-            match (fault, offset) {
-                (WriteFault::FlipBit(bit), Some(offset)) => {
-                    self.bytes[offset + usize::from(bit / 8) % self.port_bytes] ^= 1 << (bit % 8);
+        }
+        match (fault, self.offset(addr)) {
+            (Some(WriteFault::Response(resp)), _) => self.write.fault = Some(resp),
+            (_, None) => self.write.fault = Some(DECERR),
+            (flip, Some(offset)) => {
+                let bytes = &mut self.bytes[offset..offset + self.port_bytes];
+                bytes.copy_from_slice(data);
+                if let Some(WriteFault::FlipBit(bit)) = flip {
+                    bytes[usize::from(bit / 8) % data.len()] ^= 1 << (bit % 8);
                 }
-                (WriteFault::FlipBit(_), None) => {}
-                (WriteFault::Response(resp), _) => self.write.fault = Some(resp),
             }
         }
         if last {
@@ -547,6 +546,7 @@ mod tests {
             memory.write_response(true).unwrap()
         });
         assert_eq!((response, memory.faulted()), (Some(SLVERR), Some(0x1000_0040)));
+        assert_eq!(memory.bytes()[0x40..0x60], [[0; 16], [8; 16]].concat());
     }
 
     #[test]
