@@ -49,7 +49,8 @@ module tmv_collector
   // Copy results in, one engine at a time.
   logic copying_q, copy_last, copy_done;
   logic [PortIndexBits-1:0] port_q;
-  token_t token_q;
+  // The word of a group, and the token it is of.
+  token_t word_q, token;
   logic [Ports-1:0] grant;
 
   tmv_round_robin #(
@@ -76,17 +77,12 @@ module tmv_collector
     else if (copy_last) copying_q <= 1'b0;
   end
 
+  assign token = result_token_i[port_q][TokenBits-1:0] + word_q;
+
   always_ff @(posedge clk_i) begin
-    for (int unsigned p = 0; p < Ports; p++) begin
-      if (grant[p]) begin
-        port_q  <= PortIndexBits'(p);
-        token_q <= result_token_i[p][TokenBits-1:0];
-      end
-    end
-    if (copying_q) begin
-      token_q <= token_q + 1'b1;
-      mem[{result_slot_i[port_q], token_q}] <= result_i[port_q];
-    end
+    for (int unsigned p = 0; p < Ports; p++) if (grant[p]) port_q <= PortIndexBits'(p);
+    word_q <= copying_q ? word_q + 1'b1 : '0;
+    if (copying_q) mem[{result_slot_i[port_q], token}] <= result_i[port_q];
   end
 
   // Find the finished prefix of the operator: look at a block, then count it; copying takes as long. Slots are looked at

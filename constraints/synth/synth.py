@@ -281,17 +281,25 @@ def measure_row(row):
     """What a row has to say now."""
     result = measure_any(row["module"], row["family"], parameters_of(row))
     kinds = collections.Counter(result["memories"].values())
-    result["memories"] = " + ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    result = result | {"memories": " + ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))}
     print(json.dumps({key: value for key, value in result.items() if key != "cells"}), file=sys.stderr, flush=True)
     text = {column: f"{result[column]:g}" if column == "bram36" else str(result[column]) for column in MEASURED}
     return {column: text.get(column, value) for column, value in row.items()}
 
 
-def update(table):
-    """Measures every row of a CSV file again, and writes the file after each."""
+def chosen(table, modules):
+    """The rows of a CSV file, its columns, and the indices of the rows to measure: all, or those of some modules."""
     rows, columns = read_table(table)
-    for index, row in enumerate(rows):
-        rows[index] = measure_row(row)
+    if missing := set(modules) - {row["module"] for row in rows}:
+        raise Rejected(f"{table} has no {', '.join(sorted(missing))}")
+    return rows, columns, [index for index, row in enumerate(rows) if not modules or row["module"] in modules]
+
+
+def update(table, modules):
+    """Measures rows again, and writes the file after each."""
+    rows, columns, indices = chosen(table, modules)
+    for index in indices:
+        rows[index] = measure_row(rows[index])
         written = Path(f"{table}.new")
         with open(written, "w", newline="") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
@@ -301,12 +309,10 @@ def update(table):
 
 
 def check(table, modules):
-    """Measures every row again, or those of some modules, and compares. Raises Rejected with all differences."""
-    rows = [row for row in read_table(table)[0] if not modules or row["module"] in modules]
-    if missing := set(modules) - {row["module"] for row in rows}:
-        raise Rejected(f"{table} has no {', '.join(sorted(missing))}")
+    """Measures rows again and compares. Raises Rejected with all differences."""
+    rows, _, indices = chosen(table, modules)
     differences = []
-    for row in rows:
+    for row in (rows[index] for index in indices):
         now = measure_row(row)
         if int(now["levels"]) > MAX_LEVELS:
             differences.append(f"{row['module']}: {now['levels']} LUTs on a path, more than {MAX_LEVELS}")
@@ -318,7 +324,7 @@ def check(table, modules):
             differences.append(f"{row['module']}: {column}: expected {row[column]}, found {now[column]}")
     if differences:
         raise Rejected("\n".join([*differences, f"if that is intended: {sys.argv[0]} --update {table}"]))
-    print(f"{table}: {len(rows)} modules, as expected within {TOLERANCE:.0%}; no path of more than {MAX_LEVELS} LUTs")
+    print(f"{table}: {len(indices)} modules, as expected within {TOLERANCE:.0%}; no path of more than {MAX_LEVELS} LUTs")
 
 
 def devices(tables):
@@ -350,7 +356,7 @@ def main():
     what.add_argument("--top", metavar="MODULE", help="module to synthesise")
     what.add_argument("--update", metavar="CSV", help="table whose rows are to be measured again")
     what.add_argument("--check", metavar="CSV", help="table whose rows are to be compared with what is measured")
-    parser.add_argument("--only", metavar="MODULE", nargs="+", default=[], help="with --check: rows of these modules")
+    parser.add_argument("--only", metavar="MODULE", nargs="+", default=[], help="with --update, --check: rows of these modules")
     what.add_argument("--devices", metavar="CSV", nargs="+", help="print what rows take of the devices, as Markdown")
     parser.add_argument("--family", choices=["xcup", "xc7"], default="xcup", help="UltraScale+ (default) or 7 series")
     parser.add_argument("--keep", metavar="FOLDER", help="leave sources, logs and netlists there")
@@ -358,7 +364,7 @@ def main():
     options = parser.parse_args()
     try:
         if options.update:
-            update(options.update)
+            update(options.update, options.only)
         elif options.check:
             check(options.check, options.only)
         elif options.devices:
