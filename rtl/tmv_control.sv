@@ -119,7 +119,7 @@ module tmv_control
         Reset:   if (!core_rst_q) begin
           state_q <= soft_q ? Run : Halted;
           if (soft_q) begin
-            soft_q   <= soft_reset_i;
+            soft_q   <= 1'b0;
             error_o  <= 1'b0;
             code_o   <= ErrNone;
             source_o <= '0;

@@ -184,6 +184,7 @@ module tmv_read_stream
   `TMV_ASSERT(BusyIsLeft, busy_q == (left_q != '0))
   `TMV_ASSERT(RoomReserved, !r_valid_i || fifo_ready)
   `TMV_ASSERT(BeatExpected, !r_valid_i || inflight_q != '0)
+  `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))
   `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))
   `TMV_COVER(AddressStalled, ar_valid_o && !ar_ready_i)
   `TMV_COVER(BeatWhileHalted, halt_i && r_valid_i)

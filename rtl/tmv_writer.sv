@@ -218,6 +218,7 @@ module tmv_writer
   `TMV_REQUIRE(table, (1 << TableBits) == Outstanding, "tmv_writer: Outstanding must be a power of two")
   `TMV_ASSERT(BurstBacked, !(state_q == ResultData && space) || word_valid_i || ready_words_i != '0)
   `TMV_ASSERT(ResponseExpected, !b_valid_i || inflight_q != '0)
+  `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))
   `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))
   `TMV_COVER(AddressStalled, aw_valid_o && !aw_ready_i)
   `TMV_COVER(DataStalled, w_valid_o && !w_ready_i)

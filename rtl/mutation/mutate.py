@@ -49,6 +49,7 @@ TESTS = [
     ("faults", [], "1"),
     ("unit", [], None),
     ("cycles", [], None),
+    ("faults", [], None),
 ]
 SKIPPED = {"tmv_reg_pkg.sv", "tmv_pkg.sv"}
 SWAPS = {

@@ -348,6 +348,28 @@ fn soft_reset_beside_a_bad_descriptor() {
     }
 }
 
+/// A soft reset asked for twice is over when it is over: the next error stays.
+#[test]
+fn soft_reset_twice() {
+    for delay in 0..120 {
+        let mut bench = bench(&NARROW, common::memory());
+        let ops = operators(&mut bench, &mut Random::seed_from_u64(25));
+        start(&mut bench, &ops);
+        for _ in 0..delay {
+            bench.device.step().unwrap();
+        }
+        bench.write(regs::CONTROL, regs::CONTROL_SOFT_RESET);
+        bench.soft_reset();
+        bench.queue_bytes(&Descriptor { out_features: 0, ..ops[0].descriptor }.encode());
+        bench.ring();
+        bench.expect_error(regs::ERR_BAD_DESCRIPTOR);
+        for _ in 0..100 {
+            bench.device.step().unwrap();
+        }
+        assert_eq!(bench.error().0, regs::ERR_BAD_DESCRIPTOR, "delay {delay}: the error is gone");
+    }
+}
+
 /// An error that nobody looks at for longer than the watchdog waits: the soft reset after it is a fresh start.
 #[test]
 fn soft_reset_long_after_an_error() {
