@@ -112,8 +112,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn memory_of_this_process() {
-        let (peak, now) = (peak_resident_bytes(), resident_bytes());
-        assert!(now.is_some() && peak >= now && anonymous_bytes() < now);
+        // One after the other, while other tests take and free memory.
+        let [anonymous, now, peak] =
+            [anonymous_bytes(), resident_bytes(), peak_resident_bytes()].map(Option::unwrap_or_default);
+        assert!(0 < anonymous && anonymous < now && now < peak + (16 << 20), "{anonymous}, {now}, {peak}");
         let others = CpuTime { all: 0, busy: 0, own: 0 }.others_percent();
         assert!(others.is_some_and(|percent| (0.0..=100.0).contains(&percent)), "{others:?}");
     }

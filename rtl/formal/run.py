@@ -102,6 +102,15 @@ PROOFS = [
         parameters={"PortBits": 64},
     ),
     Proof(
+        "tmv_control", "tmv_control",
+        "datapath reset only when quiet; the first error stays; no soft reset is lost; no error of the run before",
+        [*PACKAGES, "tmv_control.sv"], "induction", 3, 14,
+        [("tmv_control.sv", "Reset:   if (!core_rst_q) begin", "Reset:   if (1'b1) begin"),
+         ("tmv_control.sv", "            soft_q   <= 1'b0;", "            soft_q   <= soft_reset_i;"),
+         ("tmv_control.sv", "if (quiet_i) state_q <= Reset;", "state_q <= Reset;"),
+         ("tmv_control.sv", "fault.valid && state_q == Run;", "fault.valid;")],
+    ),
+    Proof(
         "tmv_dispatcher", "tmv_dispatcher", "every row block once, in order, to a free port; window of 64; no slot twice",
         DISPATCHER, "induction", 2, 12,
         [("tmv_dispatcher.sv", "op_q.blocks == 17'd1", "op_q.blocks == 17'd2"),
