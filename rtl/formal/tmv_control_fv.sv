@@ -79,6 +79,14 @@ module tmv_control_fv
     if (!rst_ni) {halt_q, core_rst_nq, restart_q, draining_q, error_q, event_q, soft_reset_q} <= '0;
   end
 
+  // A soft reset that has not ended.
+  logic asked_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) asked_q <= 1'b0;
+    else asked_q <= (asked_q || soft_reset_i) && !(restart && !core_rst_n);
+  end
+
   logic fault;
 
   always_comb begin
@@ -91,7 +99,7 @@ module tmv_control_fv
   `TMV_ASSUME(QuietStays, !(past_q && halt_q && quiet_q) || quiet_i)
 
   // A run begins clean, and nothing is pending in it.
-  `TMV_ASSERT(RunIsClean, halt || !(error || draining || restart || u_control.soft_q))
+  `TMV_ASSERT(RunIsClean, halt || !(error || draining || restart || asked_q))
   `TMV_ASSERT(NoErrorOfTheRunBefore, !(error_event && past_q && draining_q))
   // The datapath is reset in front of it, and only when nothing is in flight.
   `TMV_ASSERT(ResetBeforeRun, !(past_q && halt_q && !halt) || !core_rst_nq)
@@ -100,11 +108,13 @@ module tmv_control_fv
   `TMV_ASSERT(ErrorHalts, !(past_q && event_q) || (error && halt))
   `TMV_ASSERT(FirstErrorCounts, !(past_q && error_q && error) || (code == code_q && source == source_q && addr == addr_q))
   `TMV_ASSERT(ErrorStays, !(past_q && error_q) || error || restart_q)
-  // No soft reset is lost: the unit halts, or was just being reset.
+  // There is no restart but by a soft reset, and none is lost: the unit halts, or was just being reset.
+  `TMV_ASSERT(RestartWasAskedFor, !restart || asked_q)
   `TMV_ASSERT(SoftResetCounts, !(past_q && soft_reset_q) || halt || restart_q)
 
   // Helpers for the induction.
-  `TMV_ASSERT(HelpHalted, !halt || error || u_control.soft_q)
+  `TMV_ASSERT(HelpAsked, u_control.soft_q == asked_q)
+  `TMV_ASSERT(HelpHalted, !halt || error || asked_q)
   `TMV_ASSERT(HelpReset, u_control.state_q != 2'd2 || quiet_q)
   `TMV_ASSERT(HelpCore, u_control.core_rst_q || u_control.state_q == 2'd2 || !past_q)
 
