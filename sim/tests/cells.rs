@@ -428,7 +428,6 @@ fn read_stream() {
     });
 }
 
-/// Both channels at once, VALID before and after READY, responses that wait: every access answered once, in order.
 /// What an engine is handing over: a block, and the next token of it.
 #[derive(Clone, Copy)]
 struct Handover {
@@ -546,6 +545,7 @@ fn collector() {
     });
 }
 
+/// Both channels at once, VALID before and after READY, responses that wait: every access answered once, in order.
 #[test]
 fn axil_slave() {
     for_seeds(10, |seed, rng| {
