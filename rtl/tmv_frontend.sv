@@ -96,7 +96,7 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (fetch_start) begin
-      desc_addr_q   <= ring_base_i + (addr_t'(ring_index) << $clog2(DescBytes));
+      desc_addr_q   <= {ring_base_i[AddrBits-1:$clog2(DescBytes)], $clog2(DescBytes)'(0)} + (addr_t'(ring_index) << $clog2(DescBytes));
       start_cycle_q <= cycle_i;
     end
   end
@@ -109,6 +109,11 @@ module tmv_frontend
   function automatic logic [31:0] field(logic [DescBytes*8-1:0] desc, int unsigned index);
     return desc[32*index+:32];
   endfunction
+
+  // A ring elsewhere than asked for has to be refused, whatever is found there.
+  logic ring_aligned;
+
+  assign ring_aligned = ring_base_i[$clog2(DescBytes)-1:0] == '0;
 
   // Every field has one right range. `row_beats` repeats what `in_features` implies, so a driver with another idea
   // of the image layout is refused.
@@ -146,15 +151,16 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (state_q == Check) begin
-      bad_q <= is_bad(desc_q) || (keep_x && (!x_valid_q || row_beats != row_beats_q
-          || tokens != tokens_q));
-      misaligned_q <= is_misaligned(desc_q);
+      bad_q <= ring_aligned && (is_bad(desc_q) || (keep_x && (!x_valid_q || row_beats != row_beats_q
+          || tokens != tokens_q)));
+      misaligned_q <= !ring_aligned || is_misaligned(desc_q);
       blocks_q     <= 17'((field(desc_q, DescOutFeaturesWord) + RowBlock - 1) / RowBlock);
     end
   end
 
+  // The operators before this one are right, so they come to their end first.
   assign fault_o = '{
-    valid: state_q == Publish && (bad_q || misaligned_q),
+    valid: state_q == Publish && (bad_q || misaligned_q) && inflight_q == '0,
     code: bad_q ? ErrBadDescriptor : ErrMisaligned,
     addr: desc_addr_q
   };
@@ -349,5 +355,6 @@ module tmv_frontend
   `TMV_COVER(KeepActivations, publish && keep_x)
   `TMV_COVER(RingWraps, fetch_start && ring_index == '0 && fetched_q != '0)
   `TMV_COVER(BadAndMisaligned, state_q == Publish && bad_q && misaligned_q)
+  `TMV_COVER(BadBehindGood, state_q == Publish && (bad_q || misaligned_q) && inflight_q != '0)
   `TMV_COVER(HaltedBeforePublish, state_q == Publish && halt_i && !bad_q && !misaligned_q)
 endmodule

@@ -180,7 +180,8 @@ module tmv_read_stream
 
   `TMV_REQUIRE(port, PortBits == 64 || PortBits == 128, "tmv_read_stream: PortBits must be 64 or 128")
   `TMV_REQUIRE(room, FifoBeats >= 2 * BurstBeats, "tmv_read_stream: FifoBeats must hold two bursts")
-  `TMV_REQUIRE(table, (1 << TableBits) == Outstanding, "tmv_read_stream: Outstanding must be a power of two")
+  `TMV_REQUIRE(table, Outstanding >= 2 && (1 << TableBits) == Outstanding,
+               "tmv_read_stream: Outstanding must be a power of two, at least 2")
   `TMV_ASSERT(BusyIsLeft, busy_q == (left_q != '0))
   `TMV_ASSERT(RoomReserved, !r_valid_i || fifo_ready)
   `TMV_ASSERT(BeatExpected, !r_valid_i || inflight_q != '0)

@@ -3,7 +3,7 @@
 /// Register offsets (bytes), field positions (bits), error codes and descriptor words (32 bits each).
 package tmv_reg_pkg;
   localparam logic [31:0] MapVersion = 32'h0000_0002;
-  localparam logic [31:0] MapHash = 32'hf3fe_287a;
+  localparam logic [31:0] MapHash = 32'h7697_d89f;
 
   localparam logic [11:0] IdOffset = 12'h000;
   localparam logic [11:0] VersionOffset = 12'h004;

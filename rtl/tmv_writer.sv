@@ -74,7 +74,7 @@ module tmv_writer
   state_e state_q;
   logic irq_q;
   logic [15:0] tag_q;
-  logic [31:0] start_cycle_q;
+  logic [31:0] start_cycle_q, end_cycle_q;
   addr_t addr_q, record_addr_q;
   logic [20:0] words_left_q;
   logic draining_q;
@@ -108,7 +108,8 @@ module tmv_writer
     for (int unsigned r = 0; r < RowBlock; r++) widen[32*r+:32] = 32'(signed'(accumulators[r*AccBits+:AccBits]));
   endfunction
 
-  assign record = {16'b0, tag_q, cycle_i, start_cycle_q, 32'h8000_0000};
+  // The end is when the record begins to leave; the bus may take its second beat late.
+  assign record = {16'b0, tag_q, RecordBeats == 1 ? cycle_i : end_cycle_q, start_cycle_q, 32'h8000_0000};
   assign last_slice = slice_q == '1;
   assign send = space && ((state_q == ResultData && word_valid_i) || state_q == RecordData);
   assign word_ready_o = state_q == ResultData && space && last_slice;
@@ -153,6 +154,7 @@ module tmv_writer
       addr_q       <= {addr_q[AddrBits-1:LineBits] + 1'b1, LineBits'(0)};
       words_left_q <= words_left_q - 21'(burst_words);
     end
+    if (state_q == RecordData && !slice_q[0]) end_cycle_q <= cycle_i;
     if (start_results) beats_left_q <= 5'(burst_words) << $clog2(WordBeats);
     else if (start_record) beats_left_q <= 5'(RecordBeats);
     else if (send) beats_left_q <= beats_left_q - 1'b1;
@@ -215,7 +217,8 @@ module tmv_writer
   };
 
   `TMV_REQUIRE(group, GroupBytes / WordBytes <= Window, "tmv_writer: a group must fit the reorder window")
-  `TMV_REQUIRE(table, (1 << TableBits) == Outstanding, "tmv_writer: Outstanding must be a power of two")
+  `TMV_REQUIRE(table, Outstanding >= 2 && (1 << TableBits) == Outstanding,
+               "tmv_writer: Outstanding must be a power of two, at least 2")
   `TMV_ASSERT(BurstBacked, !(state_q == ResultData && space) || word_valid_i || ready_words_i != '0)
   `TMV_ASSERT(ResponseExpected, !b_valid_i || inflight_q != '0)
   `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))

@@ -76,7 +76,7 @@ impl FunctionalDevice {
     fn run(&mut self) {
         while self.head != self.tail && self.error.is_none() {
             let index = u64::from(self.head) & ((1 << self.ring_log2) - 1);
-            let address = self.ring_base + index * DESCRIPTOR_BYTES as u64;
+            let address = (self.ring_base & !(DESCRIPTOR_BYTES as u64 - 1)) + index * DESCRIPTOR_BYTES as u64;
             match self.descriptor(address) {
                 Ok(irq) => {
                     self.head = self.head.wrapping_add(1);
@@ -95,6 +95,9 @@ impl FunctionalDevice {
         let mut bytes = [0; DESCRIPTOR_BYTES];
         bytes.copy_from_slice(self.slice(address, DESCRIPTOR_BYTES, regs::ERR_READ_DECERR, FRONT_END)?);
         let fault = |code| Fault { code, source: FRONT_END, address };
+        if !self.ring_base.is_multiple_of(DESCRIPTOR_BYTES as u64) {
+            return Err(fault(regs::ERR_MISALIGNED));
+        }
         let d = Descriptor::decode(&bytes).filter(|d| self.accepts(d)).ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
         let places = d.x_addr | d.w_addr | d.y_addr | d.x_stride as u64 | d.w_stride as u64;
         if !places.is_multiple_of(DESCRIPTOR_BYTES as u64) {

@@ -3,7 +3,7 @@
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x2;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0xf3fe287a;
+pub const MAP_HASH_VALUE: u32 = 0x7697d89f;
 
 /// Offset. The letters `TMV1`: 0x544D5631.
 pub const ID: u32 = 0x0;
@@ -45,7 +45,7 @@ pub const STATUS_BUSY: u32 = 0x1;
 pub const STATUS_ERROR: u32 = 0x2;
 /// STATUS: waiting for outstanding bursts after an error or a soft reset.
 pub const STATUS_DRAINING: u32 = 0x4;
-/// Offset. First error since the last soft reset; sticky.
+/// Offset. The error latched first since the last soft reset; sticky.
 pub const ERROR: u32 = 0x1c;
 /// ERROR: error code, see the table of codes.
 pub const ERROR_CODE: u32 = 0xff;
@@ -65,7 +65,7 @@ pub const IRQ_ENABLE_ERROR: u32 = 0x2;
 pub const IRQ_STATUS: u32 = 0x34;
 /// Offset. Cycles without progress on any AXI channel, while busy, after which error WATCHDOG is latched; 0 turns it off. 1048576 after reset.
 pub const WATCHDOG: u32 = 0x38;
-/// Offset. Address of the descriptor ring, bits 31:0; aligned to 64 bytes. Written while idle.
+/// Offset. Address of the descriptor ring, bits 31:0; aligned to 64 bytes, else MISALIGNED. Written while idle.
 pub const RING_BASE_LO: u32 = 0x40;
 /// Offset. Address of the descriptor ring, bits 39:32.
 pub const RING_BASE_HI: u32 = 0x44;
@@ -149,7 +149,7 @@ pub const ERRORS: &[(u8, &str, &str)] = &[
     (4, "WRITE_SLVERR", "a result burst was answered with SLVERR"),
     (5, "WRITE_DECERR", "a result burst was answered with DECERR"),
     (6, "BAD_DESCRIPTOR", "a descriptor has an unknown opcode or a field out of range"),
-    (7, "MISALIGNED", "an address or stride in a descriptor is not a multiple of 64 bytes"),
+    (7, "MISALIGNED", "the ring's address, or an address or stride in a descriptor, is not a multiple of 64 bytes"),
     (8, "BAD_WEIGHT", "a weight beat holds a code that is not a ternary weight"),
     (9, "WATCHDOG", "no AXI channel made progress for WATCHDOG cycles"),
 ];
@@ -167,7 +167,7 @@ pub const ERR_WRITE_SLVERR: u8 = 4;
 pub const ERR_WRITE_DECERR: u8 = 5;
 /// Error code: a descriptor has an unknown opcode or a field out of range.
 pub const ERR_BAD_DESCRIPTOR: u8 = 6;
-/// Error code: an address or stride in a descriptor is not a multiple of 64 bytes.
+/// Error code: the ring's address, or an address or stride in a descriptor, is not a multiple of 64 bytes.
 pub const ERR_MISALIGNED: u8 = 7;
 /// Error code: a weight beat holds a code that is not a ternary weight.
 pub const ERR_BAD_WEIGHT: u8 = 8;

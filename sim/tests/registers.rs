@@ -125,3 +125,24 @@ fn counters() {
     assert_eq!(bench.read(regs::BUSY_CYCLES), 0);
     assert!(bench.read(regs::CYCLE_LO) > record.end_cycle);
 }
+
+/// END_CYCLE tells of the operator's last result, however late the bus takes the record that carries it.
+#[test]
+fn end_cycle() {
+    common::for_seeds(40, |_, rng| {
+        let unit = common::pick(rng, &[common::DEFAULT, common::NARROW]);
+        let mut bench = suite::Bench::new(common::device(&unit, common::restless(rng)));
+        let bvalid = bench.device.model().pin("m_axi_bvalid").unwrap();
+        // One row block and one token: a burst of results, then the record.
+        let op = bench.operator(rng, 8, 64, 1);
+        bench.queue(&op);
+        let ahead = bench.device.cycles() - u64::from(bench.read(regs::CYCLE_LO));
+        bench.ring();
+        while bench.device.model().get(bvalid) == 0 {
+            bench.device.step().unwrap();
+        }
+        let acknowledged = bench.device.cycles() - ahead;
+        bench.finish();
+        assert_eq!(u64::from(bench.record(0).end_cycle) - acknowledged, 0);
+    });
+}

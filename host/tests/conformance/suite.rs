@@ -18,8 +18,8 @@ macro_rules! conformance_suite {
         $crate::conformance_suite!(
             $fresh, identity, reset_values, read_write_registers, read_only_registers, unknown_offsets, run_and_record,
             chained_operators, ring_wraps, queueing_more, interrupts, no_interrupt, keep_x_across_runs,
-            unusual_shapes, bad_descriptors, bad_addresses, bad_weights, error_stops_the_ring, head_after_an_error,
-            reset_forgets_activations,
+            unusual_shapes, bad_descriptors, bad_addresses, misaligned_ring, bad_weights, error_stops_the_ring,
+            bad_behind_good, head_after_an_error, reset_forgets_activations,
         );
     };
     ($fresh:expr, $($rule:ident),* $(,)?) => {
@@ -565,6 +565,20 @@ pub fn bad_addresses<D: Device>(device: D) {
     }
 }
 
+/// A ring that is not aligned is refused, and nobody reads or writes across it; what is found there does not matter.
+pub fn misaligned_ring<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(15));
+    let good = bench.operator(&mut rng, 8, 2 * bench.info.lanes(), 1);
+    for bit in [1, 2, 4, 8, 16, 32] {
+        for bytes in [good.descriptor.encode(), [0; DESCRIPTOR_BYTES]] {
+            let slot = bench.slot(0);
+            bench.write(regs::RING_BASE_LO, slot as u32 | bit);
+            assert_eq!(fails(&mut bench, &good, &bytes, regs::ERR_MISALIGNED), (FRONT_END, slot), "offset {bit}");
+            bench.soft_reset();
+        }
+    }
+}
+
 /// A weight code that is none, in every place of a block.
 pub fn bad_weights<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(11));
@@ -606,6 +620,21 @@ pub fn error_stops_the_ring<D: Device>(device: D) {
     bench.check(&ops[1], 1);
     assert_eq!((bench.record(2).status, bench.record(3).status), (0, 0));
     assert!(bench.results(&ops[3]).iter().all(|y| y.to_le_bytes() == [STALE; 4]), "a result after the error");
+    bench.soft_reset();
+    bench.run(&ops);
+}
+
+/// A bad descriptor right behind good ones, with one doorbell for all: the good ones are complete.
+pub fn bad_behind_good<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(16));
+    let ops: Vec<Operator> = (0..2).map(|_| bench.operator(&mut rng, 20, 100, 1)).collect();
+    ops.iter().for_each(|op| _ = bench.queue(op));
+    bench.queue_bytes(&[0; DESCRIPTOR_BYTES]);
+    bench.ring();
+    assert_eq!(bench.expect_error(regs::ERR_BAD_DESCRIPTOR), (FRONT_END, bench.slot(2)));
+    assert_eq!(bench.read(regs::RING_HEAD), 2);
+    bench.check(&ops[0], 0);
+    bench.check(&ops[1], 1);
     bench.soft_reset();
     bench.run(&ops);
 }
