@@ -675,13 +675,19 @@ proc get_files {args} {
 }
 proc generate_target {args} {
     stub::options generate_target $args {} {} 2 2
-    set folder [file join $stub::folder gen hw_handoff]
+    set folder [file join [stub::generated] hw_handoff]
     file mkdir $folder
     stub::write [file join $folder $stub::design.hwh]
 }
+# Where generated files are. Of a project in memory, which has no name, in a folder that `glob *` does not see.
+proc stub::generated {} {
+    variable folder
+    variable project
+    return [file join $folder [expr {$project eq "memory" ? ".gen" : "tmv_system.gen"}]]
+}
 proc make_wrapper {args} {
     stub::options make_wrapper $args files top 0 0
-    set path [file join $stub::folder gen ${stub::design}_wrapper.v]
+    set path [file join [stub::generated] ${stub::design}_wrapper.v]
     stub::write $path
     return $path
 }
@@ -694,7 +700,7 @@ proc synth_design {args} {
         stub::elaborate
         if {![file isdirectory $o(include_dirs)]} { error "synth_design: no folder $o(include_dirs)" }
         stub::constrain
-    } elseif {$o(top) ne "${stub::design}_wrapper" || ![file exists [file join $stub::folder gen $o(top).v]]} {
+    } elseif {$o(top) ne "${stub::design}_wrapper" || ![file exists [file join [stub::generated] $o(top).v]]} {
         error "synth_design: no module $o(top)"
     }
     set stub::synthesised $o(top)

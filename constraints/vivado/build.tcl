@@ -29,8 +29,8 @@ proc tmv::report {folder} {
         }
         set slack [get_property SLACK $path]
         append summary "worst $what slack: $slack ns\n"
-        # Nothing but a number is a slack: paths without constraints have none.
-        if {![string is double -strict $slack]} {
+        # Nothing but a number is a slack: paths without constraints have none, or an infinite one.
+        if {![regexp {^-?[0-9.]+$} $slack]} {
             error "the worst $what path has no slack (\"$slack\"); see $reports/timing_summary.rpt"
         }
         if {$slack < 0} {
@@ -74,12 +74,12 @@ proc tmv::build_ooc {folder} {
     tmv::report $folder
 }
 
-# The first file called `name` in or below `folder`.
+# The first file called `name` in or below `folder`. A design in memory has its files in .gen and .srcs.
 proc tmv::find_file {folder name} {
     foreach file [glob -nocomplain -directory $folder -types f $name] {
         return $file
     }
-    foreach below [glob -nocomplain -directory $folder -types d *] {
+    foreach below [glob -nocomplain -directory $folder -types d * {.[A-Za-z]*}] {
         set found [tmv::find_file $below $name]
         if {$found ne ""} {
             return $found
@@ -132,11 +132,15 @@ proc tmv::build_project {folder} {
     if {[get_property PROGRESS $run] ne "100%"} {
         error "implementation ended at [get_property PROGRESS $run]: [get_property STATUS $run]"
     }
-    open_run impl_1
-    tmv::report $folder
     set bit [tmv::find_file [get_property DIRECTORY $run] tmv_system_wrapper.bit]
     if {$bit eq ""} {
         error "no tmv_system_wrapper.bit in [get_property DIRECTORY $run]"
+    }
+    open_run impl_1
+    # The run has written its bitstream before anybody asked for the slack.
+    if {[catch {tmv::report $folder} message]} {
+        file delete $bit
+        error $message
     }
     file copy -force $bit [file join $folder tmv.bit]
     tmv::export_hardware $folder

@@ -72,7 +72,11 @@ proc tmv::set_board {} {
     }
     puts "TMV: board part $found"
     set_property board_part $found [current_project]
-    if {$board_connections ne ""} {
-        set_property board_connections $board_connections [current_project]
+    set connections $board_connections
+    if {[info exists ::env(TMV_BOARD_CONNECTIONS)]} {
+        set connections $::env(TMV_BOARD_CONNECTIONS)
+    }
+    if {$connections ne ""} {
+        set_property board_connections $connections [current_project]
     }
 }
