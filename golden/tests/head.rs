@@ -50,6 +50,11 @@ proptest! {
         head.push_rows(&rows[..cut * cols]);
         head.push_rows(&rows[cut * cols..]);
         prop_assert_eq!((head.rows(), head.cols()), (rows.len() / cols, cols));
+        for (i, row) in rows.chunks(cols).enumerate() {
+            let mut codes = vec![0; cols];
+            let scale = quantise::activation_row(&row.iter().map(|w| w.to_f32()).collect::<Vec<_>>(), &mut codes);
+            prop_assert_eq!((&head.codes()[i * cols..][..cols], head.scales()[i]), (&codes[..], scale));
+        }
         let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();
         prop_assert_eq!(bits(head.product(&h, dtype)), bits(obvious(&rows, cols, &h, dtype)));
 

@@ -282,7 +282,7 @@ pub struct HandoffArgs {
     pub board: String,
     /// Folder to write, which must not exist or be empty
     #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    pub out: Option<PathBuf>,
     /// Weight codec: 2bit, or base3 (1.6 bits a weight)
     #[arg(long, value_parser = str::parse::<Codec>, default_value = "base3")]
     pub codec: Codec,

@@ -110,10 +110,11 @@ static DATA: LazyLock<Data> = LazyLock::new(|| toml::from_str(BOARD_DATA).expect
 /// not understood.
 pub fn run(args: &HandoffArgs) -> Result<Exit, Failure> {
     let folder = Folder::new(&args.board, args.codec, args.clock_mhz)?;
-    folder.write(&args.out)?;
+    let out = args.out.as_deref().ok_or_else(|| Failure::usage("--out DIR is missing: where to write the folder"))?;
+    folder.write(out)?;
     eprintln!(
         "{}: {} files for {} with Vivado; not run in Vivado. Read README.md there",
-        args.out.display(),
+        out.display(),
         folder.files.len(),
         folder.board.name
     );
