@@ -154,7 +154,7 @@ module tmv_writer
       addr_q       <= {addr_q[AddrBits-1:LineBits] + 1'b1, LineBits'(0)};
       words_left_q <= words_left_q - 21'(burst_words);
     end
-    if (state_q == RecordData && !slice_q[0]) end_cycle_q <= cycle_i;
+    if (!slice_q[0]) end_cycle_q <= cycle_i;
     if (start_results) beats_left_q <= 5'(burst_words) << $clog2(WordBeats);
     else if (start_record) beats_left_q <= 5'(RecordBeats);
     else if (send) beats_left_q <= beats_left_q - 1'b1;
