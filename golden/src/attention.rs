@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::Dtype;
-use crate::parallel::for_each_chunk;
+use crate::parallel::{for_each_chunk, steps};
 use crate::reduce::{dot, sum};
 
 /// The head counts of an attention layer.
@@ -81,7 +81,7 @@ impl Tokens {
     }
 
     fn work(&self, heads: Heads) -> usize {
-        2 * self.new * (self.past + self.new) * heads.query * heads.dim
+        steps(&[2, self.new, self.past + self.new, heads.query, heads.dim])
     }
 }
 

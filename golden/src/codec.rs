@@ -25,7 +25,7 @@ use core::str::FromStr;
 
 use crate::TernaryMatrix;
 use crate::error::{Error, check_len};
-use crate::parallel::for_each_chunk;
+use crate::parallel::{for_each_chunk, steps};
 use crate::ternary::WORD;
 
 /// Rows of one row block: outputs the unit accumulates side by side.
@@ -124,7 +124,7 @@ impl Codec {
         };
         let out = &mut out[..self.image_bytes(rows, cols, port_bytes, block_stride)];
         let zeros = vec![0; matrix.words_per_row()];
-        for_each_chunk(out, block_stride, rows * cols / 16, |block, out| {
+        for_each_chunk(out, block_stride, steps(&[4, rows, matrix.words_per_row()]), |block, out| {
             let out = &mut out[..block_bytes];
             let row = |r| match block * ROW_BLOCK + r {
                 r if r < rows => matrix.row(r),

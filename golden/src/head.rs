@@ -10,7 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::dtype::Element;
-use crate::parallel::{for_each_chunk, transpose};
+use crate::parallel::{for_each_chunk, steps, transpose};
 use crate::{Dtype, quantise};
 
 /// What keeps an accumulator of 32 bits from overflowing: `127 * 127 * cols` stays below 2^31.
@@ -97,7 +97,7 @@ impl Int8Rows {
         let q: Vec<i16> = x.q.iter().map(|q| *q as i16).collect();
         // As in the ternary product: a task owns whole rows for all tokens.
         let mut by_row = vec![0.0; self.rows() * tokens];
-        for_each_chunk(&mut by_row, ROWS * tokens, self.codes.len() * tokens, |i, out| {
+        for_each_chunk(&mut by_row, ROWS * tokens, steps(&[self.codes.len(), tokens]), |i, out| {
             products(&q, &x.scale, &self.codes[i * ROWS * cols..], &self.scales[i * ROWS..], dtype, out);
         });
         transpose(by_row, tokens)

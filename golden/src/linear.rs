@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::dtype::Element;
-use crate::parallel::{for_each_chunk, transpose};
+use crate::parallel::{for_each_chunk, steps, transpose};
 use crate::reduce::dot;
 use crate::{Dtype, TernaryMatrix, matvec, quantise};
 
@@ -44,7 +44,7 @@ pub fn dense<E: Element>(h: &[f32], weight: &[E], cols: usize, dtype: Dtype) -> 
     assert_eq!((h.len(), weight.len()), (tokens * cols, rows * cols), "whole rows of {cols} values");
     // As in the ternary product: a task owns whole rows for all tokens.
     let mut by_row = vec![0.0; rows * tokens];
-    for_each_chunk(&mut by_row, ROWS * tokens, weight.len() * tokens, |i, out| {
+    for_each_chunk(&mut by_row, ROWS * tokens, steps(&[weight.len(), tokens]), |i, out| {
         dense_rows(h, &weight[i * ROWS * cols..], cols, dtype, out);
     });
     transpose(by_row, tokens)

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 
 use crate::TernaryMatrix;
 use crate::bits;
-use crate::parallel::{for_each, transpose};
+use crate::parallel::{for_each, steps, transpose};
 
 /// `acc[t, r] = sum_c x[t, c] * w[r, c]` for `x` of shape `[tokens, cols]`; result `[tokens,
 /// rows]`. Slow and obvious.
@@ -63,7 +63,7 @@ pub fn matvecs(weights: &[&TernaryMatrix], x: &[i8]) -> Vec<Vec<i32>> {
     let tasks = weights.iter().zip(&mut by_row).flat_map(|(w, acc)| {
         acc.chunks_mut((ROWS * tokens).max(1)).enumerate().map(move |(i, acc)| (*w, i * ROWS, acc))
     });
-    let work = weights.iter().map(|w| w.rows() * w.words_per_row() * 8 * tokens).sum();
+    let work = weights.iter().map(|w| steps(&[8, w.rows(), w.words_per_row(), tokens])).sum();
     for_each(tasks.collect(), work, |(w, row, acc)| row_products(w, row, &x, acc));
     by_row.into_iter().map(|acc| transpose(acc, tokens)).collect()
 }

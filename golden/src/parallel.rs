@@ -6,6 +6,11 @@ use alloc::vec::Vec;
 #[cfg(feature = "parallel")]
 const WORTH_IT: usize = 1 << 18;
 
+/// The elementary steps of a job: this times that times that. Decides on speed, never on a result.
+pub(crate) fn steps(factors: &[usize]) -> usize {
+    factors.iter().product()
+}
+
 /// Calls `f(i, chunk)` for every chunk of `size` elements of `out` (the last may be shorter), on
 /// all cores if the feature `parallel` is on and `work` steps in total are worth it. Chunks are
 /// disjoint and their borders do not depend on the number of threads, so neither does the result.
