@@ -138,8 +138,8 @@ fn no_tokens_no_rows_no_columns() {
 fn packed_faults_are_named() {
     let w = TernaryMatrix::zeros(8, 70);
     let mut bytes = packed::pack(&w).unwrap();
-    bytes[70 + 66] |= 3 << 4;
-    assert_eq!(packed::unpack(&bytes, 8, 70), Err(Error::PackedCode { row: 5, col: 66 }));
+    bytes[70 + 66] |= 3 << 6;
+    assert_eq!(packed::unpack(&bytes, 8, 70), Err(Error::PackedCode { row: 7, col: 66 }));
     assert_eq!(packed::unpack(&bytes, 6, 70), Err(Error::PackedRows { rows: 6 }));
     assert!(matches!(packed::unpack(&bytes, 8, 71), Err(Error::Length { expected: 142, got: 140, .. })));
     assert_eq!(packed::pack(&TernaryMatrix::zeros(5, 1)), Err(Error::PackedRows { rows: 5 }));
