@@ -221,8 +221,8 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let scale = activation_row(&[1.0, bad, 2.0], &mut [0; 3]);
             assert!(scale.is_nan() || scale == 0.0);
-            let at = weights(&[1.0, 2.0, 3.0, bad], 2, 2);
-            assert!(matches!(at, Err(Error::NotFinite { row: 1, col: 1, .. })));
+            let at = weights(&[1.0, 2.0, 3.0, 4.0, 5.0, bad], 2, 3);
+            assert!(matches!(at, Err(Error::NotFinite { row: 1, col: 2, .. })));
         }
     }
 
