@@ -48,3 +48,19 @@ fn fold(sums: [f32; LANES]) -> f32 {
     let sums: [f32; 4] = array::from_fn(|i| sums[i] + sums[i + 4]);
     (sums[0] + sums[2]) + (sums[1] + sums[3])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small integers add up exactly, in any order.
+    #[test]
+    fn every_element_counts_once() {
+        for len in 0..5 * LANES {
+            let a: Vec<f32> = (0..len).map(|i| (i * i % 61) as f32 - 20.0).collect();
+            let b: Vec<f32> = (0..len).map(|i| (i * 7 % 13) as f32 - 5.0).collect();
+            assert_eq!(sum(&a), a.iter().sum::<f32>(), "{len} elements");
+            assert_eq!(dot(&a, &b), a.iter().zip(&b).map(|(a, b)| a * b).sum::<f32>(), "{len} elements");
+        }
+    }
+}
