@@ -210,3 +210,22 @@ fn codec_names() {
     let error = "3bit".parse::<Codec>().unwrap_err();
     assert_eq!(error.to_string(), r#"codec: expected 2bit or base3, got "3bit""#);
 }
+
+#[test]
+fn planes_there_and_back() {
+    let weights: Vec<i8> = (0..3 * 70).map(|i| (i * i % 7 % 3) as i8 - 1).collect();
+    let w = TernaryMatrix::from_rows(3, 70, &weights).unwrap();
+    let (nz, neg) = w.planes();
+    let rows: Vec<_> = (0..3).map(|r| w.row(r)).collect();
+    assert_eq!(nz, rows.iter().flat_map(|row| row.0).copied().collect::<Vec<_>>());
+    assert_eq!(neg, rows.iter().flat_map(|row| row.1).copied().collect::<Vec<_>>());
+    assert_eq!(TernaryMatrix::from_planes(3, 70, nz.to_vec(), neg.to_vec()), Some(w.clone()));
+    // Bits that stand for no weight are cleared.
+    let all = TernaryMatrix::from_planes(3, 70, vec![!0; 6], vec![!0; 6]).unwrap();
+    assert_eq!((all.count_nonzero(), all.to_i8()), (210, vec![-1; 210]));
+    assert_eq!(TernaryMatrix::from_planes(3, 70, vec![0; 6], vec![!0; 6]), Some(TernaryMatrix::zeros(3, 70)));
+    // Planes of another length.
+    for (nz, neg) in [(5, 6), (6, 5), (7, 6), (6, 7)] {
+        assert_eq!(TernaryMatrix::from_planes(3, 70, vec![0; nz], vec![0; neg]), None);
+    }
+}
