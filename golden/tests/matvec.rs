@@ -220,6 +220,11 @@ fn planes_there_and_back() {
     assert_eq!(nz, rows.iter().flat_map(|row| row.0).copied().collect::<Vec<_>>());
     assert_eq!(neg, rows.iter().flat_map(|row| row.1).copied().collect::<Vec<_>>());
     assert_eq!(TernaryMatrix::from_planes(3, 70, nz.to_vec(), neg.to_vec()), Some(w.clone()));
+    // Every weight set anew, whatever was there.
+    let others: Vec<i8> = weights.iter().enumerate().map(|(i, w)| (w + 1 + (i % 3) as i8) % 3 - 1).collect();
+    let mut set = w.clone();
+    (0..3 * 70).for_each(|i| set.set(i / 70, i % 70, others[i]));
+    assert_eq!((set.to_i8(), set), (others.clone(), TernaryMatrix::from_rows(3, 70, &others).unwrap()));
     // Bits that stand for no weight are cleared.
     let all = TernaryMatrix::from_planes(3, 70, vec![!0; 6], vec![!0; 6]).unwrap();
     assert_eq!((all.count_nonzero(), all.to_i8()), (210, vec![-1; 210]));
