@@ -24,18 +24,25 @@ fn head() -> impl Strategy<Value = (usize, Vec<bf16>, usize, Vec<f32>)> {
     })
 }
 
+/// A row by itself: its codes and its scale.
+fn quantised(x: &[f32]) -> (Vec<i8>, f32) {
+    let mut codes = vec![0; x.len()];
+    let scale = quantise::activation_row(x, &mut codes);
+    (codes, scale)
+}
+
+/// The same of a row of the head.
+fn quantised_row(row: &[bf16]) -> (Vec<i8>, f32) {
+    quantised(&row.iter().map(|w| w.to_f32()).collect::<Vec<_>>())
+}
+
 /// Row by row, token by token.
 fn obvious(rows: &[bf16], cols: usize, h: &[f32], dtype: Dtype) -> Vec<f32> {
-    let quantise = |x: &[f32]| {
-        let mut q = vec![0; cols];
-        let scale = quantise::activation_row(x, &mut q);
-        (q, scale)
-    };
     let mut out = Vec::new();
     for h in h.chunks(cols) {
-        let (x, x_scale) = quantise(h);
+        let (x, x_scale) = quantised(h);
         for row in rows.chunks(cols) {
-            let (codes, scale) = quantise(&row.iter().map(|w| w.to_f32()).collect::<Vec<_>>());
+            let (codes, scale) = quantised_row(row);
             let acc: i64 = x.iter().zip(&codes).map(|(x, code)| *x as i64 * *code as i64).sum();
             out.push(dtype.round(acc as f32 / x_scale / scale));
         }
@@ -51,8 +58,7 @@ proptest! {
         head.push_rows(&rows[cut * cols..]);
         prop_assert_eq!((head.rows(), head.cols()), (rows.len() / cols, cols));
         for (i, row) in rows.chunks(cols).enumerate() {
-            let mut codes = vec![0; cols];
-            let scale = quantise::activation_row(&row.iter().map(|w| w.to_f32()).collect::<Vec<_>>(), &mut codes);
+            let (codes, scale) = quantised_row(row);
             prop_assert_eq!((&head.codes()[i * cols..][..cols], head.scales()[i]), (&codes[..], scale));
         }
         let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();
