@@ -50,41 +50,18 @@ module tmv_control
   logic soft_q, core_rst_q;
 
   // The first error of the cycle: front end, ports, writer, watchdog.
-  localparam int unsigned Sources = Ports + 3;
+  localparam fault_t WatchdogFault = '{valid: 1'b1, code: ErrWatchdog, addr: '0};
 
-  fault_t faults[Sources], fault;
-  logic [3:0] sources[Sources], source;
+  logic any_fault;
   logic [31:0] idle_cycles_q;
   logic watchdog_q;
 
-  assign faults[0]        = frontend_fault_i;
-  assign sources[0]       = SourceFrontend;
-  assign faults[Ports+1]  = writer_fault_i;
-  assign sources[Ports+1] = SourceWriter;
-  assign faults[Ports+2]  = '{valid: watchdog_q, code: ErrWatchdog, addr: '0};
-  assign sources[Ports+2] = SourceFrontend;
-
-  for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
-    assign faults[p+1]  = port_fault_i[p];
-    assign sources[p+1] = 4'(p);
-  end
-
-  // Each gated by those before, then all together: a chain of choices is deeper.
   always_comb begin
-    logic earlier;
-    earlier = 1'b0;
-    fault  = '0;
-    source = '0;
-    for (int unsigned i = 0; i < Sources; i++) begin
-      if (faults[i].valid && !earlier) begin
-        fault |= faults[i];
-        source |= sources[i];
-      end
-      earlier |= faults[i].valid;
-    end
+    any_fault = frontend_fault_i.valid || writer_fault_i.valid || watchdog_q;
+    for (int unsigned p = 0; p < Ports; p++) any_fault |= port_fault_i[p].valid;
   end
 
-  assign error_event_o = fault.valid && state_q == Run;
+  assign error_event_o = any_fault && state_q == Run;
   assign halt_o        = state_q != Run;
   assign draining_o    = state_q == Drain || state_q == Reset;
   assign restart_o     = state_q == Reset && soft_q;
@@ -106,6 +83,29 @@ module tmv_control
       watchdog_q    <= watchdog_i != '0 && idle_cycles_q >= watchdog_i;
       idle_cycles_q <= (busy_i && !progress_i && state_q == Run) ? idle_cycles_q + 1'b1 : '0;
       if (error_event_o) begin
+        // Each gated by those before, then all together: a chain of choices is deeper.
+        automatic fault_t fault = '0;
+        automatic logic [3:0] source = '0;
+        automatic logic earlier = frontend_fault_i.valid;
+        if (frontend_fault_i.valid) begin
+          fault |= frontend_fault_i;
+          source |= SourceFrontend;
+        end
+        for (int unsigned p = 0; p < Ports; p++) begin
+          if (port_fault_i[p].valid && !earlier) begin
+            fault |= port_fault_i[p];
+            source |= 4'(p);
+          end
+          earlier |= port_fault_i[p].valid;
+        end
+        if (writer_fault_i.valid && !earlier) begin
+          fault |= writer_fault_i;
+          source |= SourceWriter;
+        end
+        if (watchdog_q && !earlier && !writer_fault_i.valid) begin
+          fault |= WatchdogFault;
+          source |= SourceFrontend;
+        end
         error_o  <= 1'b1;
         code_o   <= fault.code;
         source_o <= source;
@@ -113,7 +113,7 @@ module tmv_control
       end
       if (soft_reset_i) soft_q <= 1'b1;
       unique case (state_q)
-        Run:     if (fault.valid || soft_reset_i) state_q <= Drain;
+        Run:     if (any_fault || soft_reset_i) state_q <= Drain;
         Drain:   if (quiet_i) state_q <= Reset;
         // Until the datapath is in reset: an error it still shows is of the run before.
         Reset:   if (!core_rst_q) begin
@@ -134,9 +134,9 @@ module tmv_control
 
   `TMV_COVER(WatchdogBites, state_q == Run && watchdog_q)
   `TMV_COVER(TwoFaultsAtOnce, state_q == Run && Ports > 1 && port_fault_i[0].valid && port_fault_i[Ports-1].valid)
-  `TMV_COVER(FaultWhileDraining, state_q == Drain && fault.valid)
+  `TMV_COVER(FaultWhileDraining, state_q == Drain && any_fault)
   `TMV_COVER(SoftResetWhileBusy, state_q == Run && soft_reset_i && busy_i)
   `TMV_COVER(SoftResetWhileDraining, state_q == Drain && soft_reset_i)
-  `TMV_COVER(SoftResetWithFault, state_q == Run && soft_reset_i && fault.valid)
+  `TMV_COVER(SoftResetWithFault, state_q == Run && soft_reset_i && any_fault)
   `TMV_COVER(DrainTakesTime, state_q == Drain && !quiet_i)
 endmodule

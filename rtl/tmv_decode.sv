@@ -1,9 +1,11 @@
+`include "tmv_macros.svh"
+
 /// Turns a beat of weights into bit planes: `nz` where a weight is not zero, `neg` where it is -1.
 ///
 /// Combinational. `illegal_o` reports a code that is no ternary weight; it depends on nothing but the beat, so it can
 /// be used where the beat's address is still known. `Weights2b`: the low half of the beat is `nz`, the high half
 /// `neg`; `neg` without `nz` is illegal. `WeightsBase3`: each byte is five trits, the lowest first, trit = weight + 1;
-/// 243 and above is illegal, and its planes mean nothing: the unit stops.
+/// 243 and above is illegal, and its planes mean nothing: the unit stops. Two bodies for base 3 (`TMV_LUT_BODIES`).
 module tmv_decode
   import tmv_pkg::*;
 #(
@@ -11,37 +13,56 @@ module tmv_decode
   parameter  int unsigned Codec = CodecWeights2b,
   /// Bits of a beat: 64 or 128.
   parameter  int unsigned PortBits = 128,
-  /// Weights of a beat.
-  localparam int unsigned Lanes = lanes_of(Codec, PortBits)
+  /// Weights of a beat, in slices of up to 64: simulators work on machine words.
+  localparam int unsigned Lanes = lanes_of(Codec, PortBits),
+  localparam int unsigned Slices = slices_of(Lanes),
+  localparam int unsigned SliceLanes = Lanes / Slices
 ) (
   /// One beat of weights.
-  input  logic [PortBits-1:0] beat_i,
+  input  logic [  PortBits-1:0] beat_i,
   /// Planes, one bit a lane.
-  output logic [   Lanes-1:0] nz_o,
-  output logic [   Lanes-1:0] neg_o,
+  output logic [SliceLanes-1:0] nz_o  [Slices],
+  output logic [SliceLanes-1:0] neg_o [Slices],
   /// Some lane holds no ternary weight.
-  output logic                illegal_o
+  output logic                  illegal_o
 );
   if (Codec == CodecWeights2b) begin : gen_weights_2b
-    assign nz_o      = beat_i[Lanes-1:0];
-    assign neg_o     = beat_i[PortBits-1:Lanes];
-    assign illegal_o = |(neg_o & ~nz_o);
+    assign nz_o[0]   = beat_i[Lanes-1:0];
+    assign neg_o[0]  = beat_i[PortBits-1:Lanes];
+    assign illegal_o = |(beat_i[PortBits-1:Lanes] & ~beat_i[Lanes-1:0]);
   end else if (Codec == CodecWeightsBase3) begin : gen_weights_base3
-    localparam int unsigned Bytes = PortBits / 8;
+    // A slice is eight bytes.
+`ifdef TMV_LUT_BODIES
+    logic [PortBits/8-1:0] illegal;
 
-    logic [Bytes-1:0] illegal;
-
-    for (genvar b = 0; b < int'(Bytes); b++) begin : gen_byte
+    for (genvar b = 0; b < int'(PortBits / 8); b++) begin : gen_byte
       tmv_trits u_trits (
         .byte_i(beat_i[8*b+:8]),
-        .nz_o  (nz_o[5*b+:5]),
-        .neg_o (neg_o[5*b+:5])
+        .nz_o  (nz_o[b/8][5*(b%8)+:5]),
+        .neg_o (neg_o[b/8][5*(b%8)+:5])
       );
 
       assign illegal[b] = beat_i[8*b+:8] >= 8'd243;
     end
 
     assign illegal_o = |illegal;
+`else
+    for (genvar s = 0; s < int'(Slices); s++) begin : gen_bytes
+      logic [7:0][7:0] bytes;
+      trits_t low, high;
+      logic illegal;
+
+      assign bytes = beat_i[64*s+:64];
+      assign low   = Base3[bytes[0]] | (Base3[bytes[1]] << 5) | (Base3[bytes[2]] << 10) | (Base3[bytes[3]] << 15);
+      assign high  = Base3[bytes[4]] | (Base3[bytes[5]] << 5) | (Base3[bytes[6]] << 10) | (Base3[bytes[7]] << 15);
+      assign nz_o[s]  = {high[19:0], low[19:0]};
+      assign neg_o[s] = {high[39:20], low[39:20]};
+      // Bit 7 of a byte: it is 128 or more, and so is the rest of it plus 13.
+      assign illegal = |(bytes & ((bytes & {8{8'h7f}}) + {8{8'd13}}) & {8{8'h80}});
+    end
+
+    assign illegal_o = gen_bytes[0].illegal || gen_bytes[Slices-1].illegal;
+`endif
   end else begin : gen_unknown
     $error("tmv_decode: this codec is not built yet");
   end

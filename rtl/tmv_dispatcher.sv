@@ -27,8 +27,6 @@ module tmv_dispatcher
 );
   logic active_q;
   dispatch_t op_q;
-  slot_t slot_q;
-  logic [MaxTokens-1:0] mask_q;
   logic [$clog2(Window):0] used_q;
   logic full_q;
   logic enable, granted;
@@ -47,27 +45,17 @@ module tmv_dispatcher
     .grant_o
   );
 
-  assign block_o = '{
-    id: op_q.id,
-    bank: op_q.bank,
-    slot: slot_q,
-    tokens_mask: mask_q,
-    tokens: op_q.tokens,
-    last_word: word_t'(op_q.row_beats - 1'b1)
-  };
   assign block_beats_o = op_q.row_beats << $clog2(RowBlock);
   assign block_addr_o = op_q.w_addr;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       active_q <= 1'b0;
-      slot_q   <= '0;
       used_q   <= '0;
       full_q   <= 1'b0;
     end else begin
       if (op_valid_i && op_ready_o) active_q <= 1'b1;
       else if (granted && op_q.blocks == 17'd1) active_q <= 1'b0;
-      slot_q <= slot_q + slot_t'(granted);
       used_q <= used_q + ($clog2(Window) + 1)'(granted) - ($clog2(Window) + 1)'(slot_free_i);
       if (granted != slot_free_i) full_q <= granted && used_q == ($clog2(Window) + 1)'(Window - 1);
     end
@@ -75,12 +63,18 @@ module tmv_dispatcher
 
   always_ff @(posedge clk_i) begin
     if (op_valid_i && op_ready_o) begin
-      op_q   <= op_i;
-      mask_q <= MaxTokens'((9'd1 << op_i.tokens) - 9'd1);
+      op_q                <= op_i;
+      block_o.id          <= op_i.id;
+      block_o.bank        <= op_i.bank;
+      block_o.tokens_mask <= MaxTokens'((9'd1 << op_i.tokens) - 9'd1);
+      block_o.tokens      <= op_i.tokens;
+      block_o.last_word   <= word_t'(op_i.row_beats - 1'b1);
     end else if (granted) begin
       op_q.blocks <= op_q.blocks - 1'b1;
       op_q.w_addr <= op_q.w_addr + addr_t'(op_q.w_stride);
     end
+    if (!rst_ni) block_o.slot <= '0;
+    else if (granted) block_o.slot <= block_o.slot + 1'b1;
   end
 
   `TMV_ASSERT(FullIsFull, full_q == (used_q == ($clog2(Window) + 1)'(Window)))

@@ -36,56 +36,30 @@ module tmv_dot
 );
   typedef logic signed [SumBits-1:0] sum_t;
 
-  // Counts, two planes a register; then all counts in one sum.
-  sum_t weighted[4];
+  for (genvar p = 0; p < 8; p++) begin : gen_plane
+    logic [CountBits-1:0] count;
 
-  for (genvar p = 0; p < 4; p++) begin : gen_pair
-    logic [SliceLanes-1:0] low[Slices], high[Slices];
-    logic [CountBits-1:0] low_count, high_count;
-    logic [1:0][CountBits-1:0] count_q;
-
-    for (genvar s = 0; s < int'(Slices); s++) begin : gen_slice
-      logic [SliceLanes-1:0] low_q, high_q;
-
-      always_ff @(posedge clk_i) begin
-        if (load_i) begin
-          low_q  <= x_i[2*p][SliceLanes*s+:SliceLanes];
-          high_q <= x_i[2*p+1][SliceLanes*s+:SliceLanes];
-        end
-      end
-
-      assign low[s]  = nz_i[s] & (low_q ^ neg_i[s]);
-      assign high[s] = nz_i[s] & (high_q ^ neg_i[s]);
-    end
-
-    tmv_popcount #(
-      .Width(Lanes),
-      .Slices(Slices)
-    ) u_low (
-      .bits_i (low),
-      .count_o(low_count)
+    tmv_plane #(
+      .Lanes(Lanes)
+    ) u_plane (
+      .clk_i,
+      .load_i,
+      .x_i    (x_i[p]),
+      .valid_i,
+      .nz_i,
+      .neg_i,
+      .count_o(count)
     );
-
-    tmv_popcount #(
-      .Width(Lanes),
-      .Slices(Slices)
-    ) u_high (
-      .bits_i (high),
-      .count_o(high_count)
-    );
-
-    always_ff @(posedge clk_i) if (valid_i) count_q <= {high_count, low_count};
-
-    // Plane 7 weighs -128.
-    if (p == 3) begin : gen_sign
-      assign weighted[p] = (sum_t'(count_q[0]) << 6) - (sum_t'(count_q[1]) << 7);
-    end else begin : gen_positive
-      assign weighted[p] = (sum_t'(count_q[0]) << (2 * p)) + (sum_t'(count_q[1]) << (2 * p + 1));
-    end
   end
 
+  // Plane 7 weighs -128.
   always_ff @(posedge clk_i) begin
-    if (valid_q_i) sum_o <= (weighted[0] + weighted[1]) + (weighted[2] + weighted[3]) + sum_t'(neg_count_i);
+    if (valid_q_i) begin
+      sum_o <= ((sum_t'(gen_plane[0].count) + (sum_t'(gen_plane[1].count) << 1))
+              + ((sum_t'(gen_plane[2].count) << 2) + (sum_t'(gen_plane[3].count) << 3)))
+              + (((sum_t'(gen_plane[4].count) << 4) + (sum_t'(gen_plane[5].count) << 5))
+              + ((sum_t'(gen_plane[6].count) << 6) - (sum_t'(gen_plane[7].count) << 7))) + sum_t'(neg_count_i);
+    end
   end
 
   `TMV_REQUIRE(lanes, Slices * SliceLanes == Lanes, "tmv_dot: Lanes must be up to 64, or even")

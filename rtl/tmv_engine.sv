@@ -64,75 +64,151 @@ module tmv_engine
   localparam int unsigned SumBits = $clog2(128 * Lanes) + 2;
   localparam int unsigned CountBits = $clog2(Lanes + 1);
   localparam int unsigned GroupBits = group_bits(Groups);
-  localparam int unsigned AccIndexBits = $clog2(Groups * RowBlock);
+  localparam int unsigned StepBits = $clog2(Groups * RowBlock);
 
-  typedef logic [RowBits-1:0] row_t;
   typedef logic [GroupBits-1:0] group_t;
+  /// Place within a word: group and row, and with them the place of an accumulator.
+  typedef logic [StepBits-1:0] step_t;
 
-  /// Whether a block's tokens end in this group.
-  function automatic logic is_last_group(group_t group, logic [3:0] tokens);
-    return Groups == 1 || 32'(tokens) <= (32'(group) + 1) * Vectors;
-  endfunction
-
-  // Row blocks, read twice: activations are fetched ahead of the beats. The one at work is in a register.
+  // Row blocks, read twice: activations are fetched ahead of the beats. The one at work is in registers.
   block_t blocks[BlockFifo];
-  block_t load, fetch;
   logic [BlockBits:0] push_q, fetch_q, load_q, compute_q;
-  logic push, load_valid, load_block, current_valid_q, compute_pop, fetch_valid, fetch_pop;
+  logic push, load_block, current_valid_q, compute_pop;
 
-  assign push          = block_valid_i && block_ready_o;
-  assign load_valid    = push_q != load_q;
-  assign fetch_valid   = push_q != fetch_q;
-  assign load          = blocks[load_q[BlockBits-1:0]];
-  assign fetch         = blocks[fetch_q[BlockBits-1:0]];
-  assign load_block    = load_valid && (!current_valid_q || compute_pop);
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      push_q          <= '0;
-      fetch_q         <= '0;
-      load_q          <= '0;
-      compute_q       <= '0;
-      block_ready_o   <= 1'b1;
-      current_valid_q <= 1'b0;
-    end else begin
-      if (push) push_q <= push_q + 1'b1;
-      if (push != compute_pop) block_ready_o <= !push || (push_q - compute_q) != (BlockBits + 1)'(BlockFifo - 1);
-      if (fetch_pop) fetch_q <= fetch_q + 1'b1;
-      if (load_block) load_q <= load_q + 1'b1;
-      if (compute_pop) compute_q <= compute_q + 1'b1;
-      if (load_block) current_valid_q <= 1'b1;
-      else if (compute_pop) current_valid_q <= 1'b0;
-    end
-  end
-
-  always_ff @(posedge clk_i) if (push) blocks[push_q[BlockBits-1:0]] <= block_i;
+  assign push       = block_valid_i && block_ready_o;
+  assign load_block = push_q != load_q && (!current_valid_q || compute_pop);
 
   // Activation words: one in use, one behind it.
   logic [$clog2(BankWords)-1:0] fetch_word_q;
   group_t fetch_group_q;
-  logic fetch_step, fetch_last_group;
   logic [1:0] words_q;
   logic word_done, next_valid_q, word_valid_q, word_shift;
   logic [Vectors-1:0][7:0][Lanes-1:0] next_q;
 
-  assign fetch_step = fetch_valid && x_loaded_i[fetch.id] && words_q != 2'd2 && !x_req_o;
-  assign fetch_last_group = is_last_group(fetch_group_q, fetch.tokens);
-  assign fetch_pop = fetch_step && fetch_last_group && word_t'(fetch_word_q) == fetch.last_word;
   assign word_shift = next_valid_q && (!word_valid_q || word_done);
 
+  // The beat at work, one behind it in the queue before: from there, or from those kept for the groups that follow.
+  step_t take_q;
+  group_t take_group;
+  logic beat_valid_q, take, take_beat, first_take;
+  logic [SliceLanes-1:0] nz[Slices], neg[Slices];
+
+  assign take = !beat_valid_q || busy_o;
+  assign take_group = group_t'(take_q >> RowBits);
+  assign first_take = take_group == '0;
+  assign take_beat = take && (beat_valid_i || !first_take);
+  assign beat_ready_o = take && first_take;
+
+  for (genvar s = 0; s < int'(Slices); s++) begin : gen_slice
+    logic [SliceLanes-1:0] nz_q, neg_q;
+
+    assign nz[s]  = nz_q;
+    assign neg[s] = neg_q;
+
+    // With one group there is nothing to keep.
+    if (Groups == 1) begin : gen_beat
+      always_ff @(posedge clk_i) begin
+        if (take_beat) begin
+          nz_q  <= nz_i[s];
+          neg_q <= neg_i[s];
+        end
+      end
+    end else begin : gen_kept
+      logic [SliceLanes-1:0] mem_nz[RowBlock], mem_neg[RowBlock];
+
+      always_ff @(posedge clk_i) begin
+        if (take_beat) begin
+          nz_q  <= first_take ? nz_i[s] : mem_nz[take_q[RowBits-1:0]];
+          neg_q <= first_take ? neg_i[s] : mem_neg[take_q[RowBits-1:0]];
+          if (first_take) begin
+            mem_nz[take_q[RowBits-1:0]]  <= nz_i[s];
+            mem_neg[take_q[RowBits-1:0]] <= neg_i[s];
+          end
+        end
+      end
+    end
+  end
+
+  // One beat a cycle: row by row within a word, group by group, word by word within a block.
+  slot_t slot_q;
+  logic [MaxTokens-1:0] tokens_mask_q;
+  logic [3:0] tokens_q, result_tokens_q;
+  step_t step_q;
+  group_t group;
+  word_t words_left_q;
+  logic first_word_q, last_word_q, last_group, finish_word;
+  logic result_pending_q, result_start, result_pop, result_end, result_blocked;
+
+  assign group = group_t'(step_q >> RowBits);
+  assign last_group = Groups == 1 || 32'(tokens_q) <= (32'(group) + 1) * Vectors;
+  assign result_blocked = last_word_q && result_pending_q && step_q[RowBits-1:0] == '0;
+  assign busy_o = beat_valid_q && current_valid_q && word_valid_q && !result_blocked;
+  assign stall_data_o = current_valid_q && !beat_valid_q;
+  assign stall_x_o = current_valid_q && beat_valid_q && !word_valid_q;
+  assign stall_result_o = current_valid_q && beat_valid_q && word_valid_q && result_blocked;
+  assign word_done = busy_o && &step_q[RowBits-1:0];
+  assign finish_word = word_done && last_group;
+  assign compute_pop = finish_word && last_word_q;
+
+  // Dot products, then accumulation, of the vectors that carry a token; the others keep still. Where a sum belongs goes
+  // alongside the dot pipeline.
+  step_t sum_step_q, sum_step_qq;
+  logic first_sum_q, first_sum_qq, last_sum_q, last_sum_qq;
+  logic [Vectors-1:0] used, used_q, used_qq;
+  logic [CountBits-1:0] neg_count, neg_count_q;
+
+  assign used = busy_o ? Vectors'(tokens_mask_q >> (group * Vectors)) : '0;
+
+  // Results of a group: begun with the group's first beat of the last word, complete with the last sum, then popped.
+  assign result_start  = busy_o && last_word_q && step_q[RowBits-1:0] == '0;
+  assign result_pop    = result_valid_o && result_ready_i;
+  assign result_last_o = result_tokens_q == 4'd1;
+  assign result_end    = result_pop && result_last_o;
+
+  // In the order of use, consumers first: what a statement reads, a later one changes. A simulator then needs no copies.
   always_ff @(posedge clk_i) begin
+    sum_step_qq  <= sum_step_q;
+    first_sum_qq <= first_sum_q;
+    last_sum_qq  <= last_sum_q;
+    sum_step_q   <= step_q;
+    first_sum_q  <= first_word_q;
+    last_sum_q   <= last_word_q;
+
+    if (result_pop) result_tokens_q <= result_tokens_q - 1'b1;
+    if (result_start) begin
+      result_slot_o   <= slot_q;
+      result_token_o  <= 4'(group * Vectors);
+      result_done_o   <= last_group;
+      result_tokens_q <= last_group ? tokens_q - 4'(group * Vectors) : 4'(Vectors);
+    end
+
+    if (busy_o) neg_count_q <= neg_count;
+    if (x_valid_i) next_q <= x_i;
+
     if (!rst_ni) begin
-      x_req_o      <= 1'b0;
-      fetch_word_q <= '0;
-      words_q      <= '0;
-      next_valid_q <= 1'b0;
-      word_valid_q <= 1'b0;
+      {used_qq, used_q} <= '0;
+      result_pending_q  <= 1'b0;
+      result_valid_o    <= 1'b0;
+      step_q            <= '0;
+      take_q            <= '0;
+      beat_valid_q      <= 1'b0;
+      next_valid_q      <= 1'b0;
+      word_valid_q      <= 1'b0;
     end else begin
-      if (fetch_step) x_req_o <= 1'b1;
-      else if (x_grant_i) x_req_o <= 1'b0;
-      if (fetch_step && fetch_last_group) fetch_word_q <= fetch_pop ? '0 : fetch_word_q + 1'b1;
-      words_q <= words_q + 2'(fetch_step) - 2'(word_done);
+      if (used_qq[0] && last_sum_qq && &sum_step_qq[RowBits-1:0]) result_valid_o <= 1'b1;
+      else if (result_end) result_valid_o <= 1'b0;
+      if (result_start) result_pending_q <= 1'b1;
+      else if (result_end) result_pending_q <= 1'b0;
+      {used_qq, used_q} <= {used_q, used};
+
+      if (busy_o) step_q <= finish_word ? '0 : step_q + 1'b1;
+      if (take) beat_valid_q <= take_beat;
+      if (take_beat) begin
+        take_q <= take_q + 1'b1;
+        // The beat before it is at work: both are of the same block.
+        if (&take_q[RowBits-1:0] && (Groups == 1 || 32'(tokens_q) <= (32'(take_group) + 1) * Vectors)) take_q <= '0;
+      end
+
       if (x_valid_i) next_valid_q <= 1'b1;
       else if (word_shift) next_valid_q <= 1'b0;
       if (word_shift) word_valid_q <= 1'b1;
@@ -140,157 +216,78 @@ module tmv_engine
     end
   end
 
-  always_ff @(posedge clk_i) if (x_valid_i) next_q <= x_i;
-
-  // The beat at work, one behind it in the queue before: from there, or from those kept for the groups that follow.
-  logic beat_valid_q, take, take_beat, busy, first_take;
-  group_t take_group_q;
-  logic [SliceLanes-1:0] nz_q[Slices], neg_q[Slices];
-
-  assign take = !beat_valid_q || busy;
-  assign first_take = take_group_q == '0;
-  assign take_beat = take && (beat_valid_i || !first_take);
-  assign beat_ready_o = take && first_take;
-
+  // Requests for activations.
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) beat_valid_q <= 1'b0;
-    else if (take) beat_valid_q <= take_beat;
+    if (!rst_ni) begin
+      x_req_o       <= 1'b0;
+      words_q       <= '0;
+      fetch_word_q  <= '0;
+      fetch_group_q <= '0;
+      fetch_q       <= '0;
+    end else begin
+      if (word_done) words_q <= words_q - 1'b1;
+      if (x_req_o) begin
+        if (x_grant_i) x_req_o <= 1'b0;
+      end else if (words_q != 2'd2) begin
+        automatic block_t fetch = blocks[fetch_q[BlockBits-1:0]];
+        if (push_q != fetch_q && x_loaded_i[fetch.id]) begin
+          x_req_o  <= 1'b1;
+          x_addr_o <= {fetch.bank, (WordAddrBits - 1)'({fetch_group_q, fetch_word_q})};
+          words_q  <= words_q + 2'(!word_done);
+          fetch_group_q <= fetch_group_q + 1'b1;
+          if (Groups == 1 || 32'(fetch.tokens) <= (32'(fetch_group_q) + 1) * Vectors) begin
+            fetch_group_q <= '0;
+            fetch_word_q  <= fetch_word_q + 1'b1;
+            if (word_t'(fetch_word_q) == fetch.last_word) begin
+              fetch_word_q <= '0;
+              fetch_q      <= fetch_q + 1'b1;
+            end
+          end
+        end
+      end
+    end
   end
 
-  // One beat a cycle: row by row within a word, group by group, word by word within a block.
-  slot_t slot_q;
-  logic [MaxTokens-1:0] tokens_mask_q;
-  logic [3:0] tokens_q;
-  row_t row_q;
-  group_t group_q;
-  word_t words_left_q;
-  logic first_word_q, last_word_q, last_row, last_group, result_pending_q, result_blocked, word_ready, finish_word;
-
-  assign last_group = is_last_group(group_q, tokens_q);
-  assign last_row = row_q == row_t'(RowBlock - 1);
-  assign result_blocked = last_word_q && row_q == '0 && result_pending_q;
-  assign word_ready = current_valid_q && word_valid_q;
-  assign busy = beat_valid_q && word_ready && !result_blocked;
-  assign busy_o = busy;
-  assign stall_data_o = current_valid_q && !beat_valid_q;
-  assign stall_x_o = current_valid_q && beat_valid_q && !word_valid_q;
-  assign stall_result_o = word_ready && beat_valid_q && result_blocked;
-  assign word_done = busy && last_row;
-  assign finish_word = word_done && last_group;
-  assign compute_pop = finish_word && last_word_q;
-
+  // The block at work, and the queue it comes from.
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) row_q <= '0;
-    else if (busy) row_q <= row_q + 1'b1;
-  end
-
-  always_ff @(posedge clk_i) begin
+    if (finish_word) begin
+      last_word_q  <= words_left_q == word_t'(1);
+      words_left_q <= words_left_q - 1'b1;
+      first_word_q <= 1'b0;
+    end
     if (load_block) begin
+      automatic block_t load = blocks[load_q[BlockBits-1:0]];
       slot_q        <= load.slot;
       tokens_mask_q <= load.tokens_mask;
       tokens_q      <= load.tokens;
       words_left_q  <= load.last_word;
       first_word_q  <= 1'b1;
       last_word_q   <= load.last_word == '0;
-    end else if (finish_word) begin
-      words_left_q <= words_left_q - 1'b1;
-      first_word_q <= 1'b0;
-      last_word_q  <= words_left_q == word_t'(1);
+    end
+    if (push) blocks[push_q[BlockBits-1:0]] <= block_i;
+    if (!rst_ni) begin
+      block_ready_o   <= 1'b1;
+      current_valid_q <= 1'b0;
+      push_q          <= '0;
+      load_q          <= '0;
+      compute_q       <= '0;
+    end else begin
+      if (push != compute_pop) block_ready_o <= !push || (push_q - compute_q) != (BlockBits + 1)'(BlockFifo - 1);
+      if (load_block) current_valid_q <= 1'b1;
+      else if (compute_pop) current_valid_q <= 1'b0;
+      if (push) push_q <= push_q + 1'b1;
+      if (load_block) load_q <= load_q + 1'b1;
+      if (compute_pop) compute_q <= compute_q + 1'b1;
     end
   end
-
-  // With one group there is nothing to keep.
-  if (Groups == 1) begin : gen_one_group
-    assign fetch_group_q = '0;
-    assign take_group_q  = '0;
-    assign group_q       = '0;
-
-    always_ff @(posedge clk_i) begin
-      if (take_beat) begin
-        nz_q  <= nz_i;
-        neg_q <= neg_i;
-      end
-    end
-
-    always_ff @(posedge clk_i) if (fetch_step) x_addr_o <= {fetch.bank, fetch_word_q};
-  end else begin : gen_groups
-    row_t take_row_q;
-
-    for (genvar s = 0; s < int'(Slices); s++) begin : gen_kept
-      logic [SliceLanes-1:0] mem_nz[RowBlock], mem_neg[RowBlock];
-
-      always_ff @(posedge clk_i) begin
-        if (take_beat && first_take) begin
-          mem_nz[take_row_q]  <= nz_i[s];
-          mem_neg[take_row_q] <= neg_i[s];
-        end
-        if (take_beat) begin
-          nz_q[s]  <= first_take ? nz_i[s] : mem_nz[take_row_q];
-          neg_q[s] <= first_take ? neg_i[s] : mem_neg[take_row_q];
-        end
-      end
-    end
-
-    // When the last beat of a word is taken, the one before it is at work: both are of the same block.
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) begin
-        fetch_group_q <= '0;
-        take_row_q    <= '0;
-        take_group_q  <= '0;
-        group_q       <= '0;
-      end else begin
-        if (fetch_step) fetch_group_q <= fetch_last_group ? '0 : fetch_group_q + 1'b1;
-        if (take_beat) begin
-          take_row_q <= take_row_q + 1'b1;
-          if (take_row_q == row_t'(RowBlock - 1)) begin
-            take_group_q <= is_last_group(take_group_q, tokens_q) ? '0 : take_group_q + 1'b1;
-          end
-        end
-        if (word_done) group_q <= last_group ? '0 : group_q + 1'b1;
-      end
-    end
-
-    always_ff @(posedge clk_i) if (fetch_step) x_addr_o <= {fetch.bank, fetch_group_q, fetch_word_q};
-  end
-
-  // Dot products, then accumulation, of the vectors that carry a token; the others keep still. `place` says where a
-  // sum belongs, alongside the dot pipeline.
-  typedef struct packed {
-    group_t group;
-    row_t row;
-    logic first;
-    logic last;
-  } place_t;
-
-  place_t place_q, place_qq;
-  logic [Vectors-1:0] used, used_q, used_qq;
-  logic [CountBits-1:0] neg_count, neg_count_q;
-  logic last_sum, result_pop;
-  logic [3:0] result_tokens_q;
 
   tmv_popcount #(
     .Width(Lanes),
     .Slices(Slices)
   ) u_neg_count (
-    .bits_i (neg_q),
+    .bits_i (neg),
     .count_o(neg_count)
   );
-
-  assign used       = busy ? Vectors'(tokens_mask_q >> (group_q * Vectors)) : '0;
-  assign last_sum   = used_qq[0] && place_qq.last;
-  assign result_pop = result_valid_o && result_ready_i;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) {used_qq, used_q} <= '0;
-    else {used_qq, used_q} <= {used_q, used};
-  end
-
-  always_ff @(posedge clk_i) begin
-    place_q  <= '{group: group_q, row: row_q, first: first_word_q, last: last_word_q};
-    place_qq <= place_q;
-  end
-
-  always_ff @(posedge clk_i) if (busy) neg_count_q <= neg_count;
 
   // Results form a chain, one link a vector: rows shift in at every link, words shift out at the first.
   logic [Vectors:0][RowBlock-1:0][AccBits-1:0] link;
@@ -300,7 +297,7 @@ module tmv_engine
 
   for (genvar v = 0; v < int'(Vectors); v++) begin : gen_vector
     logic signed [SumBits-1:0] sum;
-    acc_t acc, acc_q[Groups * RowBlock];
+    acc_t acc_q[1 << StepBits];
     logic [RowBlock-1:0][AccBits-1:0] result_q;
 
     tmv_dot #(
@@ -311,52 +308,28 @@ module tmv_engine
       .x_i        (next_q[v]),
       .valid_i    (used[v]),
       .valid_q_i  (used_q[v]),
-      .nz_i       (nz_q),
-      .neg_i      (neg_q),
+      .nz_i       (nz),
+      .neg_i      (neg),
       .neg_count_i(neg_count_q),
       .sum_o      (sum)
     );
 
-    assign acc = acc_t'(sum) + (place_qq.first ? '0 : acc_q[AccIndexBits'({place_qq.group, place_qq.row})]);
     assign link[v] = result_q;
 
     always_ff @(posedge clk_i) begin
-      if (used_qq[v]) acc_q[AccIndexBits'({place_qq.group, place_qq.row})] <= acc;
-      if (used_qq[v] && place_qq.last) result_q <= {acc, result_q[RowBlock-1:1]};
+      automatic acc_t acc = acc_t'(sum) + (first_sum_qq ? '0 : acc_q[sum_step_qq]);
+      if (used_qq[v] && last_sum_qq) result_q <= {acc, result_q[RowBlock-1:1]};
       else if (result_pop) result_q <= link[v+1];
-    end
-  end
-
-  assign result_last_o = result_tokens_q == 4'd1;
-
-  always_ff @(posedge clk_i) begin
-    if (busy && last_word_q && row_q == '0) begin
-      result_slot_o   <= slot_q;
-      result_token_o  <= 4'(group_q * Vectors);
-      result_done_o   <= last_group;
-      result_tokens_q <= last_group ? tokens_q - 4'(group_q * Vectors) : 4'(Vectors);
-    end else if (result_pop) result_tokens_q <= result_tokens_q - 1'b1;
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      result_pending_q <= 1'b0;
-      result_valid_o   <= 1'b0;
-    end else begin
-      if (busy && last_word_q && row_q == '0) result_pending_q <= 1'b1;
-      else if (result_pop && result_last_o) result_pending_q <= 1'b0;
-      if (last_sum && place_qq.row == row_t'(RowBlock - 1)) result_valid_o <= 1'b1;
-      else if (result_pop && result_last_o) result_valid_o <= 1'b0;
+      if (used_qq[v]) acc_q[sum_step_qq] <= acc;
     end
   end
 
   `TMV_REQUIRE(width, BankWords * Lanes * 128 < (1 << AccBits), "tmv_engine: accumulators would overflow")
   `TMV_ASSERT(ReadyIsRoom, block_ready_o == ((push_q - compute_q) != (BlockBits + 1)'(BlockFifo)))
   `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q || word_shift)
-  `TMV_ASSERT(OneCause, $onehot0({busy_o, stall_data_o, stall_x_o, stall_result_o}))
-  `TMV_ASSERT(ResultKept, !(last_sum && result_valid_o))
+  `TMV_ASSERT(ResultKept, !(used_qq[0] && last_sum_qq && result_valid_o))
   `TMV_COVER(WeightsMissing, stall_data_o)
   `TMV_COVER(ActivationsMissing, stall_x_o)
   `TMV_COVER(ResultBlocked, stall_result_o)
-  `TMV_COVER(LaterGroup, word_done && group_q != '0)
+  `TMV_COVER(LaterGroup, word_done && group != '0)
 endmodule

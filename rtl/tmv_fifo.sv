@@ -34,9 +34,6 @@ module tmv_fifo #(
   always_ff @(posedge clk_i) begin
     if (write) mem[wptr_q[PtrBits-1:0]] <= wdata_i;
     if (read) rdata_o <= mem[rptr_q[PtrBits-1:0]];
-  end
-
-  always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       wptr_q   <= '0;
       rptr_q   <= '0;

@@ -9,6 +9,7 @@ tmv_trits.sv
 tmv_decode.sv
 tmv_compress.sv
 tmv_popcount.sv
+tmv_plane.sv
 tmv_dot.sv
 tmv_engine.sv
 tmv_port.sv

@@ -1,7 +1,14 @@
 // Assertions and cover points that vanish in synthesis. Every module that uses them has `clk_i` and `rst_ni`. They are
-// immediate and clocked: formal tools take them as they are, and a simulator pays one branch for each.
+// immediate and clocked: formal tools take them as they are, and a simulator pays one branch for each. They say their
+// name, not their path: with it, the code of two instances of a module would not be the same, see docs/testing.md.
 `ifndef TMV_MACROS_SVH
 `define TMV_MACROS_SVH
+
+// Three modules have two bodies with the same function: one that simulates fast, and one that maps well to LUTs.
+// `TMV_LUT_BODIES` selects the second in simulation too; the regression runs both.
+`ifdef SYNTHESIS
+`define TMV_LUT_BODIES
+`endif
 
 `ifdef SYNTHESIS
 `define TMV_ASSERT(name, expr)
@@ -13,7 +20,12 @@
 `else
 `define TMV_ASSERT(name, expr) \
   always @(posedge clk_i) begin : name \
-    if (rst_ni && !(expr)) $error("%m violated"); \
+    if (!(expr)) begin \
+      if (rst_ni) begin \
+        $display("%%Error: %s violated", `"name`"); \
+        $stop; \
+      end \
+    end \
   end
 `endif
 

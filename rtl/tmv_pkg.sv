@@ -98,8 +98,8 @@ package tmv_pkg;
     return $clog2(bank_words) + $clog2(groups) + 1;
   endfunction
 
-  /// Planes of the five weights of a byte in base 3: `neg`, then `nz`.
-  typedef logic [9:0] trits_t;
+  /// Planes of the weights of up to four bytes in base 3: `neg`, then `nz`, 20 bits each, the first weight lowest.
+  typedef logic [39:0] trits_t;
   typedef trits_t base3_t[256];
 
   /// The planes of every byte; those of the illegal bytes 243 and above mean nothing.
@@ -107,11 +107,12 @@ package tmv_pkg;
     for (int unsigned code = 0; code < 256; code++) begin
       trits_t trits;
       int unsigned rest;
+      trits = '0;
       rest = code;
       for (int unsigned j = 0; j < 5; j++) begin
-        trits[j]   = rest % 3 != 1;
-        trits[5+j] = rest % 3 == 0;
-        rest       = rest / 3;
+        trits[j]    = rest % 3 != 1;
+        trits[20+j] = rest % 3 == 0;
+        rest        = rest / 3;
       end
       base3_table[code] = trits;
     end

@@ -1,8 +1,9 @@
+`include "tmv_macros.svh"
+
 /// Number of ones in a word, which comes in slices. Combinational.
 ///
 /// Two bodies with the same function: `$countones` for simulation, where it becomes one machine instruction a slice,
-/// and a tree of 6:3 compressors for synthesis. `TMV_POPCOUNT_LUT` selects the second in simulation too; the
-/// regression runs both.
+/// and a tree of 6:3 compressors for synthesis (`TMV_LUT_BODIES`).
 module tmv_popcount #(
   /// Bits to count.
   parameter  int unsigned Width = 64,
@@ -15,10 +16,7 @@ module tmv_popcount #(
   input  logic [SliceWidth-1:0] bits_i [Slices],
   output logic [ CountBits-1:0] count_o
 );
-`ifdef SYNTHESIS
-  `define TMV_POPCOUNT_LUT
-`endif
-`ifdef TMV_POPCOUNT_LUT
+`ifdef TMV_LUT_BODIES
   // Not counted: it is held against the other body, and proved equal. Its toggles are many thousands.
   /* verilator coverage_off */
   localparam int unsigned MaxStages = 6;

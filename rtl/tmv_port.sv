@@ -73,7 +73,6 @@ module tmv_port
   logic cmd_ready, block_ready, beat_valid, beat_ready, illegal, stall_data, stall_x, stall_result;
   logic [PortBits-1:0] beat;
   fault_t stream_fault;
-  logic [Lanes-1:0] decoded_nz, decoded_neg;
   logic [SliceLanes-1:0] nz[Slices], neg[Slices];
 
   assign free_o  = cmd_ready && block_ready;
@@ -118,7 +117,8 @@ module tmv_port
 
   // A cycle late: whether a beat is illegal and which error is the first do not fit one cycle.
   always_ff @(posedge clk_i) begin
-    fault_o <= stream_fault;
+    if (stream_fault.valid) fault_o <= stream_fault;
+    else fault_o.valid <= 1'b0;
     if (!rst_ni) fault_o.valid <= 1'b0;
   end
 
@@ -127,15 +127,10 @@ module tmv_port
     .PortBits(PortBits)
   ) u_decode (
     .beat_i   (beat),
-    .nz_o     (decoded_nz),
-    .neg_o    (decoded_neg),
+    .nz_o     (nz),
+    .neg_o    (neg),
     .illegal_o()
   );
-
-  for (genvar s = 0; s < int'(Slices); s++) begin : gen_slice
-    assign nz[s]  = decoded_nz[SliceLanes*s+:SliceLanes];
-    assign neg[s] = decoded_neg[SliceLanes*s+:SliceLanes];
-  end
 
   tmv_engine #(
     .Lanes(Lanes),
@@ -174,24 +169,6 @@ module tmv_port
   logic [31:0] busy_q, stall_data_q, stall_x_q, stall_result_q, beats_q, bursts_q;
 
   always_ff @(posedge clk_i) begin
-    if (count_clear_i) begin
-      busy_q         <= '0;
-      stall_data_q   <= '0;
-      stall_x_q      <= '0;
-      stall_result_q <= '0;
-      beats_q        <= '0;
-      bursts_q       <= '0;
-    end else begin
-      if (busy_o) busy_q <= busy_q + 1'b1;
-      if (stall_data) stall_data_q <= stall_data_q + 1'b1;
-      if (stall_x) stall_x_q <= stall_x_q + 1'b1;
-      if (stall_result) stall_result_q <= stall_result_q + 1'b1;
-      if (r_valid_i) beats_q <= beats_q + 1'b1;
-      if (ar_valid_o && ar_ready_i) bursts_q <= bursts_q + 1'b1;
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
     if (count_read_i) begin
       unique case (count_index_i)
         3'd0:    count_o <= busy_q;
@@ -201,6 +178,20 @@ module tmv_port
         3'd4:    count_o <= beats_q;
         default: count_o <= bursts_q;
       endcase
+    end
+    if (busy_o) busy_q <= busy_q + 1'b1;
+    else if (stall_data) stall_data_q <= stall_data_q + 1'b1;
+    else if (stall_x) stall_x_q <= stall_x_q + 1'b1;
+    else if (stall_result) stall_result_q <= stall_result_q + 1'b1;
+    if (r_valid_i) beats_q <= beats_q + 1'b1;
+    if (ar_valid_o && ar_ready_i) bursts_q <= bursts_q + 1'b1;
+    if (count_clear_i) begin
+      busy_q         <= '0;
+      stall_data_q   <= '0;
+      stall_x_q      <= '0;
+      stall_result_q <= '0;
+      beats_q        <= '0;
+      bursts_q       <= '0;
     end
   end
 endmodule

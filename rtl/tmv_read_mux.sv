@@ -35,9 +35,9 @@ module tmv_read_mux
   end
 
   always_ff @(posedge clk_i) begin
-    if (take) begin
-      ar_addr_o <= ar_addr_i[pick];
-      ar_len_o  <= ar_len_i[pick];
+    if (take && |ar_valid_i) begin
+      ar_addr_o <= pick ? ar_addr_i[1] : ar_addr_i[0];
+      ar_len_o  <= pick ? ar_len_i[1] : ar_len_i[0];
       ar_id_o   <= pick;
     end
   end

@@ -58,8 +58,7 @@ module tmv_read_stream
 
   addr_t addr_q;
   beats_t left_q;
-  logic busy_q, last, pop, issue, finish;
-  length_t length;
+  logic busy_q, pop, finish;
   logic [SpaceBits-1:0] space_q;
   logic [TableBits:0] inflight_q;
 
@@ -67,99 +66,74 @@ module tmv_read_stream
   assign quiet_o     = inflight_q == '0;
   assign pop         = beat_valid_o && beat_ready_i;
 
-  // Requests: a burst goes out when its address can, its beats have room and a place in the table is free.
-  always_comb begin
-    length = '0;
-    last   = 1'b0;
-    issue  = 1'b0;
-    if (busy_q && (!ar_valid_o || ar_ready_i)) begin
-      length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:4]};
-      last   = left_q <= beats_t'(length);
-      if (last) length = left_q[4:0];
-      issue = space_q >= SpaceBits'(length) && inflight_q != (TableBits + 1)'(Outstanding) && !halt_i;
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      busy_q     <= 1'b0;
-      left_q     <= '0;
-      ar_valid_o <= 1'b0;
-    end else if (issue) begin
-      busy_q     <= !last;
-      left_q     <= left_q - beats_t'(length);
-      ar_valid_o <= 1'b1;
-    end else begin
-      if (cmd_valid_i && cmd_ready_o) begin
-        busy_q <= cmd_beats_i != '0;
-        left_q <= cmd_beats_i;
-      end
-      if (ar_ready_i) ar_valid_o <= 1'b0;
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (issue) begin
-      // Right unless the burst was the command's last, and then nobody asks.
-      addr_q    <= {addr_q[AddrBits-1:ByteBits+4] + 1'b1, (ByteBits + 4)'(0)};
-      ar_addr_o <= addr_q;
-      ar_len_o  <= {3'b0, length} - 8'd1;
-    end else if (cmd_ready_o) addr_q <= cmd_addr_i;
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      space_q    <= SpaceBits'(FifoBeats);
-      inflight_q <= '0;
-    end else begin
-      if (issue || pop) space_q <= space_q - (issue ? SpaceBits'(length) : '0) + SpaceBits'(pop);
-      if (issue != finish) inflight_q <= issue ? inflight_q + 1'b1 : inflight_q - 1'b1;
-    end
-  end
-
   // Bursts in flight, oldest first: where each beat comes from, and which one is the last.
   addr_t burst_addr[Outstanding];
   logic [3:0] burst_len[Outstanding];
   logic [TableBits-1:0] issue_ptr_q, burst_ptr_q;
   logic [3:0] beat_q;
+  logic bad_beat;
 
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) issue_ptr_q <= '0;
-    else if (issue) issue_ptr_q <= issue_ptr_q + 1'b1;
-  end
+  assign finish   = r_valid_i && beat_q == burst_len[burst_ptr_q];
+  assign bad_beat = r_valid_i && (r_resp_i[1] || r_last_i != finish || r_illegal_i);
 
+  // In the order of use: what a statement reads, a later one changes. A simulator then needs no copies.
   always_ff @(posedge clk_i) begin
+    // A burst goes out when its address can, its beats have room and a place in the table is free.
+    automatic length_t length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:4]};
+    automatic logic last = 1'b0;
+    automatic logic issue = 1'b0;
+    if (busy_q && (!ar_valid_o || ar_ready_i)) begin
+      last = left_q <= beats_t'(length);
+      if (last) length = left_q[4:0];
+      issue = space_q >= SpaceBits'(length) && inflight_q != (TableBits + 1)'(Outstanding) && !halt_i;
+    end
+
+    // Reported a cycle late: the address is only worked out when there is something to report.
+    fault_o.valid <= 1'b0;
+    if (bad_beat) begin
+      fault_o.valid <= 1'b1;
+      fault_o.code <= r_resp_i[1] ? (r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr)
+          : (r_last_i != finish) ? ErrReadLast : ErrBadWeight;
+      fault_o.addr <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
+    end
+
     if (issue) begin
       burst_addr[issue_ptr_q] <= addr_q;
       burst_len[issue_ptr_q]  <= 4'(length - 5'd1);
-    end
-  end
+      ar_addr_o               <= addr_q;
+      ar_len_o                <= {3'b0, length} - 8'd1;
+      // Right unless the burst was the command's last, and then nobody asks.
+      addr_q                  <= {addr_q[AddrBits-1:ByteBits+4] + 1'b1, (ByteBits + 4)'(0)};
+    end else if (cmd_ready_o) addr_q <= cmd_addr_i;
 
-  assign finish = r_valid_i && beat_q == burst_len[burst_ptr_q];
-
-  always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
+      fault_o.valid <= 1'b0;
+      ar_valid_o  <= 1'b0;
+      left_q      <= '0;
+      busy_q      <= 1'b0;
+      issue_ptr_q <= '0;
+      space_q     <= SpaceBits'(FifoBeats);
+      inflight_q  <= '0;
       burst_ptr_q <= '0;
       beat_q      <= '0;
-    end else if (finish) begin
-      burst_ptr_q <= burst_ptr_q + 1'b1;
-      beat_q      <= '0;
-    end else if (r_valid_i) beat_q <= beat_q + 1'b1;
-  end
-
-  // Reported a cycle late: the address is only worked out when there is something to report.
-  logic bad_beat;
-
-  assign bad_beat = r_valid_i && (r_resp_i[1] || r_last_i != finish || r_illegal_i);
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) fault_o <= '{valid: 1'b0, code: ErrNone, addr: '0};
-    else if (bad_beat) begin
-      fault_o.valid <= 1'b1;
-      fault_o.code  <= r_resp_i[1] ? (r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr)
-          : (r_last_i != finish) ? ErrReadLast : ErrBadWeight;
-      fault_o.addr  <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
-    end else fault_o.valid <= 1'b0;
+    end else begin
+      if (issue) begin
+        ar_valid_o  <= 1'b1;
+        left_q      <= left_q - beats_t'(length);
+        busy_q      <= !last;
+        issue_ptr_q <= issue_ptr_q + 1'b1;
+      end else begin
+        if (ar_ready_i) ar_valid_o <= 1'b0;
+        if (cmd_valid_i && cmd_ready_o) begin
+          left_q <= cmd_beats_i;
+          busy_q <= cmd_beats_i != '0;
+        end
+      end
+      if (issue || pop) space_q <= space_q - (issue ? SpaceBits'(length) : '0) + SpaceBits'(pop);
+      if (issue != finish) inflight_q <= issue ? inflight_q + 1'b1 : inflight_q - 1'b1;
+      if (finish) burst_ptr_q <= burst_ptr_q + 1'b1;
+      if (r_valid_i) beat_q <= finish ? '0 : beat_q + 1'b1;
+    end
   end
 
   logic fifo_ready;

@@ -14,6 +14,7 @@ module tmv_decode_fv
 ) (
   input logic [PortBits-1:0] beat_i
 );
+  logic [39:0] nz_slices[Lanes/40], neg_slices[Lanes/40];
   logic [Lanes-1:0] nz, neg;
   logic illegal;
   logic [Bytes-1:0] too_big;
@@ -23,10 +24,15 @@ module tmv_decode_fv
     .PortBits(PortBits)
   ) u_decode (
     .beat_i,
-    .nz_o     (nz),
-    .neg_o    (neg),
+    .nz_o     (nz_slices),
+    .neg_o    (neg_slices),
     .illegal_o(illegal)
   );
+
+  for (genvar s = 0; s < int'(Lanes) / 40; s++) begin : gen_slice
+    assign nz[40*s+:40]  = nz_slices[s];
+    assign neg[40*s+:40] = neg_slices[s];
+  end
 
   for (genvar b = 0; b < int'(Bytes); b++) begin : gen_byte
     logic [7:0] code;

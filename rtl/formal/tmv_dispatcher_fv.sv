@@ -102,13 +102,14 @@ module tmv_dispatcher_fv
   `TMV_ASSERT(NextOperatorIsTaken, op_ready || dealt_q != op_q.blocks)
 
   // Helpers for the induction: the model's state is the dispatcher's.
-  `TMV_ASSERT(HelpWindow, u_dispatcher.used_q == used_q && u_dispatcher.slot_q == slot_t'(oldest_q + used_q))
+  `TMV_ASSERT(HelpWindow, u_dispatcher.used_q == used_q && u_dispatcher.block_o.slot == slot_t'(oldest_q + used_q))
   `TMV_ASSERT(HelpOperator, op_ready == (!any_q || dealt_q == op_q.blocks) && (!any_q || dealt_q <= op_q.blocks)
       && (op_ready || (u_dispatcher.op_q.blocks == op_q.blocks - dealt_q && u_dispatcher.op_q.w_addr == addr_q
-      && u_dispatcher.op_q.w_stride == op_q.w_stride && u_dispatcher.op_q.id == op_q.id
-      && u_dispatcher.op_q.bank == op_q.bank && u_dispatcher.op_q.tokens == op_q.tokens
+      && u_dispatcher.op_q.w_stride == op_q.w_stride && u_dispatcher.block_o.id == op_q.id
+      && u_dispatcher.block_o.bank == op_q.bank && u_dispatcher.block_o.tokens == op_q.tokens
       && u_dispatcher.op_q.row_beats == op_q.row_beats
-      && u_dispatcher.mask_q == MaxTokens'((9'd1 << op_q.tokens) - 9'd1))))
+      && u_dispatcher.block_o.last_word == word_t'(op_q.row_beats - 1'b1)
+      && u_dispatcher.block_o.tokens_mask == MaxTokens'((9'd1 << op_q.tokens) - 9'd1))))
 
   `TMV_COVER(SecondOperatorEnds, any_q && granted && op_q.blocks == 17'd3 && dealt_q == 17'd2 && oldest_q == 6'd3)
 endmodule

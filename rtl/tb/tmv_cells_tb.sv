@@ -20,24 +20,25 @@ module tmv_cells_tb
   /// Popcounts of 6, 32, 40, 64 and 80 bits.
   input  logic  [  79:0]       popcount_bits_i,
   output logic  [   4:0][ 6:0] popcount_o,
-  /// Decoders of 64 and of 128 bits.
+  /// Decoders: two bits a weight from 64 and 128 bits, base 3 from 128.
   input  logic  [ 127:0]       decode_beat_i,
   output logic  [  31:0]       decode64_nz_o,
   output logic  [  31:0]       decode64_neg_o,
   output logic  [  63:0]       decode128_nz_o,
   output logic  [  63:0]       decode128_neg_o,
   output logic  [   1:0]       decode_illegal_o,
-  output logic [39:0] decode_base3_nz_o,
-  output logic [39:0] decode_base3_neg_o,
-  output logic        decode_base3_illegal_o,
-  /// Dot products of 32 and of 64 lanes.
+  output logic  [  79:0]       decode_base3_nz_o,
+  output logic  [  79:0]       decode_base3_neg_o,
+  output logic                 decode_base3_illegal_o,
+  /// Dot products of 32, 64 and 80 lanes.
   input  logic                 dot_load_i,
   input  logic                 dot_valid_i,
-  input  logic  [  63:0]       dot_nz_i,
-  input  logic  [  63:0]       dot_neg_i,
-  input  logic  [   7:0][63:0] dot_x_i,
+  input  logic  [  79:0]       dot_nz_i,
+  input  logic  [  79:0]       dot_neg_i,
+  input  logic  [   7:0][79:0] dot_x_i,
   output logic  [  31:0]       dot32_sum_o,
   output logic  [  31:0]       dot64_sum_o,
+  output logic  [  31:0]       dot80_sum_o,
   /// Read stream: 64-bit port, room for two bursts, four in flight.
   input  logic                 stream_halt_i,
   output logic                 stream_quiet_o,
@@ -171,12 +172,21 @@ module tmv_cells_tb
     assign popcount_o[i] = 7'(count);
   end
 
+  logic [31:0] nz64[1], neg64[1];
+  logic [63:0] nz128[1], neg128[1];
+  logic [39:0] nz_base3[2], neg_base3[2];
+
+  assign {decode64_neg_o, decode64_nz_o} = {neg64[0], nz64[0]};
+  assign {decode128_neg_o, decode128_nz_o} = {neg128[0], nz128[0]};
+  assign decode_base3_nz_o  = {nz_base3[1], nz_base3[0]};
+  assign decode_base3_neg_o = {neg_base3[1], neg_base3[0]};
+
   tmv_decode #(
     .PortBits(64)
   ) u_decode64 (
     .beat_i   (decode_beat_i[63:0]),
-    .nz_o     (decode64_nz_o),
-    .neg_o    (decode64_neg_o),
+    .nz_o     (nz64),
+    .neg_o    (neg64),
     .illegal_o(decode_illegal_o[0])
   );
 
@@ -184,18 +194,18 @@ module tmv_cells_tb
     .PortBits(128)
   ) u_decode128 (
     .beat_i   (decode_beat_i),
-    .nz_o     (decode128_nz_o),
-    .neg_o    (decode128_neg_o),
+    .nz_o     (nz128),
+    .neg_o    (neg128),
     .illegal_o(decode_illegal_o[1])
   );
 
   tmv_decode #(
     .Codec   (CodecWeightsBase3),
-    .PortBits(64)
+    .PortBits(128)
   ) u_decode_base3 (
-    .beat_i   (decode_beat_i[63:0]),
-    .nz_o     (decode_base3_nz_o),
-    .neg_o    (decode_base3_neg_o),
+    .beat_i   (decode_beat_i),
+    .nz_o     (nz_base3),
+    .neg_o    (neg_base3),
     .illegal_o(decode_base3_illegal_o)
   );
 
@@ -203,14 +213,21 @@ module tmv_cells_tb
 
   always_ff @(posedge clk_i) dot_valid_q <= dot_valid_i;
 
-  for (genvar i = 0; i < 2; i++) begin : gen_dot
-    localparam int unsigned Lanes = (i == 0) ? 32 : 64;
+  for (genvar i = 0; i < 3; i++) begin : gen_dot
+    localparam int unsigned Lanes = (i == 0) ? 32 : (i == 1) ? 64 : 80;
+    localparam int unsigned Slices = slices_of(Lanes);
+    logic [Lanes/Slices-1:0] nz[Slices], neg[Slices];
     logic [7:0][Lanes-1:0] x;
     logic [$clog2(Lanes+1)-1:0] neg_count_q;
     logic signed [31:0] sum;
 
-    for (genvar b = 0; b < 8; b++) begin : gen_plane
+    for (genvar b = 0; b < 8; b++) begin : gen_x
       assign x[b] = dot_x_i[b][Lanes-1:0];
+    end
+
+    for (genvar s = 0; s < int'(Slices); s++) begin : gen_planes
+      assign nz[s]  = dot_nz_i[Lanes/Slices*s+:Lanes/Slices];
+      assign neg[s] = dot_neg_i[Lanes/Slices*s+:Lanes/Slices];
     end
 
     always_ff @(posedge clk_i) if (dot_valid_i) neg_count_q <= ($clog2(Lanes + 1))'($countones(dot_neg_i[Lanes-1:0]));
@@ -223,8 +240,8 @@ module tmv_cells_tb
       .x_i        (x),
       .valid_i    (dot_valid_i),
       .valid_q_i  (dot_valid_q),
-      .nz_i       ('{dot_nz_i[Lanes-1:0]}),
-      .neg_i      ('{dot_neg_i[Lanes-1:0]}),
+      .nz_i       (nz),
+      .neg_i      (neg),
       .neg_count_i(neg_count_q),
       // As many bits as the sum has, and its sign above them.
       /* verilator lint_off WIDTH */
@@ -234,8 +251,10 @@ module tmv_cells_tb
 
     if (i == 0) begin : gen_32
       assign dot32_sum_o = sum;
-    end else begin : gen_64
+    end else if (i == 1) begin : gen_64
       assign dot64_sum_o = sum;
+    end else begin : gen_80
+      assign dot80_sum_o = sum;
     end
   end
 

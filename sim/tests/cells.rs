@@ -22,7 +22,7 @@ fn library(lut: bool) -> ModelLibrary {
     let mut spec = sim::unit::spec("tmv_cells_tb", Trace::Off);
     spec.files.push(sim::unit::rtl_dir().join("tb/tmv_cells_tb.sv"));
     if lut {
-        spec.defines.insert("TMV_POPCOUNT_LUT".into(), "1".into());
+        spec.defines.insert("TMV_LUT_BODIES".into(), "1".into());
         spec.label = "tmv_cells_tb, LUT popcount".into();
     }
     common::model(&spec)
@@ -233,18 +233,19 @@ fn decode() {
     });
 }
 
-/// Every byte in every place of a beat in base 3, beside random neighbours.
+/// Every byte in every place of a beat in base 3, beside random neighbours. Both bodies.
 #[test]
 fn decode_base3() {
-    for_seeds(1, |seed, rng| {
-        let mut cells = Cells::new(seed);
-        for place in 0..8 {
-            for code in 0..=255u8 {
-                let mut beat = rng.next_u64().to_le_bytes().map(|byte| byte % 243);
+    for lut in [false, true] {
+        let library = library(lut);
+        for_seeds(1, |seed, rng| {
+            let mut cells = Cells::of(&library, seed);
+            for (place, code) in (0..16).flat_map(|place| (0..=255u8).rev().map(move |code| (place, code))) {
+                let mut beat: [u8; 16] = std::array::from_fn(|_| (rng.next_u32() % 243) as u8);
                 beat[place] = code;
-                cells.set_wide("decode_beat_i", u64::from_le_bytes(beat).into());
+                cells.set_wide("decode_beat_i", u128::from_le_bytes(beat));
                 cells.settle();
-                let (nz, neg) = (cells.get("decode_base3_nz_o"), cells.get("decode_base3_neg_o"));
+                let (nz, neg) = (cells.wide("decode_base3_nz_o"), cells.wide("decode_base3_neg_o"));
                 assert_eq!(cells.get("decode_base3_illegal_o"), u64::from(code >= 243), "byte {code} at {place}");
                 for (lane, digit) in beat.iter().flat_map(|b| (0..5).map(move |j| b / 3u8.pow(j) % 3)).enumerate() {
                     if code < 243 || lane / 5 != place {
@@ -253,25 +254,25 @@ fn decode_base3() {
                     }
                 }
             }
-        }
-    });
+        });
+    }
 }
 
 /// Lanes of the word of activations and of planes, as integers.
-fn dot(x: &[i8; 64], nz: u64, neg: u64, lanes: usize) -> i32 {
+fn dot(x: &[i8; 80], nz: u128, neg: u128, lanes: usize) -> i32 {
     let weight = |i: usize| (nz >> i & 1) as i32 * (1 - 2 * (neg >> i & 1) as i32);
     (0..lanes).map(|i| weight(i) * i32::from(x[i])).sum()
 }
 
-/// Sums come two cycles after their planes and stay until the next ones; extremes do not overflow. Both popcounts.
+/// Sums come two cycles after their planes and stay until the next ones; extremes do not overflow. Both bodies.
 #[test]
 fn dot_product() {
     for lut in [false, true] {
         let library = library(lut);
         for_seeds(4, |seed, rng| {
             let mut cells = Cells::of(&library, seed);
-            let mut x = [0i8; 64];
-            let mut pipeline: [Option<[i32; 2]>; 2] = [None; 2];
+            let mut x = [0i8; 80];
+            let mut pipeline: [Option<[i32; 3]>; 2] = [None; 2];
             let mut shown = None;
             let density = pick(rng, &[60, 200, 256]);
             for cycle in 0..4000 {
@@ -279,36 +280,37 @@ fn dot_product() {
                 let mut next = x;
                 if load {
                     next = match rng.next_u32() % 4 {
-                        0 => [-128; 64],
+                        0 => [-128; 80],
                         1 => std::array::from_fn(|_| if rng.next_u32() & 1 == 0 { -128 } else { 127 }),
                         _ => std::array::from_fn(|_| rng.next_u32() as i8),
                     };
                 }
-                let plane = |b: usize| (0..64).map(|i| u64::from(next[i] as u8 >> b & 1) << i).sum::<u64>();
-                let planes: Vec<u8> = (0..8).flat_map(|b| plane(b).to_le_bytes()).collect();
+                let plane = |b: usize| (0..80).map(|i| u128::from(next[i] as u8 >> b & 1) << i).sum::<u128>();
+                let planes: Vec<u8> = (0..8).flat_map(|b| plane(b).to_le_bytes().into_iter().take(10)).collect();
                 cells.set("dot_load_i", u64::from(load));
                 let pin = cells.pins["dot_x_i"];
                 cells.model.set_wide(pin, &planes);
                 let valid = cycle > 0 && chance(rng, density);
                 let (nz, neg) = match rng.next_u32() % 4 {
-                    0 => (u64::MAX, u64::MAX),
-                    1 => (u64::MAX, 0),
+                    0 => (u128::MAX >> 48, u128::MAX >> 48),
+                    1 => (u128::MAX >> 48, 0),
                     _ => {
-                        let nz = rng.next_u64();
-                        (nz, nz & rng.next_u64())
+                        let mut plane = || u128::from(rng.next_u64()) | u128::from(rng.next_u32() as u16) << 64;
+                        let nz = plane();
+                        (nz, nz & plane())
                     }
                 };
                 cells.set("dot_valid_i", u64::from(valid));
-                cells.set("dot_nz_i", nz);
-                cells.set("dot_neg_i", neg);
+                cells.set_wide("dot_nz_i", nz);
+                cells.set_wide("dot_neg_i", neg);
                 cells.cycle();
                 shown = pipeline[1].or(shown);
-                pipeline = [valid.then(|| [dot(&x, nz, neg, 32), dot(&x, nz, neg, 64)]), pipeline[0]];
+                pipeline = [valid.then(|| [32, 64, 80].map(|lanes| dot(&x, nz, neg, lanes))), pipeline[0]];
                 // What entered in the cycle before is out after this edge.
                 shown = pipeline[1].or(shown);
                 pipeline[1] = None;
                 if let Some(expected) = shown {
-                    let found = ["dot32_sum_o", "dot64_sum_o"].map(|name| cells.get(name) as u32 as i32);
+                    let found = ["dot32_sum_o", "dot64_sum_o", "dot80_sum_o"].map(|name| cells.get(name) as u32 as i32);
                     assert_eq!(found, expected, "cycle {cycle}");
                 }
                 x = next;

@@ -1,0 +1,62 @@
+`include "tmv_macros.svh"
+
+/// One plane of a word of activations: keeps it, and counts the lanes of a beat where it adds one.
+///
+/// count = pop(nz & (x ^ neg)), a cycle after the beat's planes. Activations stay while weights stream. Two bodies
+/// with the same function: `$countones` for simulation, where it becomes one machine instruction a slice, and the
+/// LUTs of `tmv_popcount` for synthesis (`TMV_LUT_BODIES`).
+module tmv_plane
+  import tmv_pkg::*;
+#(
+  /// Weights of a beat: up to 64, or an even number up to 128.
+  parameter  int unsigned Lanes = 64,
+  localparam int unsigned Slices = slices_of(Lanes),
+  localparam int unsigned SliceLanes = Lanes / Slices,
+  /// Bits of a count.
+  localparam int unsigned CountBits = $clog2(Lanes + 1)
+) (
+  input  logic                  clk_i,
+  /// The plane for the beats from the next cycle on.
+  input  logic                  load_i,
+  input  logic [     Lanes-1:0] x_i,
+  /// A beat.
+  input  logic                  valid_i,
+  input  logic [SliceLanes-1:0] nz_i  [Slices],
+  input  logic [SliceLanes-1:0] neg_i [Slices],
+  output logic [ CountBits-1:0] count_o
+);
+  for (genvar s = 0; s < int'(Slices); s++) begin : gen_plane_slice
+    logic [SliceLanes-1:0] x_q, ones;
+
+    always_ff @(posedge clk_i) if (load_i) x_q <= x_i[SliceLanes*s+:SliceLanes];
+
+    assign ones = nz_i[s] & (x_q ^ neg_i[s]);
+  end
+
+`ifdef TMV_LUT_BODIES
+  logic [SliceLanes-1:0] ones[Slices];
+  logic [CountBits-1:0] count;
+
+  for (genvar s = 0; s < int'(Slices); s++) begin : gen_ones
+    assign ones[s] = gen_plane_slice[s].ones;
+  end
+
+  tmv_popcount #(
+    .Width (Lanes),
+    .Slices(Slices)
+  ) u_count (
+    .bits_i (ones),
+    .count_o(count)
+  );
+
+  always_ff @(posedge clk_i) if (valid_i) count_o <= count;
+`else
+  if (Slices == 1) begin : gen_one
+    always_ff @(posedge clk_i) if (valid_i) count_o <= CountBits'($countones(gen_plane_slice[0].ones));
+  end else begin : gen_two
+    always_ff @(posedge clk_i) begin
+      if (valid_i) count_o <= CountBits'($countones(gen_plane_slice[0].ones) + $countones(gen_plane_slice[1].ones));
+    end
+  end
+`endif
+endmodule
