@@ -49,12 +49,14 @@ module tmv_decode
 `else
     for (genvar s = 0; s < int'(Slices); s++) begin : gen_bytes
       logic [7:0][7:0] bytes;
-      trits_t low, high;
+      wide_trits_t low, high;
       logic illegal;
 
       assign bytes = beat_i[64*s+:64];
-      assign low   = Base3[bytes[0]] | (Base3[bytes[1]] << 5) | (Base3[bytes[2]] << 10) | (Base3[bytes[3]] << 15);
-      assign high  = Base3[bytes[4]] | (Base3[bytes[5]] << 5) | (Base3[bytes[6]] << 10) | (Base3[bytes[7]] << 15);
+      assign low = WideBase3[bytes[0]] | (WideBase3[bytes[1]] << 5)
+          | (WideBase3[bytes[2]] << 10) | (WideBase3[bytes[3]] << 15);
+      assign high = WideBase3[bytes[4]] | (WideBase3[bytes[5]] << 5)
+          | (WideBase3[bytes[6]] << 10) | (WideBase3[bytes[7]] << 15);
       assign nz_o[s]  = {high[19:0], low[19:0]};
       assign neg_o[s] = {high[39:20], low[39:20]};
       // Bit 7 of a byte: it is 128 or more, and so is the rest of it plus 13.

@@ -98,27 +98,38 @@ package tmv_pkg;
     return $clog2(bank_words) + $clog2(groups) + 1;
   endfunction
 
-  /// Planes of the weights of up to four bytes in base 3: `neg`, then `nz`, 20 bits each, the first weight lowest.
-  typedef logic [39:0] trits_t;
+  /// Planes of the five weights of a byte in base 3: `neg`, then `nz`.
+  typedef logic [9:0] trits_t;
   typedef trits_t base3_t[256];
 
-  /// The planes of every byte; those of the illegal bytes 243 and above mean nothing.
-  function automatic base3_t base3_table();
-    for (int unsigned code = 0; code < 256; code++) begin
-      trits_t trits;
-      int unsigned rest;
-      trits = '0;
-      rest = code;
-      for (int unsigned j = 0; j < 5; j++) begin
-        trits[j]    = rest % 3 != 1;
-        trits[20+j] = rest % 3 == 0;
-        rest        = rest / 3;
-      end
-      base3_table[code] = trits;
+  /// The planes of a byte; those of the illegal bytes 243 and above mean nothing.
+  function automatic trits_t trits_of(int unsigned code);
+    for (int unsigned j = 0; j < 5; j++) begin
+      trits_of[j]   = code % 3 != 1;
+      trits_of[5+j] = code % 3 == 0;
+      code          = code / 3;
     end
   endfunction
 
+  function automatic base3_t base3_table();
+    for (int unsigned code = 0; code < 256; code++) base3_table[code] = trits_of(code);
+  endfunction
+
   localparam base3_t Base3 = base3_table();
+
+  /// The same as planes of 20 bits, so that shift and OR put four bytes together: for simulators.
+  typedef logic [39:0] wide_trits_t;
+  typedef wide_trits_t wide_base3_t[256];
+
+  function automatic wide_base3_t wide_base3_table();
+    for (int unsigned code = 0; code < 256; code++) begin
+      trits_t trits;
+      trits = trits_of(code);
+      wide_base3_table[code] = {15'b0, trits[9:5], 15'b0, trits[4:0]};
+    end
+  endfunction
+
+  localparam wide_base3_t WideBase3 = wide_base3_table();
 
   /// Weights of one beat.
   function automatic int unsigned lanes_of(int unsigned codec, int unsigned port_bits);

@@ -25,6 +25,7 @@ module tmv_plane
   input  logic [SliceLanes-1:0] neg_i [Slices],
   output logic [ CountBits-1:0] count_o
 );
+  // A name that no block above has: Verilator 5.048 takes one for the other below a module that it keeps.
   for (genvar s = 0; s < int'(Slices); s++) begin : gen_plane_slice
     logic [SliceLanes-1:0] x_q, ones;
 

@@ -11,6 +11,5 @@ module tmv_trits
   output logic [4:0] nz_o,
   output logic [4:0] neg_o
 );
-  assign nz_o  = Base3[byte_i][4:0];
-  assign neg_o = Base3[byte_i][24:20];
+  assign {neg_o, nz_o} = Base3[byte_i];
 endmodule

@@ -94,17 +94,13 @@ PROOFS = [
         )
         for width in (32, 40, 64)
     ),
-    *(
-        Proof(
-            name, "tmv_decode", f"base 3: byte = sum (w_j + 1) 3^j; 243 and above are flagged; 64-bit beats; {body}",
-            [*PACKAGES, "tmv_trits.sv", "tmv_decode.sv"], "BDD", 1, 1,
-            [broken, ("tmv_pkg.sv", "rest % 3 == 0;", "rest % 3 == 2;")],
-            parameters={"PortBits": 64}, defines=defines,
-        )
-        for name, body, defines, broken in [
-            ("tmv_decode", "the body for LUTs", ["TMV_LUT_BODIES"], ("tmv_decode.sv", ">= 8'd243", ">= 8'd244")),
-            ("tmv_decode_simulated", "the one for simulation", [], ("tmv_decode.sv", "8'd13", "8'd12")),
-        ]
+    Proof(
+        "tmv_decode", "tmv_decode",
+        "base 3: byte = sum (w_j + 1) 3^j; 243 and above are flagged; 64-bit beats; the body for LUTs",
+        [*PACKAGES, "tmv_trits.sv", "tmv_decode.sv"], "BDD", 1, 1,
+        [("tmv_decode.sv", ">= 8'd243", ">= 8'd244"),
+         ("tmv_pkg.sv", "code % 3 == 0;", "code % 3 == 2;")],
+        parameters={"PortBits": 64}, defines=["TMV_LUT_BODIES"],
     ),
     Proof(
         "tmv_control", "tmv_control",
