@@ -327,6 +327,7 @@ module tmv_engine
   `TMV_REQUIRE(width, BankWords * Lanes * 128 < (1 << AccBits), "tmv_engine: accumulators would overflow")
   `TMV_ASSERT(ReadyIsRoom, block_ready_o == ((push_q - compute_q) != (BlockBits + 1)'(BlockFifo)))
   `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q || word_shift)
+  `TMV_ASSERT(OneCause, $onehot0({busy_o, stall_data_o, stall_x_o, stall_result_o}))
   `TMV_ASSERT(ResultKept, !(used_qq[0] && last_sum_qq && result_valid_o))
   `TMV_COVER(WeightsMissing, stall_data_o)
   `TMV_COVER(ActivationsMissing, stall_x_o)

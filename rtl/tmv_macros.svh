@@ -1,6 +1,6 @@
 // Assertions and cover points that vanish in synthesis. Every module that uses them has `clk_i` and `rst_ni`. They are
 // immediate and clocked: formal tools take them as they are, and a simulator pays one branch for each. They say their
-// name, not their path: with it, the code of two instances of a module would not be the same, see docs/testing.md.
+// name, not their path: with it, the code of two instances of a module would not be the same (docs/adr/0018).
 `ifndef TMV_MACROS_SVH
 `define TMV_MACROS_SVH
 

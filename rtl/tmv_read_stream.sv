@@ -92,9 +92,9 @@ module tmv_read_stream
     fault_o.valid <= 1'b0;
     if (bad_beat) begin
       fault_o.valid <= 1'b1;
-      fault_o.code <= r_resp_i[1] ? (r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr)
+      fault_o.code  <= r_resp_i[1] ? (r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr)
           : (r_last_i != finish) ? ErrReadLast : ErrBadWeight;
-      fault_o.addr <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
+      fault_o.addr  <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
     end
 
     if (issue) begin
@@ -108,14 +108,14 @@ module tmv_read_stream
 
     if (!rst_ni) begin
       fault_o.valid <= 1'b0;
-      ar_valid_o  <= 1'b0;
-      left_q      <= '0;
-      busy_q      <= 1'b0;
-      issue_ptr_q <= '0;
-      space_q     <= SpaceBits'(FifoBeats);
-      inflight_q  <= '0;
-      burst_ptr_q <= '0;
-      beat_q      <= '0;
+      ar_valid_o    <= 1'b0;
+      left_q        <= '0;
+      busy_q        <= 1'b0;
+      issue_ptr_q   <= '0;
+      space_q       <= SpaceBits'(FifoBeats);
+      inflight_q    <= '0;
+      burst_ptr_q   <= '0;
+      beat_q        <= '0;
     end else begin
       if (issue) begin
         ar_valid_o  <= 1'b1;

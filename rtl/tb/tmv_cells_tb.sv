@@ -30,13 +30,13 @@ module tmv_cells_tb
   output logic  [  79:0]       decode_base3_nz_o,
   output logic  [  79:0]       decode_base3_neg_o,
   output logic                 decode_base3_illegal_o,
-  /// Dot product of 80 lanes, two slices.
+  /// Dot products of 32, 64 and 80 lanes.
   input  logic                 dot_load_i,
   input  logic                 dot_valid_i,
   input  logic  [  79:0]       dot_nz_i,
   input  logic  [  79:0]       dot_neg_i,
   input  logic  [   7:0][79:0] dot_x_i,
-  output logic signed [31:0]   dot_sum_o,
+  output logic  [   2:0][31:0] dot_sum_o,
   /// Read stream: 64-bit port, room for two bursts, four in flight.
   input  logic                 stream_halt_i,
   output logic                 stream_quiet_o,
@@ -208,33 +208,48 @@ module tmv_cells_tb
   );
 
   logic dot_valid_q;
-  logic [39:0] dot_nz[2], dot_neg[2];
-  logic [6:0] dot_neg_count_q;
 
-  assign dot_nz  = '{dot_nz_i[39:0], dot_nz_i[79:40]};
-  assign dot_neg = '{dot_neg_i[39:0], dot_neg_i[79:40]};
+  always_ff @(posedge clk_i) dot_valid_q <= dot_valid_i;
 
-  always_ff @(posedge clk_i) begin
-    dot_valid_q <= dot_valid_i;
-    if (dot_valid_i) dot_neg_count_q <= 7'($countones(dot_neg_i));
+  for (genvar i = 0; i < 3; i++) begin : gen_dot
+    localparam int unsigned Lanes = (i == 0) ? 32 : (i == 1) ? 64 : 80;
+    localparam int unsigned Slices = slices_of(Lanes);
+    localparam int unsigned SliceLanes = Lanes / Slices;
+    logic [SliceLanes-1:0] nz[Slices], neg[Slices];
+    logic [7:0][Lanes-1:0] x;
+    logic [$clog2(Lanes+1)-1:0] neg_count_q;
+    logic signed [31:0] sum;
+
+    for (genvar b = 0; b < 8; b++) begin : gen_x
+      assign x[b] = dot_x_i[b][Lanes-1:0];
+    end
+
+    for (genvar s = 0; s < int'(Slices); s++) begin : gen_planes
+      assign nz[s]  = dot_nz_i[SliceLanes*s+:SliceLanes];
+      assign neg[s] = dot_neg_i[SliceLanes*s+:SliceLanes];
+    end
+
+    always_ff @(posedge clk_i) if (dot_valid_i) neg_count_q <= ($clog2(Lanes + 1))'($countones(dot_neg_i[Lanes-1:0]));
+
+    tmv_dot #(
+      .Lanes(Lanes)
+    ) u_dot (
+      .clk_i,
+      .load_i     (dot_load_i),
+      .x_i        (x),
+      .valid_i    (dot_valid_i),
+      .valid_q_i  (dot_valid_q),
+      .nz_i       (nz),
+      .neg_i      (neg),
+      .neg_count_i(neg_count_q),
+      // As many bits as the sum has, and its sign above them.
+      /* verilator lint_off WIDTH */
+      .sum_o      (sum)
+      /* verilator lint_on WIDTH */
+    );
+
+    assign dot_sum_o[i] = sum;
   end
-
-  tmv_dot #(
-    .Lanes(80)
-  ) u_dot (
-    .clk_i,
-    .load_i     (dot_load_i),
-    .x_i        (dot_x_i),
-    .valid_i    (dot_valid_i),
-    .valid_q_i  (dot_valid_q),
-    .nz_i       (dot_nz),
-    .neg_i      (dot_neg),
-    .neg_count_i(dot_neg_count_q),
-    // As many bits as the sum has, and its sign above them.
-    /* verilator lint_off WIDTH */
-    .sum_o      (dot_sum_o)
-    /* verilator lint_on WIDTH */
-  );
 
   fault_t stream_fault;
 

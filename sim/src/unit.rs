@@ -68,7 +68,7 @@ impl UnitConfig {
             .param("Vectors", self.vectors)
             .param("Groups", self.groups)
             .param("Codec", codec_number(self.codec));
-        // What shares the code of the ports, and keeps statements in the order that needs no copies: docs/testing.md.
+        // What shares the code of the ports, and keeps statements in the order that needs no copies: docs/adr/0018.
         spec.files.insert(0, rtl_dir().join("lint/verilator_model.vlt"));
         spec.flags.extend(["--fno-dfg", "--fno-split", "--fno-table"].map(String::from));
         spec.shared.push(("tmv_dot".into(), "gen_port[0].u_port.u_engine.gen_vector[0].u_dot".into()));

@@ -23,7 +23,7 @@ fn library(lut: bool) -> ModelLibrary {
     spec.files.push(sim::unit::rtl_dir().join("tb/tmv_cells_tb.sv"));
     if lut {
         spec.defines.insert("TMV_LUT_BODIES".into(), "1".into());
-        spec.label = "tmv_cells_tb, LUT popcount".into();
+        spec.label = "tmv_cells_tb, bodies for LUTs".into();
     }
     common::model(&spec)
 }
@@ -259,9 +259,9 @@ fn decode_base3() {
 }
 
 /// Lanes of the word of activations and of planes, as integers.
-fn dot(x: &[i8; 80], nz: u128, neg: u128) -> i32 {
+fn dot(x: &[i8; 80], nz: u128, neg: u128, lanes: usize) -> i32 {
     let weight = |i: usize| (nz >> i & 1) as i32 * (1 - 2 * (neg >> i & 1) as i32);
-    (0..80).map(|i| weight(i) * i32::from(x[i])).sum()
+    (0..lanes).map(|i| weight(i) * i32::from(x[i])).sum()
 }
 
 /// Sums come two cycles after their planes and stay until the next ones; extremes do not overflow. Both bodies.
@@ -272,7 +272,7 @@ fn dot_product() {
         for_seeds(4, |seed, rng| {
             let mut cells = Cells::of(&library, seed);
             let mut x = [0i8; 80];
-            let mut pipeline: [Option<i32>; 2] = [None; 2];
+            let mut pipeline: [Option<[i32; 3]>; 2] = [None; 2];
             let mut shown = None;
             let density = pick(rng, &[60, 200, 256]);
             for cycle in 0..4000 {
@@ -305,12 +305,13 @@ fn dot_product() {
                 cells.set_wide("dot_neg_i", neg);
                 cells.cycle();
                 shown = pipeline[1].or(shown);
-                pipeline = [valid.then(|| dot(&x, nz, neg)), pipeline[0]];
+                pipeline = [valid.then(|| [32, 64, 80].map(|lanes| dot(&x, nz, neg, lanes))), pipeline[0]];
                 // What entered in the cycle before is out after this edge.
                 shown = pipeline[1].or(shown);
                 pipeline[1] = None;
                 if let Some(expected) = shown {
-                    let found = cells.get("dot_sum_o") as u32 as i32;
+                    let sums = cells.wide("dot_sum_o");
+                    let found = [0, 1, 2].map(|i| (sums >> (32 * i)) as u32 as i32);
                     assert_eq!(found, expected, "cycle {cycle}");
                 }
                 x = next;
