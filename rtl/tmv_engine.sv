@@ -289,16 +289,11 @@ module tmv_engine
     .count_o(neg_count)
   );
 
-  // Results form a chain, one link a vector: rows shift in at every link, words shift out at the first.
-  logic [Vectors:0][RowBlock-1:0][AccBits-1:0] link;
-
-  assign link[Vectors] = '0;
-  assign result_o = link[0];
+  acc_t acc[Vectors];
 
   for (genvar v = 0; v < int'(Vectors); v++) begin : gen_vector
     logic signed [SumBits-1:0] sum;
     acc_t acc_q[1 << StepBits];
-    logic [RowBlock-1:0][AccBits-1:0] result_q;
 
     tmv_dot #(
       .Lanes(Lanes)
@@ -314,13 +309,24 @@ module tmv_engine
       .sum_o      (sum)
     );
 
-    assign link[v] = result_q;
+    assign acc[v] = acc_t'(sum) + (first_sum_qq ? '0 : acc_q[sum_step_qq]);
 
-    always_ff @(posedge clk_i) begin
-      automatic acc_t acc = acc_t'(sum) + (first_sum_qq ? '0 : acc_q[sum_step_qq]);
-      if (used_qq[v] && last_sum_qq) result_q <= {acc, result_q[RowBlock-1:1]};
-      else if (result_pop) result_q <= link[v+1];
-      if (used_qq[v]) acc_q[sum_step_qq] <= acc;
+    always_ff @(posedge clk_i) if (used_qq[v]) acc_q[sum_step_qq] <= acc[v];
+  end
+
+  // Results form a chain, one link a vector: rows shift in at every link, words shift out at the first.
+  logic [Vectors-1:0][RowBlock-1:0][AccBits-1:0] result_q;
+
+  assign result_o = result_q[0];
+
+  always_ff @(posedge clk_i) begin
+    if (result_pop || last_sum_qq) begin
+      automatic logic [Vectors-1:0][RowBlock-1:0][AccBits-1:0] next = result_q;
+      if (result_pop) next = next >> (RowBlock * AccBits);
+      for (int unsigned v = 0; v < Vectors; v++) begin
+        if (used_qq[v] && last_sum_qq) next[v] = {acc[v], result_q[v][RowBlock-1:1]};
+      end
+      result_q <= next;
     end
   end
 

@@ -13,31 +13,21 @@ module tmv_round_robin #(
   input  logic [Clients-1:0] req_i,
   output logic [Clients-1:0] grant_o
 );
-  /// Clients behind the last granted one.
-  logic [Clients-1:0] mask_q, masked, first;
+  /// Clients behind the last granted one; the requests to choose from.
+  logic [Clients-1:0] mask_q, chosen, first;
 
-  /// The lowest one. Without `x & -x`, which synthesis turns into a carry chain.
-  function automatic logic [Clients-1:0] lowest(logic [Clients-1:0] bits);
-    logic below;
-    below = 1'b0;
-    for (int unsigned i = 0; i < Clients; i++) begin
-      lowest[i] = bits[i] && !below;
-      below     = below || bits[i];
-    end
+  /// All clients above the lowest one. Without `x & -x`, which synthesis turns into a carry chain.
+  function automatic logic [Clients-1:0] above(logic [Clients-1:0] bits);
+    above = bits << 1;
+    for (int unsigned i = 1; i < Clients; i *= 2) above |= above << i;
   endfunction
 
-  /// All clients above a granted one.
-  function automatic logic [Clients-1:0] above(logic [Clients-1:0] grant);
-    above[0] = 1'b0;
-    for (int unsigned i = 1; i < Clients; i++) above[i] = above[i-1] || grant[i-1];
-  endfunction
-
-  assign masked  = req_i & mask_q;
-  assign first   = (|masked) ? lowest(masked) : lowest(req_i);
+  assign chosen  = |(req_i & mask_q) ? req_i & mask_q : req_i;
+  assign first   = chosen & ~above(chosen);
   assign grant_o = enable_i ? first : '0;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) mask_q <= '0;
-    else if (enable_i && |req_i) mask_q <= above(first);
+    else if (enable_i && |req_i) mask_q <= above(chosen);
   end
 endmodule

@@ -2,7 +2,8 @@
 ///
 /// ERRM rules bind the unit, ERRS rules bind whoever answers it; AXI4-Lite roles are swapped. A read response with an
 /// error code or a misplaced RLAST is no violation here: the unit itself reports those. Made to cost next to nothing:
-/// payload is compared only while a channel waits, and idle channels are skipped. Does not check data.
+/// payload is compared only while a channel waits, idle channels are skipped, and in a block the checks come before what
+/// they remember. Does not check data.
 module tmv_axi_checker
   import tmv_pkg::*;
 #(
@@ -88,7 +89,6 @@ module tmv_axi_checker
         owed_q    <= '0;
       end else begin
         if (m_axi_arvalid[p]) begin
-          waiting_q <= !m_axi_arready[p];
           if (waiting_q) begin
             if (!(m_axi_araddr[p] == addr_q && m_axi_arlen[p] == len_q && m_axi_arid[p] == id_q))
               $error("AXI_ERRM_AR_STABLE: port %0d changed its address before ARREADY", p);
@@ -113,6 +113,7 @@ module tmv_axi_checker
           if (!(m_axi_rresp[p] != ExOkay))
             $error("AXI_ERRS_RRESP_EXOKAY: port %0d got EXOKAY", p);
         end
+        waiting_q <= m_axi_arvalid[p] && !m_axi_arready[p];
         owed_q <= owed_q - 12'(m_axi_rvalid[p])
             + ((m_axi_arvalid[p] && m_axi_arready[p]) ? 12'(m_axi_arlen[p]) + 12'd1 : '0);
       end
@@ -137,16 +138,7 @@ module tmv_axi_checker
       {announced_q, accepted_q, filled_q, answered_q} <= '0;
       beat_q <= '0;
     end else if (m_axi_awvalid || m_axi_wvalid || m_axi_bvalid || aw_waiting_q || w_waiting_q) begin
-      aw_waiting_q <= m_axi_awvalid && !m_axi_awready;
-      w_waiting_q  <= m_axi_wvalid && !m_axi_wready;
-      announced_q  <= announced_q + 5'(announce);
-      accepted_q   <= accepted_q + 5'(m_axi_awvalid && m_axi_awready);
-      filled_q     <= filled_q + 5'(m_axi_wvalid && m_axi_wready && m_axi_wlast);
-      answered_q   <= answered_q + 5'(m_axi_bvalid);
       if (announce) begin
-        aw_addr_q            <= m_axi_awaddr;
-        aw_len_q             <= m_axi_awlen;
-        lengths[announced_q] <= m_axi_awlen;
         if (!(m_axi_awlen < 8'(BurstBeats)))
           $error("AXI_ERRM_AWLEN_AXI3: more than 16 beats");
         if (!(within_4k(m_axi_awaddr[11:0], m_axi_awlen)))
@@ -167,13 +159,13 @@ module tmv_axi_checker
           $error("AXI_ERRM_W_STABLE: the data changed before WREADY");
       end
       if (m_axi_wvalid) begin
-        w_data_q <= m_axi_wdata;
-        w_last_q <= m_axi_wlast;
         // The unit announces a burst no later than its first beat.
         if (!(announced_q != filled_q || announce))
           $error("TMV_W_ANNOUNCED: data without an address");
         if (!(m_axi_wlast == (beat_q == ((announced_q != filled_q) ? lengths[filled_q] : m_axi_awlen))))
           $error("AXI_ERRM_WLAST: WLAST is misplaced");
+        w_data_q <= m_axi_wdata;
+        w_last_q <= m_axi_wlast;
         if (m_axi_wready) beat_q <= m_axi_wlast ? '0 : beat_q + 1'b1;
       end
       if (m_axi_bvalid) begin
@@ -182,6 +174,17 @@ module tmv_axi_checker
         if (!(m_axi_bresp != ExOkay))
           $error("AXI_ERRS_BRESP_EXOKAY: EXOKAY");
       end
+      if (announce) begin
+        aw_addr_q            <= m_axi_awaddr;
+        aw_len_q             <= m_axi_awlen;
+        lengths[announced_q] <= m_axi_awlen;
+      end
+      aw_waiting_q <= m_axi_awvalid && !m_axi_awready;
+      w_waiting_q  <= m_axi_wvalid && !m_axi_wready;
+      announced_q  <= announced_q + 5'(announce);
+      accepted_q   <= accepted_q + 5'(m_axi_awvalid && m_axi_awready);
+      filled_q     <= filled_q + 5'(m_axi_wvalid && m_axi_wready && m_axi_wlast);
+      answered_q   <= answered_q + 5'(m_axi_bvalid);
     end
   end
 
@@ -195,24 +198,24 @@ module tmv_axi_checker
       {b_waiting_q, r_waiting_q} <= '0;
       {aw_open_q, w_open_q, ar_open_q} <= '0;
     end else if (s_axil_awvalid || s_axil_wvalid || s_axil_bvalid || b_waiting_q) begin
-      b_waiting_q <= s_axil_bvalid && !s_axil_bready;
-      b_resp_q    <= s_axil_bresp;
-      aw_open_q   <= aw_open_q + 2'(s_axil_awvalid && s_axil_awready) - 2'(s_axil_bvalid && s_axil_bready);
-      w_open_q    <= w_open_q + 2'(s_axil_wvalid && s_axil_wready) - 2'(s_axil_bvalid && s_axil_bready);
       if (!(!s_axil_bvalid || (aw_open_q != '0 && w_open_q != '0)))
         $error("AXI4LITE_ERRS_BVALID_UNASKED: a response to no write");
       if (!(!b_waiting_q || (s_axil_bvalid && s_axil_bresp == b_resp_q)))
         $error("AXI4LITE_ERRS_B_STABLE: the response changed before BREADY");
+      b_waiting_q <= s_axil_bvalid && !s_axil_bready;
+      b_resp_q    <= s_axil_bresp;
+      aw_open_q   <= aw_open_q + 2'(s_axil_awvalid && s_axil_awready) - 2'(s_axil_bvalid && s_axil_bready);
+      w_open_q    <= w_open_q + 2'(s_axil_wvalid && s_axil_wready) - 2'(s_axil_bvalid && s_axil_bready);
     end
     if (rst_ni && (s_axil_arvalid || s_axil_rvalid || r_waiting_q)) begin
-      r_waiting_q <= s_axil_rvalid && !s_axil_rready;
-      r_resp_q    <= s_axil_rresp;
-      r_data_q    <= s_axil_rdata;
-      ar_open_q   <= ar_open_q + 2'(s_axil_arvalid && s_axil_arready) - 2'(s_axil_rvalid && s_axil_rready);
       if (!(!s_axil_rvalid || ar_open_q != '0))
         $error("AXI4LITE_ERRS_RVALID_UNASKED: an answer to no read");
       if (!(!r_waiting_q || (s_axil_rvalid && s_axil_rresp == r_resp_q && s_axil_rdata == r_data_q)))
         $error("AXI4LITE_ERRS_R_STABLE: the answer changed before RREADY");
+      r_waiting_q <= s_axil_rvalid && !s_axil_rready;
+      r_resp_q    <= s_axil_rresp;
+      r_data_q    <= s_axil_rdata;
+      ar_open_q   <= ar_open_q + 2'(s_axil_arvalid && s_axil_arready) - 2'(s_axil_rvalid && s_axil_rready);
     end
   end
 endmodule

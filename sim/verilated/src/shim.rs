@@ -66,10 +66,13 @@ pub(crate) fn single_phase(header: &str, sources: &[String]) -> String {
     format!("#define TMV_CLOCK {clock}\n#define TMV_PREVIOUS {field}\n")
 }
 
-/// The model's main source without the call that frees objects of SystemVerilog classes. RTL has none, and the
-/// call's locks take longer than the evaluation of a small model.
-pub(crate) fn without_collector(source: &str) -> String {
-    source.replace("vlSymsp->__Vm_deleter.deleteAll();", "")
+/// The model's main source without what it calls after each evaluation: to free objects of SystemVerilog classes, of
+/// which RTL has none, and to print what other threads have left, of which there are none. Their locks take longer than
+/// the evaluation of a small model.
+pub(crate) fn without_cleanup(source: &str) -> String {
+    source
+        .replace("vlSymsp->__Vm_deleter.deleteAll();", "")
+        .replace("Verilated::endOfEval(vlSymsp->__Vm_evalMsgQp);", "")
 }
 
 /// A source of a model with coverage in which counters are named only where that is asked for: a name for each of a

@@ -158,12 +158,18 @@ fn install(target: &Path) -> Result<(), String> {
     pip(&venv.path().join("bin/python3"))
 }
 
+/// For code that runs from end to end once a cycle and hardly fits the instruction cache: what GCC does for the sake of
+/// loops and of values used twice takes more there than it gives (`docs/testing.md`, simulation speed).
+const STRAIGHT: [&str; 4] = ["-fno-tree-pre", "-fno-align-jumps", "-fno-align-loops", "-fno-align-labels"];
+
 /// The C++ compiler.
 #[derive(Debug, Clone)]
 pub(crate) struct Compiler {
     program: PathBuf,
     /// The flag that selects this processor, if the compiler has one.
     native: Option<&'static str>,
+    /// [`STRAIGHT`], if the compiler knows these flags.
+    pub(crate) straight: &'static [&'static str],
     /// Changes with the compiler's version and the processor's features.
     pub(crate) identity: String,
 }
@@ -196,18 +202,19 @@ impl Compiler {
     /// Asks for the predefined macros: they tell the version and what `native` stands for.
     fn probe(program: &Path) -> Result<Self, String> {
         let version = stdout(Command::new(program).arg("--version"))?;
-        let macros = |native: Option<&str>| {
+        let macros = |native: Option<&str>, more: &[&str]| {
             let mut command = Command::new(program);
-            command.args(native).args(["-std=c++17", "-O3", "-dM", "-E", "-x", "c++", "/dev/null"]);
+            command.args(native).args(more).args(["-std=c++17", "-O3", "-dM", "-E", "-x", "c++", "/dev/null"]);
             stdout(&mut command)
         };
         let mut last = String::new();
         for native in [Some("-march=native"), Some("-mcpu=native"), None] {
-            match macros(native) {
+            match macros(native, &[]) {
                 Ok(text) => {
                     let name = program.as_os_str().as_encoded_bytes();
                     let identity = hash(&[name, version.as_bytes(), text.as_bytes()]);
-                    return Ok(Self { program: program.to_owned(), native, identity });
+                    let straight: &[&str] = if macros(native, &STRAIGHT).is_ok() { &STRAIGHT } else { &[] };
+                    return Ok(Self { program: program.to_owned(), native, straight, identity });
                 }
                 Err(reason) => last = reason,
             }
