@@ -30,13 +30,13 @@ module tmv_cells_tb
   output logic  [  79:0]       decode_base3_nz_o,
   output logic  [  79:0]       decode_base3_neg_o,
   output logic                 decode_base3_illegal_o,
-  /// Dot products of 32, 64 and 80 lanes.
+  /// Dot products of 32 lanes, one slice, and of 80, two.
   input  logic                 dot_load_i,
   input  logic                 dot_valid_i,
   input  logic  [  79:0]       dot_nz_i,
   input  logic  [  79:0]       dot_neg_i,
   input  logic  [   7:0][79:0] dot_x_i,
-  output logic  [   2:0][31:0] dot_sum_o,
+  output logic  [   1:0][31:0] dot_sum_o,
   /// Read stream: 64-bit port, room for two bursts, four in flight.
   input  logic                 stream_halt_i,
   output logic                 stream_quiet_o,
@@ -211,8 +211,8 @@ module tmv_cells_tb
 
   always_ff @(posedge clk_i) dot_valid_q <= dot_valid_i;
 
-  for (genvar i = 0; i < 3; i++) begin : gen_dot
-    localparam int unsigned Lanes = (i == 0) ? 32 : (i == 1) ? 64 : 80;
+  for (genvar i = 0; i < 2; i++) begin : gen_dot
+    localparam int unsigned Lanes = (i == 0) ? 32 : 80;
     localparam int unsigned Slices = slices_of(Lanes);
     localparam int unsigned SliceLanes = Lanes / Slices;
     logic [SliceLanes-1:0] nz[Slices], neg[Slices];
