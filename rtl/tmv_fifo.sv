@@ -25,13 +25,13 @@ module tmv_fifo #(
 
   logic [Width-1:0] mem[Depth];
   logic [PtrBits:0] wptr_q, rptr_q;
-  logic write, read;
 
   assign wready_o = (wptr_q - rptr_q) != (PtrBits + 1)'(Depth);
-  assign write    = wvalid_i && wready_o;
-  assign read     = (wptr_q != rptr_q) && (!rvalid_o || rready_i);
 
   always_ff @(posedge clk_i) begin
+    automatic logic write = wvalid_i && wready_o;
+    automatic logic read = (wptr_q != rptr_q) && (!rvalid_o || rready_i);
+
     if (write) mem[wptr_q[PtrBits-1:0]] <= wdata_i;
     if (read) rdata_o <= mem[rptr_q[PtrBits-1:0]];
     if (!rst_ni) begin

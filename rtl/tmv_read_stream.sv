@@ -58,26 +58,24 @@ module tmv_read_stream
 
   addr_t addr_q;
   beats_t left_q;
-  logic busy_q, pop, finish;
+  logic busy_q;
   logic [SpaceBits-1:0] space_q;
   logic [TableBits:0] inflight_q;
 
   assign cmd_ready_o = !busy_q;
   assign quiet_o     = inflight_q == '0;
-  assign pop         = beat_valid_o && beat_ready_i;
 
   // Bursts in flight, oldest first: where each beat comes from, and which one is the last.
   addr_t burst_addr[Outstanding];
   logic [3:0] burst_len[Outstanding];
   logic [TableBits-1:0] issue_ptr_q, burst_ptr_q;
   logic [3:0] beat_q;
-  logic bad_beat;
-
-  assign finish   = r_valid_i && beat_q == burst_len[burst_ptr_q];
-  assign bad_beat = r_valid_i && (r_resp_i[1] || r_last_i != finish || r_illegal_i);
 
   // In the order of use: what a statement reads, a later one changes. A simulator then needs no copies.
   always_ff @(posedge clk_i) begin
+    automatic logic pop = beat_valid_o && beat_ready_i;
+    automatic logic finish = r_valid_i && beat_q == burst_len[burst_ptr_q];
+
     // A burst goes out when its address can, its beats have room and a place in the table is free.
     automatic length_t length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:4]};
     automatic logic last = 1'b0;
@@ -90,7 +88,7 @@ module tmv_read_stream
 
     // Reported a cycle late: the address is only worked out when there is something to report.
     fault_o.valid <= 1'b0;
-    if (bad_beat) begin
+    if (r_valid_i && (r_resp_i[1] || r_last_i != finish || r_illegal_i)) begin
       fault_o.valid <= 1'b1;
       fault_o.code  <= r_resp_i[1] ? (r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr)
           : (r_last_i != finish) ? ErrReadLast : ErrBadWeight;
