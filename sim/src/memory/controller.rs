@@ -2,7 +2,8 @@
 //!
 //! First order, a burst at a time. The data bus is busy for as long as its bytes take. A bank has one row open, and
 //! changing it takes the row cycle. Of the requests at the heads of the ports the one that can start first is served,
-//! the oldest of several. Writes go first, and turn the bus round. A refresh stops everything and closes all rows. Time is fixed point, so that results are the same on every machine.
+//! the oldest of several. Writes go first, and turn the bus round. A refresh stops everything and closes all rows. Time
+//! is fixed point, so that results are the same on every machine.
 
 use std::collections::VecDeque;
 
@@ -26,9 +27,12 @@ fn ticks(cycles: f64) -> Ticks {
 /// A burst that waits for the DRAM.
 #[derive(Clone, Copy)]
 struct Request {
-    addr: u64,
+    bank: usize,
+    row: u64,
     bytes: u64,
     arrival: Ticks,
+    /// How long it takes the bus.
+    time: Ticks,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -67,6 +71,16 @@ pub(super) struct Controller {
     /// Reads that wait.
     reads: usize,
     rng: Xoshiro256PlusPlus,
+    delays: Delays,
+}
+
+/// Durations of [`Dram`], in ticks.
+struct Delays {
+    row_cycle: Ticks,
+    row_change: Ticks,
+    patience: Ticks,
+    read_to_write: Ticks,
+    write_to_read: Ticks,
 }
 
 impl Controller {
@@ -92,6 +106,13 @@ impl Controller {
             next_ps: if dram.ps_bytes_per_cycle > 0.0 { 0 } else { Ticks::MAX },
             reads: 0,
             rng: Xoshiro256PlusPlus::seed_from_u64(seed),
+            delays: Delays {
+                row_cycle: ticks(dram.row_cycle),
+                row_change: ticks(dram.row_change),
+                patience: ticks(dram.patience),
+                read_to_write: ticks(dram.read_to_write),
+                write_to_read: ticks(dram.write_to_read),
+            },
             dram,
         }
     }
@@ -109,12 +130,26 @@ impl Controller {
     /// A read burst of `port`.
     pub(super) fn read(&mut self, port: usize, addr: u64, bytes: usize, cycle: u64) {
         self.reads += 1;
-        self.ports[port].requests.push_back(Request { addr, bytes: bytes as u64, arrival: cycle << 16 });
+        let request = self.request(addr, bytes as u64, cycle);
+        self.ports[port].requests.push_back(request);
     }
 
     /// A write burst, all of it.
     pub(super) fn write(&mut self, addr: u64, bytes: usize, cycle: u64) {
-        self.writes.push_back(Request { addr, bytes: bytes as u64, arrival: cycle << 16 });
+        let request = self.request(addr, bytes as u64, cycle);
+        self.writes.push_back(request);
+    }
+
+    /// Works out once what is asked for in every cycle that it waits.
+    fn request(&self, addr: u64, bytes: u64, cycle: u64) -> Request {
+        let row = addr / self.dram.row_bytes;
+        Request {
+            bank: row as usize & (self.dram.banks - 1),
+            row: row / self.dram.banks as u64,
+            bytes,
+            arrival: cycle << 16,
+            time: ticks(bytes as f64 / self.dram.bytes_per_cycle),
+        }
     }
 
     /// Whether there is room for a write burst.
@@ -174,20 +209,19 @@ impl Controller {
             self.open_row(request, request.arrival.max(self.bus_free));
             if !self.writing {
                 self.writing = true;
-                self.bus_free = self.bus_free.max(request.arrival) + ticks(self.dram.read_to_write);
+                self.bus_free = self.bus_free.max(request.arrival) + self.delays.read_to_write;
             }
             let start = self.start(request, 0);
-            let bank = self.bank(request.addr);
-            self.banks[bank].promised = false;
+            self.banks[request.bank].promised = false;
             self.writes.pop_front();
-            self.bus_free = start + self.time(request);
+            self.bus_free = start + request.time;
             return Some((None, start));
         }
         let (mut best, mut best_key) = (None, (Ticks::MAX, Ticks::MAX));
         self.open_rows(now);
         for (port, p) in self.ports.iter().enumerate() {
             let Some(request) = p.requests.front().filter(|r| r.bytes <= p.room) else { continue };
-            if self.banks[self.bank(request.addr)].row != Some(self.row(request.addr)) {
+            if self.banks[request.bank].row != Some(request.row) {
                 continue;
             }
             let start = self.start(*request, self.controller_ports[p.controller_port].1);
@@ -198,7 +232,7 @@ impl Controller {
         let (port, mut start) = (best?, best_key.0);
         if self.writing {
             self.writing = false;
-            self.bus_free += ticks(self.dram.write_to_read);
+            self.bus_free += self.delays.write_to_read;
             start = start.max(self.bus_free);
         }
         if start > now {
@@ -207,9 +241,8 @@ impl Controller {
         let request = self.ports[port].requests.pop_front()?;
         self.reads -= 1;
         self.ports[port].room -= request.bytes;
-        let bank = self.bank(request.addr);
-        self.banks[bank].promised = false;
-        self.bus_free = start + self.time(request);
+        self.banks[request.bank].promised = false;
+        self.bus_free = start + request.time;
         let (byte, free) = &mut self.controller_ports[self.ports[port].controller_port];
         *free = start + (request.bytes as f64 * *byte) as Ticks;
         Some((Some(port), start))
@@ -217,49 +250,36 @@ impl Controller {
 
     /// Changes rows for the reads at the heads of the ports, where nobody else has a use for the open one.
     fn open_rows(&mut self, now: Ticks) {
-        let patience = ticks(self.dram.patience);
         for port in 0..self.ports.len() {
             let p = &self.ports[port];
             let Some(request) = p.requests.front().copied().filter(|r| r.bytes <= p.room) else { continue };
-            let (bank, row) = (self.bank(request.addr), self.row(request.addr));
-            if self.banks[bank].row == Some(row) {
+            let bank = self.banks[request.bank];
+            if bank.row == Some(request.row) {
                 continue;
             }
             let in_use = |p: &Port| {
                 let head = p.requests.front().filter(|r| r.bytes <= p.room);
-                head.is_some_and(|r| self.bank(r.addr) == bank && self.banks[bank].row == Some(self.row(r.addr)))
+                head.is_some_and(|r| r.bank == request.bank && bank.row == Some(r.row))
             };
-            let patient = now < request.arrival + patience || self.banks[bank].promised;
+            let patient = now < request.arrival + self.delays.patience || bank.promised;
             if patient && self.ports.iter().any(in_use) {
                 continue;
             }
-            self.open_row(request, request.arrival.max(self.banks[bank].ready));
+            self.open_row(request, request.arrival.max(bank.ready));
         }
     }
 
     fn open_row(&mut self, request: Request, from: Ticks) {
-        let (bank, row) = (self.bank(request.addr), self.row(request.addr));
-        let bank = &mut self.banks[bank];
-        if bank.row != Some(row) {
-            let activated = from.max(bank.activated + ticks(self.dram.row_cycle) - ticks(self.dram.row_change));
-            *bank = Bank { row: Some(row), ready: activated + ticks(self.dram.row_change), activated, promised: true };
+        let Delays { row_cycle, row_change, .. } = self.delays;
+        let bank = &mut self.banks[request.bank];
+        if bank.row != Some(request.row) {
+            let activated = from.max(bank.activated + row_cycle - row_change);
+            *bank = Bank { row: Some(request.row), ready: activated + row_change, activated, promised: true };
         }
     }
 
     /// When a request whose row is open, or opening, can start.
     fn start(&self, request: Request, port_free: Ticks) -> Ticks {
-        self.bus_free.max(request.arrival).max(self.banks[self.bank(request.addr)].ready).max(port_free)
-    }
-
-    fn time(&self, request: Request) -> Ticks {
-        ticks(request.bytes as f64 / self.dram.bytes_per_cycle)
-    }
-
-    fn bank(&self, addr: u64) -> usize {
-        (addr / self.dram.row_bytes) as usize & (self.dram.banks - 1)
-    }
-
-    fn row(&self, addr: u64) -> u64 {
-        addr / self.dram.row_bytes / self.dram.banks as u64
+        self.bus_free.max(request.arrival).max(self.banks[request.bank].ready).max(port_free)
     }
 }

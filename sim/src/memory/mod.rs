@@ -410,6 +410,7 @@ impl AxiMemory {
     }
 
     /// VALID and payload must not change while READY is awaited.
+    #[inline]
     fn check_held(
         &self,
         port: usize,
