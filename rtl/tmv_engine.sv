@@ -314,20 +314,18 @@ module tmv_engine
     always_ff @(posedge clk_i) if (used_qq[v]) acc_q[sum_step_qq] <= acc[v];
   end
 
-  // Results form a chain, one link a vector: rows shift in at every link, words shift out at the first.
+  // Results form a chain, one link a vector: rows shift in at every link, words shift out at the first. What a vector
+  // without a token holds is never taken.
   logic [Vectors-1:0][RowBlock-1:0][AccBits-1:0] result_q;
 
   assign result_o = result_q[0];
 
   always_ff @(posedge clk_i) begin
-    if (result_pop || last_sum_qq) begin
+    if (used_qq[0] && last_sum_qq) begin
       automatic logic [Vectors-1:0][RowBlock-1:0][AccBits-1:0] next = result_q;
-      if (result_pop) next = next >> (RowBlock * AccBits);
-      for (int unsigned v = 0; v < Vectors; v++) begin
-        if (used_qq[v] && last_sum_qq) next[v] = {acc[v], result_q[v][RowBlock-1:1]};
-      end
+      for (int unsigned v = 0; v < Vectors; v++) next[v] = {acc[v], result_q[v][RowBlock-1:1]};
       result_q <= next;
-    end
+    end else if (result_pop) result_q <= result_q >> (RowBlock * AccBits);
   end
 
   `TMV_REQUIRE(width, BankWords * Lanes * 128 < (1 << AccBits), "tmv_engine: accumulators would overflow")

@@ -13,8 +13,8 @@ module tmv_round_robin #(
   input  logic [Clients-1:0] req_i,
   output logic [Clients-1:0] grant_o
 );
-  /// Clients behind the last granted one; the requests to choose from.
-  logic [Clients-1:0] mask_q, chosen, first;
+  /// Clients behind the last granted one.
+  logic [Clients-1:0] mask_q, masked, first;
 
   /// All clients above the lowest one. Without `x & -x`, which synthesis turns into a carry chain.
   function automatic logic [Clients-1:0] above(logic [Clients-1:0] bits);
@@ -22,12 +22,12 @@ module tmv_round_robin #(
     for (int unsigned i = 1; i < Clients; i *= 2) above |= above << i;
   endfunction
 
-  assign chosen  = |(req_i & mask_q) ? req_i & mask_q : req_i;
-  assign first   = chosen & ~above(chosen);
+  assign masked  = req_i & mask_q;
+  assign first   = (|masked) ? masked & ~above(masked) : req_i & ~above(req_i);
   assign grant_o = enable_i ? first : '0;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) mask_q <= '0;
-    else if (enable_i && |req_i) mask_q <= above(chosen);
+    else if (enable_i && |req_i) mask_q <= above(first);
   end
 endmodule

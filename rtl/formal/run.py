@@ -72,7 +72,7 @@ PROOFS = [
             f"tmv_round_robin_{clients}", "tmv_round_robin",
             f"{clients} clients: one grant, no idle cycle, nobody waits longer than the others' turns",
             ["tmv_round_robin.sv"], "induction", 2, 14,
-            [("tmv_round_robin.sv", "mask_q <= above(chosen);", "mask_q <= above(chosen) | first;"),
+            [("tmv_round_robin.sv", "mask_q <= above(first);", "mask_q <= above(first) | first;"),
              ("tmv_round_robin.sv", "enable_i ? first : '0", "first")],
             parameters={"Clients": clients},
         )
