@@ -120,22 +120,29 @@ module tmv_frontend
   logic keep_x;
   beats_t row_beats, row_beats_q;
   logic [3:0] tokens, tokens_q;
-  logic x_valid_q, bad_q, misaligned_q;
+  logic x_valid_q, bad_field_q, bad_row_q, bad, misaligned_q;
   logic [16:0] blocks_q;
 
   /// Whether a field of the descriptor is out of range.
-  function automatic logic is_bad(logic [DescBytes*8-1:0] desc);
+  function automatic logic has_bad_field(logic [DescBytes*8-1:0] desc);
     logic [31:2] control;
-    logic [31:0] padding, n, beats;
+    logic [31:0] n;
     control = desc[32*DescControlWord+2+:30];
-    beats   = 32'(desc[32*DescInFeaturesWord+16+:16]);
-    // Lanes of a row that carry no weight: fewer than a beat has. Rows longer than their beats would have below zero.
-    padding = scaled(beats, 8'(Lanes)) - 32'(desc[32*DescInFeaturesWord+:16]);
     n       = field(desc, DescOutFeaturesWord);
     return control[31:24] != Opcode || control[23:12] != '0 || control[7:2] != '0
         || control[11:8] == '0 || control[11:8] > 4'(Vectors * Groups)
-        || beats == '0 || beats > BankWords || padding >= Lanes
-        || n == '0 || n > 32'd524288 || field(desc, DescReservedWord) != '0
+        || n == '0 || n > 32'd524288 || field(desc, DescReservedWord) != '0;
+  endfunction
+
+  /// Whether a row has no beats, too many or not those of its length, or is longer than its stride.
+  function automatic logic has_bad_row(logic [DescBytes*8-1:0] desc);
+    logic [16:0] padding;
+    logic [31:0] beats;
+    beats = 32'(desc[32*DescInFeaturesWord+16+:16]);
+    // Lanes of a row that carry no weight: fewer than a beat has. Rows longer than their beats would have below zero.
+    // Beats that could overflow it are too many anyway.
+    padding = 17'(scaled(beats, 8'(Lanes))) - 17'(desc[32*DescInFeaturesWord+:16]);
+    return beats == '0 || beats > BankWords || padding >= 17'(Lanes)
         || field(desc, DescWStrideWord) < beats * RowBlock * PortBytes;
   endfunction
 
@@ -151,17 +158,21 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (state_q == Check) begin
-      bad_q <= ring_aligned && (is_bad(desc_q) || (keep_x && (!x_valid_q || row_beats != row_beats_q
-          || tokens != tokens_q)));
+      // In two registers, because together they would be the longest path of the unit.
+      bad_field_q <= ring_aligned && (has_bad_field(desc_q)
+          || (keep_x && (!x_valid_q || row_beats != row_beats_q || tokens != tokens_q)));
+      bad_row_q    <= ring_aligned && has_bad_row(desc_q);
       misaligned_q <= !ring_aligned || is_misaligned(desc_q);
       blocks_q     <= 17'((field(desc_q, DescOutFeaturesWord) + RowBlock - 1) / RowBlock);
     end
   end
 
+  assign bad = bad_field_q || bad_row_q;
+
   // The operators before this one are right, so they come to their end first.
   assign fault_o = '{
-    valid: state_q == Publish && (bad_q || misaligned_q) && inflight_q == '0,
-    code: bad_q ? ErrBadDescriptor : ErrMisaligned,
+    valid: state_q == Publish && (bad || misaligned_q) && inflight_q == '0,
+    code: bad ? ErrBadDescriptor : ErrMisaligned,
     addr: desc_addr_q
   };
 
@@ -172,7 +183,7 @@ module tmv_frontend
   logic bank_free;
 
   assign bank = keep_x ? bank_q : !bank_q;
-  assign publish = state_q == Publish && !bad_q && !misaligned_q && !halt_i;
+  assign publish = state_q == Publish && !bad && !misaligned_q && !halt_i;
 
   always_comb begin
     bank_free = 1'b0;
@@ -354,7 +365,7 @@ module tmv_frontend
   `TMV_COVER(BankBusy, state_q == WaitBank && !bank_free)
   `TMV_COVER(KeepActivations, publish && keep_x)
   `TMV_COVER(RingWraps, fetch_start && ring_index == '0 && fetched_q != '0)
-  `TMV_COVER(BadAndMisaligned, state_q == Publish && bad_q && misaligned_q)
-  `TMV_COVER(BadBehindGood, state_q == Publish && (bad_q || misaligned_q) && inflight_q != '0)
-  `TMV_COVER(HaltedBeforePublish, state_q == Publish && halt_i && !bad_q && !misaligned_q)
+  `TMV_COVER(BadAndMisaligned, state_q == Publish && bad && misaligned_q)
+  `TMV_COVER(BadBehindGood, state_q == Publish && (bad || misaligned_q) && inflight_q != '0)
+  `TMV_COVER(HaltedBeforePublish, state_q == Publish && halt_i && !bad && !misaligned_q)
 endmodule

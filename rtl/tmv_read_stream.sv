@@ -74,7 +74,8 @@ module tmv_read_stream
   // In the order of use: what a statement reads, a later one changes. A simulator then needs no copies.
   always_ff @(posedge clk_i) begin
     automatic logic pop = beat_valid_o && beat_ready_i;
-    automatic logic finish = r_valid_i && beat_q == burst_len[burst_ptr_q];
+    automatic logic last_beat = beat_q == burst_len[burst_ptr_q];
+    automatic logic finish = r_valid_i && last_beat;
 
     // A burst goes out when its address can, its beats have room and a place in the table is free.
     automatic length_t length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:4]};
@@ -88,10 +89,10 @@ module tmv_read_stream
 
     // Reported a cycle late: the address is only worked out when there is something to report.
     fault_o.valid <= 1'b0;
-    if (r_valid_i && (r_resp_i[1] || r_last_i != finish || r_illegal_i)) begin
+    if (r_valid_i && (r_resp_i[1] || r_last_i != last_beat || r_illegal_i)) begin
       fault_o.valid <= 1'b1;
       fault_o.code  <= r_resp_i[1] ? (r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr)
-          : (r_last_i != finish) ? ErrReadLast : ErrBadWeight;
+          : (r_last_i != last_beat) ? ErrReadLast : ErrBadWeight;
       fault_o.addr  <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
     end
 
