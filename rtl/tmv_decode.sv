@@ -47,6 +47,8 @@ module tmv_decode
 
     assign illegal_o = |illegal;
 `else
+    localparam int unsigned LastSlice = Slices - 1;
+
     for (genvar s = 0; s < int'(Slices); s++) begin : gen_bytes
       logic [7:0][7:0] bytes;
       wide_trits_t low, high;
@@ -63,7 +65,7 @@ module tmv_decode
       assign illegal = |(bytes & ((bytes & {8{8'h7f}}) + {8{8'd13}}) & {8{8'h80}});
     end
 
-    assign illegal_o = gen_bytes[0].illegal || gen_bytes[Slices-1].illegal;
+    assign illegal_o = gen_bytes[0].illegal || gen_bytes[LastSlice].illegal;
 `endif
   end else begin : gen_unknown
     $error("tmv_decode: this codec is not built yet");
