@@ -159,7 +159,7 @@ module tmv_frontend
   always_ff @(posedge clk_i) begin
     if (state_q == Check) begin
       // In two registers, because together they would be the longest path of the unit.
-      bad_field_q <= ring_aligned && (has_bad_field(desc_q)
+      bad_field_q  <= ring_aligned && (has_bad_field(desc_q)
           || (keep_x && (!x_valid_q || row_beats != row_beats_q || tokens != tokens_q)));
       bad_row_q    <= ring_aligned && has_bad_row(desc_q);
       misaligned_q <= !ring_aligned || is_misaligned(desc_q);

@@ -410,7 +410,6 @@ impl AxiMemory {
     }
 
     /// VALID and payload must not change while READY is awaited.
-    #[inline]
     fn check_held(
         &self,
         port: usize,
