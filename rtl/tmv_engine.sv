@@ -316,13 +316,14 @@ module tmv_engine
 
   // Results form a chain, one link a vector: rows shift in at every link, words shift out at the first. What a vector
   // without a token holds is never taken.
-  logic [Vectors-1:0][RowBlock-1:0][AccBits-1:0] result_q;
+  typedef logic [Vectors-1:0][RowBlock-1:0][AccBits-1:0] results_t;
+  results_t result_q;
 
   assign result_o = result_q[0];
 
   always_ff @(posedge clk_i) begin
     if (used_qq[0] && last_sum_qq) begin
-      automatic logic [Vectors-1:0][RowBlock-1:0][AccBits-1:0] next = result_q;
+      automatic results_t next;
       for (int unsigned v = 0; v < Vectors; v++) next[v] = {acc[v], result_q[v][RowBlock-1:1]};
       result_q <= next;
     end else if (result_pop) result_q <= result_q >> (RowBlock * AccBits);

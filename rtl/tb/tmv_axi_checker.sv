@@ -128,9 +128,6 @@ module tmv_axi_checker
   logic [7:0] lengths[32];
   logic [4:0] announced_q, accepted_q, filled_q, answered_q;
   logic [7:0] beat_q;
-  logic announce;
-
-  assign announce = m_axi_awvalid && !aw_waiting_q;
 
   always @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -138,6 +135,7 @@ module tmv_axi_checker
       {announced_q, accepted_q, filled_q, answered_q} <= '0;
       beat_q <= '0;
     end else if (m_axi_awvalid || m_axi_wvalid || m_axi_bvalid || aw_waiting_q || w_waiting_q) begin
+      automatic logic announce = m_axi_awvalid && !aw_waiting_q;
       if (announce) begin
         if (!(m_axi_awlen < 8'(BurstBeats)))
           $error("AXI_ERRM_AWLEN_AXI3: more than 16 beats");

@@ -90,7 +90,8 @@ impl UnitConfig {
 
 /// The folder of the RTL: `$TMV_RTL_DIR`, else the one this program was built beside.
 pub fn rtl_dir() -> PathBuf {
-    std::env::var_os("TMV_RTL_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../rtl"), PathBuf::from)
+    let given = std::env::var_os("TMV_RTL_DIR").filter(|path| !path.is_empty());
+    given.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../rtl"), PathBuf::from)
 }
 
 /// SHA-256 over the file list of the unit and its files, in order.

@@ -216,6 +216,7 @@ fn missing_tools_and_places_are_named() {
     run("VERILATOR", "/no/such/verilator").code(4).says(&["/no/such/verilator"]);
     run("TMV_CACHE_DIR", "/proc/no-such-folder").code(4).says(&["/proc/no-such-folder", "TMV_CACHE_DIR"]);
     run("TMV_RTL_DIR", "/no/such/rtl").code(3).says(&["/no/such/rtl", "TMV_RTL_DIR"]);
+    run("TMV_RTL_DIR", "").code(0);
 }
 
 #[test]
