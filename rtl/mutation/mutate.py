@@ -150,11 +150,11 @@ class Mutator:
 
         def visit(node):
             kind = node.kind.name
-            if kind in ("AlwaysFFBlock", "AlwaysCombBlock", "ContinuousAssign"):
+            if kind in ("AlwaysFFBlock", "AlwaysCombBlock", "ContinuousAssign", "FunctionDeclaration"):
                 self.clocked = kind == "AlwaysFFBlock"
                 edits.append((node.sourceRange.start.offset, node.sourceRange.end.offset, self.render(node)))
                 return
-            if kind not in ("AlwaysBlock", "FunctionDeclaration"):
+            if kind != "AlwaysBlock":
                 for child in self.children(node):
                     if hasattr(child, "kind") and hasattr(child, "__iter__"):
                         visit(child)
