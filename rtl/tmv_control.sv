@@ -127,7 +127,6 @@ module tmv_control
           end
         end
         Halted:  if (soft_q) state_q <= Drain;
-        default: state_q <= Run;
       endcase
     end
   end

@@ -126,14 +126,13 @@ module tmv_csr
 
   // Counters.
   always_ff @(posedge clk_i) begin
+    busy_q <= busy_o;
     if (!rst_ni) begin
       cycle_q       <= '0;
-      busy_q        <= 1'b0;
       run_start_q   <= '0;
       busy_cycles_q <= '0;
     end else begin
       cycle_q <= cycle_q + 1'b1;
-      busy_q  <= busy_o;
       if (busy_o && !busy_q) run_start_q <= cycle_q[31:0];
       busy_cycles_q <= count_clear_o ? '0 : busy_cycles_q + 32'(busy_o);
     end
@@ -144,15 +143,11 @@ module tmv_csr
   logic [2:0] port_q;
 
   assign is_count      = read_addr_i[11:8] == PortBusyOffset[11:8];
-  assign count_read_o  = read_i && is_count;
+  assign count_read_o  = read_i;
   assign count_index_o = read_addr_i[4:2];
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) read_q <= 1'b0;
-    else read_q <= read_i;
-  end
-
-  always_ff @(posedge clk_i) begin
+    read_q <= read_i;
     if (read_i) begin
       is_count_q   <= is_count;
       port_q       <= read_addr_i[7:5];

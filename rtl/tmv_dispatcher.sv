@@ -61,8 +61,9 @@ module tmv_dispatcher
     end
   end
 
+  // What is taken without an operator, nobody looks at.
   always_ff @(posedge clk_i) begin
-    if (op_valid_i && op_ready_o) begin
+    if (op_ready_o) begin
       op_q                <= op_i;
       block_o.id          <= op_i.id;
       block_o.bank        <= op_i.bank;

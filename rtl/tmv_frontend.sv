@@ -81,8 +81,7 @@ module tmv_frontend
   logic fetch_start, publish;
 
   assign ring_index = fetched_q & ((16'd1 << ring_log2_i) - 16'd1);
-  assign fetch_start = state_q == Idle && fetched_q != ring_tail_i && inflight_q != ($clog2(Contexts) + 1)'(Contexts)
-      && !halt_i;
+  assign fetch_start = state_q == Idle && fetched_q != ring_tail_i && inflight_q != ($clog2(Contexts) + 1)'(Contexts);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -197,7 +196,6 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      bank_q       <= 1'b0;
       publish_id_q <= '0;
       done_id_q    <= '0;
       pending_q    <= '0;
@@ -273,14 +271,15 @@ module tmv_frontend
     logic [$clog2(Groups)-1:0] group_q;
 
     always_ff @(posedge clk_i) begin
-      if (!rst_ni || state_q == WaitBank) group_q <= '0;
+      if (state_q == WaitBank) group_q <= '0;
       else if (word_full && word_last && vector_last) group_q <= group_q + 1'b1;
     end
 
     assign x_addr = {bank_q, group_q, word_q};
   end
 
-  assign word_full    = beat_valid_i && state_q == Load && word_beat_q == ($clog2(WordBeats + 1))'(WordBeats - 1);
+  // Beats are counted in Load only: of a descriptor none is the last of a word.
+  assign word_full    = beat_valid_i && word_beat_q == ($clog2(WordBeats + 1))'(WordBeats - 1);
   assign word_last    = beats_t'(word_q) == row_beats_q - 1'b1;
   assign beat_ready_o = state_q == Receive || state_q == Load;
 
@@ -297,40 +296,35 @@ module tmv_frontend
   end
 
   always_ff @(posedge clk_i) begin
+    x_write_o   <= word_full;
+    load_done_q <= word_full && word_last && token_q == tokens_q - 1'b1;
+    if (publish) x_loaded_o[publish_id_q] <= keep_x;
+    else if (load_done_q) x_loaded_o[publish_id_q-1'b1] <= 1'b1;
+    if (state_q == WaitBank) {token_q, vector_q} <= '0;
+    else if (word_full && word_last) begin
+      token_q  <= token_q + 1'b1;
+      vector_q <= vector_last ? '0 : vector_q + 1'b1;
+    end
     if (!rst_ni) begin
       word_q      <= '0;
       word_beat_q <= '0;
-      token_q     <= '0;
-      vector_q    <= '0;
-      x_write_o   <= 1'b0;
-      load_done_q <= 1'b0;
-      x_loaded_o  <= '0;
     end else begin
-      x_write_o   <= word_full;
-      load_done_q <= word_full && word_last && token_q == tokens_q - 1'b1;
       if (beat_valid_i && state_q == Load) word_beat_q <= word_full ? '0 : word_beat_q + 1'b1;
       if (word_full) word_q <= word_last ? '0 : word_q + 1'b1;
-      if (state_q == WaitBank) {token_q, vector_q} <= '0;
-      else if (word_full && word_last) begin
-        token_q  <= token_q + 1'b1;
-        vector_q <= vector_last ? '0 : vector_q + 1'b1;
-      end
-      if (publish) x_loaded_o[publish_id_q] <= keep_x;
-      else if (load_done_q) x_loaded_o[publish_id_q-1'b1] <= 1'b1;
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) requesting_q <= 1'b0;
     else if (bank_free) requesting_q <= 1'b1;
-    else if (cmd_valid_o && cmd_ready_i && request_token_q == 4'd1) requesting_q <= 1'b0;
+    else if (cmd_ready_i && request_token_q == 4'd1) requesting_q <= 1'b0;
   end
 
   always_ff @(posedge clk_i) begin
     if (state_q == Check) begin
       request_token_q <= tokens;
       row_addr_q      <= desc_q[32*DescXAddrWord+:AddrBits];
-    end else if (requesting_q && cmd_ready_i && !halt_i) begin
+    end else if (requesting_q && cmd_ready_i) begin
       request_token_q <= request_token_q - 1'b1;
       row_addr_q      <= row_addr_q + addr_t'(field(desc_q, DescXStrideWord));
     end
@@ -359,7 +353,8 @@ module tmv_frontend
     end
   end
 
-  `TMV_REQUIRE(word, Lanes % PortBytes == 0, "tmv_frontend: a word of activations must be whole beats")
+  `TMV_REQUIRE(word, Lanes % PortBytes == 0 && Lanes > PortBytes,
+               "tmv_frontend: a word of activations must be whole beats, more than one")
   `TMV_REQUIRE(vectors, Vectors >= 1 && Vectors * Groups <= MaxTokens, "tmv_frontend: Vectors must be 1 to 8")
   `TMV_COVER(ContextsFull, state_q == Idle && fetched_q != ring_tail_i && inflight_q == ($clog2(Contexts) + 1)'(Contexts))
   `TMV_COVER(BankBusy, state_q == WaitBank && !bank_free)

@@ -115,10 +115,10 @@ module tmv_port
     .fault_o     (stream_fault)
   );
 
-  // A cycle late: whether a beat is illegal and which error is the first do not fit one cycle.
+  // A cycle late: whether a beat is illegal and which error is the first do not fit one cycle. It stays until the reset
+  // that every error ends in.
   always_ff @(posedge clk_i) begin
     if (stream_fault.valid) fault_o <= stream_fault;
-    else fault_o.valid <= 1'b0;
     if (!rst_ni) fault_o.valid <= 1'b0;
   end
 

@@ -35,7 +35,7 @@ module tmv_read_mux
   end
 
   always_ff @(posedge clk_i) begin
-    if (take && |ar_valid_i) begin
+    if (take) begin
       ar_addr_o <= pick ? ar_addr_i[1] : ar_addr_i[0];
       ar_len_o  <= pick ? ar_len_i[1] : ar_len_i[0];
       ar_id_o   <= pick;

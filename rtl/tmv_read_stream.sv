@@ -106,15 +106,14 @@ module tmv_read_stream
     end else if (cmd_ready_o) addr_q <= cmd_addr_i;
 
     if (!rst_ni) begin
-      fault_o.valid <= 1'b0;
-      ar_valid_o    <= 1'b0;
-      left_q        <= '0;
-      busy_q        <= 1'b0;
-      issue_ptr_q   <= '0;
-      space_q       <= SpaceBits'(FifoBeats);
-      inflight_q    <= '0;
-      burst_ptr_q   <= '0;
-      beat_q        <= '0;
+      {ar_valid_o, fault_o.valid} <= '0;
+      left_q      <= '0;
+      busy_q      <= 1'b0;
+      issue_ptr_q <= '0;
+      space_q     <= SpaceBits'(FifoBeats);
+      inflight_q  <= '0;
+      burst_ptr_q <= '0;
+      beat_q      <= '0;
     end else begin
       if (issue) begin
         ar_valid_o  <= 1'b1;

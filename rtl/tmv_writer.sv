@@ -121,7 +121,6 @@ module tmv_writer
     if (!rst_ni) begin
       state_q    <= Idle;
       draining_q <= 1'b0;
-      slice_q    <= '0;
     end else begin
       unique case (state_q)
         Idle:        if (op_valid_i) state_q <= Results;

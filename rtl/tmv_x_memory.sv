@@ -68,16 +68,15 @@ module tmv_x_memory
   end
 
   always_ff @(posedge clk_i) begin
+    read_q <= |req_i;
     if (read_q) data_o <= data_q;
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      read_q  <= 1'b0;
       grant_q <= '0;
       valid_o <= '0;
     end else begin
-      read_q  <= |req_i;
       grant_q <= grant_o;
       valid_o <= grant_q;
     end
