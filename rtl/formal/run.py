@@ -104,12 +104,15 @@ PROOFS = [
     ),
     Proof(
         "tmv_control", "tmv_control",
-        "datapath reset only when quiet; the first error stays; no soft reset is lost; no error of the run before",
+        "datapath reset only when quiet; the first error of a cycle counts, and stays; no soft reset is lost; no error of the run before",
         [*PACKAGES, "tmv_control.sv"], "induction", 3, 14,
         [("tmv_control.sv", "Reset:   if (!core_rst_q) begin", "Reset:   if (1'b1) begin"),
          ("tmv_control.sv", "            soft_q   <= 1'b0;", "            soft_q   <= soft_reset_i;"),
          ("tmv_control.sv", "if (quiet_i) state_q <= Reset;", "state_q <= Reset;"),
-         ("tmv_control.sv", "any_fault && state_q == Run;", "any_fault;")],
+         ("tmv_control.sv", "any_fault && state_q == Run;", "any_fault;"),
+         ("tmv_control.sv", "if (writer_fault_i.valid && !earlier)", "if (writer_fault_i.valid)"),
+         ("tmv_control.sv", "if (watchdog_q && !earlier && !writer_fault_i.valid)", "if (watchdog_q && !earlier)"),
+         ("tmv_control.sv", "!earlier && !writer_fault_i.valid)", "!writer_fault_i.valid)")],
     ),
     Proof(
         "tmv_dispatcher", "tmv_dispatcher", "every row block once, in order, to a free port; window of 64; no slot twice",

@@ -1,7 +1,7 @@
 `include "tmv_formal.svh"
 
-/// `tmv_control` resets the datapath only when nothing is in flight, keeps the first error until a soft reset, loses no
-/// soft reset, and lets no error of the run before into the next.
+/// `tmv_control` resets the datapath only when nothing is in flight, keeps the first error until a soft reset, the first
+/// in order if several come in a cycle, loses no soft reset, and lets no error of the run before into the next.
 ///
 /// The datapath is any that shows no error in the cycle after its reset, has nothing to do after a restart and, once
 /// halted and quiet, stays quiet. Unbounded.
@@ -94,6 +94,34 @@ module tmv_control_fv
     for (int unsigned p = 0; p < Ports; p++) if (port_fault_i[p].valid) fault = 1'b1;
   end
 
+  // The first error of a cycle: front end, ports, writer, watchdog. The last assignment wins.
+  fault_t first, first_q;
+  logic [3:0] first_source, first_source_q;
+
+  always_comb begin
+    first = '{valid: 1'b1, code: ErrWatchdog, addr: '0};
+    first_source = SourceFrontend;
+    if (writer_fault_i.valid) begin
+      first = writer_fault_i;
+      first_source = SourceWriter;
+    end
+    for (int unsigned p = 0; p < Ports; p++) begin
+      if (port_fault_i[Ports-1-p].valid) begin
+        first = port_fault_i[Ports-1-p];
+        first_source = 4'(Ports - 1 - p);
+      end
+    end
+    if (frontend_fault_i.valid) begin
+      first = frontend_fault_i;
+      first_source = SourceFrontend;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    first_q        <= first;
+    first_source_q <= first_source;
+  end
+
   `TMV_ASSUME(ResetClearsFaults, core_rst_nq || !fault)
   `TMV_ASSUME(IdleAfterRestart, !restart_q || !busy_i)
   `TMV_ASSUME(QuietStays, !(past_q && halt_q && quiet_q) || quiet_i)
@@ -106,6 +134,8 @@ module tmv_control_fv
   `TMV_ASSERT(ResetWhenQuiet, core_rst_n || !past_q || (halt && quiet_i))
   // The first error counts, and stays until a soft reset.
   `TMV_ASSERT(ErrorHalts, !(past_q && event_q) || (error && halt))
+  `TMV_ASSERT(FirstOfTheCycle,
+              !(past_q && event_q) || (code == first_q.code && source == first_source_q && addr == first_q.addr))
   `TMV_ASSERT(FirstErrorCounts, !(past_q && error_q && error) || (code == code_q && source == source_q && addr == addr_q))
   `TMV_ASSERT(ErrorStays, !(past_q && error_q) || error || restart_q)
   // There is no restart but by a soft reset, and none is lost: the unit halts, or was just being reset.
