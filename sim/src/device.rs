@@ -210,6 +210,9 @@ impl VerilatedDevice {
             }
             port = if port + 1 == *ports { 0 } else { port + 1 };
         }
+        // Between beats RID and RLAST mean nothing: they stay as they were.
+        inputs.rid |= read_inputs.rid & !inputs.rvalid;
+        inputs.rlast |= read_inputs.rlast & !inputs.rvalid;
         if inputs.rvalid != 0 {
             model.set_bytes(pins.m_axi_rdata, 0, &data[..*ports * *port_bytes]);
         }

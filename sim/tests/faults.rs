@@ -223,6 +223,25 @@ fn computing_is_progress() {
     bench.run(std::slice::from_ref(&op));
 }
 
+/// The longest silence of a run is the memory's latency, whichever channel it is on: a watchdog of that length lets the
+/// run pass, and one shorter bites. So a handshake counts as progress in its own cycle, and an idle channel never does.
+#[test]
+fn latency_is_the_longest_silence() {
+    const LATENCY: u32 = 200;
+    for (limit, bites) in [(LATENCY, false), (LATENCY - 1, true)] {
+        let timing = Timing::ideal(u64::from(LATENCY));
+        let mut bench = bench(&DEFAULT, MemoryConfig { timing, ..common::memory() });
+        let ops = operators(&mut bench, &mut Random::seed_from_u64(12));
+        bench.write(regs::WATCHDOG, limit);
+        if bites {
+            start(&mut bench, &ops);
+            assert_eq!(bench.expect_error(regs::ERR_WATCHDOG), (15, 0));
+        } else {
+            bench.run(&ops);
+        }
+    }
+}
+
 /// A slave that never answers: the error is named and DRAINING stays, until it answers after all.
 #[test]
 fn draining_waits_for_the_memory() {
@@ -401,6 +420,26 @@ fn draining_is_deaf() {
     assert_eq!(bench.read(regs::STATUS), regs::STATUS_BUSY | regs::STATUS_DRAINING);
     assert_eq!(bench.read(regs::RING_TAIL), tail);
     recovers(&mut bench, &ops);
+}
+
+/// From a soft reset on, an error is not there without DRAINING, in no cycle: a host that waits for the end of draining
+/// does not take the error before for a new one.
+#[test]
+fn error_ends_with_draining() {
+    for delay in 0..20 {
+        let mut bench = bench(&DEFAULT, common::memory());
+        bench.queue_bytes(&[0; 64]);
+        bench.ring();
+        bench.expect_error(regs::ERR_BAD_DESCRIPTOR);
+        while bench.read(regs::STATUS) & regs::STATUS_DRAINING != 0 {}
+        bench.write(regs::CONTROL, regs::CONTROL_SOFT_RESET);
+        for _ in 0..delay {
+            bench.device.step().unwrap();
+        }
+        let status = bench.read(regs::STATUS);
+        assert_ne!(status & (regs::STATUS_ERROR | regs::STATUS_DRAINING), regs::STATUS_ERROR, "after {delay} cycles");
+        assert!(delay < 10 || status == 0, "{status:#x} after {delay} cycles");
+    }
 }
 
 /// An interrupt that is cleared about when it is raised: it is lost only if it was raised before.
@@ -649,12 +688,22 @@ fn hardware_reset_in_mid_burst() {
             }
             bench.device.axi_memory().reset();
             bench.device.reset().unwrap();
-            assert_eq!(bench.read(regs::STATUS), 0);
-            assert_eq!((bench.read(regs::RING_HEAD), bench.read(regs::RING_TAIL)), (0, 0));
+            suite::check_reset_values(&mut bench.device);
             bench.set_up();
             bench.run(&ops);
         }
     });
+}
+
+/// A hardware reset forgets an error, whoever reported it.
+#[test]
+fn hardware_reset_after_an_error() {
+    let mut bench = bench(&DEFAULT, common::memory());
+    bench.queue_bytes(&[0; 64]);
+    bench.ring();
+    assert_eq!(bench.expect_error(regs::ERR_BAD_DESCRIPTOR).0, 15);
+    bench.device.reset().unwrap();
+    suite::check_reset_values(&mut bench.device);
 }
 
 /// A busy host: more descriptors, register reads, counters cleared, refused accesses, all in mid run.

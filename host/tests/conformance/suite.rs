@@ -284,7 +284,12 @@ pub fn identity<D: Device>(mut device: D) {
 }
 
 pub fn reset_values<D: Device>(mut device: D) {
-    let info = UnitInfo::read(&mut device).unwrap();
+    check_reset_values(&mut device);
+}
+
+/// What registers hold after a reset of the hardware.
+pub fn check_reset_values<D: Device>(device: &mut D) {
+    let info = UnitInfo::read(device).unwrap();
     for (offset, access) in registers(&info) {
         let expected = match offset {
             regs::ID..=regs::PARAM1 | regs::CYCLE_LO => continue,
@@ -462,11 +467,12 @@ fn fails<D: Device>(bench: &mut Bench<D>, good: &Operator, bytes: &[u8; DESCRIPT
     bench.ring();
     let found = bench.expect_error(code);
     // The doorbell is deaf now.
-    let head = bench.read(regs::RING_HEAD);
+    let ring = |bench: &mut Bench<D>| (bench.read(regs::RING_HEAD), bench.read(regs::RING_TAIL));
+    let before = ring(bench);
     bench.queue(good);
     bench.ring();
     assert!(matches!(bench.device.wait_interrupt(), Err(DeviceError::Timeout { .. })));
-    assert_eq!(bench.read(regs::RING_HEAD), head);
+    assert_eq!(ring(bench), before);
     assert_eq!(bench.error().0, code, "errors are sticky");
     assert_eq!(bench.record(bench.queued.wrapping_sub(1)).status, 0);
     bench.soft_reset();
@@ -484,7 +490,8 @@ fn with(descriptor: &Descriptor, index: usize, value: u32) -> [u8; DESCRIPTOR_BY
 pub fn bad_descriptors<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(9));
     let good = bench.operator(&mut rng, 11, 3 * bench.info.lanes(), 1);
-    let d = good.descriptor;
+    // With room between blocks, so that a wrong length is not a wrong stride, too.
+    let d = Descriptor { w_stride: 1 << 30, ..good.descriptor };
     let most = bench.info.max_tokens() as u32;
     let shape = |k: usize, beats: usize| (beats as u32) << 16 | k as u32;
     let (k, beats, words) = (d.in_features, d.row_beats, bench.info.bank_words);
@@ -506,6 +513,7 @@ pub fn bad_descriptors<D: Device>(device: D) {
         ("no rows", regs::DESC_OUT_FEATURES, 0),
         ("too many rows", regs::DESC_OUT_FEATURES, (1 << 19) + 1),
         ("absurdly many rows", regs::DESC_OUT_FEATURES, u32::MAX),
+        ("blocks that overlap", regs::DESC_W_STRIDE, good.descriptor.w_stride as u32 - 64),
         ("reserved word", regs::DESC_RESERVED, 1),
         ("KEEP_X without activations", regs::DESC_CONTROL, control(0xb1, 1, 3)),
     ];
@@ -624,18 +632,23 @@ pub fn error_stops_the_ring<D: Device>(device: D) {
     bench.run(&ops);
 }
 
-/// A bad descriptor right behind good ones, with one doorbell for all: the good ones are complete.
+/// A bad or misaligned descriptor right behind good ones, with one doorbell for all: the good ones are complete.
 pub fn bad_behind_good<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(16));
     let ops: Vec<Operator> = (0..2).map(|_| bench.operator(&mut rng, 20, 100, 1)).collect();
-    ops.iter().for_each(|op| _ = bench.queue(op));
-    bench.queue_bytes(&[0; DESCRIPTOR_BYTES]);
-    bench.ring();
-    assert_eq!(bench.expect_error(regs::ERR_BAD_DESCRIPTOR), (FRONT_END, bench.slot(2)));
-    assert_eq!(bench.read(regs::RING_HEAD), 2);
-    bench.check(&ops[0], 0);
-    bench.check(&ops[1], 1);
-    bench.soft_reset();
+    let misaligned = Descriptor { x_addr: ops[0].descriptor.x_addr + 32, ..ops[0].descriptor };
+    for (bytes, code) in
+        [([0; DESCRIPTOR_BYTES], regs::ERR_BAD_DESCRIPTOR), (misaligned.encode(), regs::ERR_MISALIGNED)]
+    {
+        ops.iter().for_each(|op| _ = bench.queue(op));
+        bench.queue_bytes(&bytes);
+        bench.ring();
+        assert_eq!(bench.expect_error(code), (FRONT_END, bench.slot(2)));
+        assert_eq!(bench.read(regs::RING_HEAD), 2);
+        bench.check(&ops[0], 0);
+        bench.check(&ops[1], 1);
+        bench.soft_reset();
+    }
     bench.run(&ops);
 }
 

@@ -323,7 +323,8 @@ impl AxiMemory {
         self.reads[port].queue.iter().position(|burst| burst.id == id).unwrap_or(0)
     }
 
-    /// Whether the write channels have nothing to do: AWREADY is high, WREADY and BVALID are low until AWVALID comes.
+    /// Whether the write channels have nothing to do: AWREADY is high and BVALID low until
+    /// AWVALID comes, and WREADY says nothing before WVALID.
     pub fn write_idle(&self) -> bool {
         let w = &self.write;
         self.plain && w.waiting.is_none() && !w.waiting_data && w.queue.is_empty() && w.responses.is_empty()
@@ -343,13 +344,14 @@ impl AxiMemory {
         Ok(ready)
     }
 
-    /// One cycle of the write data channel; the value of WREADY. Data waits for its address.
+    /// One cycle of the write data channel; the value of WREADY. Data waits for its address; until there is some,
+    /// WREADY may be high.
     pub fn write_data(&mut self, valid: bool, data: &[u8], last: bool) -> Result<bool, Violation> {
         if self.write.waiting_data && !valid {
             return Err(self.error(0, "AXI_ERRM_WVALID_STABLE", "WVALID fell before WREADY".into()));
         }
-        let ready = !self.write.queue.is_empty()
-            && (valid || !self.config.shy)
+        let room = if valid { !self.write.queue.is_empty() } else { !self.config.shy };
+        let ready = room
             && !self.config.faults.write_starved(self.cycle)
             && !self.stalls()
             && self.controller.as_ref().is_none_or(Controller::takes_writes);
