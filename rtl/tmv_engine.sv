@@ -70,11 +70,6 @@ module tmv_engine
   /// Place within a word: group and row, and with them the place of an accumulator.
   typedef logic [StepBits-1:0] step_t;
 
-  /// Whether no token of `tokens` is in a group behind `group`.
-  function automatic logic is_last(group_t group, logic [3:0] tokens);
-    is_last = Groups == 1 || 32'(tokens) <= (32'(group) + 1) * Vectors;
-  endfunction
-
   // Row blocks, read twice: activations are fetched ahead of the beats. The one at work is in registers.
   block_t blocks[BlockFifo];
   logic [BlockBits:0] push_q, fetch_q, load_q, compute_q;
@@ -145,7 +140,7 @@ module tmv_engine
   logic result_pending_q, result_start, result_pop, result_end, result_blocked;
 
   assign group = group_t'(step_q >> RowBits);
-  assign last_group = is_last(group, tokens_q);
+  assign last_group = Groups == 1 || 32'(tokens_q) <= (32'(group) + 1) * Vectors;
   assign result_blocked = last_word_q && result_pending_q && step_q[RowBits-1:0] == '0;
   assign busy_o = beat_valid_q && word_valid_q && !result_blocked;
   assign stall_data_o = current_valid_q && !beat_valid_q;
@@ -211,7 +206,7 @@ module tmv_engine
       if (take_beat) begin
         take_q <= take_q + 1'b1;
         // The beat before it is at work: both are of the same block.
-        if (&take_q[RowBits-1:0] && is_last(take_group, tokens_q)) take_q <= '0;
+        if (&take_q[RowBits-1:0] && (Groups == 1 || 32'(tokens_q) <= (32'(take_group) + 1) * Vectors)) take_q <= '0;
       end
 
       if (x_valid_i) next_valid_q <= 1'b1;
@@ -240,7 +235,7 @@ module tmv_engine
           x_addr_o <= {fetch.bank, (WordAddrBits - 1)'({fetch_group_q, fetch_word_q})};
           words_q  <= words_q + 2'(!word_done);
           fetch_group_q <= fetch_group_q + 1'b1;
-          if (is_last(fetch_group_q, fetch.tokens)) begin
+          if (Groups == 1 || 32'(fetch.tokens) <= (32'(fetch_group_q) + 1) * Vectors) begin
             fetch_group_q <= '0;
             fetch_word_q  <= fetch_word_q + 1'b1;
             if (word_t'(fetch_word_q) == fetch.last_word) begin
