@@ -104,7 +104,8 @@ PROOFS = [
     ),
     Proof(
         "tmv_control", "tmv_control",
-        "datapath reset only when quiet; the first error of a cycle counts, and stays; no soft reset is lost; no error of the run before",
+        "datapath reset only when quiet; the first error of a cycle counts, and stays; no soft reset is lost; "
+        "no error of the run before",
         [*PACKAGES, "tmv_control.sv"], "induction", 3, 14,
         [("tmv_control.sv", "Reset:   if (!core_rst_q) begin", "Reset:   if (1'b1) begin"),
          ("tmv_control.sv", "            soft_q   <= 1'b0;", "            soft_q   <= soft_reset_i;"),

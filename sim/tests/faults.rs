@@ -426,8 +426,8 @@ fn draining_is_deaf() {
 /// does not take the error before for a new one.
 #[test]
 fn error_ends_with_draining() {
+    let mut bench = bench(&DEFAULT, common::memory());
     for delay in 0..20 {
-        let mut bench = bench(&DEFAULT, common::memory());
         bench.queue_bytes(&[0; 64]);
         bench.ring();
         bench.expect_error(regs::ERR_BAD_DESCRIPTOR);
@@ -439,6 +439,7 @@ fn error_ends_with_draining() {
         let status = bench.read(regs::STATUS);
         assert_ne!(status & (regs::STATUS_ERROR | regs::STATUS_DRAINING), regs::STATUS_ERROR, "after {delay} cycles");
         assert!(delay < 10 || status == 0, "{status:#x} after {delay} cycles");
+        bench.soft_reset();
     }
 }
 

@@ -256,10 +256,6 @@ fn synthesised_bodies() {
 /// the port whose they were.
 #[test]
 fn ports_share_their_code() {
-    // Counters of coverage are another one for every port.
-    if std::env::var_os("TMV_COVERAGE").is_some() {
-        return;
-    }
     for unit in [DEFAULT, BASE3] {
         let library = std::fs::read(common::unit(&unit).path()).unwrap();
         let names = |port: usize| format!("nba_sequent__TOP__tmv_unit__DOT__gen_port__BRA__{port}__").into_bytes();

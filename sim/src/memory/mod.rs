@@ -323,8 +323,8 @@ impl AxiMemory {
         self.reads[port].queue.iter().position(|burst| burst.id == id).unwrap_or(0)
     }
 
-    /// Whether the write channels have nothing to do: AWREADY is high and BVALID low until
-    /// AWVALID comes, and WREADY says nothing before WVALID.
+    /// Whether the write channels have nothing to do: AWREADY is high and BVALID low until AWVALID comes,
+    /// and WREADY says nothing before WVALID.
     pub fn write_idle(&self) -> bool {
         let w = &self.write;
         self.plain && w.waiting.is_none() && !w.waiting_data && w.queue.is_empty() && w.responses.is_empty()
