@@ -49,5 +49,13 @@ def compiled_yosys():
 
 def rtl_files():
     """The unit's files, relative to rtl/, in the order of compilation."""
-    names = [line.strip() for line in (RTL / "tmv_files.f").read_text().splitlines()]
+    names = [line.strip() for line in (RTL / "ternary" / "tmv_files.f").read_text().splitlines()]
     return [name for name in names if name and not name.startswith("//")]
+
+
+def copy_rtl(folder):
+    """Copies the unit's files, and the headers they include, into one folder. Returns the files' names, in order."""
+    files = rtl_files()
+    for source in [*(RTL / name for name in files), *RTL.glob("*/*.svh")]:
+        shutil.copy(source, folder)
+    return [Path(name).name for name in files]

@@ -40,7 +40,7 @@ def route(parameters):
     environment = {**os.environ, "YOWASP_CACHE_DIR": str(synth.provision.compiled_yosys())}
     with tempfile.TemporaryDirectory(prefix="run-", dir=synth.yosys()) as folder:
         folder = Path(folder)
-        names = synth.copy_sources(folder)
+        names = synth.provision.copy_rtl(folder)
         shutil.copy(HERE / f"{TOP}.sv", folder)
         read = ["read_slang --threads 1 -I .", *names, f"{TOP}.sv --top {TOP}"]
         read += [f"-G {name}={value}" for name, value in parameters.items()]

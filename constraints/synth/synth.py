@@ -83,14 +83,6 @@ def run_yosys(script, folder, log):
         raise Rejected(f"{run.stderr[-4000:]}\nYosys failed with exit code {run.returncode}")
 
 
-def copy_sources(folder):
-    """Copies the unit's files. Returns their names, in order."""
-    names = provision.rtl_files()
-    for source in [*(RTL / name for name in names), *RTL.glob("*.svh")]:
-        shutil.copy(source, folder)
-    return names
-
-
 def count(cells):
     """Sums up cells by type."""
     totals = dict.fromkeys(COUNTS, 0)
@@ -116,8 +108,8 @@ def whole_modules(family):
     """The modules that ask to be left whole, each in cells, as Verilog: what techmap puts in the place of instances."""
     with tempfile.TemporaryDirectory(prefix="run-", dir=yosys()) as folder:
         folder = Path(folder)
-        names = copy_sources(folder)
-        whole = [name.removesuffix(".sv") for name in names if "keep_hierarchy" in (RTL / name).read_text()]
+        names = provision.copy_rtl(folder)
+        whole = [name.removesuffix(".sv") for name in names if "keep_hierarchy" in (folder / name).read_text()]
         for top in whole:
             commands = [
                 " ".join(["read_slang --threads 1 -I .", *names, "--top", top]),
@@ -190,7 +182,7 @@ def longest_path(module):
 
 def synthesise(top, family, parameters, black_box, folder):
     """Runs Yosys in `folder`. Returns cells by type, the log, and the longest path."""
-    read = ["read_slang --threads 1 -I .", *copy_sources(folder), "--top", top]
+    read = ["read_slang --threads 1 -I .", *provision.copy_rtl(folder), "--top", top]
     read += [f"-G {name}={value}" for name, value in parameters]
     whole, cells = whole_modules(family)
     read += [f"--blackboxed-module {name}" for name in [*whole, black_box] if name not in (None, top)]

@@ -1,4 +1,4 @@
-//! Generates everything that knows the register map from its one source, `rtl/tmv_registers.toml`:
+//! Generates everything that knows the register map from its one source, `rtl/ternary/registers.toml`:
 //! the SystemVerilog package, the Rust constants and the documentation.
 //!
 //! `cargo run -p host --example regmap` rewrites the files; `host/tests/regmap.rs` fails when they are stale.
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-const SOURCE: &str = "rtl/tmv_registers.toml";
+const SOURCE: &str = "rtl/ternary/registers.toml";
 
 #[derive(Deserialize)]
 struct Map {
@@ -71,7 +71,7 @@ pub(crate) fn generate() -> [(&'static str, String); 3] {
     let hash = Sha256::digest(source.as_bytes());
     let hash = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
     [
-        ("rtl/tmv_reg_pkg.sv", systemverilog(&map, hash)),
+        ("rtl/ternary/tmv_reg_pkg.sv", systemverilog(&map, hash)),
         ("host/src/regs.rs", rust(&map, hash)),
         ("docs/registers.md", markdown(&map, hash)),
     ]

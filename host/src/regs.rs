@@ -1,9 +1,9 @@
-//! Register map of the TMV unit. Generated from `rtl/tmv_registers.toml` by `cargo run -p host --example regmap`; do not edit.
+//! Register map of the TMV unit. Generated from `rtl/ternary/registers.toml` by `cargo run -p host --example regmap`; do not edit.
 
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x2;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0x7697d89f;
+pub const MAP_HASH_VALUE: u32 = 0x79d23a64;
 
 /// Offset. The letters `TMV1`: 0x544D5631.
 pub const ID: u32 = 0x0;

@@ -1,2 +1,2 @@
-// Simulation only, in every model of the unit: the checkers bound to it. Read after tmv_files.f.
+// Simulation only, in every model of the unit: the checkers bound to it. Read after ternary/tmv_files.f. Relative to rtl/.
 tb/tmv_axi_checker.sv

@@ -60,7 +60,7 @@ impl UnitConfig {
         (beats.div_ceil(self.ports) * tokens.div_ceil(self.vectors)) as u64
     }
 
-    /// The model of this unit: the files of `rtl/tmv_files.f` and the bound checkers of `rtl/tb`.
+    /// The model of this unit: the files of `rtl/ternary/tmv_files.f` and the bound checkers of `rtl/tb`.
     pub fn spec(&self, trace: Trace) -> ModelSpec {
         let mut spec = spec("tmv_unit", trace)
             .param("Ports", self.ports)
@@ -107,7 +107,7 @@ pub fn rtl_sha256() -> Result<String, Failure> {
             Failure::new(Exit::InputFile, why)
         })
     };
-    let list = read("tmv_files.f")?;
+    let list = read("ternary/tmv_files.f")?;
     let text = String::from_utf8_lossy(&list);
     let files = text.lines().filter(|line| line.ends_with(".sv"));
     let mut hash = Sha256::new();
@@ -125,9 +125,9 @@ pub fn spec(top: &str, trace: Trace) -> ModelSpec {
         list(file).lines().filter(|line| line.ends_with(".sv")).map(|line| rtl.join(line)).collect()
     };
     let waivers = rtl.join("lint/verilator_waiver.vlt");
-    let mut spec = ModelSpec::new(top, std::iter::once(waivers).chain(sources("tmv_files.f")));
+    let mut spec = ModelSpec::new(top, std::iter::once(waivers).chain(sources("ternary/tmv_files.f")));
     spec.checkers = sources("tb/tmv_tb_files.f");
-    spec.include_dirs.push(rtl);
+    spec.include_dirs.push(rtl.join("prim"));
     spec.trace = trace;
     spec
 }

@@ -99,8 +99,10 @@ fn every_board_gets_a_whole_folder() {
                 .find(|word| word.len() > 2 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
             assert_eq!(marker, None, "{}: {name} has a placeholder that was not filled", board.name);
         }
-        for line in fs::read_to_string(rtl_dir().join("tmv_files.f")).unwrap().lines().filter(|l| l.ends_with(".sv")) {
-            assert_eq!(found[&format!("rtl/{line}")], fs::read(rtl_dir().join(line)).unwrap(), "{line}");
+        let list = fs::read_to_string(rtl_dir().join("ternary/tmv_files.f")).unwrap();
+        for path in list.lines().filter(|l| l.ends_with(".sv")) {
+            let name = path.rsplit('/').next().unwrap();
+            assert_eq!(found[&format!("rtl/{name}")], fs::read(rtl_dir().join(path)).unwrap(), "{path}");
         }
         let readme = String::from_utf8_lossy(&found["README.md"]).into_owned();
         assert!(readme.contains("was run in Vivado") && readme.contains("Not checked"), "the README is honest");
@@ -146,11 +148,13 @@ fn mistakes_are_told() {
     };
     let missing = with_rtl(&path("none"));
     assert_eq!((missing.status.code(), said(&missing).contains("tmv_files.f")), (Some(3), true), "{}", said(&missing));
-    fs::create_dir(path("rtl")).unwrap();
-    for entry in fs::read_dir(rtl_dir()).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file()) {
-        fs::copy(&entry, Path::new(&path("rtl")).join(entry.file_name().unwrap())).unwrap();
+    for room in ["prim", "axi", "ternary"] {
+        let copy = Path::new(&path("rtl")).join(room);
+        fs::create_dir_all(&copy).unwrap();
+        let files = fs::read_dir(rtl_dir().join(room)).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file());
+        files.for_each(|file| _ = fs::copy(&file, copy.join(file.file_name().unwrap())).unwrap());
     }
-    let unit = path("rtl") + "/tmv_unit.sv";
+    let unit = path("rtl") + "/ternary/tmv_unit.sv";
     let source = fs::read_to_string(&unit).unwrap();
     fs::write(
         &unit,

@@ -1,4 +1,4 @@
-//! `rtl/testplan.toml` against what there is: tests, proofs, cover points, registers, error codes.
+//! `rtl/ternary/testplan.toml` against what there is: tests, proofs, cover points, registers, error codes.
 //!
 //! `cargo test -p sim --test testplan -- --nocapture` prints the plan as a table.
 #![allow(clippy::unwrap_used)]
@@ -92,13 +92,14 @@ impl Found {
         }
         let suite = read(&root.join("host/tests/conformance/suite.rs"));
         found.tests.extend(conformance_rules(&suite).iter().map(|rule| format!("conformance::{rule}")));
-        let program = "import run; print(*(proof.name for proof in run.PROOFS))";
+        let program = "import prove; print(*(proof.name for proof in prove.PROOFS))";
         let mut python = Command::new("python3");
-        python.args(["-B", "-c", program]).current_dir(root.join("rtl/formal"));
+        python.args(["-B", "-c", program]).current_dir(root.join("tools"));
         let output = python.output().expect("python3 reads the list of proofs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         found.proofs.extend(String::from_utf8(output.stdout).unwrap().split_whitespace().map(String::from));
-        for entry in std::fs::read_dir(root.join("rtl")).unwrap() {
+        let rooms = ["prim", "axi", "ternary"].map(|room| std::fs::read_dir(root.join("rtl").join(room)).unwrap());
+        for entry in rooms.into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "sv") {
                 let module = path.file_stem().unwrap().to_str().unwrap();
@@ -153,14 +154,14 @@ fn complaints(plan: &Plan, found: &Found) -> Vec<String> {
 }
 
 fn plan() -> Plan {
-    toml::from_str(&read(&workspace().join("rtl/testplan.toml"))).unwrap()
+    toml::from_str(&read(&workspace().join("rtl/ternary/testplan.toml"))).unwrap()
 }
 
 #[test]
 fn the_plan_is_whole() {
     let (plan, found) = (plan(), Found::new());
     let wrong = complaints(&plan, &found);
-    assert!(wrong.is_empty(), "rtl/testplan.toml:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "rtl/ternary/testplan.toml:\n{}", wrong.join("\n"));
 
     println!("| feature | what | tests | proofs | cover points |\n|---|---|---|---|---|");
     for f in &plan.feature {

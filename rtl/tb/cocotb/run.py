@@ -50,9 +50,7 @@ def verilator(environment):
 
 def sources(folder, broken):
     """Copies the RTL, breaks it if told to, and returns its files in order."""
-    names = provision.rtl_files()
-    for source in [*(RTL / name for name in names), *RTL.glob("*.svh")]:
-        shutil.copy(source, folder)
+    names = provision.copy_rtl(folder)
     if broken:
         file, old, new = BROKEN
         text = (folder / file).read_text()

@@ -33,7 +33,7 @@ struct Options {
     /// Least percentage of lines, and of toggles.
     #[arg(long, value_name = "PERCENT", default_value_t = 90.0)]
     bar: f64,
-    /// Why holes are holes [default: coverage.toml beside the RTL].
+    /// Why holes are holes [default: ternary/coverage.toml of the RTL].
     #[arg(long, value_name = "FILE")]
     holes: Option<PathBuf>,
 }
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<bool, Failure> {
     let input = |error: anyhow::Error| Failure::new(Exit::InputFile, format!("{error:#}"));
     let rtl = sim::unit::rtl_dir();
-    let path = options.holes.clone().unwrap_or_else(|| rtl.join("coverage.toml"));
+    let path = options.holes.clone().unwrap_or_else(|| rtl.join("ternary/coverage.toml"));
     let mut modules = points::modules(&rtl).map_err(input)?;
     let explanations = Explanations::read(&path).map_err(input)?;
     if let Some(folder) = options.html.parent() {

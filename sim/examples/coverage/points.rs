@@ -53,14 +53,15 @@ pub(crate) struct Module {
 /// Modules by name.
 pub(crate) type Modules = BTreeMap<String, Module>;
 
-/// The modules of `rtl/tmv_files.f`, without points.
+/// The modules of `rtl/ternary/tmv_files.f`, without points.
 pub(crate) fn modules(rtl: &Path) -> anyhow::Result<Modules> {
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
-    let list = read(&rtl.join("tmv_files.f"))?;
-    let files = list.lines().filter_map(|line| line.strip_suffix(".sv"));
+    let list = read(&rtl.join("ternary/tmv_files.f"))?;
+    let files = list.lines().filter(|line| line.ends_with(".sv"));
     files
-        .map(|name| {
-            let text = read(&rtl.join(format!("{name}.sv")))?;
+        .map(|file| {
+            let text = read(&rtl.join(file))?;
+            let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".sv");
             Ok((name.into(), Module { source: text.lines().map(String::from).collect(), points: BTreeMap::new() }))
         })
         .collect()
@@ -176,7 +177,7 @@ pub(crate) fn merge(modules: &mut Modules, rtl: &Path, text: &str) -> anyhow::Re
             bail!("line {}: not an entry of Verilator's coverage format: {entry:?}", number + 1)
         };
         let file = Path::new(file);
-        let inside = file.parent().and_then(|dir| dir.canonicalize().ok()).is_some_and(|dir| dir == rtl);
+        let inside = file.parent().and_then(|dir| dir.canonicalize().ok()).is_some_and(|dir| dir.starts_with(&rtl));
         let module = file.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| modules.get_mut(stem));
         let Some(module) = module.filter(|_| inside) else { continue };
         match kind {
@@ -214,7 +215,7 @@ pub(crate) fn merge_folder(modules: &mut Modules, rtl: &Path, folder: &Path) -> 
     Ok(())
 }
 
-/// `rtl/coverage.toml`: why holes are holes.
+/// `rtl/ternary/coverage.toml`: why holes are holes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Explanations {
@@ -327,7 +328,8 @@ mod tests {
     /// A folder with one module, and what Verilator might say of it.
     fn example() -> (tempfile::TempDir, Modules) {
         let rtl = tempfile::tempdir().unwrap();
-        std::fs::write(rtl.path().join("tmv_files.f"), "// Files.\nleaf.sv\n").unwrap();
+        std::fs::create_dir(rtl.path().join("ternary")).unwrap();
+        std::fs::write(rtl.path().join("ternary/tmv_files.f"), "// Files.\nleaf.sv\n").unwrap();
         std::fs::write(rtl.path().join("leaf.sv"), SOURCE).unwrap();
         let modules = modules(rtl.path()).unwrap();
         (rtl, modules)

@@ -167,18 +167,22 @@ impl Folder {
 
     /// The files of the unit, what they include, and the wrapper.
     fn add_rtl(&mut self) -> Result<(), Failure> {
-        let list = read_rtl("tmv_files.f")?;
-        for name in list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
-            self.add(&format!("rtl/{name}"), read_rtl(name)?);
+        let files = read_rtl("ternary/tmv_files.f")?;
+        // One folder for all: a tool of others then needs one include path.
+        let mut list = String::from("// Every file of the unit, in order of use.\n");
+        for path in files.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            self.add(&format!("rtl/{name}"), read_rtl(path)?);
+            list += &format!("{name}\n");
         }
-        self.add("rtl/tmv_macros.svh", read_rtl("tmv_macros.svh")?);
+        self.add("rtl/tmv_macros.svh", read_rtl("prim/tmv_macros.svh")?);
         self.add("rtl/tmv_files.f", list);
 
-        let unit = read_rtl("tmv_unit.sv")?;
+        let unit = read_rtl("ternary/tmv_unit.sv")?;
         let bad = |what: String| {
-            Failure::new(Exit::InputFile, format!("{}: {what}", rtl_dir().join("tmv_unit.sv").display()))
+            Failure::new(Exit::InputFile, format!("{}: {what}", rtl_dir().join("ternary/tmv_unit.sv").display()))
         };
-        let package = read_rtl("tmv_pkg.sv")?;
+        let package = read_rtl("ternary/tmv_pkg.sv")?;
         let addr_bits = package.lines().find_map(|line| line.trim().strip_prefix("localparam int unsigned AddrBits ="));
         let addr_bits = addr_bits.and_then(|value| value.trim().trim_end_matches(';').parse().ok());
         let addr_bits = addr_bits.ok_or_else(|| bad("tmv_pkg.sv beside it does not say AddrBits".into()))?;
@@ -201,7 +205,7 @@ impl Folder {
     }
 
     fn add_registers(&mut self) -> Result<(), Failure> {
-        let name = "tmv_registers.toml";
+        let name = "ternary/registers.toml";
         let bad = |what: String| Failure::new(Exit::InputFile, format!("{}: {what}", rtl_dir().join(name).display()));
         let map = RegisterMap::parse(&read_rtl(name)?).map_err(bad)?;
         // The Rust form is compiled into this program.

@@ -1,4 +1,4 @@
-//! The register map for other programs: C, JSON, IP-XACT. `rtl/tmv_registers.toml` is the one source; the Rust form is
+//! The register map for other programs: C, JSON, IP-XACT. `rtl/ternary/registers.toml` is the one source; the Rust form is
 //! `host/src/regs.rs`, which the generator of the map writes.
 
 use std::fmt::Write as _;
@@ -101,7 +101,7 @@ impl RegisterMap {
     /// A C header.
     pub fn c_header(&self) -> String {
         let mut s = format!(
-            "/* Registers of the TMV unit. Made by `sim handoff` from rtl/tmv_registers.toml; do not edit. */\n\
+            "/* Registers of the TMV unit. Made by `sim handoff` from rtl/ternary/registers.toml; do not edit. */\n\
              #ifndef TMV_REGS_H\n#define TMV_REGS_H\n\n\
              /* Version of the map: major in 31:16, minor in 15:0. VERSION must read this. */\n\
              #define TMV_MAP_VERSION 0x{:08x}u\n\
@@ -149,7 +149,7 @@ impl RegisterMap {
     pub fn ip_xact(&self, version: &str, files: &[String]) -> String {
         let mut s = format!(
             r#"<?xml version="1.0" encoding="UTF-8"?>
-<!-- Made by `sim handoff` from rtl/tmv_registers.toml; do not edit. -->
+<!-- Made by `sim handoff` from rtl/ternary/registers.toml; do not edit. -->
 <ipxact:component xmlns:ipxact="http://www.accellera.org/XMLSchema/IPXACT/1685-2014" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="http://www.accellera.org/XMLSchema/IPXACT/1685-2014 http://www.accellera.org/XMLSchema/IPXACT/1685-2014/index.xsd">
   <ipxact:vendor>tmv</ipxact:vendor>
   <ipxact:library>user</ipxact:library>

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Proofs about parts of the unit: Yosys with its slang front end, its SMT driver, and Z3.
 
-    ./run.py                        all proofs; a table in Markdown
-    ./run.py tmv_fifo tmv_writer    these
-    ./run.py --keep FOLDER tmv_fifo leaves sources, logs and traces (VCD) there
+    ./prove.py                        all proofs; a table in Markdown
+    ./prove.py tmv_fifo tmv_writer    these
+    ./prove.py --keep FOLDER tmv_fifo leaves sources, logs and traces (VCD) there
 
 A proof is a harness in this folder and an entry in PROOFS. Three things have to come true for each: what the harness
 asserts holds; what it covers is reached, so that its assumptions leave something to prove; and every broken copy of the
@@ -14,7 +14,7 @@ RTL, made by a change of one line, breaks an assertion.
     BDD         no state: holds for every input
 
 Exit codes: 0 all of that is true, 1 something is not, 2 usage, 4 tool missing.
-Tools are installed by pip, pinned in requirements.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache directory.
+Tools are installed by pip, pinned in prove.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache directory.
 The first run compiles Yosys for the machine, which takes minutes.
 """
 
@@ -30,7 +30,7 @@ import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 import provision  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -205,7 +205,7 @@ class Failed(Exception):
 @functools.cache
 def tools():
     """Installs the tools at first use. Returns their folder, and what they want to have around them."""
-    home = provision.environment("formal", HERE / "requirements.txt", "Yosys and Z3")
+    home = provision.environment("formal", HERE / "prove.txt", "Yosys and Z3")
     environment = {**os.environ, "YOWASP_CACHE_DIR": str(provision.compiled_yosys())}
     environment["PATH"] = f"{home / 'bin'}{os.pathsep}{environment['PATH']}"
     try:
@@ -238,7 +238,7 @@ def replace(folder, edits):
 def prepare(proof, folder, edits):
     """Copies sources and harness. `#(.Name)` becomes `#(.Name(Name))`: slang takes no shorthand there."""
     folder.mkdir(parents=True)
-    for source in [*RTL.glob("*.sv"), *RTL.glob("*.svh"), *HERE.glob("*.svh"), HERE / f"{proof.module}_fv.sv"]:
+    for source in [*RTL.glob("*/*.sv"), *RTL.glob("*/*.svh"), *RTL.glob("*/formal/*")]:
         text = re.sub(r"(?m)^(\s*\.)([A-Z]\w*)(,?)$", r"\1\2(\2)\3", source.read_text())
         (folder / source.name).write_text(text)
     # A label on the statement is what Yosys tells when an assertion fails.

@@ -1,9 +1,9 @@
-// Generated from rtl/tmv_registers.toml by `cargo run -p host --example regmap`; do not edit.
+// Generated from rtl/ternary/registers.toml by `cargo run -p host --example regmap`; do not edit.
 
 /// Register offsets (bytes), field positions (bits), error codes and descriptor words (32 bits each).
 package tmv_reg_pkg;
   localparam logic [31:0] MapVersion = 32'h0000_0002;
-  localparam logic [31:0] MapHash = 32'h7697_d89f;
+  localparam logic [31:0] MapHash = 32'h79d2_3a64;
 
   localparam logic [11:0] IdOffset = 12'h000;
   localparam logic [11:0] VersionOffset = 12'h004;

@@ -2,7 +2,7 @@
 
 /// Registers of the unit: identity, control, status, ring, interrupts and performance counters.
 ///
-/// Offsets and fields come from `tmv_reg_pkg`, generated from `tmv_registers.toml`; `docs/registers.md` is for reading.
+/// Offsets and fields come from `tmv_reg_pkg`, generated from `registers.toml`; `docs/registers.md` is for reading.
 /// An unknown offset, or a write to a read-only register, raises the error and changes nothing.
 module tmv_csr
   import tmv_pkg::*;

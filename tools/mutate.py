@@ -13,7 +13,7 @@ when a model starts; so each model is built once. A mutant is killed when a test
 that survives needs a reason in survivors.toml; a reason for a mutant that is killed, or is none, is an error.
 
 Exit codes: 0 enough were killed and each survivor has its reason, 1 not so, 2 usage, 4 tool missing.
-Needs cargo and what `cargo test -p sim` needs. The parser is installed by pip, pinned in requirements.txt, into
+Needs cargo and what `cargo test -p sim` needs. The parser is installed by pip, pinned in mutate.txt, into
 $TMV_CACHE_DIR, else `tmv` in the user's cache directory.
 """
 
@@ -34,7 +34,7 @@ import tomllib
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 import provision  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -69,7 +69,7 @@ class Failed(Exception):
 
 def parser():
     """Installs pyslang at first use, and goes on in its Python."""
-    home = provision.environment("mutation", HERE / "requirements.txt", "pyslang")
+    home = provision.environment("mutation", HERE / "mutate.txt", "pyslang")
     if Path(sys.prefix) != home:
         os.execv(home / "bin" / "python", [str(home / "bin" / "python"), __file__, *sys.argv[1:]])
 
@@ -170,16 +170,16 @@ def mutate(folder):
     """Writes a mutated copy of the RTL to `folder`. Returns its mutants."""
     from pyslang import syntax
 
-    shutil.copytree(RTL, folder, ignore=shutil.ignore_patterns("formal", "mutation"))
+    shutil.copytree(RTL, folder, ignore=shutil.ignore_patterns("formal"))
     mutants = []
     for name in provision.rtl_files():
-        if name not in SKIPPED:
+        if Path(name).name not in SKIPPED:
             tree = syntax.SyntaxTree.fromFile(str(RTL / name))
             (folder / name).write_text(Mutator(RTL / name, mutants).file(tree))
-    package = (folder / "tmv_pkg.sv").read_text()
+    package = (folder / "ternary" / "tmv_pkg.sv").read_text()
     number = '$c32("(std::getenv(\\"TMV_MUTANT\\") ? std::atoi(std::getenv(\\"TMV_MUTANT\\")) : 0)")'
     package = package.replace("  import tmv_reg_pkg::*;\n", f"  import tmv_reg_pkg::*;\n  int mutant = {number};\n", 1)
-    (folder / "tmv_pkg.sv").write_text(package)
+    (folder / "ternary" / "tmv_pkg.sv").write_text(package)
     # What mutants compare and leave out is nothing to warn of.
     (folder / "lint" / "verilator_waiver.vlt").write_text("`verilator_config\nlint_off\n")
     return mutants
@@ -236,7 +236,7 @@ def baseline(folder):
 
 def reasons():
     """Reasons why mutants survive, by (file, source line, change)."""
-    with open(HERE / "survivors.toml", "rb") as file:
+    with open(RTL / "ternary" / "survivors.toml", "rb") as file:
         return {(r["file"], r["source"], r["change"]): r["reason"] for r in tomllib.load(file).get("survivor", [])}
 
 

@@ -1,0 +1,24 @@
+// Every file of the unit in order of use, relative to rtl/: the one list for simulators, linters and synthesis.
+ternary/tmv_reg_pkg.sv
+ternary/tmv_pkg.sv
+prim/tmv_fifo.sv
+prim/tmv_round_robin.sv
+axi/tmv_read_stream.sv
+axi/tmv_read_mux.sv
+ternary/tmv_trits.sv
+ternary/tmv_decode.sv
+prim/tmv_compress.sv
+prim/tmv_popcount.sv
+ternary/tmv_plane.sv
+ternary/tmv_dot.sv
+ternary/tmv_engine.sv
+ternary/tmv_port.sv
+ternary/tmv_x_memory.sv
+ternary/tmv_frontend.sv
+ternary/tmv_dispatcher.sv
+ternary/tmv_collector.sv
+ternary/tmv_writer.sv
+axi/tmv_axil_slave.sv
+ternary/tmv_csr.sv
+ternary/tmv_control.sv
+ternary/tmv_unit.sv
