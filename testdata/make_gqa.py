@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Makes gqa-online/ and gqa-packed/: what transformers computes at a shape that nothing divides.
+"""Makes gqa-online/ and gqa-packed/: results of transformers for dimensions that no beat divides.
 
     python -m venv /tmp/gqa && /tmp/gqa/bin/pip install -r requirements.txt
     /tmp/gqa/bin/python make_gqa.py .
 
-Draws random weights, writes them as two checkpoints, lets `BitNetForCausalLM` load and run both in bf16 and in fp32,
-and writes down every tensor it meets on the way. The keys are in README.md. Nothing is computed here that
-transformers has a function for.
+Draws random weights and writes them as two checkpoints. Then loads both with `BitNetForCausalLM`, runs them in bf16
+and in fp32, and records every tensor on the way. README.md lists the keys. Wherever transformers has a function for a
+computation, the script uses that function.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-# The quantisers are compiled by default, which needs a C++ compiler and changes no value.
+# Turns off the compilation of the quantisers, which needs a C++ compiler and changes no value.
 os.environ["TORCHDYNAMO_DISABLE"] = "1"
 
 import torch
@@ -35,7 +35,7 @@ KV = KV_HEADS * HEAD_DIM
 PROMPT = [318, 2, 77, 0, 1, 205, 14]
 NEW_TOKENS = 8
 
-# Linear: outputs, inputs, mean magnitude of the masters.
+# For each linear: outputs, inputs, mean magnitude of the master weights.
 LINEARS = {
     "self_attn.q_proj": (HIDDEN, HIDDEN, 0.9),
     "self_attn.k_proj": (KV, HIDDEN, 1.1),
@@ -45,7 +45,7 @@ LINEARS = {
     "mlp.up_proj": (INTER, HIDDEN, 1.0),
     "mlp.down_proj": (HIDDEN, INTER, 1.9),
 }
-# Norm: the linear behind it, and about what size that linear's outputs shall have.
+# For each norm: the linear after it, and the approximate size that the outputs of this linear should have.
 NORMS = {
     "input_layernorm": ("self_attn.q_proj", 1.4),
     "self_attn.attn_sub_norm": ("self_attn.o_proj", 2.0),
@@ -55,7 +55,7 @@ NORMS = {
 
 
 def masters():
-    """bf16 master weights, with what quantisers and norms stumble over."""
+    """bf16 master weights that contain difficult cases for quantisers and norms."""
     rng = torch.Generator().manual_seed(SEED)
     normal = lambda *shape: torch.randn(*shape, generator=rng)
     some = lambda n, of: torch.randperm(of, generator=rng)[:n]
@@ -88,13 +88,13 @@ def masters():
             gain = size / (math.sqrt(0.7 * cols) * magnitude / shrink)
             weights[f"model.layers.{layer}.{name}.weight"] = gains(cols, gain)
     final = gains(HIDDEN, 1.0)
-    final[hot] *= 0.03  # the outliers would be all there is to the logits
+    final[hot] *= 0.03  # otherwise the outliers alone would decide the logits
     weights["model.norm.weight"] = final
     return {name: w.to(torch.bfloat16) for name, w in weights.items()}
 
 
 def packed(weights):
-    """The masters as ternaries, four to a byte, and what a ternary is worth."""
+    """The master weights as ternary weights, four per byte, with the value of one ternary unit per linear."""
     out = {}
     for name, w in weights.items():
         if name.endswith("_proj.weight"):
@@ -152,8 +152,8 @@ def load(folder, mode, dtype, attention="eager"):
 
 
 def integers(linear, x):
-    """What goes into and comes out of the ternary product of `linear` on `x`."""
-    # An fp32 input keeps the quantiser in fp32, which is what AutoBitLinear computes it in.
+    """Operands and result of the ternary product of `linear` with `x`."""
+    # With an fp32 input the quantiser computes in fp32, as it does in AutoBitLinear.
     q, scale = BitLinear(linear.in_features, linear.out_features, False).activation_quant(x.float())
     assert torch.equal((q.float() / scale).to(x.dtype), ActQuant.apply(x))
     if linear.online_quant:
@@ -167,7 +167,7 @@ def integers(linear, x):
 
 @torch.no_grad()
 def record(model, ids):
-    """Every tensor of one forward pass."""
+    """Records the tensors of one forward pass."""
     seen = {}
 
     def keep(name, tensor):
@@ -185,7 +185,7 @@ def record(model, ids):
 
         return after
 
-    # Functions, not modules: called once a layer, in order.
+    # These are functions, not modules, so hooks do not see them. Each is called once per layer, in order.
     rotated, attended = [], []
 
     def spy(function, calls):
@@ -220,7 +220,7 @@ def record(model, ids):
 
 @torch.no_grad()
 def generate(model, ids):
-    """Eight greedy tokens behind the prompt, and the logits each was taken from."""
+    """Returns the prompt with eight greedy tokens after it, and the logits from which each token was taken."""
     out = model.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
@@ -233,13 +233,16 @@ def generate(model, ids):
 
 
 def margin(logits):
-    """How far the best token is ahead of the second, in standard deviations of the logits; the least of all steps."""
+    """Smallest distance of all steps between the logits of the best and the second token.
+
+    The unit is the standard deviation of the logits.
+    """
     best, second = logits.float().topk(2).values.unbind(-1)
     return ((best - second) / logits.float().std(-1)).min().item()
 
 
 def main(root):
-    torch.set_num_threads(1)  # sums in one order
+    torch.set_num_threads(1)  # fixes the order of sums
     weights, ids = masters(), torch.tensor([PROMPT])
     for name, mode, stored in [("gqa-online", "online", weights), ("gqa-packed", "offline", packed(weights))]:
         folder = root / name

@@ -15,7 +15,7 @@ class Missing(Exception):
 
 
 def cache():
-    """$TMV_CACHE_DIR, else `tmv` in the user's cache directory: as sim/verilated/src/cache.rs has it."""
+    """$TMV_CACHE_DIR, else `tmv` in the user's cache directory: as sim/toolchain/src/cache.rs has it."""
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("TMV_CACHE_DIR") or Path(user) / "tmv").resolve()
 

@@ -51,7 +51,7 @@ TOLERANT = ["lut", "lut_memory", "ff"]
 TOLERANCE = 0.02
 MAX_LEVELS = 7
 PARAMETERS = {"port_bits": "PortBits", "vectors": "Vectors", "groups": "Groups", "codec": "Codec", "ports": "Ports"}
-# On no board of sim/src/boards.toml. From DS891.
+# On no board of sim/cost/boards.toml. From DS891.
 MORE_DEVICES = {"XCZU3EG": {"luts": 70560, "ffs": 141120, "bram36": 216, "dsps": 360}}
 # What synth_xilinx builds with: LUTs a cell takes as memory, and cells that cost nothing that is counted here.
 LUT_MEMORY = {
@@ -321,7 +321,7 @@ def check(table, modules):
 
 def devices(tables):
     """Prints every row of the tables, and the share of each device's LUTs and of its block RAMs that it takes."""
-    with open(RTL.parent / "sim" / "src" / "boards.toml", "rb") as file:
+    with open(RTL.parent / "sim" / "cost" / "boards.toml", "rb") as file:
         known = {board["part"]: board["device"] for board in tomllib.load(file)["board"]} | MORE_DEVICES
     known = sorted(known.items(), key=lambda item: item[1]["luts"])
     print("| module | parameters | LUTs | FFs | BRAM | DSPs | levels |", *(f"{part} |" for part, _ in known))

@@ -1,6 +1,7 @@
 /// `tmv_engine` with few pins, so that it can be placed and routed: a chain of flip-flops in, parity out.
 module tmv_engine_route
   import tmv_pkg::*;
+  import tmv_reg_pkg::*;
 #(
   parameter int unsigned Lanes = 32,
   parameter int unsigned Vectors = 1

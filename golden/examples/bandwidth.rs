@@ -1,8 +1,10 @@
-//! How near decoding is to memory bandwidth: `cargo run --release -p golden --example bandwidth`.
+//! Compares decoding with the memory bandwidth: `cargo run --release -p golden --example bandwidth`.
 //!
 //! Measures how fast all threads together read memory, and how fast the products of one token of BitNet b1.58-2B-4T
-//! read their weights: the ternary linears of 30 layers, then the output head in bf16 and in int8. All weights have
-//! memory of their own, 1.5 GB, so no cache helps. For comparison the same with three tokens, where arithmetic counts.
+//! read their weights: the ternary linears of 30 layers, then the output head in bf16 and in int8. Every matrix has
+//! its own memory, 1.5 GB in total, so caches do not help. For comparison, the example measures the same products for
+//! three tokens, where arithmetic matters.
+#![allow(clippy::print_stdout)]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -27,7 +29,7 @@ fn time<R>(f: impl FnOnce() -> R) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Words without a pattern.
+/// Pseudo-random words.
 fn noise(words: usize, seed: u64) -> Vec<u64> {
     let word = |i| {
         let x = (seed << 40 | i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -52,14 +54,14 @@ fn main() {
     let x: Vec<i8> = noise(3 * 6912, 1000).iter().map(|x| *x as i8).collect();
     let h: Vec<f32> = (0..3 * HIDDEN).map(|i| (i % 1009) as f32 / 1000.0).collect();
 
-    // One piece a thread at a time: long streams, as prefetchers like them.
+    // Each thread reads one piece at a time: a long stream, which suits prefetchers.
     let sum = |piece: &[u64]| piece.iter().fold(0, |sum: u64, word| sum.wrapping_add(*word));
     let read = || buffer.par_chunks(1 << 18).map(sum).reduce(|| 0, u64::wrapping_add);
     let ternary = |n: usize| weights.iter().for_each(|w| drop(black_box(matvec::matvec(w, &x[..n * w.cols()]))));
     let dense = |n: usize| drop(black_box(linear::dense(&h[..n * HIDDEN], &embed, HIDDEN, Dtype::Bf16)));
     let head = |n: usize| drop(black_box(int8.product(&h[..n * HIDDEN], Dtype::Bf16)));
 
-    // In turn, so that a disturbance meets all of them; the minimum is what it changes least.
+    // The measurements alternate, so that a disturbance affects all of them. A disturbance changes the minimum least.
     let mut best = [f64::INFINITY; 7];
     for _ in 0..ROUNDS {
         let times = [

@@ -1,7 +1,7 @@
-//! How fast weights are read: `cargo run --release -p golden --example matvec_speed`.
+//! Measures how fast weights are read: `cargo run --release -p golden --example matvec_speed`.
 //!
-//! Prints, for the best of many runs, the time and the bytes of `nz` and `neg` planes read per
-//! second.
+//! Prints the time of the best of many runs, and the bytes of `nz` and `neg` planes read per second in that run.
+#![allow(clippy::print_stdout)]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use golden::attention::{Heads, attention};
 use golden::{Codec, Dtype, TernaryMatrix, linear, matvec, norm, packed, quantise};
 use half::bf16;
 
-/// Best time in seconds; the minimum is what a busy machine disturbs least.
+/// Best time in seconds. The minimum is the figure that other load on the machine disturbs least.
 fn best<R>(runs: usize, mut f: impl FnMut() -> R) -> f64 {
     let run = |_| {
         let start = Instant::now();

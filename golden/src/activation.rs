@@ -1,11 +1,10 @@
-//! The gated activation between the two halves of the MLP.
+//! The gated activation of the MLP, which joins the gate and up projections.
 //!
-//! Formulas: `ReLUSquaredActivation` and `BitNetMLP` of `transformers`: `rT(rT(relu(gate)^2) *
-//! up)`.
+//! Formula: `rT(rT(relu(gate)^2) * up)`, from `ReLUSquaredActivation` and `BitNetMLP` of `transformers`.
 
 use crate::Dtype;
 
-/// `x = rT(max(x, 0)^2)`, in place.
+/// Squared ReLU, in place: `x = rT(max(x, 0)^2)`, where `rT` is [`Dtype::round`].
 pub fn relu2(x: &mut [f32], dtype: Dtype) {
     for x in x {
         let relu = if *x < 0.0 { 0.0 } else { *x };
@@ -13,7 +12,7 @@ pub fn relu2(x: &mut [f32], dtype: Dtype) {
     }
 }
 
-/// `x = rT(x * y)`, element by element, in place.
+/// Product of two slices element by element, in place: `x = rT(x * y)`, where `rT` is [`Dtype::round`].
 ///
 /// # Panics
 /// If the two slices differ in length.

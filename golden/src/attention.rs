@@ -1,8 +1,8 @@
 //! Causal attention with grouped key/value heads.
 //!
-//! Formula: the `eager` attention of `transformers`, which rounds scores three times (product,
-//! scaling, mask; the last changes nothing where a key is seen) and probabilities once. Its mask
-//! value is so low that a key out of sight has probability 0 exactly; here it is not looked at.
+//! Formula: the `eager` attention of `transformers`. That code rounds each score three times (after the product, the
+//! scaling and the mask) and each probability once. The rounding after the mask changes nothing for a visible key.
+//! The mask value is so low that a masked key has probability exactly 0, so this module skips masked keys.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,25 +11,24 @@ use crate::Dtype;
 use crate::parallel::{for_each_chunk, steps};
 use crate::reduce::{dot, sum};
 
-/// The head counts of an attention layer.
+/// The head counts and the head width of an attention layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
     /// Query heads.
     pub query: usize,
-    /// Key/value heads; kv head `j` serves the query heads `j * query / kv ..`.
+    /// Key/value heads. Key/value head `j` serves `query / kv` query heads, from query head `j * query / kv` on.
     pub kv: usize,
-    /// Values in a head.
+    /// Values per head.
     pub dim: usize,
 }
 
-/// Attention of `n` new tokens, the last `n` of those in the cache.
+/// Attention of `n` new tokens. Their keys and values are the last `n` of the cache.
 ///
-/// `q` is `[n, query, dim]`, `keys` and `values` are `[past + n, kv, dim]` with the new tokens
-/// included; `q` and `keys` have been rotated. New token `t` sees the keys `0..=past + t`. Result
-/// `[n, query, dim]`.
+/// `q` is `[n, query, dim]`; `keys` and `values` are `[past + n, kv, dim]` and include the new tokens. `q` and `keys`
+/// are already rotated. New token `t` sees the keys `0..=past + t`. The result is `[n, query, dim]`.
 ///
 /// # Panics
-/// If shapes disagree, `kv` does not divide `query`, or there are fewer keys than queries.
+/// If shapes disagree, if `kv` does not divide `query`, or if there are fewer keys than queries.
 pub fn attention(heads: Heads, q: &[f32], keys: &[f32], values: &[f32], dtype: Dtype) -> Vec<f32> {
     let mut out = vec![0.0; q.len()];
     let n = Tokens::new(heads, q, keys, values);
@@ -41,10 +40,10 @@ pub fn attention(heads: Heads, q: &[f32], keys: &[f32], values: &[f32], dtype: D
     out
 }
 
-/// [`attention`] along with its probabilities, shape `[query, n, past + n]`.
+/// Computes [`attention`] and returns its probabilities too, shape `[query, n, past + n]`.
 ///
 /// # Panics
-/// As [`attention`].
+/// If shapes disagree, if `kv` does not divide `query`, or if there are fewer keys than queries.
 pub fn attention_with_probs(
     heads: Heads,
     q: &[f32],
@@ -86,7 +85,7 @@ impl Tokens {
 }
 
 simd! {
-    /// One query head of one token over the keys `0..probs.len()`.
+    /// Attention of one query head of one token over the keys `0..probs.len()`.
     #[allow(clippy::too_many_arguments)]
     fn one_head(
         heads: Heads,

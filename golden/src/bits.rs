@@ -1,4 +1,4 @@
-//! Bytes to bit planes and back, 64 bytes at a time, in plain 64-bit words.
+//! Conversion between bytes and bit planes, 64 bytes at a time, in 64-bit words.
 
 /// Turns 64 bytes into eight planes: bit `i` of plane `b` is bit `b` of byte `i`.
 #[inline(always)]
@@ -20,8 +20,8 @@ pub(crate) fn bytes(planes: [u64; 8]) -> [u8; 64] {
     out
 }
 
-/// One plane from 64 bytes that are 0 or 1. The product moves bit 0 of byte `i` to bit `56 + i`; no
-/// two partial products meet, so nothing carries.
+/// Builds one plane from 64 bytes that are 0 or 1. The multiplication moves bit 0 of byte `i` to bit `56 + i`. No two
+/// partial products share a bit, so there are no carries.
 #[inline(always)]
 pub(crate) fn plane(flags: &[u8; 64]) -> u64 {
     let mut w = [0; 8];
@@ -31,8 +31,7 @@ pub(crate) fn plane(flags: &[u8; 64]) -> u64 {
     u64::from_le_bytes(w)
 }
 
-/// An 8 x 8 bit matrix, row `i` in byte `i`, transposed by swapping ever larger off-diagonal
-/// squares.
+/// Transposes an 8 x 8 bit matrix whose row `i` is byte `i`, by swapping off-diagonal squares of growing size.
 #[inline(always)]
 fn transpose_bits(mut x: u64) -> u64 {
     for (shift, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)] {
@@ -42,7 +41,7 @@ fn transpose_bits(mut x: u64) -> u64 {
     x
 }
 
-/// An 8 x 8 byte matrix, row `i` in word `i`, transposed the same way.
+/// Transposes an 8 x 8 byte matrix whose row `i` is word `i`, by swapping off-diagonal squares of growing size.
 #[inline(always)]
 fn transpose_bytes(mut w: [u64; 8]) -> [u64; 8] {
     for (step, mask) in [(1, 0x00ff_00ff_00ff_00ff), (2, 0x0000_ffff_0000_ffff), (4, 0x0000_0000_ffff_ffff)] {

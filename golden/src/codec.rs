@@ -1,22 +1,23 @@
-//! The weight image: how the unit finds a ternary matrix in DDR.
+//! The weight image: the layout of a ternary matrix in DDR, as the unit reads it.
 //!
-//! Rows are grouped in blocks of [`ROW_BLOCK`], the last block filled up with zero rows. A row is
-//! cut into beats, one transfer of a port each, filled up with zero weights. Within a block beat 0
-//! of all rows comes first, then beat 1 of all rows, and so on, so that one set of activations
-//! serves [`ROW_BLOCK`] beats in turn:
+//! Rows are grouped in row blocks of [`ROW_BLOCK`] rows. Zero rows fill up the last block. Each row is cut into
+//! beats; a beat is one transfer of a memory port. Zero weights fill up the last beat of a row. A block holds first
+//! beat 0 of all rows, then beat 1 of all rows, and so on. One set of activations therefore serves [`ROW_BLOCK`]
+//! consecutive beats:
 //!
 //! ```text
 //! byte 0            port_bytes         2 * port_bytes          ROW_BLOCK * port_bytes
 //! | beat 0, row 0   | beat 0, row 1 .. | beat 0, row 7         | beat 1, row 0 ...
 //! ```
 //!
-//! Blocks follow each other at a stride the caller chooses. Bytes between a block's end and the
-//! next stride belong to someone else: neither written nor read.
+//! Blocks follow each other at a stride that the caller chooses. The bytes between the end of a block and the start
+//! of the next block do not belong to the image: they are neither written nor read.
 //!
-//! A beat of [`Codec::Weights2b`] is little endian and holds `4 * port_bytes` weights: the `nz` bits
-//! in its low half, the `neg` bits in its high half, column `c` of the beat in bit `c` of either. A
-//! beat of [`Codec::WeightsBase3`] holds `5 * port_bytes`: byte `b` is `sum (w[5 b + j] + 1) 3^j`
-//! over `j` from 0 to 4, so 121 is five zeros, and 243 to 255 are no weights.
+//! A beat of [`Codec::Weights2b`] is little endian and holds `4 * port_bytes` weights: the `nz` bits in its low half
+//! and the `neg` bits in its high half. Column `c` of the beat is bit `c` of either half.
+//!
+//! A beat of [`Codec::WeightsBase3`] holds `5 * port_bytes` weights. Byte `b` is `sum (w[5 b + j] + 1) 3^j` over `j`
+//! from 0 to 4. So 121 stands for five zeros, and the values 243 to 255 are invalid.
 
 use alloc::string::ToString;
 use alloc::vec;
@@ -28,17 +29,16 @@ use crate::error::{Error, check_len};
 use crate::parallel::{for_each_chunk, steps};
 use crate::ternary::WORD;
 
-/// Rows of one row block: outputs the unit accumulates side by side.
+/// Rows in one row block. The unit accumulates these outputs at the same time.
 pub const ROW_BLOCK: usize = 8;
 
-/// How weights are coded within a beat.
-#[non_exhaustive]
+/// The coding of weights within a beat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Codec {
-    /// Two bits a weight, as separate `nz` and `neg` planes. Name: `2bit`.
+    /// Two bits per weight, as separate `nz` and `neg` planes. Name: `2bit`.
     #[default]
     Weights2b,
-    /// Five weights a byte, 1.6 bits a weight. Name: `base3`.
+    /// Five weights per byte, 1.6 bits per weight. Name: `base3`.
     WeightsBase3,
 }
 
@@ -80,14 +80,14 @@ impl Codec {
         cols.div_ceil(self.lanes_per_beat(port_bytes))
     }
 
-    /// Bytes of one row block. Sizes saturate, so that an absurd shape is found too large, not
-    /// small.
+    /// Bytes of one row block. Sizes saturate, so that an absurd shape gives a size that is too large, never one that
+    /// is too small.
     pub fn block_bytes(self, cols: usize, port_bytes: usize) -> usize {
         self.row_beats(cols, port_bytes).saturating_mul(ROW_BLOCK * port_bytes)
     }
 
-    /// Bytes from the start of the first block to the end of the last: the least buffer for a
-    /// matrix of shape `[rows, cols]`.
+    /// Bytes from the start of the first block to the end of the last block. A buffer for a matrix of shape
+    /// `[rows, cols]` needs at least this size.
     pub fn image_bytes(self, rows: usize, cols: usize, port_bytes: usize, block_stride: usize) -> usize {
         match rows.div_ceil(ROW_BLOCK) {
             0 => 0,
@@ -110,7 +110,8 @@ impl Codec {
     /// ```
     ///
     /// # Errors
-    /// [`Error::PortBytes`], [`Error::BlockStride`], or [`Error::Length`] if `out` is too short.
+    /// [`Error::PortBytes`] if `port_bytes` is not 8 or 16, [`Error::BlockStride`] if row blocks would overlap,
+    /// [`Error::Length`] if `out` is too short.
     pub fn encode(
         self,
         matrix: &TernaryMatrix,
@@ -146,11 +147,12 @@ impl Codec {
         Ok(())
     }
 
-    /// Reads a matrix of shape `[rows, cols]` back from an image at the start of `image`.
+    /// Decodes a matrix of shape `[rows, cols]` from an image at the start of `image`.
     ///
     /// # Errors
-    /// As [`Codec::encode`]; besides [`Error::ImageCode`] and [`Error::ImagePadding`] at the first
-    /// weight, in image order, that is wrong.
+    /// [`Error::PortBytes`] if `port_bytes` is not 8 or 16, [`Error::BlockStride`] if row blocks would overlap,
+    /// [`Error::Length`] if `image` is too short. [`Error::ImageCode`] or [`Error::ImagePadding`] for the first wrong
+    /// weight in image order.
     pub fn decode(
         self,
         image: &[u8],
@@ -169,8 +171,8 @@ impl Codec {
             for (i, beat) in image[..block_bytes].chunks_exact(port_bytes).enumerate() {
                 let (row, col) = (block * ROW_BLOCK + i % ROW_BLOCK, i / ROW_BLOCK * lanes);
                 let (beat_nz, beat_neg, illegal) = self.planes_of_beat(beat);
-                // Lanes that hold weights: all, but for the end of a row and for rows past the
-                // last.
+                // Lanes that hold weights. Lanes past the end of a row are padding, and so are all lanes of rows past
+                // the last.
                 let real = match cols - col {
                     _ if row >= rows => 0,
                     n if n >= lanes => u128::MAX,
@@ -193,7 +195,7 @@ impl Codec {
         Ok(TernaryMatrix::from_planes(rows, cols, nz, neg).expect("both planes hold rows * words words"))
     }
 
-    /// The planes of a beat, `nz` and `neg`, and the lanes whose code is no weight.
+    /// The planes `nz` and `neg` of a beat, and the lanes with an invalid code.
     fn planes_of_beat(self, beat: &[u8]) -> (u128, u128, u128) {
         match self {
             Self::Weights2b => {
@@ -217,7 +219,7 @@ impl Codec {
         }
     }
 
-    /// Bytes of a block if geometry and buffer fit each other, `None` if the image is empty.
+    /// Checks the geometry and the buffer length. Returns the bytes of a block, or `None` if the image is empty.
     fn check(
         self,
         rows: usize,
@@ -241,7 +243,7 @@ impl Codec {
     }
 }
 
-/// Interleaves the beats of eight rows; `beat(nz, neg, k)` is beat `k` of a row.
+/// Interleaves the beats of eight rows. `beat(nz, neg, k)` returns beat `k` of a row.
 #[inline(always)]
 fn encode_block<const PORT: usize>(
     rows: &[(&[u64], &[u64]); ROW_BLOCK],
@@ -270,14 +272,14 @@ fn base3_beat<const PORT: usize>(nz: &[u64], neg: &[u64], k: usize) -> [u8; PORT
     beat
 }
 
-/// Five weights as a byte, by their `neg` and `nz` bits.
+/// The byte of five weights. The index holds their `nz` bits in its low half and their `neg` bits in its high half.
 const BASE3: [u8; 1024] = {
     let (mut table, mut i) = ([0; 1024], 0);
     while i < 1024 {
         let (mut j, mut power) = (0, 1);
         while j < 5 {
             let (nz, neg) = (i >> j & 1, i >> (5 + j) & 1);
-            // The digit is weight + 1; neg comes with nz only.
+            // The digit is weight + 1. A `neg` bit counts only where the `nz` bit is set.
             table[i] += (1 + nz - 2 * (nz & neg)) as u8 * power;
             (j, power) = (j + 1, if j < 4 { power * 3 } else { 0 });
         }
@@ -286,14 +288,15 @@ const BASE3: [u8; 1024] = {
     table
 };
 
-/// At least 64 bits of a plane, from bit `bit` on; zeros past its end.
+/// The 64 bits of a plane from bit `bit` on. Bits past the end of the plane are zero.
 #[inline(always)]
 fn bits_from(plane: &[u64], bit: usize) -> u64 {
     let word = |i: usize| plane.get(i).copied().unwrap_or(0) as u128;
     ((word(bit / WORD + 1) << WORD | word(bit / WORD)) >> (bit % WORD)) as u64
 }
 
-/// Sets the bits of a plane from bit `bit` on; those past its end are zero.
+/// Sets the bits of a plane from bit `bit` on. `bits` are zero past the end of the plane, because padding was
+/// checked.
 fn put(plane: &mut [u64], bit: usize, mut bits: u128) {
     let (first, shift) = (bit / WORD, bit % WORD);
     let mut carry = 0;

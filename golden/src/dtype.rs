@@ -1,12 +1,12 @@
 //! Compute types and rounding to them.
 //!
-//! Values are carried as `f32` throughout the crate; a [`Dtype`] says to what they are rounded
-//! after every operation, which is how PyTorch computes in bfloat16: operands exact in fp32, one
-//! fp32 operation, one rounding.
+//! The crate carries values as `f32`. A [`Dtype`] names the type to which every operation rounds its result. PyTorch
+//! computes in bfloat16 in this way: it converts the operands to fp32, which is exact, does one fp32 operation and
+//! rounds once.
 
 use half::bf16;
 
-/// The type `T` a model computes in.
+/// The compute type `T` of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dtype {
     /// IEEE binary32; rounding to it is the identity.
@@ -25,7 +25,7 @@ impl Dtype {
         }
     }
 
-    /// [`Dtype::round`] on every element.
+    /// Rounds every element with [`Dtype::round`].
     pub fn round_slice(self, x: &mut [f32]) {
         if self == Self::Bf16 {
             x.iter_mut().for_each(|x| *x = round_bf16(*x));
@@ -33,9 +33,9 @@ impl Dtype {
     }
 }
 
-/// Adds just under half of the last kept bit, one more if that bit is odd, and cuts: integer work
-/// that vectorises, where `half`'s conversion branches. The carry into the exponent is the right
-/// one; NaN alone must be kept out of it.
+/// Rounds by adding just under half of the last kept bit, plus one if that bit is odd, and cutting. This is integer
+/// work, which vectorises; the conversion in `half` branches. A carry into the exponent gives the correct result.
+/// Only NaN must be excluded.
 #[inline(always)]
 fn round_bf16(x: f32) -> f32 {
     let u = x.to_bits();
@@ -49,9 +49,9 @@ mod sealed {
     impl Sealed for half::bf16 {}
 }
 
-/// An element of a float tensor as a checkpoint stores it: `f32` or [`bf16`].
+/// An element of a float tensor as stored in a checkpoint: `f32` or [`bf16`].
 pub trait Element: Copy + Send + Sync + sealed::Sealed {
-    /// The same value in fp32, exactly.
+    /// Converts the value to fp32, exactly.
     fn to_f32(self) -> f32;
 }
 
@@ -63,7 +63,7 @@ impl Element for f32 {
 }
 
 impl Element for bf16 {
-    // `half` quiets NaNs here, which costs a compare and select per element.
+    // The conversion in `half` quiets NaNs, which costs a compare and a select per element.
     #[inline(always)]
     fn to_f32(self) -> f32 {
         f32::from_bits((self.to_bits() as u32) << 16)

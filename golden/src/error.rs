@@ -1,20 +1,20 @@
-//! What can be wrong with data that comes from outside.
+//! Errors in data that comes from outside the crate.
 //!
-//! One enum for the crate, each variant with what was expected, what was found and where. By hand
-//! and not derived, so that it also builds without `std`.
+//! One enum for the crate. Each variant holds the expected value, the found value and the place. `Display` and
+//! `Error` are written by hand, not derived, so that the enum also builds without `std`.
 
 use alloc::string::String;
 use core::fmt;
 
-/// Why data could not be used. Rows and columns count from zero.
+/// The reason why data cannot be used. Rows and columns count from zero.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
-    /// A buffer does not have the length its shape asks for.
+    /// The length of a buffer does not fit its shape.
     Length {
-        /// Which buffer, with its unit.
+        /// The buffer, with the unit of its length.
         what: &'static str,
-        /// Length asked for; for output buffers the least one.
+        /// Required length; for a weight image, the minimum length.
         expected: usize,
         /// Length found.
         got: usize,
@@ -28,42 +28,43 @@ pub enum Error {
         /// The value found.
         got: i8,
     },
-    /// The packed form needs four equal quarters of rows.
+    /// The number of rows is not divisible by 4, as the packed form requires.
     PackedRows {
         /// Rows of the matrix.
         rows: usize,
     },
-    /// Code 3 in a packed byte, which stands for no weight.
+    /// Code 3 in a packed byte, which is not a weight.
     PackedCode {
         /// Row of the weight in the unpacked matrix; its byte is in packed row `row % (rows / 4)`.
         row: usize,
         /// Column of the weight and of its byte.
         col: usize,
     },
-    /// A port width the codec does not know.
+    /// A port width that the codec does not support.
     PortBytes {
-        /// Bytes per beat found; 8 and 16 exist.
+        /// Bytes per beat found. The codec supports 8 and 16.
         got: usize,
     },
     /// Row blocks would overlap.
     BlockStride {
-        /// Bytes of one block, the least stride.
+        /// Bytes of one block, which is the minimum stride.
         expected: usize,
         /// Stride found, in bytes.
         got: usize,
     },
-    /// `neg` without `nz` in a weight image.
+    /// A weight in a weight image has the `neg` bit without the `nz` bit, or an invalid base-3 byte starts at this
+    /// weight.
     ImageCode {
         /// Row of the weight.
         row: usize,
         /// Column of the weight.
         col: usize,
     },
-    /// A weight that is not zero where an image is padded.
+    /// The padding of a weight image holds a weight that is not zero.
     ImagePadding {
-        /// Row of the weight; past the matrix if it lies in a padding row.
+        /// Row of the weight. It is past the matrix if the weight lies in a padding row.
         row: usize,
-        /// Column of the weight; past the matrix if it lies in a row's padding.
+        /// Column of the weight. It is past the matrix if the weight lies in the padding of a row.
         col: usize,
     },
     /// A master weight that is infinite or not a number.
@@ -75,7 +76,7 @@ pub enum Error {
         /// The value found.
         got: f32,
     },
-    /// No codec of that name.
+    /// No codec has this name.
     UnknownCodec {
         /// The name found.
         got: String,
@@ -100,7 +101,10 @@ impl fmt::Display for Error {
                 write!(f, "row block stride: expected at least {expected} bytes, got {got}")
             }
             Self::ImageCode { row, col } => {
-                write!(f, "weight image at row {row}, column {col}: expected 0, +1 or -1, got neg without nz")
+                write!(
+                    f,
+                    "weight image at row {row}, column {col}: expected 0, +1 or -1, got a code that stands for none"
+                )
             }
             Self::ImagePadding { row, col } => {
                 write!(f, "weight image at row {row}, column {col}: expected zero padding, got a weight")
@@ -115,7 +119,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// `Ok` if `got` is what `what` must measure.
+/// Returns `Ok` if the length `got` of the buffer `what` is `expected`.
 pub(crate) fn check_len(what: &'static str, expected: usize, got: usize) -> Result<(), Error> {
     if expected == got { Ok(()) } else { Err(Error::Length { what, expected, got }) }
 }

@@ -1,8 +1,9 @@
-//! The output head in int8: half the bytes of bf16, where a decoder reads the most but for its layers.
+//! The output head in int8. It has half the bytes of the bf16 head, which is the largest read of a decoder after its
+//! layers.
 //!
-//! Each row is quantised as activations are, with a scale of its own, so a product is exact in integers until two
-//! divisions make a logit of it. The reference has no such head: logits come near those of [`linear::dense`], and are
-//! not the same.
+//! Each row is quantised by the rule for activations and has its own scale. Products are exact integers; two
+//! divisions turn an accumulator into a logit. The reference has no such head: the logits are close to those of
+//! [`linear::dense`], but not equal.
 //!
 //! [`linear::dense`]: crate::linear::dense
 
@@ -13,10 +14,10 @@ use crate::dtype::Element;
 use crate::parallel::{for_each_chunk, steps, transpose};
 use crate::{Dtype, quantise};
 
-/// What keeps an accumulator of 32 bits from overflowing: `127 * 127 * cols` stays below 2^31.
+/// The most columns of a head: `127 * 127 * cols` must stay below 2^31, so that a 32-bit accumulator cannot overflow.
 const MAX_COLS: usize = (i32::MAX / (127 * 127)) as usize;
 
-/// A matrix `[rows, cols]` of int8 codes with one fp32 scale a row: a code stands for `code / scale`.
+/// A matrix `[rows, cols]` of int8 codes with one fp32 scale per row. A code stands for the value `code / scale`.
 ///
 /// ```
 /// use golden::{Dtype, head::Int8Rows};
@@ -33,16 +34,16 @@ pub struct Int8Rows {
 }
 
 impl Int8Rows {
-    /// A matrix of `cols` columns and no rows yet.
+    /// Creates a matrix with `cols` columns and no rows.
     ///
     /// # Panics
-    /// If `cols` is 0 or above 133,144, where an accumulator could overflow.
+    /// If `cols` is 0, or if it is above 133,144, where an accumulator could overflow.
     pub fn new(cols: usize) -> Self {
         assert!((1..=MAX_COLS).contains(&cols), "a head of 1 to {MAX_COLS} columns, not {cols}");
         Self { cols, codes: Vec::new(), scales: Vec::new() }
     }
 
-    /// Rows so far.
+    /// Rows appended so far.
     pub fn rows(&self) -> usize {
         self.scales.len()
     }
@@ -52,7 +53,7 @@ impl Int8Rows {
         self.cols
     }
 
-    /// The codes, `[rows, cols]`, in `-127..=127`.
+    /// The codes, `[rows, cols]`, row-major, in `-127..=127`.
     pub fn codes(&self) -> &[i8] {
         &self.codes
     }
@@ -62,12 +63,13 @@ impl Int8Rows {
         &self.scales
     }
 
-    /// Quantises finite `rows`, `[n, cols]`, by the rule of [`quantise::activation_row`] and appends them.
+    /// Quantises `rows`, finite values of shape `[n, cols]`, by the rule of [`quantise::activation_row`], and appends
+    /// them.
     ///
     /// # Panics
     /// If `rows` is not a whole number of rows.
     pub fn push_rows<E: Element>(&mut self, rows: &[E]) {
-        /// Rows of one task.
+        /// Rows per task.
         const ROWS: usize = 64;
         let (cols, old) = (self.cols, self.rows());
         assert!(rows.len().is_multiple_of(cols), "whole rows of {cols} values");
@@ -80,22 +82,22 @@ impl Int8Rows {
         });
     }
 
-    /// The logits of `h`, `[tokens, cols]`. Result `[tokens, rows]`.
+    /// Computes the logits of `h`, shape `[tokens, cols]`. The result is `[tokens, rows]`.
     ///
     /// `h` is quantised by [`quantise::activations`] and multiplied exactly. A logit is `rT(acc / x_scale / scale)`:
-    /// the accumulator rounded to fp32, divided by the scale of its token, the quotient by the scale of its row, all
-    /// in fp32; then rounded to the compute type.
+    /// the accumulator is rounded to fp32, divided by the scale of its token, and then divided by the scale of its
+    /// row, all in fp32. The result is rounded to the compute type.
     ///
     /// # Panics
     /// If `h` is not a whole number of rows.
     pub fn product(&self, h: &[f32], dtype: Dtype) -> Vec<f32> {
-        /// Rows of one task.
+        /// Rows per task.
         const ROWS: usize = 512;
         let (cols, x) = (self.cols, quantise::activations(h, self.cols));
         let tokens = x.scale.len();
-        // Wide already, for fewer conversions in the loop that counts.
+        // Widened here, so that the inner loop has fewer conversions.
         let q: Vec<i16> = x.q.iter().map(|q| *q as i16).collect();
-        // As in the ternary product: a task owns whole rows for all tokens.
+        // A task computes whole rows for all tokens, as in the ternary product.
         let mut by_row = vec![0.0; self.rows() * tokens];
         for_each_chunk(&mut by_row, ROWS * tokens, steps(&[self.codes.len(), tokens]), |i, out| {
             products(&q, &x.scale, &self.codes[i * ROWS * cols..], &self.scales[i * ROWS..], dtype, out);
@@ -121,7 +123,7 @@ simd! {
 }
 
 simd! {
-    /// Logits of all tokens into `out`, `[rows, tokens]`; `x` is `[tokens, cols]`.
+    /// Writes the logits of all tokens to `out`, `[rows, tokens]`; `x` is `[tokens, cols]`.
     fn products(x: &[i16], x_scales: &[f32], codes: &[i8], scales: &[f32], dtype: Dtype, out: &mut [f32]) {
         let (tokens, cols) = (x_scales.len(), x.len() / x_scales.len());
         for (out, (codes, scale)) in out.chunks_exact_mut(tokens).zip(codes.chunks_exact(cols).zip(scales)) {
@@ -132,8 +134,8 @@ simd! {
     }
 }
 
-/// A sum of products of 16 bits, which compilers know as one instruction. Wraps, because overflow
-/// checks would forbid it; nothing comes near.
+/// A sum of 16-bit products, which compilers turn into one instruction. The addition wraps, because overflow checks
+/// would prevent this. No sum overflows, because a head has at most [`MAX_COLS`] columns.
 #[inline(always)]
 fn dot(x: &[i16], codes: &[i8]) -> i32 {
     x.iter().zip(codes).fold(0, |sum: i32, (x, code)| sum.wrapping_add(*x as i32 * *code as i32))

@@ -1,30 +1,29 @@
 //! Exact arithmetic of BitNet b1.58, as `transformers` runs it and as the unit computes it.
 //!
-//! | module | what |
+//! | module | content |
 //! | --- | --- |
-//! | [`dtype`] | the compute types and their rounding |
-//! | [`ternary`], [`packed`], [`codec`] | ternary matrices: bit planes, checkpoint form, DDR weight image |
+//! | [`dtype`] | the compute types and how values are rounded to them |
+//! | [`ternary`], [`packed`], [`codec`] | ternary matrices: bit planes, packed checkpoint form, weight image in DDR |
 //! | [`quantise`], [`matvec`], [`linear`] | BitLinear: quantisers, exact integer product, rescale; the dense head |
 //! | [`head`] | the output head in int8 |
 //! | [`norm`], [`rope`], [`attention`], [`activation`], [`residual`] | the float operators between the products |
 //!
-//! No I/O, no global state and no `unsafe`. Every result is a function of the arguments alone: the
-//! same bits with one thread or many, with SIMD or without, on a server or on a soft core. To keep
-//! that so, elementary functions come from `libm`, sums have a fixed order and there is no fused
-//! multiply-add.
+//! No I/O, no global state and no `unsafe`. Every result depends on the arguments alone: its bits are identical with
+//! one thread or many, with or without SIMD, on a server or on a soft core. For this reason elementary functions come
+//! from `libm`, sums have a fixed order, and fused multiply-add is not used.
 //!
-//! Float operators take `f32` slices whose values are representable in the [`Dtype`] they are
-//! given, and return such slices. Slices whose lengths disagree are a broken invariant of the
-//! caller and panic; whatever comes out of a file is checked and gives an [`Error`].
+//! Float operators take and return `f32` slices whose values are representable in the given [`Dtype`]. If the lengths
+//! of slices disagree, the caller has a bug, and the function panics. Data from a file is checked, and bad data gives
+//! an [`Error`]. In formulas, `rT(x)` means that `x` is rounded to the compute type: [`Dtype::round`].
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
-/// Compiles a hot function once per instruction set and picks one at run time; without `parallel`,
-/// once and plainly.
+/// Compiles a hot function once per instruction set and selects a copy at run time. Without the feature `parallel`,
+/// the function is compiled once.
 ///
-/// All copies give the same bits: nothing here reorders a float sum or contracts a product.
+/// All copies give the same bits: no copy reorders a float sum or contracts a product.
 macro_rules! simd {
     ($item:item) => {
         #[cfg_attr(

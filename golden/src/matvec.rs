@@ -1,15 +1,15 @@
-//! The product of a ternary matrix with int8 activations: exact 32-bit integers.
+//! The product of a ternary matrix with int8 activations, in exact 32-bit integers.
 //!
-//! [`reference()`] is the definition. [`matvec`] computes the same from bit planes: with `x_b` bit
-//! `b` of all activations in two's complement, `-x = !x + 1` and so a weight of -1 asks for
-//! inverted bits and a one. One row is
+//! [`reference()`] is the definition. [`matvec`] computes the same result from bit planes. Let `x_b` be bit `b` of
+//! all activations in two's complement, and `pop` the number of ones in a word. Since `-x = !x + 1`, a weight of -1
+//! inverts the bits of its activation and adds one. The accumulator of one row is
 //!
 //! ```text
 //! acc = sum_{b<7} 2^b pop(nz & (x_b ^ neg)) - 2^7 pop(nz & (x_7 ^ neg)) + pop(neg)
 //! ```
 //!
-//! which reads 2 bits a weight and multiplies nothing. No accumulator exceeds `128 * cols`, so
-//! `cols` below 2^24 cannot overflow, and any accumulator is exact in fp32 as well.
+//! This formula reads 2 bits per weight and needs no multiplication. No accumulator exceeds `128 * cols`. Therefore an
+//! accumulator cannot overflow if `cols` is below 2^24, and it is exact in fp32 if `cols` is at most 2^17.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -18,8 +18,8 @@ use crate::TernaryMatrix;
 use crate::bits;
 use crate::parallel::{for_each, steps, transpose};
 
-/// `acc[t, r] = sum_c x[t, c] * w[r, c]` for `x` of shape `[tokens, cols]`; result `[tokens,
-/// rows]`. Slow and obvious.
+/// Computes `acc[t, r] = sum_c x[t, c] * w[r, c]` for `x` of shape `[tokens, cols]`. The result is `[tokens, rows]`.
+/// Slow and obvious.
 ///
 /// # Panics
 /// If `x` is not a whole number of rows.
@@ -33,7 +33,8 @@ pub fn reference(w: &TernaryMatrix, x: &[i8]) -> Vec<i32> {
     acc
 }
 
-/// The same as [`reference()`], fast. Weights are read once for all tokens.
+/// Computes the product that [`reference()`] defines, fast. Weights are read once for all tokens. The result is
+/// `[tokens, rows]`.
 ///
 /// ```
 /// let w = golden::TernaryMatrix::from_rows(2, 3, &[1, 0, -1, 1, 1, 1])?;
@@ -47,18 +48,19 @@ pub fn matvec(w: &TernaryMatrix, x: &[i8]) -> Vec<i32> {
     matvecs(&[w], x).pop().expect("a product for each matrix")
 }
 
-/// [`matvec`] of several matrices with the same activations, in one go.
+/// Computes [`matvec`] for several matrices with the same activations, in one parallel job. There is one result per
+/// matrix.
 ///
 /// # Panics
-/// If `x` is not a whole number of rows, or the matrices differ in their columns.
+/// If `x` is not a whole number of rows, or if the matrices differ in their columns.
 pub fn matvecs(weights: &[&TernaryMatrix], x: &[i8]) -> Vec<Vec<i32>> {
-    /// Rows of one task: few enough to spread, many enough to drown the cost of handing it out.
+    /// Rows per task: few enough to spread the work, many enough to make the cost of starting a task negligible.
     const ROWS: usize = 64;
     let Some(first) = weights.first() else { return Vec::new() };
     assert!(weights.iter().all(|w| w.cols() == first.cols()), "matrices with {} columns each", first.cols());
     let x: Vec<_> = tokens(first, x).map(activation_planes).collect();
     let tokens = x.len();
-    // A task owns whole rows for all tokens, so results arrive as [rows, tokens].
+    // A task computes whole rows for all tokens, so results arrive as [rows, tokens].
     let mut by_row: Vec<Vec<i32>> = weights.iter().map(|w| vec![0; w.rows() * tokens]).collect();
     let tasks = weights.iter().zip(&mut by_row).flat_map(|(w, acc)| {
         acc.chunks_mut((ROWS * tokens).max(1)).enumerate().map(move |(i, acc)| (*w, i * ROWS, acc))
@@ -74,11 +76,10 @@ fn tokens<'a>(w: &TernaryMatrix, x: &'a [i8]) -> core::slice::ChunksExact<'a, i8
     tokens
 }
 
-/// Words in a block: one AVX-512 register, 512 columns.
+/// Words in a block: one AVX-512 register, which holds 512 columns.
 const LANES: usize = 8;
 
-/// The bit planes of 512 activations: word `l` of plane `b` holds bit `b` of the columns `64 l ..
-/// 64 l + 63`.
+/// The bit planes of 512 activations. Word `l` of plane `b` holds bit `b` of the columns `64 l .. 64 l + 63`.
 type Block = [[u64; LANES]; 8];
 
 simd! {
@@ -98,10 +99,10 @@ simd! {
 }
 
 simd! {
-    /// Products of the rows from `first` on with all tokens, into `acc` of shape `[rows, tokens]`.
+    /// Computes the products of the rows from `first` on with all tokens, into `acc` of shape `[rows, tokens]`.
     fn row_products(w: &TernaryMatrix, first: usize, x: &[Vec<Block>], acc: &mut [i32]) {
-        // A row's last words, filled up with zero weights. Kept across rows: the zeros past the
-        // tail stay.
+        // The last words of a row, filled up with zero weights. The buffers are reused for every row: all rows have
+        // the same tail length, so the zeros stay.
         let mut last = [[0; LANES]; 2];
         for (r, acc) in acc.chunks_exact_mut(x.len()).enumerate() {
             let (nz, neg) = w.row(first + r);
@@ -116,12 +117,12 @@ simd! {
     }
 }
 
-/// One row but for `pop(neg)`.
+/// The accumulator of one row, without the term `pop(neg)`.
 ///
-/// Eight counts of eight lanes each live in registers and meet at the end of the row. The shape of
-/// these loops is what makes the compiler see vectors: constant lanes inside, a plain fold outside,
-/// and additions that wrap, because overflow checks, on in the development profile, would forbid
-/// it. Nothing comes near an overflow but bit 7, which wants two's complement anyway.
+/// Eight counts of eight lanes each stay in registers and are added at the end of the row. The compiler vectorises
+/// the loops because of their shape: a constant number of lanes inside, a plain fold outside, and wrapping additions.
+/// Overflow checks, which the development profile enables, would prevent vector code. No sum comes near an overflow,
+/// except bit 7, which needs two's complement anyway.
 #[inline(always)]
 fn row_product(nz: &[[u64; LANES]], neg: &[[u64; LANES]], last: &[[u64; LANES]; 2], x: &[Block]) -> u64 {
     let mut counts = [[0; LANES]; 8];

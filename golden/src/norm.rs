@@ -9,10 +9,9 @@ use alloc::vec::Vec;
 use crate::Dtype;
 use crate::reduce::dot;
 
-/// `rT(weight * rT(x * 1/sqrt(mean(x^2) + eps)))` for every row of `x`, shape `[rows,
-/// weight.len()]`.
+/// Computes `rT(weight * rT(x * 1/sqrt(mean(x^2) + eps)))` for every row of `x`, shape `[rows, weight.len()]`.
 ///
-/// A row of zeros stays a row of zeros.
+/// A row of zeros gives a row of zeros.
 ///
 /// # Panics
 /// If `x` is not a whole number of rows.

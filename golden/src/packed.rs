@@ -1,10 +1,9 @@
 //! The 2-bit form in which Hugging Face checkpoints store ternary matrices.
 //!
-//! A matrix of shape `[4R, cols]` becomes bytes of shape `[R, cols]`, row-major. Byte `(r, c)`
-//! holds column `c` of the rows `r`, `r + R`, `r + 2R` and `r + 3R`, from the low bit pair to the
-//! high one, each as weight + 1. Packing runs along the output axis; columns are neither padded nor
-//! permuted. Code 3 stands for no weight. (Source: `pack_weights` / `unpack_weights` of
-//! `transformers`.)
+//! A matrix of shape `[4R, cols]` becomes bytes of shape `[R, cols]`, row-major. Byte `(r, c)` holds column `c` of
+//! the rows `r`, `r + R`, `r + 2R` and `r + 3R`, from the low bit pair to the high one. The code of a weight is
+//! weight + 1; code 3 is invalid. Packing runs along the output axis. Columns are neither padded nor permuted.
+//! Source: `pack_weights` and `unpack_weights` of `transformers`.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,7 +13,7 @@ use crate::bits;
 use crate::error::{Error, check_len};
 use crate::ternary::WORD;
 
-/// Unpacks bytes of shape `[rows / 4, cols]` to a matrix of shape `[rows, cols]`.
+/// Unpacks bytes of shape `[rows / 4, cols]` into a matrix of shape `[rows, cols]`.
 ///
 /// ```
 /// let w = golden::packed::unpack(&[0xa1, 0x90], 8, 1)?;
@@ -23,8 +22,8 @@ use crate::ternary::WORD;
 /// ```
 ///
 /// # Errors
-/// [`Error::PackedRows`] if `rows` is not divisible by 4, [`Error::Length`] if the bytes do not fit
-/// the shape, [`Error::PackedCode`] for a code 3.
+/// [`Error::PackedRows`] if `rows` is not divisible by 4, [`Error::Length`] if the number of bytes does not fit the
+/// shape, [`Error::PackedCode`] for a code 3.
 pub fn unpack(packed: &[u8], rows: usize, cols: usize) -> Result<TernaryMatrix, Error> {
     if !rows.is_multiple_of(4) {
         return Err(Error::PackedRows { rows });
@@ -54,7 +53,7 @@ pub fn unpack(packed: &[u8], rows: usize, cols: usize) -> Result<TernaryMatrix, 
     Ok(TernaryMatrix::from_planes(rows, cols, nz, neg).expect("both planes hold rows * words words"))
 }
 
-/// Packs a matrix of shape `[rows, cols]` to bytes of shape `[rows / 4, cols]`.
+/// Packs a matrix of shape `[rows, cols]` into bytes of shape `[rows / 4, cols]`.
 ///
 /// # Errors
 /// [`Error::PackedRows`] if the number of rows is not divisible by 4.

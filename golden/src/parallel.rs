@@ -1,19 +1,20 @@
-//! The one place that knows about threads.
+//! The only module that uses threads.
 
 use alloc::vec::Vec;
 
-/// Below this many elementary steps a job is not worth waking other threads for.
+/// A job with fewer elementary steps runs on the calling thread, because waking other threads costs more.
 #[cfg(feature = "parallel")]
 const WORTH_IT: usize = 1 << 18;
 
-/// The elementary steps of a job: this times that times that. Decides on speed, never on a result.
+/// The elementary steps of a job: the product of `factors`. This number affects speed only, never a result.
 pub(crate) fn steps(factors: &[usize]) -> usize {
     factors.iter().product()
 }
 
-/// Calls `f(i, chunk)` for every chunk of `size` elements of `out` (the last may be shorter), on
-/// all cores if the feature `parallel` is on and `work` steps in total are worth it. Chunks are
-/// disjoint and their borders do not depend on the number of threads, so neither does the result.
+/// Calls `f(i, chunk)` for every chunk of `size` elements of `out`; the last chunk may be shorter. The calls run on
+/// all cores if the feature `parallel` is enabled and the job has enough steps, `work` in total. Chunks are disjoint,
+/// and their borders do not depend on the number of threads. Therefore the result does not depend on the number of
+/// threads either.
 pub(crate) fn for_each_chunk<T: Send>(
     out: &mut [T],
     size: usize,
@@ -29,7 +30,8 @@ pub(crate) fn for_each_chunk<T: Send>(
     out.chunks_mut(size.max(1)).enumerate().for_each(|(i, chunk)| f(i, chunk));
 }
 
-/// Calls `f` for every task, on all cores as [`for_each_chunk`] does. Tasks must not share what they write.
+/// Calls `f` for every task, on all cores under the conditions of [`for_each_chunk`]. Tasks must not share the memory
+/// that they write.
 pub(crate) fn for_each<T: Send>(tasks: Vec<T>, work: usize, f: impl Fn(T) + Sync + Send) {
     #[cfg(feature = "parallel")]
     if work >= WORTH_IT {
@@ -40,7 +42,7 @@ pub(crate) fn for_each<T: Send>(tasks: Vec<T>, work: usize, f: impl Fn(T) + Sync
     tasks.into_iter().for_each(f);
 }
 
-/// `[rows, tokens]`, as tasks that own whole rows write it, to `[tokens, rows]`.
+/// Transposes `[rows, tokens]`, the order in which tasks write whole rows, to `[tokens, rows]`.
 pub(crate) fn transpose<T: Copy>(by_row: Vec<T>, tokens: usize) -> Vec<T> {
     if by_row.is_empty() || tokens == 1 {
         return by_row;

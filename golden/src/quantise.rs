@@ -1,8 +1,8 @@
 //! The two quantisers of BitLinear.
 //!
-//! Formulas: `ActQuant` and `WeightQuant` of `transformers`' BitNet integration, computed in fp32
-//! whatever the compute type. Activations are scaled per token so that the largest becomes 127;
-//! weights are scaled per matrix by the mean magnitude and rounded to -1, 0 or +1.
+//! Formulas: `ActQuant` and `WeightQuant` of the BitNet integration of `transformers`, computed in fp32 for every
+//! compute type. Activations are scaled per token so that the largest magnitude becomes 127. Weights are scaled per
+//! matrix by the mean magnitude and rounded to -1, 0 or +1.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,24 +14,23 @@ use crate::error::{Error, check_len};
 use crate::parallel::for_each_chunk;
 use crate::ternary::WORD;
 
-/// What a row maximum and a mean magnitude are raised to, so that the reciprocal stays finite.
+/// Lower bound of a row maximum and of a mean magnitude. It keeps the reciprocal finite.
 const FLOOR: f32 = 1e-5;
 
-/// Quantised activations of `[tokens, cols]`.
+/// Quantised activations of shape `[tokens, cols]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Activations {
     /// Codes in `-127..=127`, shape `[tokens, cols]`.
     pub q: Vec<i8>,
-    /// Scale of each token: a code stands for `q / scale`.
+    /// Scale of each token. A code stands for the value `q / scale`.
     pub scale: Vec<f32>,
 }
 
 /// Quantises one token `x` into `q` and returns its scale.
 ///
-/// `m = max(max|x|, 1e-5)`; `scale = (1/m) * 127`, two fp32 roundings and not one division;
-/// `q = round(x * scale)`, ties to even. A row of zeros gives zeros at scale 12,700,000. A row that
-/// holds an infinity or a NaN gives a scale that is zero or NaN, codes without meaning, and no
-/// panic.
+/// `m = max(max|x|, 1e-5)`; `scale = (1/m) * 127`, which is two fp32 roundings and not one division;
+/// `q = round(x * scale)`, ties to even. A row of zeros gives zeros and the scale 12,700,000. If the row holds an
+/// infinity or a NaN, the scale is zero or NaN and the codes have no meaning, but the function does not panic.
 ///
 /// ```
 /// let mut q = [0; 4];
@@ -48,16 +47,17 @@ pub fn activation_row(x: &[f32], q: &mut [i8]) -> f32 {
     scale
 }
 
-/// The scale of [`activation_row`].
+/// The scale that [`activation_row`] returns.
 #[inline(always)]
 pub(crate) fn row_scale<E: Element>(x: &[E]) -> f32 {
-    // Magnitudes compare like their bit patterns. An integer maximum vectorises and lets a NaN win.
+    // Magnitudes have the same order as their bit patterns. An integer maximum vectorises and returns a NaN if there
+    // is one.
     let m = f32::from_bits(x.iter().map(|x| x.to_f32().abs().to_bits()).max().unwrap_or(0));
     let m = if m < FLOOR { FLOOR } else { m };
     (1.0 / m) * 127.0
 }
 
-/// The codes of [`activation_row`].
+/// Writes the codes of [`activation_row`] for a given scale.
 #[inline(always)]
 pub(crate) fn row_codes<E: Element>(x: &[E], scale: f32, q: &mut [i8]) {
     for (q, x) in q.iter_mut().zip(x) {
@@ -66,7 +66,7 @@ pub(crate) fn row_codes<E: Element>(x: &[E], scale: f32, q: &mut [i8]) {
     }
 }
 
-/// [`activation_row`] on every row of `x`, shape `[tokens, cols]`.
+/// Quantises every row of `x`, shape `[tokens, cols]`, with [`activation_row`].
 ///
 /// # Panics
 /// If `x` is not a whole number of rows.
@@ -79,11 +79,10 @@ pub fn activations(x: &[f32], cols: usize) -> Activations {
     Activations { q, scale }
 }
 
-/// Nearest integer, ties to even, for `|v| < 2^22`.
+/// Rounds to the nearest integer, ties to even, for `|v| < 2^22`.
 ///
-/// Adding 1.5 * 2^23 leaves no fraction bits, so the addition itself does the rounding, and the
-/// subtraction is exact. Two plain additions vectorise on any machine; `libm::rintf` is a call and
-/// `f32::round_ties_even` needs `std`.
+/// After adding 1.5 * 2^23 no fraction bits are left, so the addition itself rounds. The subtraction is exact. Two
+/// plain additions vectorise on any machine; `libm::rintf` is a call, and `f32::round_ties_even` needs `std`.
 #[inline(always)]
 fn round_half_even(v: f32) -> f32 {
     const SHIFT: f32 = 12_582_912.0;
@@ -95,20 +94,18 @@ fn round_half_even(v: f32) -> f32 {
 pub struct Weights {
     /// The ternary weights, shape `[rows, cols]`.
     pub matrix: TernaryMatrix,
-    /// Mean magnitude of the masters, at least 1e-5.
+    /// Mean magnitude of the master weights, at least 1e-5.
     pub absmean: f32,
-    /// What one ternary unit is worth: `1 / (1 / absmean)` in fp32.
+    /// The value of one ternary unit: `1 / (1 / absmean)` in fp32.
     pub factor: f32,
 }
 
 /// Quantises master weights `w` of shape `[rows, cols]`, row-major.
 ///
-/// `absmean = max(mean|w|, 1e-5)`, `scale = 1 / absmean`, weight = `clamp(round(w * scale), -1, 1)`
-/// with ties to even.
+/// `absmean = max(mean|w|, 1e-5)`, `scale = 1 / absmean`, weight = `clamp(round(w * scale), -1, 1)`, ties to even.
 ///
 /// # Errors
-/// [`Error::Length`] if `w` does not fit the shape, [`Error::NotFinite`] at the first infinity or
-/// NaN.
+/// [`Error::Length`] if the length of `w` does not fit the shape, [`Error::NotFinite`] for the first infinity or NaN.
 pub fn weights<E: Element>(w: &[E], rows: usize, cols: usize) -> Result<Weights, Error> {
     check_len("master weights", rows.saturating_mul(cols), w.len())?;
     let mean = mean_magnitude(w);
@@ -132,8 +129,8 @@ pub fn weights<E: Element>(w: &[E], rows: usize, cols: usize) -> Result<Weights,
     Ok(Weights { matrix, absmean, factor: 1.0 / scale })
 }
 
-/// Mean of `|w|`, summed in fp64: exact enough for any order, and yet in a fixed one. Zero for no
-/// weights.
+/// Mean of `|w|`; zero if there are no weights. The sum is computed in fp64, which is precise enough for any order.
+/// The order is fixed nevertheless.
 fn mean_magnitude<E: Element>(w: &[E]) -> f32 {
     const CHUNK: usize = 1 << 15;
     let mut sums = vec![0.0; w.len().div_ceil(CHUNK)];
@@ -160,9 +157,8 @@ simd! {
 }
 
 simd! {
-    /// One row of weights to words `(nz, neg)`. Rounding to even and clamping leave just one
-    /// question: whether the scaled magnitude exceeds 1/2. The tie itself goes to zero, and from
-    /// 3/2 on the clamp acts.
+    /// Converts one row of weights to words `(nz, neg)`. Rounding to even and clamping leave one comparison: whether
+    /// the scaled magnitude exceeds 1/2. A tie at 1/2 rounds to zero, and from 3/2 on the result is clamped.
     fn ternarise<E: Element>(w: &[E], scale: f32, codes: &mut [(u64, u64)]) {
         let word = |w: &[E; WORD]| {
             let (mut nz, mut neg) = ([0; WORD], [0; WORD]);
@@ -178,7 +174,7 @@ simd! {
             *code = word(w);
         }
         if let (Some(code), Some(last)) = (codes.get_mut(whole.len()), tail.first()) {
-            // Whatever stands past the end is masked when the planes become a matrix.
+            // `TernaryMatrix::from_planes` clears the bits past the end.
             let mut padded = [*last; WORD];
             padded[..tail.len()].copy_from_slice(tail);
             *code = word(&padded);
@@ -204,7 +200,7 @@ mod tests {
 
         #[test]
         fn ternaries_by_definition(w in prop::collection::vec(any::<i16>(), 1..300), rows in 1usize..4) {
-            // Finite values of all magnitudes, subnormals included.
+            // Finite values of all magnitudes, including subnormals.
             let w: Vec<_> = w.iter().map(|w| bf16::from_bits(*w as u16 & 0xbfff)).collect();
             let (cols, len) = (w.len() / rows, w.len() / rows * rows);
             let got = weights(&w[..len], rows, cols).unwrap();

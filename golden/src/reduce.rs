@@ -1,9 +1,9 @@
 //! Float sums in a fixed order.
 //!
-//! A sum runs in [`LANES`] interleaved partial sums, which are folded in halves; what is left over
-//! at the end is summed in sequence and added last. That order is part of the result: it is what
-//! every back end must use to get the same bits. It vectorises without leave to reassociate, and
-//! its error is far below that of one long sequential sum.
+//! A sum consists of [`LANES`] interleaved partial sums, which are folded in halves. The elements left over at the
+//! end are summed in sequence and added last. This order is part of the result: a back end must use it to get the
+//! same bits. It vectorises although the compiler may not reassociate, and its error is far below the error of one
+//! long sequential sum.
 
 use core::array;
 
@@ -12,7 +12,7 @@ use crate::dtype::Element;
 /// Interleaved partial sums: two AVX-512 registers, enough to hide the latency of an addition.
 const LANES: usize = 32;
 
-/// `sum_i a[i] * b[i]` in fp32: every product rounded, then added.
+/// `sum_i a[i] * b[i]` in fp32. Every product is rounded and then added.
 #[inline(always)]
 pub(crate) fn dot<E: Element>(a: &[f32], b: &[E]) -> f32 {
     let mut sums = [0.0; LANES];
@@ -39,7 +39,7 @@ pub(crate) fn sum(x: &[f32]) -> f32 {
     fold(sums) + tail.iter().fold(0.0, |sum, x| sum + x)
 }
 
-/// Halves the number of sums until one is left. Written out, because every step is then one vector
+/// Halves the number of sums until one is left. The steps are written out, because each of them is then one vector
 /// addition.
 #[inline(always)]
 fn fold(sums: [f32; LANES]) -> f32 {

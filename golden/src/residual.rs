@@ -1,9 +1,9 @@
-//! The residual stream: `BitNetDecoderLayer` of `transformers` adds each block's output to its
-//! input.
+//! The residual stream. Each block's output is added to the block's input, as in `BitNetDecoderLayer` of
+//! `transformers`.
 
 use crate::Dtype;
 
-/// `h = rT(h + y)`, in place.
+/// Sum of two slices element by element, in place: `h = rT(h + y)`, where `rT` is [`Dtype::round`].
 ///
 /// # Panics
 /// If the two slices differ in length.

@@ -1,9 +1,7 @@
-//! Rotary position embedding, half-split ("NeoX") order: element `i` of a head pairs with `i +
-//! dim/2`.
+//! Rotary position embedding in half-split ("NeoX") order: element `i` of a head pairs with element `i + dim/2`.
 //!
-//! Formulas: `BitNetRotaryEmbedding` and `apply_rotary_pos_emb` of `transformers`. The table is
-//! computed in fp32 and rounded to the compute type; the rotation rounds after each of its three
-//! operations.
+//! Formulas: `BitNetRotaryEmbedding` and `apply_rotary_pos_emb` of `transformers`. The tables are computed in fp32
+//! and rounded to the compute type. The rotation rounds after each of its three operations.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -12,8 +10,8 @@ use crate::Dtype;
 
 /// Cosines and sines for a range of positions.
 ///
-/// Only the first half of each row is kept, shape `[positions, head_dim / 2]`: the second half
-/// repeats it.
+/// Only the first half of each row is stored, shape `[positions, head_dim / 2]`, because the second half repeats the
+/// first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RopeTables {
     /// `cos(position * frequency)`.
@@ -25,10 +23,10 @@ pub struct RopeTables {
 }
 
 impl RopeTables {
-    /// Tables for `positions`, with frequency `i` being `1 / theta^(2i / head_dim)`.
+    /// Creates tables for `positions`. Frequency `i` is `1 / theta^(2i / head_dim)`.
     ///
-    /// The power is taken in fp64 and rounded once. fp32 power functions disagree in the last bit of
-    /// a frequency, and at position 4095 one such bit turns an angle by 2e-4 radians.
+    /// The power is computed in fp64 and rounded once. The fp32 power functions of different libraries disagree in
+    /// the last bit of a frequency, and at position 4095 one such bit changes an angle by 2e-4 radians.
     ///
     /// # Panics
     /// If `head_dim` is odd.
@@ -45,11 +43,11 @@ impl RopeTables {
         Self { cos, sin, half, dtype }
     }
 
-    /// Rotates every head of `x`, shape `[tokens, heads, head_dim]`, in place; token 0 stands at
-    /// the `first` position of the table.
+    /// Rotates every head of `x`, shape `[tokens, heads, head_dim]`, in place. Token `t` uses row `first + t` of the
+    /// tables.
     ///
     /// # Panics
-    /// If `x` is not a whole number of tokens or the table too short for them.
+    /// If `x` is not a whole number of tokens, or if the tables are too short for them.
     pub fn rotate(&self, x: &mut [f32], heads: usize, first: usize) {
         let (half, dtype) = (self.half, self.dtype);
         let width = (heads * half * 2).max(1);

@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 
 use crate::error::{Error, check_len};
 
-/// Weights in one plane word.
+/// Weights in one word of a plane.
 pub const WORD: usize = 64;
 
-/// A matrix over {-1, 0, +1}, shape `[rows, cols]`, row-major, as two bit planes.
+/// A matrix over {-1, 0, +1}, shape `[rows, cols]`, row-major, stored as two bit planes.
 ///
-/// Weight `(r, c)` lives in bit `c % 64` of word `r * words_per_row + c / 64` of each plane: `nz`
-/// is set where the weight is not zero, `neg` where it is -1. Invariants: `neg` implies `nz`, and
-/// the bits past `cols` in the last word of a row are zero in both planes.
+/// Weight `(r, c)` is bit `c % 64` of word `r * words_per_row + c / 64` in each plane. The `nz` bit is set if the
+/// weight is not zero; the `neg` bit is set if it is -1. Invariants: `neg` implies `nz`, and the bits past `cols` in
+/// the last word of a row are zero in both planes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TernaryMatrix {
     rows: usize,
@@ -22,14 +22,14 @@ pub struct TernaryMatrix {
 }
 
 impl TernaryMatrix {
-    /// An all-zero matrix of shape `[rows, cols]`.
+    /// Creates an all-zero matrix of shape `[rows, cols]`.
     pub fn zeros(rows: usize, cols: usize) -> Self {
         let words = rows * cols.div_ceil(WORD);
         Self { rows, cols, nz: vec![0; words], neg: vec![0; words] }
     }
 
-    /// Builds a matrix from its planes, restoring both invariants by masking: a `neg` bit without
-    /// its `nz` bit and any bit past `cols` are cleared. `None` if a plane has the wrong length.
+    /// Builds a matrix from its planes. Clears every `neg` bit without an `nz` bit and every bit past `cols`, so that
+    /// both invariants hold. Returns `None` if a plane has the wrong length.
     pub fn from_planes(rows: usize, cols: usize, mut nz: Vec<u64>, mut neg: Vec<u64>) -> Option<Self> {
         let words = cols.div_ceil(WORD);
         if nz.len() != rows * words || neg.len() != rows * words {
@@ -45,7 +45,7 @@ impl TernaryMatrix {
         Some(Self { rows, cols, nz, neg })
     }
 
-    /// Builds a matrix from one `i8` a weight, shape `[rows, cols]`, row-major.
+    /// Builds a matrix from one `i8` per weight, shape `[rows, cols]`, row-major.
     ///
     /// ```
     /// let w = golden::TernaryMatrix::from_rows(2, 3, &[1, 0, -1, 0, 0, 1])?;
@@ -55,8 +55,8 @@ impl TernaryMatrix {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Length`] if there are not `rows * cols` weights, [`Error::NotTernary`] at the first
-    /// that is no trit.
+    /// [`Error::Length`] if there are not `rows * cols` weights, [`Error::NotTernary`] for the first weight that is
+    /// not -1, 0 or +1.
     pub fn from_rows(rows: usize, cols: usize, weights: &[i8]) -> Result<Self, Error> {
         check_len("ternary weights", rows.saturating_mul(cols), weights.len())?;
         if let Some(i) = weights.iter().position(|w| !(-1..=1).contains(w)) {
@@ -71,29 +71,29 @@ impl TernaryMatrix {
         Ok(m)
     }
 
-    /// One `i8` a weight, shape `[rows, cols]`, row-major.
+    /// The weights as one `i8` each, shape `[rows, cols]`, row-major.
     pub fn to_i8(&self) -> Vec<i8> {
         (0..self.rows).flat_map(|r| (0..self.cols).map(move |c| self.get(r, c))).collect()
     }
 
-    /// How many weights are not zero.
+    /// The number of weights that are not zero.
     pub fn count_nonzero(&self) -> usize {
         self.nz.iter().map(|w| w.count_ones() as usize).sum()
     }
 
-    /// Output features.
+    /// Rows: output features.
     #[inline]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Input features.
+    /// Columns: input features.
     #[inline]
     pub fn cols(&self) -> usize {
         self.cols
     }
 
-    /// Plane words of one row: `ceil(cols / 64)`.
+    /// Words of one row in one plane: `ceil(cols / 64)`.
     #[inline]
     pub fn words_per_row(&self) -> usize {
         self.cols.div_ceil(WORD)
@@ -106,7 +106,7 @@ impl TernaryMatrix {
         (&self.nz[r * w..(r + 1) * w], &self.neg[r * w..(r + 1) * w])
     }
 
-    /// Both planes `(nz, neg)` whole, `rows * words_per_row()` words each.
+    /// Both planes `(nz, neg)` of the whole matrix, `rows * words_per_row()` words each.
     #[inline]
     pub fn planes(&self) -> (&[u64], &[u64]) {
         (&self.nz, &self.neg)
@@ -134,7 +134,7 @@ impl TernaryMatrix {
     }
 }
 
-/// Ones in the bits of a row's last word that hold weights.
+/// Mask of the bits that hold weights in the last word of a row.
 fn tail_mask(cols: usize) -> u64 {
     match cols % WORD {
         0 => u64::MAX,

@@ -1,5 +1,4 @@
-//! The corner cases of both quantisers, and proof that they would catch a quantiser that is nearly
-//! right.
+//! The corner cases of both quantisers, and proof that they would catch a quantiser that is nearly right.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -44,7 +43,7 @@ fn weights_are_exact() {
     }
 }
 
-/// Each way of being nearly right, with the number of codes of 1,536 that tell it apart.
+/// Each nearly right quantiser must give a known number of wrong codes out of 1,536.
 #[test]
 fn nearly_right_activation_quantisers_are_caught() {
     type Quantiser = fn(m: f32, x: f32) -> f32;
@@ -74,7 +73,8 @@ fn nearly_right_activation_quantisers_are_caught() {
     }
 }
 
-/// The same for weights: the tie rounded up, truncation, no clamp of the mean.
+/// Nearly right weight quantisers must give wrong codes: one rounds ties away from zero, one truncates, one does not
+/// clamp the mean.
 #[test]
 fn nearly_right_weight_quantisers_are_caught() {
     let e = edge();

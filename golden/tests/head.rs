@@ -1,4 +1,4 @@
-//! The int8 head against its definition, and near the dense head.
+//! Compares the int8 head with its definition and with the dense head.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use golden::head::Int8Rows;
@@ -6,7 +6,7 @@ use golden::{Dtype, linear, quantise};
 use half::bf16;
 use proptest::prelude::*;
 
-/// Finite values of any magnitude that cannot overflow when multiplied; now and then all zero.
+/// Finite values of any magnitude that cannot overflow when multiplied. Sometimes all values are zero.
 fn rows(n: usize, cols: usize) -> impl Strategy<Value = Vec<bf16>> {
     let value = (-1.0f32..1.0, -20i32..20).prop_map(|(x, e)| bf16::from_f32(x * (e as f32).exp2()));
     prop_oneof![8 => prop::collection::vec(value, n * cols), 1 => Just(vec![bf16::ZERO; n * cols])]
@@ -16,7 +16,7 @@ fn dtypes() -> impl Strategy<Value = Dtype> {
     prop_oneof![Just(Dtype::Fp32), Just(Dtype::Bf16)]
 }
 
-/// Cut in two so that a head can be built in steps: columns, rows, where to cut, activations.
+/// Columns, rows, cut and activations. The cut splits the rows, so that a head can be built in two steps.
 fn head() -> impl Strategy<Value = (usize, Vec<bf16>, usize, Vec<f32>)> {
     (1usize..300, 0usize..90, 0usize..5).prop_flat_map(|(cols, n, tokens)| {
         let h = rows(tokens, cols).prop_map(|h| h.iter().map(|x| x.to_f32()).collect());
@@ -24,19 +24,19 @@ fn head() -> impl Strategy<Value = (usize, Vec<bf16>, usize, Vec<f32>)> {
     })
 }
 
-/// A row by itself: its codes and its scale.
+/// The codes and the scale of one row.
 fn quantised(x: &[f32]) -> (Vec<i8>, f32) {
     let mut codes = vec![0; x.len()];
     let scale = quantise::activation_row(x, &mut codes);
     (codes, scale)
 }
 
-/// The same of a row of the head.
+/// The codes and the scale of one row of the head.
 fn quantised_row(row: &[bf16]) -> (Vec<i8>, f32) {
     quantised(&row.iter().map(|w| w.to_f32()).collect::<Vec<_>>())
 }
 
-/// Row by row, token by token.
+/// The definition, computed row by row and token by token.
 fn obvious(rows: &[bf16], cols: usize, h: &[f32], dtype: Dtype) -> Vec<f32> {
     let mut out = Vec::new();
     for h in h.chunks(cols) {
@@ -83,8 +83,8 @@ fn the_largest_accumulators() {
     assert!(std::panic::catch_unwind(|| Int8Rows::new(0)).is_err());
 }
 
-/// Large enough for several tasks, and for the statistics of rounding: two independent errors of at most half a step
-/// in 127 on either side of a product of Gaussian-like values.
+/// The matrix is large enough for several tasks and for the statistics of rounding: two independent errors of at most
+/// half a step in 127, one on either side of a product of Gaussian-like values.
 #[test]
 fn near_the_dense_head() {
     let (rows, cols) = (1500, 640);

@@ -1,11 +1,11 @@
-//! Fast integer code against its definition, over random shapes and the corners.
+//! Compares fast integer code with its definition, over random shapes and corner cases.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use golden::matvec::{matvec, reference};
 use golden::{Codec, Error, TernaryMatrix, codec::ROW_BLOCK, packed};
 use proptest::prelude::*;
 
-/// Weights of any mix: random, all +1, all 0 or all -1, rows of their own kind.
+/// A matrix whose rows are either random or all +1, all 0 or all -1.
 fn matrix(
     rows: impl Strategy<Value = usize>,
     cols: impl Strategy<Value = usize>,
@@ -75,7 +75,7 @@ proptest! {
         let stride = block + gap;
         let mut image = vec![fill; codec.image_bytes(rows, cols, port, stride)];
         codec.encode(&w, port, stride, &mut image).unwrap();
-        // The image by its definition, bit by bit; what lies between blocks is not touched.
+        // The image by its definition, bit by bit. The bytes between blocks must be unchanged.
         for (i, byte) in image.iter().enumerate() {
             let (b, at) = (i / stride.max(1), i % stride.max(1));
             if at >= block {
@@ -106,7 +106,7 @@ proptest! {
 
     #[test]
     fn a_flipped_weight_shows((w, x) in product(), at: prop::sample::Index) {
-        // Activations of zero hide a weight; take any other.
+        // An activation of zero would hide the flipped weight.
         let x: Vec<i8> = x.iter().map(|x| if *x == 0 { 1 } else { *x }).collect();
         let (r, c) = (at.index(w.rows()), at.index(w.cols()));
         let mut flipped = w.clone();
@@ -119,7 +119,7 @@ proptest! {
 
 #[test]
 fn extremes_at_the_real_size() {
-    // Large enough for several tasks; the largest accumulators there are.
+    // Large enough for several tasks, with the largest possible accumulators.
     let (rows, cols) = (1000, 6912);
     for (weight, x, want) in [(1, -128, -884_736), (-1, -128, 884_736), (1, 127, 877_824), (-1, 127, -877_824)] {
         let w = TernaryMatrix::from_rows(rows, cols, &vec![weight; rows * cols]).unwrap();
@@ -220,16 +220,16 @@ fn planes_there_and_back() {
     assert_eq!(nz, rows.iter().flat_map(|row| row.0).copied().collect::<Vec<_>>());
     assert_eq!(neg, rows.iter().flat_map(|row| row.1).copied().collect::<Vec<_>>());
     assert_eq!(TernaryMatrix::from_planes(3, 70, nz.to_vec(), neg.to_vec()), Some(w.clone()));
-    // Every weight set anew, whatever was there.
+    // `set` must overwrite every weight, whatever the old value.
     let others: Vec<i8> = weights.iter().enumerate().map(|(i, w)| (w + 1 + (i % 3) as i8) % 3 - 1).collect();
     let mut set = w.clone();
     (0..3 * 70).for_each(|i| set.set(i / 70, i % 70, others[i]));
     assert_eq!((set.to_i8(), set), (others.clone(), TernaryMatrix::from_rows(3, 70, &others).unwrap()));
-    // Bits that stand for no weight are cleared.
+    // Bits that belong to no weight are cleared.
     let all = TernaryMatrix::from_planes(3, 70, vec![!0; 6], vec![!0; 6]).unwrap();
     assert_eq!((all.count_nonzero(), all.to_i8()), (210, vec![-1; 210]));
     assert_eq!(TernaryMatrix::from_planes(3, 70, vec![0; 6], vec![!0; 6]), Some(TernaryMatrix::zeros(3, 70)));
-    // Planes of another length.
+    // Planes of a wrong length.
     for (nz, neg) in [(5, 6), (6, 5), (7, 6), (6, 7)] {
         assert_eq!(TernaryMatrix::from_planes(3, 70, vec![0; nz], vec![0; neg]), None);
     }

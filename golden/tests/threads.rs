@@ -1,5 +1,4 @@
-//! Jobs large enough to be shared among threads: the same bits for any number of them, and the
-//! right ones.
+//! Jobs large enough to be shared among threads give the same, correct bits for any number of threads.
 #![allow(clippy::unwrap_used, missing_docs)]
 #![cfg(feature = "parallel")]
 
@@ -8,7 +7,7 @@ use golden::head::Int8Rows;
 use golden::{Codec, Dtype, TernaryMatrix, linear, matvec, quantise};
 use half::bf16;
 
-/// Bytes without a pattern, the same every time.
+/// Pseudo-random bytes, determined by the seed.
 fn noise(len: usize, mut seed: u64) -> Vec<i8> {
     let next = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -25,7 +24,7 @@ fn with_threads<R: Send>(threads: usize, f: impl Fn() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
 }
 
-/// The result with one thread, after a look at that with others.
+/// The result with one thread, after checking that other numbers of threads give the same result.
 fn steady<R: Send + PartialEq + std::fmt::Debug>(f: impl Fn() -> R + Send + Sync) -> R {
     let one = with_threads(1, &f);
     for threads in [2, 5] {

@@ -1,4 +1,4 @@
-//! Every operator on what `transformers` recorded: its input in, its output out.
+//! Runs every operator on the inputs that `transformers` recorded, and compares with the recorded outputs.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -24,7 +24,7 @@ const NORMS: [&str; 4] = ["input_layernorm", "self_attn.attn_sub_norm", "post_at
 const EPS: f32 = 1e-5;
 const THETA: f32 = 500_000.0;
 
-/// One checkpoint run in one dtype.
+/// One checkpoint run in one compute type.
 struct Run {
     name: String,
     model: Tensors,
@@ -62,7 +62,7 @@ impl Run {
         (0..2).flat_map(|l| LINEARS.map(|n| format!("model.layers.{l}.{n}")))
     }
 
-    /// Ternaries, absmean or `weight_scale`, factor.
+    /// The ternary weights of a linear, its absmean or `weight_scale`, and its factor.
     fn weights(&self, linear: &str) -> (TernaryMatrix, f32, f32) {
         let w = self.model.get(&format!("{linear}.weight"));
         let (rows, cols) = (w.shape[0], w.shape[1]);
@@ -75,25 +75,26 @@ impl Run {
         }
     }
 
-    /// A recorded `[1, heads, tokens, dim]` as `[tokens, heads, dim]`.
+    /// A recorded tensor `[1, heads, tokens, dim]`, converted to `[tokens, heads, dim]`.
     fn by_token(&self, name: &str) -> Vec<f32> {
         let tensor = self.expected.get(name);
         let [heads, tokens, dim] = tensor.shape[1..] else { panic!("{name} has no heads") };
         swap_axes(&tensor.f32(), heads, tokens, dim)
     }
 
-    /// A RoPE table of the library as the reference has it: each row twice.
+    /// A RoPE table of this library in the form of the reference, which repeats the half row.
     fn twice(&self, table: &[f32]) -> Vec<f32> {
         table.chunks(self.heads.dim / 2).flat_map(|row| [row, row].concat()).collect()
     }
 }
 
-/// `[a, b, dim]` as `[b, a, dim]`.
+/// Converts `[a, b, dim]` to `[b, a, dim]`.
 fn swap_axes(x: &[f32], a: usize, b: usize, dim: usize) -> Vec<f32> {
     (0..a * b).flat_map(|i| x[(i % a * b + i / a) * dim..][..dim].to_vec()).collect()
 }
 
-/// The two shapes are what they are here for: heads grouped by two and by four, and a K that no beat divides.
+/// The two shapes have the properties they were chosen for: query heads in groups of two and of four, and a K that no
+/// beat divides.
 #[test]
 fn shapes() {
     for run in runs() {
@@ -136,7 +137,7 @@ fn online_and_packed_ternaries_are_the_same() {
     }
 }
 
-/// Deviation of each float operator over a whole model, with what is accepted.
+/// The deviation of each float operator over a whole model, with its tolerance.
 fn float_operators(run: &Run) -> BTreeMap<&'static str, (Deviation, Accept)> {
     let (e, dtype) = (|name: &str| run.expected.f32(name), run.dtype);
     let (fair, exact) = (Accept::of(dtype), Accept::Exact);
@@ -163,7 +164,7 @@ fn float_operators(run: &Run) -> BTreeMap<&'static str, (Deviation, Accept)> {
     let tables = RopeTables::new(0..tokens, heads.dim, THETA, dtype);
     add("RoPE tables", &run.twice(&tables.cos), "rope.cos", fair);
     add("RoPE tables", &run.twice(&tables.sin), "rope.sin", fair);
-    // The rotation itself is exact, given the recorded tables.
+    // Given the recorded tables, the rotation itself must be exact.
     let half =
         |name: &str| -> Vec<f32> { e(name).chunks(heads.dim).flat_map(|row| row[..heads.dim / 2].to_vec()).collect() };
     let mut recorded = tables;
@@ -240,7 +241,7 @@ fn one_token_after_a_cache_is_the_last_of_many() {
     }
 }
 
-/// The whole model from token ids: prefill, then tokens one by one, as a host would drive the unit.
+/// Runs the whole model from token ids: prefill, then one token at a time, as a host would drive the unit.
 #[test]
 fn greedy_tokens_are_those_of_the_reference() {
     let ids = |t: &common::Tensor| t.i64().iter().map(|id| *id as usize).collect::<Vec<_>>();
@@ -291,14 +292,14 @@ fn greedy_tokens_are_those_of_the_reference() {
                 verdict.unwrap_or_else(|e| panic!("logits after {} tokens of {}: {e}", tokens.len(), run.name));
             }
             seen = tokens.len();
-            // The first of equals, as argmax has it.
+            // Of equal logits the first one wins, as in argmax of the reference.
             tokens.push((0..320).rev().max_by(|a, b| last[*a].total_cmp(&last[*b])).unwrap());
         }
         assert_eq!(tokens, want, "{}", run.name);
     }
 }
 
-/// Comparisons that cannot fail prove nothing: wrong arithmetic must be seen.
+/// A comparison that cannot fail proves nothing, so wrong arithmetic must be detected.
 #[test]
 fn wrong_operators_are_caught() {
     for run in runs() {
@@ -307,14 +308,14 @@ fn wrong_operators_are_caught() {
             let verdict = Deviation::default().add(got, &e(want), run.expected.get(want).width()).judge(accept);
             assert!(verdict.is_err(), "{want} of {}", run.name);
         };
-        // One bit of one value, where the result is owed exactly.
+        // One flipped bit of one value, where the result must be exact.
         let mut h = e("model.layers.0.in");
         residual::add(&mut h, &e("model.layers.0.self_attn.o_proj.out"), dtype);
         let at = h.iter().position(|x| *x != 0.0).unwrap();
         h[at] = f32::from_bits(h[at].to_bits() ^ if dtype == Dtype::Bf16 { 1 << 16 } else { 1 });
         caught(&h, "model.layers.0.post_attention_layernorm.in", Accept::Exact);
 
-        // Another epsilon; positions off by one; interleaved pairs instead of halves.
+        // Another epsilon, then positions that are off by one.
         let name = "model.layers.0.input_layernorm";
         let y = norm::rms_norm(&e(&format!("{name}.in")), &run.model.f32(&format!("{name}.weight")), 1e-6, dtype);
         caught(&y, &format!("{name}.out"), Accept::of(dtype));
@@ -326,7 +327,7 @@ fn wrong_operators_are_caught() {
         let q = run.by_token("model.layers.0.self_attn.q_rope");
         let k = run.by_token("model.layers.0.self_attn.k_rope");
         let v = e("model.layers.0.self_attn.v_proj.out");
-        // Within a token: from kv heads of query heads to query heads of kv heads, and back.
+        // Regroups the heads within a token: from kv heads of query heads to query heads of kv heads, and back.
         let regroup = |x: &[f32], a: usize| -> Vec<f32> {
             x.chunks(heads.query * heads.dim).flat_map(|t| swap_axes(t, a, heads.query / a, heads.dim)).collect()
         };
@@ -334,7 +335,7 @@ fn wrong_operators_are_caught() {
         let tiled = regroup(&tiled, kv);
         caught(&tiled, "model.layers.0.self_attn.attn_sub_norm.in", Accept::of(dtype));
 
-        // A factor that is 6 % off and accumulators that miss their last column.
+        // A factor that is 6 % off, then accumulators that miss the last columns.
         let name = "model.layers.0.mlp.down_proj";
         let (mut w, _, factor) = run.weights(name);
         let accept = Accept::of_bit_linear(dtype);
@@ -347,7 +348,7 @@ fn wrong_operators_are_caught() {
         }
         caught(&linear::bit_linear(&x, &w, factor, dtype), &format!("{name}.out"), accept);
         if dtype == Dtype::Bf16 {
-            // Roundings in the wrong number or of the wrong kind.
+            // A wrong number of roundings, then a wrong kind of rounding.
             let name = "model.layers.0.self_attn.attn_sub_norm";
             let weight = run.model.f32(&format!("{name}.weight"));
             let mut once = norm::rms_norm(&e(&format!("{name}.in")), &weight, EPS, Dtype::Fp32);

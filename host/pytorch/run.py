@@ -1,24 +1,26 @@
 #!/usr/bin/env python3
-"""CPU profile of BitNet b1.58 in PyTorch: transformers' own modules, timed one by one.
+"""CPU profile of BitNet b1.58 in PyTorch: times the modules of transformers one by one.
 
     ./run.py                               one decoder layer of 2B-4T at its true size, random weights, 3 tokens
     ./run.py --model DIR --prompt Hello    a checkpoint: Tokenization, Prefill, Decode, Detokenization, every layer
 
-Each way of running it is a process of its own and writes a folder, OUT/DTYPE-MODE, with the files that `host profile`
-writes: inference_profile_report.json and four CSV files. Put them side by side:
+Each combination of dtype and mode runs in its own process. It writes a folder, OUT/DTYPE-MODE, with the files that
+`host profile` writes: inference_profile_report.json and four CSV files. To compare the results side by side:
 
     cargo run -p host -- profile --layer 14 --out target/cpu-profile/rust
     cargo run -p host -- profile compare target/cpu-profile/{rust,*-o*}/inference_profile_report.json
 
     --mode     online: weights are made ternary again at every call, as the bf16 repository is run;
-               offline: once, when the model is loaded. A checkpoint of either form runs in both
-    --dtype    of weights and arithmetic; PyTorch has no ternary product
+               offline: weights are made ternary once, when the model is loaded.
+               Checkpoints of both forms run in both modes
+    --dtype    type of weights and arithmetic; PyTorch has no ternary product
 
-Time of an operator is that of its module's forward; what of a layer is in no timed module (rotary embedding, attention,
-product of gate and up, sums) is the operator `rest`. MB are 1,000,000 bytes.
+The time of an operator is the time of its module's forward. The operator `rest` is the part of a layer that is in no
+timed module: rotary embedding, attention, product of gate and up, sums. One MB is 1,000,000 bytes.
 Exit codes: 0 measured, 2 usage, 3 checkpoint missing or damaged, 4 tool missing.
-PyTorch is installed by pip, pinned in requirements.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache directory;
-torch.compile, which the quantisers use, needs a C++ compiler (`--eager` does without, and is several times slower).
+pip installs PyTorch, pinned in requirements.txt, into $TMV_CACHE_DIR or, if that is not set, into `tmv` in the user's
+cache directory. The quantisers use torch.compile, which needs a C++ compiler. `--eager` works without a compiler, but
+is several times slower.
 """
 
 import argparse
@@ -45,7 +47,7 @@ STAGES = ["Tokenization", "Prefill", "Decode", "Detokenization"]
 LINEARS = [f"self_attn.{x}_proj" for x in "qkvo"] + [f"mlp.{x}_proj" for x in ("gate", "up", "down")]
 NORMS = ["input_layernorm", "self_attn.attn_sub_norm", "post_attention_layernorm", "mlp.ffn_sub_norm"]
 OPERATORS = [*LINEARS, *NORMS, "mlp.act_fn"]
-# 2B-4T. rope_parameters: as transformers 5 wants it.
+# Dimensions of 2B-4T. rope_parameters has the form that transformers 5 expects.
 DIMENSIONS = {
     "vocab_size": 128256, "hidden_size": 2560, "intermediate_size": 6912, "num_hidden_layers": 30,
     "num_attention_heads": 20, "num_key_value_heads": 5, "hidden_act": "relu2", "max_position_embeddings": 4096,
@@ -58,7 +60,7 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-# What the system tells; None where it does not.
+# Facts that the system reports. A fact that the system does not report is None.
 
 
 def field(path, name):
@@ -105,7 +107,7 @@ def brand_name():
 
 
 def cpu_ticks():
-    """Busy ticks of the machine, ticks in all, and busy ticks of this process."""
+    """Busy ticks of the machine, total ticks of the machine, and busy ticks of this process."""
     try:
         whole = [int(x) for x in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
         own = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[11:13]
@@ -115,7 +117,7 @@ def cpu_ticks():
 
 
 def others_percent(before, after):
-    """Share of the machine's CPU time that other processes took."""
+    """Share of the machine's CPU time that other processes used, in percent."""
     if not before or not after or before[1] == after[1]:
         return None
     busy, whole, own = (b - a for a, b in zip(before, after))
@@ -123,7 +125,7 @@ def others_percent(before, after):
 
 
 class Stage:
-    """Times a stage and watches the memory meanwhile."""
+    """Measures the time and the memory of a stage."""
 
     def __init__(self, name):
         self.name = name
@@ -160,7 +162,7 @@ def spread(times):
 
 
 class Calls:
-    """Every call of every timed module, by forward hooks."""
+    """Records every call of every timed module with forward hooks."""
 
     def __init__(self, layers):
         self.layers, self.rows, self.begun, self.handles, self.whole = layers, [], {}, [], {}
@@ -192,7 +194,7 @@ class Calls:
         self.handles += [module.register_forward_pre_hook(begin), module.register_forward_hook(end)]
 
     def finish(self, rest):
-        """Removes the hooks, and adds what of each layer is in no timed module."""
+        """Removes the hooks. Adds an operator `rest` for the time of each layer that is in no timed module."""
         for handle in self.handles:
             handle.remove()
         shape = self.rows[0]["input_shape"]
@@ -206,7 +208,10 @@ class Calls:
 
 
 def operations(row):
-    """Two a multiply-accumulate, three an element of a norm, two an element of squared ReLU, as the report counts."""
+    """Operations of a call, by the rules of the source report.
+
+    Two per multiply-accumulate, three per element of a norm, two per element of squared ReLU.
+    """
     elements = 1
     for n in row["input_shape"]:
         elements *= n
@@ -216,7 +221,7 @@ def operations(row):
 
 
 def operators(calls):
-    """One row an operator, over all layers and repetitions; sums of them."""
+    """Returns one row per operator, over all layers and repetitions, and sums over groups of operators."""
     rows = []
     layers = sorted({call["layer"] for call in calls})
     for name in dict.fromkeys(call["name"] for call in calls):
@@ -255,7 +260,7 @@ def operators(calls):
 
 
 def write(folder, report, calls):
-    """Writes the report and the CSV files; each whole or not at all."""
+    """Writes the report and the CSV files. Each file is written completely or not at all."""
     raw = [["Layer Name", "Type", "Input Shape", "Time (ms)", "Mem Delta (MB)", "Abs Mem (MB)", "Repeat"]]
     for c in calls:
         name, memory = f"layers.{c['layer']}.{c['name']}", [c["memory_delta_mb"], c["memory_mb"]]
@@ -286,24 +291,24 @@ def write(folder, report, calls):
 
 
 def set_mode(module, mode):
-    """Makes every AutoBitLinear run in `mode`, whatever the form of its checkpoint."""
+    """Makes every AutoBitLinear run in `mode`, for both forms of checkpoints."""
     import torch
     from transformers.integrations.bitnet import AutoBitLinear, WeightQuant
 
     for linear in (m for m in module.modules() if isinstance(m, AutoBitLinear)):
         if mode == "offline" and linear.online_quant:
-            # Ternary and scaled: what the forward would make of it at every call.
+            # Ternary and scaled, as the online forward computes it at every call.
             linear.weight = torch.nn.Parameter(WeightQuant.apply(linear.weight), requires_grad=False)
             linear.weight_scale = torch.nn.Buffer(torch.ones(1, dtype=linear.weight.dtype))
         if mode == "online" and not linear.online_quant:
-            # Masters whose mean magnitude, which the forward scales by, is the stored scale.
+            # The forward scales by the mean magnitude of the masters. Here that is made equal to the stored scale.
             ones = linear.weight.float().abs().mean()
             linear.weight = torch.nn.Parameter(linear.weight * (linear.weight_scale / ones), requires_grad=False)
         linear.online_quant = mode == "online"
 
 
 def random_layer(dtype):
-    """A decoder layer of 2B-4T with random weights, and its configuration."""
+    """Returns a decoder layer of 2B-4T with random weights, and its configuration."""
     import torch
     from transformers import BitNetConfig
     from transformers.integrations.bitnet import AutoBitLinear
@@ -321,7 +326,11 @@ def random_layer(dtype):
 
 
 def profile_layer(options, dtype):
-    """One layer, without stages. Returns stages, calls, walls, and what the report says of the model."""
+    """Measures one layer, without stages.
+
+    Returns the load stage, the other stages, the calls, the times of the layer, facts for the report, and samples of
+    the clock frequency.
+    """
     import torch
     from transformers.models.bitnet.modeling_bitnet import BitNetRotaryEmbedding
 
@@ -343,7 +352,7 @@ def profile_layer(options, dtype):
 
 
 def profile_model(options, dtype):
-    """A checkpoint: all stages, all layers."""
+    """Measures all stages and all layers of a checkpoint. Returns the same values as profile_layer."""
     import torch
     from tokenizers import Tokenizer
     from transformers import BitNetForCausalLM
@@ -352,7 +361,7 @@ def profile_model(options, dtype):
     logging.disable_progress_bar()
     try:
         with Stage("Model load") as load:
-            # Norms and embeddings of a packed checkpoint stay bf16 otherwise.
+            # Without the conversion, norms and embeddings of a packed checkpoint would stay in bf16.
             model = BitNetForCausalLM.from_pretrained(options.model, dtype=dtype, local_files_only=True).to(dtype)
             set_mode(model.eval().requires_grad_(False), options.mode)
         file = options.model / "tokenizer.json"
@@ -424,7 +433,10 @@ def profile_model(options, dtype):
 
 
 def measure_operators(options, layers, run):
-    """Times modules by hooks, then whole layers without; and how busy others kept the machine meanwhile."""
+    """Times modules with hooks, and then whole layers without hooks on their modules.
+
+    Returns the calls, the times of the layers, and the share of CPU time that other processes used meanwhile.
+    """
     for i in range(options.warm_up):
         say(f"operators, warm-up pass {i + 1} of {options.warm_up}")
         run()
@@ -466,7 +478,7 @@ def profile(options):
 
 
 def publish(options, framework, threads, load, stages, calls, walls, about, clocks):
-    """Writes what was measured, and prints it."""
+    """Writes the measurements to files and prints a summary."""
     clocks = [mhz for mhz in [*clocks, current_mhz()] if mhz]
     current = statistics.median(clocks) if clocks else None
     if options.freq_mhz:

@@ -1,15 +1,15 @@
-//! The seeds of the fuzz targets: each is what this program makes, and its reader says of it what it has to.
-//! `TMV_UPDATE_SEEDS=1 cargo test -p host --test fuzz` writes them anew.
+//! The seeds of the fuzz targets. The test generates each seed, compares it with the stored file, and checks the
+//! answer of its reader. `TMV_UPDATE_SEEDS=1 cargo test -p host --test fuzz` writes the files again.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use host::checkpoint::Checkpoint;
-use host::config::WeightForm;
-use host::weight_cache::WeightCache;
-use host::weights::WeightSource;
+use bitnet::checkpoint::Checkpoint;
+use bitnet::config::WeightForm;
+use bitnet::weight_cache::WeightCache;
+use bitnet::weights::WeightSource;
 use serde_json::{Value, json};
 
 #[path = "../fuzz/src/lib.rs"]
@@ -20,9 +20,9 @@ use readers::{BLANK, SHARD, parts, tiny};
 
 const Q: &str = "model.layers.0.self_attn.q_proj.weight";
 const NORM: &str = "model.norm.weight";
-const PROFILE: &str = include_str!("../profiles/ryzen-9700x-pytorch.json");
+const PROFILE: &str = include_str!("../profile/data/ryzen-9700x-pytorch.json");
 
-/// Name, bytes, and a part of the complaint; an empty one if there is none.
+/// Name, bytes, and a part of the expected error message. An empty part means that there is no error.
 type Seed = (&'static str, Vec<u8>, &'static str);
 type Reader = fn(&[u8]) -> Result<(), String>;
 
@@ -136,7 +136,7 @@ fn caches() -> Vec<Seed> {
 }
 
 fn profiles() -> Vec<Seed> {
-    // One entry of each list.
+    // The built-in profile with one entry in each list.
     let mut whole: Value = serde_json::from_str(PROFILE).unwrap();
     for (_, list) in whole.as_object_mut().unwrap() {
         if let Some(list) = list.as_array_mut() {
@@ -167,14 +167,14 @@ fn nested() -> String {
     "[".repeat(1000)
 }
 
-/// The configuration with a size that the weights do not have.
+/// The configuration with a size that differs from the size of the weights.
 fn with_size(config: &[u8], key: &str, size: usize) -> Vec<u8> {
     let mut config: Value = serde_json::from_slice(config).unwrap();
     config[key] = json!(size);
     config.to_string().into_bytes()
 }
 
-/// Moves the beginning of a tensor's data, and not the end of those before.
+/// Moves the beginning of a tensor's data, but not the end of the preceding data.
 fn move_start(header: &mut Value, by: i64) {
     let start = &mut header[NORM]["data_offsets"][0];
     *start = json!(start.as_i64().unwrap() + by);
@@ -185,12 +185,12 @@ fn split(bytes: &[u8]) -> (Value, &[u8]) {
     (serde_json::from_slice(head).unwrap(), data)
 }
 
-/// A safetensors file.
+/// Builds a safetensors file.
 fn file(header: &[u8], data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header, data].concat()
 }
 
-/// A safetensors file with another header; always in the same order.
+/// Rebuilds a safetensors file with an edited header. The order of its keys is always the same.
 fn header(bytes: &[u8], edit: &dyn Fn(&mut Value)) -> Vec<u8> {
     let (mut header, data) = split(bytes);
     edit(&mut header);
@@ -201,7 +201,7 @@ fn tensors(bytes: &[u8]) -> Vec<String> {
     split(bytes).0.as_object().unwrap().keys().filter(|name| *name != "__metadata__").cloned().collect()
 }
 
-/// Where in the file a tensor begins.
+/// Offset in the file at which the data of a tensor begins.
 fn offsets(bytes: &[u8], name: &str) -> usize {
     let (header, data) = split(bytes);
     bytes.len() - data.len() + header[name]["data_offsets"][0].as_u64().unwrap() as usize

@@ -1,4 +1,4 @@
-//! `host profile`: what it measures, the files it writes, their schema, and the tables made of them.
+//! The command `host profile`: its measurements, the files it writes, their schema, and the tables made from them.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use bitnet::checkpoint::Checkpoint;
+use bitnet::config::Linear;
+use bitnet::layer::{CpuBackend, Observer, Values};
+use bitnet::model::Model;
+use cpu_profile::report::{CpuProfile, Quantity, SCHEMA, Spread};
+use cpu_profile::tables;
 use golden::Dtype;
-use host::checkpoint::Checkpoint;
-use host::config::Linear;
-use host::layer::{CpuBackend, Observer, Values};
-use host::model::Model;
-use host::profile::{CpuProfile, Quantity, SCHEMA, Spread};
-use host::tables;
 use serde_json::{Value, json};
 
 const PACKED: &str = "../testdata/tiny-packed";
@@ -21,7 +21,7 @@ fn host(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_host")).arg("profile").args(arguments).output().unwrap()
 }
 
-/// Runs the command, which must end with `code`; standard output and standard error.
+/// Runs the command, which must end with exit code `code`. Returns standard output and standard error.
 fn ends(code: i32, arguments: &[&str]) -> (String, String) {
     let output = host(arguments);
     let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
@@ -29,7 +29,7 @@ fn ends(code: i32, arguments: &[&str]) -> (String, String) {
     (stdout, stderr)
 }
 
-/// A small measurement by the real program: its folder and its report.
+/// A small measurement with the real program. Returns its folder and its report.
 fn measured(dir: &Path, name: &str, more: &[&str]) -> (PathBuf, Value) {
     let out = dir.join(name);
     let mut arguments = vec!["--model", PACKED, "--layer-repeats", "2", "--warm-up", "1", "--threads", "1"];
@@ -44,10 +44,10 @@ fn measured(dir: &Path, name: &str, more: &[&str]) -> (PathBuf, Value) {
     (out, report)
 }
 
-/// Where `value` does not obey `schema`.
+/// Collects the places where `value` violates `schema`.
 ///
-/// The keywords our schema uses and no others: a crate for all of JSON Schema would take as long to build as the rest of
-/// the tests' dependencies. A keyword that is not known here is an error, so nothing goes unchecked.
+/// Only the keywords of our schema are supported. A crate for all of JSON Schema would take as long to build as all
+/// other dependencies of the tests. An unknown keyword is an error, so no rule goes unchecked.
 fn violations(root: &Value, schema: &Value, value: &Value, at: &str, out: &mut Vec<String>) {
     let is = |kind: &str| match kind {
         "object" => value.is_object(),
@@ -139,7 +139,7 @@ fn a_report_has_every_stage_layer_and_operator() {
     assert!(Linear::ALL.iter().all(|l| profile.operator_ms(*l, 1).is_some_and(|ms| ms > 0.0)));
     let recomputed = tables::report(&profile);
     assert_eq!((recomputed.tables.len(), recomputed.differences.len()), (4, 0), "{:?}", recomputed.differences);
-    // Two repeats of: embedding, two layers of sixteen operators, final norm, head.
+    // Two repetitions of the embedding, two layers with sixteen operators each, the final norm and the head.
     for (name, rows) in [("raw_layer_data", 2 * 35), ("final_operator_benchmark", 16), ("linear_operator_stats", 7)] {
         let text = fs::read_to_string(out.join(name).with_extension("csv")).unwrap();
         assert_eq!(text.lines().count(), rows + 1, "{name}");
@@ -191,7 +191,7 @@ fn requests_that_make_no_sense() {
     refused(2, &["--out", dir.path().join("file/x").to_str().unwrap(), "--model", PACKED], "cannot write");
 }
 
-/// Operators and nothing else.
+/// An observer that records the names of the operators and nothing else.
 #[derive(Default)]
 struct Names(Vec<(Option<usize>, &'static str)>);
 
@@ -282,7 +282,7 @@ fn a_violation_of_the_schema_is_noticed() {
         *report.pointer_mut(path).unwrap() = value;
         assert_eq!(check(&report).len(), 1, "{path}");
     }
-    // A stage that was not measured says why.
+    // A stage that was not measured must give the reason.
     let mut report = good.clone();
     report["stage_profiles"][0]["duration_ms"] = Value::Null;
     assert_eq!(check(&report), [""; 0]);
@@ -303,7 +303,7 @@ fn the_built_in_tables_and_a_wrong_cell() {
     let builtin = CpuProfile::builtin();
     let report = tables::report(&builtin);
     assert_eq!(report.differences.len(), 14);
-    // Any stated cell that is changed is no longer accounted for, and the command says which.
+    // After a change, a stated cell is no longer explained by a contradiction, and the command names the cell.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("wrong.json");
     let good = serde_json::to_value(&builtin).unwrap();
@@ -362,7 +362,7 @@ fn a_team_of_three() {
         assert_eq!([&row[3], &row[4], &row[5], &row[6]], want.each_ref().map(String::as_str));
     }
     assert!(ends(0, &["merge", &a]).0.contains("WJ"));
-    // A report that names no member goes by its file, or its folder.
+    // A report that names no member is labelled with the name of its file or folder.
     let renamed = dir.path().join("LCJ.json");
     fs::copy(&c, &renamed).unwrap();
     assert!(ends(0, &["merge", &a, renamed.to_str().unwrap()]).0.contains("LCJ"));
@@ -385,7 +385,7 @@ fn a_team_of_three() {
     refused(&[&a, "../testdata/tiny-packed/config.json"], &["config.json", "\"meta\" is missing"]);
     refused(&[&a, &a], &["a second one of \"WJ\""]);
     refused(&[&a, &edit(&|v| v["meta"]["dimensions"] = json!("m"))], &["foreign.json", "found \"m\""]);
-    // The same model may have another name elsewhere; without dimensions the name is all there is.
+    // The same model may have another name on another machine. Without dimensions, only the name can be compared.
     let elsewhere = |v: &mut Value| v["meta"]["model_name"] = json!("m");
     ends(0, &["merge", &a, &edit(&elsewhere)]);
     let unknown = |v: &mut Value| v["meta"] = json!({"model_name": "m", "timestamp": "", "reference_freq_mhz": 3000});
@@ -416,14 +416,15 @@ fn profiles_side_by_side() {
     }
     let (fastest, _) = ends(0, &["compare", one.to_str().unwrap(), twice.to_str().unwrap(), "--fastest"]);
     assert_eq!(fastest.matches(" 2.0x ").count(), 18, "{fastest}");
-    // Another size is nothing to compare with.
+    // Models of different sizes cannot be compared.
     let builtin = dir.path().join("builtin.json");
     fs::write(&builtin, serde_json::to_string(&CpuProfile::builtin()).unwrap()).unwrap();
     let (_, stderr) = ends(3, &["compare", one.to_str().unwrap(), builtin.to_str().unwrap()]);
     assert!(stderr.contains("builtin.json") && stderr.contains("found [1, 3, 2560]"), "{stderr}");
 }
 
-/// The PyTorch program without PyTorch: invented calls of a layer of 2B-4T through all that it computes and writes.
+/// Tests the PyTorch program without PyTorch: invented calls of a layer of 2B-4T pass through all its computing and
+/// writing.
 #[test]
 fn the_pytorch_program_writes_the_same_files() {
     let script = r#"
@@ -465,7 +466,7 @@ run.publish(options, "PyTorch", 1, stage, stages, calls.rows, [4.0, 6.0, 7.0], a
     let profile = CpuProfile::load(&path).unwrap();
     assert_eq!(tables::report(&profile).differences, []);
     assert_eq!(profile.operator_ms(Linear::Q, 4), Some(6.0));
-    // The twelve take more than the 100 ms of the layer: what is left is never less than nothing.
+    // The twelve operators take more than the 100 ms of the layer. The rest must be zero, not negative.
     assert_eq!(profile.typical().find(|o| o.name == "rest").unwrap().mean_ms, 0.0);
     assert_eq!(profile.block("decoder_layer").unwrap().ops, CpuProfile::builtin().block("decoder_layer").unwrap().ops);
     assert_eq!(profile.layer_wall.unwrap().median_ms, 6.0);

@@ -1,6 +1,7 @@
 /// Test top: the unit's cells side by side, in the sizes that matter, with plain ports. Simulation only.
 module tmv_cells_tb
   import tmv_pkg::*;
+  import tmv_reg_pkg::*;
 (
   input  logic                 clk_i,
   input  logic                 rst_ni,

@@ -8,6 +8,7 @@
 /// without a gap, so that the writer can wait for a worthwhile burst.
 module tmv_collector
   import tmv_pkg::*;
+  import tmv_reg_pkg::*;
 #(
   parameter  int unsigned Ports = 4,
   /// Most tokens of an operator.

@@ -89,7 +89,7 @@ module tmv_control
         automatic logic earlier = frontend_fault_i.valid;
         if (frontend_fault_i.valid) begin
           fault |= frontend_fault_i;
-          source |= SourceFrontend;
+          source |= 4'(SourceFrontend);
         end
         for (int unsigned p = 0; p < Ports; p++) begin
           if (port_fault_i[p].valid && !earlier) begin
@@ -100,11 +100,11 @@ module tmv_control
         end
         if (writer_fault_i.valid && !earlier) begin
           fault |= writer_fault_i;
-          source |= SourceWriter;
+          source |= 4'(SourceWriter);
         end
         if (watchdog_q && !earlier && !writer_fault_i.valid) begin
           fault |= WatchdogFault;
-          source |= SourceFrontend;
+          source |= 4'(SourceFrontend);
         end
         error_o  <= 1'b1;
         code_o   <= fault.code;

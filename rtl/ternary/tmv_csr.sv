@@ -13,7 +13,7 @@ module tmv_csr
   parameter int unsigned Vectors = 4,
   parameter int unsigned Groups = 1,
   parameter int unsigned Codec = CodecWeights2b,
-  parameter int unsigned BankWords = 256
+  parameter int unsigned BankWords = DefaultBankWords
 ) (
   input  logic                  clk_i,
   input  logic                  rst_ni,
@@ -55,7 +55,6 @@ module tmv_csr
   input  logic      [31:0]      count_i[Ports]
 );
   localparam int unsigned Events = 6;
-  localparam logic [31:0] WatchdogDefault = 32'd1048576;
 
   logic [1:0] irq_enable_q, irq_status_q;
   logic [63:0] cycle_q;
@@ -84,7 +83,7 @@ module tmv_csr
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       irq_enable_q <= '0;
-      watchdog_o   <= WatchdogDefault;
+      watchdog_o   <= WatchdogReset;
       ring_base_o  <= '0;
       ring_log2_o  <= '0;
     end else if (write_i) begin
@@ -154,7 +153,7 @@ module tmv_csr
       read_data_o  <= '0;
       read_error_o <= 1'b0;
       unique case (read_addr_i)
-        IdOffset: read_data_o <= 32'h544D_5631;
+        IdOffset: read_data_o <= IdValue;
         VersionOffset: read_data_o <= MapVersion;
         MapHashOffset: read_data_o <= MapHash;
         Param0Offset: begin

@@ -8,6 +8,7 @@
 /// 243 and above is illegal, and its planes mean nothing: the unit stops. Two bodies for base 3 (`TMV_LUT_BODIES`).
 module tmv_decode
   import tmv_pkg::*;
+  import tmv_reg_pkg::*;
 #(
   /// Weight codec, see `tmv_pkg`.
   parameter  int unsigned Codec = CodecWeights2b,

@@ -6,6 +6,7 @@
 /// their slots back in order. The next operator's blocks follow without a gap.
 module tmv_dispatcher
   import tmv_pkg::*;
+  import tmv_reg_pkg::*;
 #(
   parameter int unsigned Ports = 4
 ) (

@@ -10,13 +10,14 @@
 /// Latency from a block's last beat to its result: five cycles. Accumulators cannot overflow, see `AccBits`.
 module tmv_engine
   import tmv_pkg::*;
+  import tmv_reg_pkg::*;
 #(
   /// Weights of a beat.
   parameter  int unsigned Lanes = 64,
   /// Activation vectors.
   parameter  int unsigned Vectors = 4,
   /// Words of an activation bank, a power of two.
-  parameter  int unsigned BankWords = 256,
+  parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
   /// Row blocks queued ahead of the beats, a power of two.

@@ -17,7 +17,7 @@ module tmv_frontend
   /// Activations of a word.
   parameter  int unsigned Lanes = 64,
   /// Words of an activation bank, a power of two.
-  parameter  int unsigned BankWords = 256,
+  parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
   localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)
@@ -58,7 +58,6 @@ module tmv_frontend
   localparam int unsigned PortBytes = PortBits / 8;
   localparam int unsigned DescBeats = DescBytes / PortBytes;
   localparam int unsigned WordBeats = Lanes / PortBytes;
-  localparam logic [7:0] Opcode = 8'hB1;
 
   typedef enum logic [2:0] {
     Idle,
@@ -128,9 +127,9 @@ module tmv_frontend
     logic [31:0] n;
     control = desc[32*DescControlWord+2+:30];
     n       = field(desc, DescOutFeaturesWord);
-    return control[31:24] != Opcode || control[23:12] != '0 || control[7:2] != '0
+    return control[31:24] != 8'(Opcode) || control[23:12] != '0 || control[7:2] != '0
         || control[11:8] == '0 || control[11:8] > 4'(Vectors * Groups)
-        || n == '0 || n > 32'd524288 || field(desc, DescReservedWord) != '0;
+        || n == '0 || n > MaxOutFeatures || field(desc, DescReservedWord) != '0;
   endfunction
 
   /// Whether a row has no beats, too many or not those of its length, or is longer than its stride.

@@ -7,29 +7,12 @@ package tmv_pkg;
 
   /// Bits of a physical address; Zynq-7000 uses the low 32.
   localparam int unsigned AddrBits = 40;
-  /// Rows of a row block. Eight beats meet each activation word, so engines read activations in an eighth of all
-  /// cycles and four of them share one memory.
-  localparam int unsigned RowBlock = 8;
   /// Bits of an accumulator: |K x 128| <= 65,535 x 128 < 2^23, and a sign.
   localparam int unsigned AccBits = 24;
   /// Longest burst in beats: the AFI of a Zynq HP port turns AXI4 into AXI3.
   localparam int unsigned BurstBeats = 16;
-  /// Descriptors in flight.
-  localparam int unsigned Contexts = 4;
   /// Row blocks between the oldest unwritten result and the youngest dispatched block.
   localparam int unsigned Window = 64;
-  /// Bytes of a descriptor.
-  localparam int unsigned DescBytes = 64;
-  /// Most tokens of an operator: `Vectors` at a time, in `Groups` turns.
-  localparam int unsigned MaxTokens = 8;
-
-  /// Weight codecs, values of the `Codec` parameter and of the register PARAM0.CODEC.
-  localparam int unsigned CodecWeights2b = 0;
-  localparam int unsigned CodecWeightsBase3 = 1;
-
-  /// Values of ERROR.SOURCE besides the port numbers.
-  localparam logic [3:0] SourceWriter = 4'd14;
-  localparam logic [3:0] SourceFrontend = 4'd15;
 
   typedef logic [AddrBits-1:0] addr_t;
   /// Counts of beats, up to one row block or one row of activations.

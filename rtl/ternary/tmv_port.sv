@@ -4,6 +4,7 @@
 /// requests run ahead of the engine by the depth of the stream's queue and no further.
 module tmv_port
   import tmv_pkg::*;
+  import tmv_reg_pkg::*;
 #(
   /// Bits of a beat: 64 or 128.
   parameter  int unsigned PortBits = 128,
@@ -12,7 +13,7 @@ module tmv_port
   /// Weight codec, see `tmv_pkg`.
   parameter  int unsigned Codec = CodecWeights2b,
   /// Words of an activation bank, a power of two.
-  parameter  int unsigned BankWords = 256,
+  parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
   /// Beats of the weight queue, a power of two.

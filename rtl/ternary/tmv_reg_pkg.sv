@@ -1,9 +1,40 @@
-// Generated from rtl/ternary/registers.toml by `cargo run -p host --example regmap`; do not edit.
+// Generated from `rtl/ternary/registers.toml` by `cargo run -p register_map`; do not edit.
 
-/// Register offsets (bytes), field positions (bits), error codes and descriptor words (32 bits each).
+/// Constants, register offsets (bytes), field positions (bits), error codes and descriptor words (32 bits each).
 package tmv_reg_pkg;
   localparam logic [31:0] MapVersion = 32'h0000_0002;
-  localparam logic [31:0] MapHash = 32'h79d2_3a64;
+  localparam logic [31:0] MapHash = 32'h7e31_f20c;
+
+  /// Value of the register ID: the letters TMV1.
+  localparam int unsigned IdValue = 1414354481;
+  /// Opcode of a descriptor: a ternary product.
+  localparam int unsigned Opcode = 177;
+  /// Flag of a descriptor: use the activations of the descriptor before.
+  localparam int unsigned FlagKeepX = 1;
+  /// Flag of a descriptor: raise DONE on completion.
+  localparam int unsigned FlagIrq = 2;
+  /// Bytes of a descriptor, and the alignment of every address and stride in it.
+  localparam int unsigned DescBytes = 64;
+  /// Rows of a row block, whose beats are interleaved in memory.
+  localparam int unsigned RowBlock = 8;
+  /// Most tokens of a descriptor: the limit of VECTORS x GROUPS.
+  localparam int unsigned MaxTokens = 8;
+  /// Most rows of a weight matrix.
+  localparam int unsigned MaxOutFeatures = 524288;
+  /// Descriptors in flight.
+  localparam int unsigned Contexts = 4;
+  /// Words of one activation bank, unless the unit was built with another number.
+  localparam int unsigned DefaultBankWords = 256;
+  /// Value of PARAM0.CODEC: 2-bit planes.
+  localparam int unsigned CodecWeights2b = 0;
+  /// Value of PARAM0.CODEC: base 3, five trits a byte.
+  localparam int unsigned CodecWeightsBase3 = 1;
+  /// Value of ERROR.SOURCE: the result writer.
+  localparam int unsigned SourceWriter = 14;
+  /// Value of ERROR.SOURCE: the front end.
+  localparam int unsigned SourceFrontend = 15;
+  /// Value of WATCHDOG after reset, in cycles.
+  localparam int unsigned WatchdogReset = 1048576;
 
   localparam logic [11:0] IdOffset = 12'h000;
   localparam logic [11:0] VersionOffset = 12'h004;

@@ -23,7 +23,7 @@ module tmv_unit
   /// Weight codec: 0 = 2-bit planes; 1 = base-3.
   parameter int unsigned Codec = CodecWeights2b,
   /// Words of an activation bank, a power of two: in_features <= BankWords * lanes.
-  parameter int unsigned BankWords = 256,
+  parameter int unsigned BankWords = DefaultBankWords,
   /// Beats of each port's weight queue, a power of two.
   parameter int unsigned FifoBeats = 256,
   /// Read bursts in flight on each port, a power of two.

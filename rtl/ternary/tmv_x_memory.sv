@@ -8,6 +8,7 @@
 /// Writing the words of a bank that is being read is the caller's mistake.
 module tmv_x_memory
   import tmv_pkg::*;
+  import tmv_reg_pkg::*;
 #(
   /// Readers.
   parameter  int unsigned Ports = 4,
@@ -16,7 +17,7 @@ module tmv_x_memory
   /// Activations of a word.
   parameter  int unsigned Lanes = 64,
   /// Words of a bank and group, a power of two.
-  parameter  int unsigned BankWords = 256,
+  parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
   localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)

@@ -3,14 +3,14 @@
 #SBATCH --cpus-per-task=2
 #SBATCH --mem=2G
 #SBATCH --requeue
-# A task of a Slurm array: one shard of `sim --all-layers`. A task that is killed goes on from its journal.
+# One task of a Slurm array verifies one shard of `sim --all-layers`. A task that was killed resumes from its journal.
 #
 #   cargo build -p sim && target/debug/sim --layer 0 --op k_proj     # builds the model of the unit once
 #   id=$(sbatch --parsable --array=1-8 sim/cluster/slurm.sh RESULTS [options of sim])
 #   sbatch --dependency=afterok:$id --wrap 'target/debug/sim merge RESULTS/*.json --json whole.json'
 #
-# SIM names the program, default target/debug/sim. All tasks need the same file system, and the same TMV_CACHE_DIR if
-# it is set.
+# SIM names the program; the default is target/debug/sim. All tasks need the same file system. If TMV_CACHE_DIR is
+# set, it must be the same for all tasks.
 set -euo pipefail
 results=$1
 shift

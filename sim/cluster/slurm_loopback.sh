@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs slurm.sh on a Slurm of one node on this machine's loopback: whether the script works, not how fast. Needs root
-# and Debian's slurm-wlm and munge; takes care to leave nothing running. Optional: no test depends on it.
+# Runs slurm.sh on a Slurm of one node on the loopback of this machine. The purpose is to check the script, not its
+# speed. Needs root, and Debian's slurm-wlm and munge. Stops every process that it starts. No test depends on this
+# script.
 #
 #   sudo sim/cluster/slurm_loopback.sh SHARDS [options of sim]
 set -euo pipefail

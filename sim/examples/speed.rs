@@ -1,16 +1,20 @@
-//! How fast the default unit simulates: `cargo run -p sim --example speed -- [rows] [cols] [tokens] [codec]`.
+//! Simulation speed of the default unit: `cargo run -p sim --example speed -- [rows] [cols] [tokens] [codec]`.
 //!
-//! One operator on the ideal memory, checked against golden; cycles per second of thread CPU time, one thread.
+//! The program runs one operator on the ideal memory, checks it against golden, and prints simulated cycles per
+//! second of CPU time of one thread.
 
 use anyhow::{Context, ensure};
 use golden::TernaryMatrix;
-use host::driver::Driver;
+use program::console::{print, tell};
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use sim::device::VerilatedDevice;
-use sim::memory::{Faults, MemoryConfig, Timing};
-use sim::unit::UnitConfig;
+use testbench::clock::{ThreadClock, cycles_per_second};
+use testbench::device::VerilatedDevice;
+use testbench::model;
+use tmv::config::UnitConfig;
+use tmv::driver::Driver;
 use verilated::{Trace, VerilatedContext};
+use zynq_memory::{Faults, MemoryConfig, Timing};
 
 fn main() -> anyhow::Result<()> {
     let codec = std::env::args().nth(4).map_or(Ok(golden::Codec::default()), |name| name.parse())?;
@@ -19,7 +23,7 @@ fn main() -> anyhow::Result<()> {
     let (rows, cols, tokens) = (next(6912)?, next(2560)?, next(3)?);
 
     let unit = UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec };
-    let library = verilated::build(&unit.spec(Trace::Off), &mut |step| eprintln!("{step}"))?;
+    let library = model::build(&unit, Trace::Off, &mut |step| tell(step))?;
     let memory = MemoryConfig {
         base: 0x1000_0000,
         bytes: 64 << 20,
@@ -40,27 +44,17 @@ fn main() -> anyhow::Result<()> {
     let x: Vec<i8> = (0..tokens * cols).map(|_| rng.next_u32() as i8).collect();
 
     let weights = driver.load(&matrix)?;
-    let (cycles, cpu) = (driver.device().cycles(), cpu_seconds());
+    let (before, clock) = (driver.device().cycles(), ThreadClock::start());
     let run = driver.run(&[weights], &x, tokens)?;
-    let (cycles, cpu) = (driver.device().cycles() - cycles, cpu_seconds() - cpu);
+    let (cycles, cpu) = (driver.device().cycles() - before, clock.seconds());
     ensure!(run.operators[0].accumulators == golden::matvec::matvec(&matrix, &x), "outputs differ from golden");
     let ideal = unit.ideal_cycles(rows, cols, tokens);
-    println!(
-        "{rows} x {cols}, {tokens} tokens: {} cycles, {:.4} of ideal",
+    let share = run.cycles as f64 / ideal as f64;
+    print(&format!(
+        "{rows} x {cols}, {tokens} tokens: {} cycles, {share:.4} of ideal\n\
+         {cycles} cycles simulated in {cpu:.3} s of CPU: {:.2} M cycles/s\n",
         run.cycles,
-        run.cycles as f64 / ideal as f64
-    );
-    println!("{cycles} cycles simulated in {cpu:.3} s of CPU: {:.2} M cycles/s", cycles as f64 / cpu / 1e6);
+        cycles_per_second(cycles, cpu) / 1e6
+    ))?;
     Ok(())
 }
-
-/// CPU time of this thread, so that a busy machine does not count; wall time where the system does not tell.
-fn cpu_seconds() -> f64 {
-    let nanoseconds = std::fs::read_to_string("/proc/thread-self/schedstat")
-        .ok()
-        .and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
-    let start = *START.get_or_init(std::time::Instant::now);
-    nanoseconds.map_or_else(|| start.elapsed().as_secs_f64(), |ns| ns / 1e9)
-}
-
-static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();

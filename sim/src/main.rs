@@ -1,5 +1,18 @@
-//! The `sim` command; everything is in the library.
+//! The `sim` command: its options, and calls to the crates that do the work.
+
+mod args;
+mod boards;
+mod cli;
+mod export;
+mod failure;
+mod generate;
+mod hand_off;
+mod layer;
+mod merge;
+mod output;
+mod source;
+mod sweep;
 
 fn main() -> std::process::ExitCode {
-    sim::cli::main()
+    cli::main()
 }

@@ -1,51 +1,45 @@
-//! What the command tells: a report as text or JSON, and progress that stays out of the way.
+//! Reports on standard output and in files, and progress on standard error.
 
 use std::path::Path;
 
-use host::program::{Target, print};
 use indicatif::{ProgressBar, ProgressStyle};
+use program::console::{print, tell};
+use program::target::Target;
 
-use crate::cli::on_stdout;
-use crate::exit::Failure;
+use crate::failure::Failure;
 
-/// Where `--json` puts a report.
+/// The outputs that `--json` requests.
 #[derive(Clone, Debug)]
-pub struct JsonOutput {
-    /// The file that was named.
-    pub file: Option<Target>,
-    /// Whether it takes the place of text on standard output.
-    pub on_stdout: bool,
+pub(crate) struct JsonOutput {
+    /// The file to write, unless `--json` names standard output.
+    pub(crate) file: Option<Target>,
+    /// Whether the JSON replaces the text on standard output.
+    pub(crate) on_stdout: bool,
 }
 
 impl JsonOutput {
-    /// What `--json` asks for.
-    ///
-    /// # Errors
-    /// As [`Target::new`].
-    pub fn new(json: Option<&Path>) -> Result<Self, Failure> {
+    /// Resolves the value of `--json`, and checks that the file is writable.
+    pub(crate) fn new(json: Option<&Path>) -> Result<Self, Failure> {
         let on_stdout = on_stdout(json);
         let file = json.filter(|_| !on_stdout).map(|path| Target::new("--json", path)).transpose()?;
         Ok(Self { file, on_stdout })
     }
 
-    /// Writes a report, and prints it in one form.
-    ///
-    /// # Errors
-    /// As [`Target::write`] and [`print()`].
-    pub fn put(&self, json: &str, text: &str) -> Result<(), Failure> {
+    /// Writes the JSON file if there is one, and prints the report as JSON or as text.
+    pub(crate) fn put(&self, json: &str, text: &str) -> Result<(), Failure> {
         self.file.as_ref().map_or(Ok(()), |file| file.write(json.as_bytes()))?;
         Ok(print(if self.on_stdout { json } else { text })?)
     }
 }
 
-/// Remarks and progress, on standard error.
-pub struct Progress {
+/// Remarks and a progress bar on standard error.
+pub(crate) struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// A bar of `length` steps, not drawn unless standard error is a terminal.
-    pub fn new(what: &'static str, length: u64) -> Self {
+    /// A bar of `length` steps, which is drawn only if standard error is a terminal.
+    pub(crate) fn new(what: &'static str, length: u64) -> Self {
         let bar = ProgressBar::new(length);
         let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent}% {eta}");
         bar.set_style(style.expect("the template is well-formed").progress_chars("=> "));
@@ -54,18 +48,28 @@ impl Progress {
         Self { bar }
     }
 
-    /// A line that stays.
-    pub fn say(&self, line: impl std::fmt::Display) {
-        self.bar.suspend(|| eprintln!("{line}"));
+    /// Prints a line above the bar.
+    pub(crate) fn say(&self, line: impl std::fmt::Display) {
+        self.bar.suspend(|| tell(line));
     }
 
-    /// So much further.
-    pub fn advance(&self, steps: u64) {
+    /// Advances the bar by `steps`.
+    pub(crate) fn advance(&self, steps: u64) {
         self.bar.inc(steps);
     }
 
     /// Removes the bar.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Whether `--json` puts JSON on standard output.
+pub(crate) fn on_stdout(json: Option<&Path>) -> bool {
+    json == Some(Path::new("-"))
+}
+
+/// The file that the option `flag` names. Fails if the file is not writable.
+pub(crate) fn target(flag: &'static str, path: Option<&Path>) -> Result<Option<Target>, Failure> {
+    Ok(path.map(|path| Target::new(flag, path)).transpose()?)
 }

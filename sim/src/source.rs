@@ -1,36 +1,34 @@
-//! The model and the prompt that a command's options ask for.
+//! The model and the prompt that the options of a command select.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use host::checkpoint::Checkpoint;
-use host::config::{ModelConfig, WeightForm};
-use host::synthetic::Synthetic;
-use host::weight_cache::{Event, WeightCache};
-use host::weights::WeightSource;
+use bitnet::checkpoint::Checkpoint;
+use bitnet::config::{ModelConfig, WeightForm};
+use bitnet::synthetic::Synthetic;
+use bitnet::weight_cache::{Event, WeightCache};
+use bitnet::weights::WeightSource;
+use program::console::tell;
+use report::sections::ModelSection;
 
-use crate::cli::ModelArgs;
-use crate::exit::Failure;
-use crate::report::ModelSection;
+use crate::args::model::ModelArgs;
+use crate::failure::Failure;
 
-/// Tokens of the CPU profile's forward pass.
-pub const DEFAULT_TOKENS: usize = host::profile::TOKENS;
+/// Default number of tokens: the number in the CPU profile's forward pass.
+pub(crate) const DEFAULT_TOKENS: usize = cpu_profile::report::TOKENS;
 
-/// Where the weights come from.
-pub enum Source {
-    /// A seed.
+/// The source of the weights.
+pub(crate) enum Source {
+    /// Weights invented from a seed.
     Synthetic(Synthetic),
-    /// A folder with weights that are ternary.
+    /// A checkpoint folder with ternary weights.
     Checkpoint(Box<Checkpoint>),
-    /// A folder with masters, which are made ternary once and then kept.
+    /// A checkpoint folder with master weights. They are made ternary once and then cached.
     Masters(Box<WeightCache<'static>>),
 }
 
 impl Source {
-    /// What `args` ask for.
-    ///
-    /// # Errors
-    /// Whatever is wrong with the checkpoint.
-    pub fn open(args: &ModelArgs) -> Result<Self, Failure> {
+    /// Opens the source that `args` select.
+    pub(crate) fn open(args: &ModelArgs) -> Result<Self, Failure> {
         let Some(folder) = &args.model else {
             return Ok(Self::Synthetic(Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed)));
         };
@@ -39,21 +37,21 @@ impl Source {
             return Ok(Self::Checkpoint(Box::new(checkpoint)));
         }
         let told = AtomicBool::new(false);
-        let tell = move |event: &Event| match event {
+        let on_event = move |event: &Event| match event {
             Event::Hit { .. } => {}
             Event::Miss { .. } => {
                 if !told.swap(true, Ordering::Relaxed) {
-                    eprintln!("making masters ternary (first use of this checkpoint)");
+                    tell("making masters ternary (first use of this checkpoint)");
                 }
             }
-            // What is wrong with the cache; it is made again.
-            event => eprintln!("{event}"),
+            // The cache is damaged or unusable. Its content is made again.
+            event => tell(event),
         };
-        Ok(Self::Masters(Box::new(WeightCache::new(checkpoint, &verilated::cache_dir(), tell)?)))
+        Ok(Self::Masters(Box::new(WeightCache::new(checkpoint, &toolchain::cache::cache_dir(), on_event)?)))
     }
 
-    /// The weights.
-    pub fn weights(&self) -> &dyn WeightSource {
+    /// The weights of the source.
+    pub(crate) fn weights(&self) -> &dyn WeightSource {
         match self {
             Self::Synthetic(synthetic) => synthetic,
             Self::Checkpoint(checkpoint) => checkpoint.as_ref(),
@@ -61,8 +59,8 @@ impl Source {
         }
     }
 
-    /// What the weights are, for people.
-    pub fn announcement(&self) -> String {
+    /// A description of the weights for the user.
+    pub(crate) fn announcement(&self) -> String {
         let about = self.weights().describe();
         match self {
             Self::Synthetic(_) => {
@@ -72,11 +70,8 @@ impl Source {
         }
     }
 
-    /// The prompt that was given, or `tokens` made up, all of them in the vocabulary.
-    ///
-    /// # Errors
-    /// Usage errors: ids out of range, `tokens` that disagree with the ids, too long a prompt.
-    pub fn prompt(&self, given: &[u32], tokens: Option<usize>) -> Result<Vec<u32>, Failure> {
+    /// The token ids of the prompt: `given`, or `tokens` invented ids. Checks that all ids are in the vocabulary.
+    pub(crate) fn prompt(&self, given: &[u32], tokens: Option<usize>) -> Result<Vec<u32>, Failure> {
         let config = self.weights().config();
         let ids = match (given.len(), tokens) {
             (0, tokens) => config.invented_prompt(tokens.unwrap_or(DEFAULT_TOKENS)),
@@ -91,8 +86,14 @@ impl Source {
         Ok(ids)
     }
 
-    /// The model, for a report of `tokens` tokens.
-    pub fn section(&self, args: &ModelArgs, layer: Option<usize>, tokens: usize, ids: Option<&[u32]>) -> ModelSection {
+    /// The model section of a report on a forward pass of `tokens` tokens.
+    pub(crate) fn section(
+        &self,
+        args: &ModelArgs,
+        layer: Option<usize>,
+        tokens: usize,
+        ids: Option<&[u32]>,
+    ) -> ModelSection {
         let c = self.weights().config();
         let (source, name) = match self {
             Self::Synthetic(_) => ("synthetic", "dimensions of BitNet b1.58-2B-4T".into()),
@@ -115,11 +116,8 @@ impl Source {
     }
 }
 
-/// `tokens` fit the model.
-///
-/// # Errors
-/// A usage error.
-pub fn check_length(config: &ModelConfig, tokens: usize) -> Result<(), Failure> {
+/// Checks that a forward pass of `tokens` tokens fits the model.
+pub(crate) fn check_length(config: &ModelConfig, tokens: usize) -> Result<(), Failure> {
     let max = config.max_position_embeddings;
     if (1..=max).contains(&tokens) {
         Ok(())

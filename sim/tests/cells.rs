@@ -1,4 +1,4 @@
-//! The unit's cells against simple models of them, under random stimulus with stalls on both sides.
+//! The cells of the unit against simple models, under random stimulus with stalls on both sides.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -6,21 +6,21 @@ mod common;
 use std::collections::{HashMap, VecDeque};
 
 use common::{Random, below, for_seeds, pick};
-use host::regs;
 use rand_core::Rng;
-use sim::memory::{Address, AxiMemory, Faults, MemoryConfig, ReadFault, SLVERR, Timing};
+use tmv::regs;
 use verilated::{Model, ModelLibrary, Pin, Trace, VerilatedContext};
+use zynq_memory::{Address, AxiMemory, Faults, MemoryConfig, ReadFault, SLVERR, Timing};
 
-/// A model with its pins by name.
+/// A Verilated model, with its pins by name.
 struct Cells {
     model: Model,
     pins: HashMap<String, Pin>,
 }
 
-/// All cells in one top, with either body of the popcount.
+/// A model with all cells in one top module. `lut` selects the bodies for LUTs.
 fn library(lut: bool) -> ModelLibrary {
-    let mut spec = sim::unit::spec("tmv_cells_tb", Trace::Off);
-    spec.files.push(sim::unit::rtl_dir().join("tb/tmv_cells_tb.sv"));
+    let mut spec = testbench::model::spec("tmv_cells_tb", Trace::Off).unwrap();
+    spec.files.push(rtl::dir().join("tb/tmv_cells_tb.sv"));
     if lut {
         spec.defines.insert("TMV_LUT_BODIES".into(), "1".into());
         spec.label = "tmv_cells_tb, bodies for LUTs".into();
@@ -74,7 +74,7 @@ impl Cells {
         self.model.set_wide(self.pins[name], &value.to_le_bytes()[..bytes]);
     }
 
-    /// Lets combinational outputs follow the inputs.
+    /// Evaluates the model, so that combinational outputs follow the inputs.
     fn settle(&mut self) {
         self.model.eval().unwrap();
     }
@@ -84,7 +84,7 @@ impl Cells {
     }
 }
 
-/// True `chance` times in 256.
+/// Returns true with probability `chance` / 256.
 fn chance(rng: &mut Random, chance: u32) -> bool {
     rng.next_u32() >> 8 & 0xff < chance
 }
@@ -95,7 +95,7 @@ fn fifo() {
     for_seeds(12, |seed, rng| {
         let mut cells = Cells::new(seed);
         let (fill, drain) = (pick(rng, &[30, 128, 256]), pick(rng, &[30, 128, 256]));
-        // Entries, each with the cycle of its arrival.
+        // The entries, each with the cycle in which it arrived.
         let mut queues: [VecDeque<(u64, u32)>; 2] = Default::default();
         let mut moved = [0; 2];
         for cycle in 0..3000 {
@@ -155,7 +155,7 @@ fn round_robin() {
             cells.settle();
             for (i, width) in widths.into_iter().enumerate() {
                 let grant = cells.get(&format!("arbiter{width}_grant_o"));
-                // The first client after the last granted one, else the first of all.
+                // The first client after the last granted client, otherwise the first client of all.
                 let wants = |client: &u32| req >> client & 1 != 0;
                 let first = (last[i].map_or(0, |l| l + 1)..width).find(wants).or((0..width).find(wants));
                 let expected = first.filter(|_| enable);
@@ -214,7 +214,7 @@ fn decode() {
         let mut cells = Cells::new(seed);
         for i in 0..5000u64 {
             let (nz, mut neg) = (rng.next_u64(), rng.next_u64());
-            // Legal beats, beats with one illegal weight, and any.
+            // Legal beats, beats with one illegal weight, and arbitrary beats.
             if i % 3 != 0 {
                 neg &= nz;
             }
@@ -233,7 +233,7 @@ fn decode() {
     });
 }
 
-/// Every byte in every place of a beat in base 3, beside random neighbours. Both bodies.
+/// Both bodies: every byte at every position of a base 3 beat, with random bytes around it.
 #[test]
 fn decode_base3() {
     for lut in [false, true] {
@@ -258,13 +258,14 @@ fn decode_base3() {
     }
 }
 
-/// Lanes of the word of activations and of planes, as integers.
+/// The dot product of the first `lanes` activations and the weights in the planes `nz` (non-zero) and `neg`
+/// (negative).
 fn dot(x: &[i8; 80], nz: u128, neg: u128, lanes: usize) -> i32 {
     let weight = |i: usize| (nz >> i & 1) as i32 * (1 - 2 * (neg >> i & 1) as i32);
     (0..lanes).map(|i| weight(i) * i32::from(x[i])).sum()
 }
 
-/// Sums come two cycles after their planes and stay until the next ones; extremes do not overflow. Both bodies.
+/// Both bodies: a sum appears two cycles after its planes and stays until the next sum. Extremes do not overflow.
 #[test]
 fn dot_product() {
     for lut in [false, true] {
@@ -306,7 +307,7 @@ fn dot_product() {
                 cells.cycle();
                 shown = pipeline[1].or(shown);
                 pipeline = [valid.then(|| [32, 80].map(|lanes| dot(&x, nz, neg, lanes))), pipeline[0]];
-                // What entered in the cycle before is out after this edge.
+                // The planes from the previous cycle appear as a sum after this edge.
                 shown = pipeline[1].or(shown);
                 pipeline[1] = None;
                 if let Some(expected) = shown {
@@ -328,7 +329,7 @@ struct Stream {
 }
 
 impl Stream {
-    /// One cycle; whether a new burst was seen, the beat taken and the fault reported.
+    /// Simulates one cycle. Returns the beat taken and the fault reported (code and address).
     fn cycle(&mut self, beat_ready: bool) -> (Option<u64>, Option<(u8, u64)>) {
         let cells = &mut self.cells;
         self.memory.tick();
@@ -357,7 +358,7 @@ impl Stream {
     }
 }
 
-/// Beats come in order whatever stalls; a halt lets open bursts end; faults are reported with their address.
+/// Beats arrive in order under any stalls. Open bursts end during a halt. Faults are reported with their address.
 #[test]
 fn read_stream() {
     const BASE: u64 = 0x40_0000_0000;
@@ -366,7 +367,7 @@ fn read_stream() {
         let mut timing = Timing::ideal(pick(rng, &[1, 5, 40]));
         timing.queue = pick(rng, &[1, 3, 8]);
         let read = (below(rng, 2) == 0).then(|| {
-            let fault = [ReadFault::Response(SLVERR), ReadFault::Response(sim::memory::DECERR), ReadFault::FlipLast]
+            let fault = [ReadFault::Response(SLVERR), ReadFault::Response(zynq_memory::DECERR), ReadFault::FlipLast]
                 [below(rng, 3)];
             (0, below(rng, 500) as u64, fault)
         });
@@ -398,7 +399,7 @@ fn read_stream() {
                 stream.cells.set("stream_cmd_beats_i", beats);
             }
             stream.cells.set("stream_cmd_valid_i", u64::from(command.is_some()));
-            // A halt now and then: what is announced goes out, nothing more.
+            // A halt from time to time: an announced burst is issued, and no other burst begins.
             if halted == 0 && below(rng, 500) == 0 {
                 halted = 60;
                 stream.bursts = 0;
@@ -431,15 +432,15 @@ fn read_stream() {
     });
 }
 
-/// What an engine is handing over: a block, and the next token of it.
+/// The handover of an engine: a block, and its next token.
 #[derive(Clone, Copy)]
 struct Handover {
     block: usize,
     token: usize,
 }
 
-/// Engines finish blocks in any order, some of them when all others of the window are done; the words come out in the
-/// order of blocks and tokens, and no word is counted before it is there.
+/// Engines finish blocks in any order; some blocks finish only after all other blocks of the window. The words leave
+/// in the order of blocks and tokens, and no word is counted before it is available.
 #[test]
 fn collector() {
     const WINDOW: usize = 64;
@@ -455,14 +456,14 @@ fn collector() {
             cells.set("collector_tokens_i", tokens as u64);
             cells.cycle();
             cells.set("collector_start_i", 0);
-            // Tokens handed over of each block, and whether it comes last.
+            // For each block the number of tokens handed over, and whether the block is finished late.
             let mut done = vec![0; blocks];
             let late: Vec<bool> = (0..blocks).map(|_| chance(rng, 40)).collect();
             let (mut engines, mut taken, mut freed) = ([None::<Handover>; 4], 0, 0);
             let mut held = 0;
             for cycle in 0.. {
                 assert!(cycle < 200_000, "seed {seed}: {taken} of {} words", blocks * tokens);
-                // An engine takes a block that no other has.
+                // An idle engine takes a block that no other engine has.
                 for engine in 0..4 {
                     if engines[engine].is_some() || !chance(rng, hand_over) {
                         continue;
@@ -491,7 +492,7 @@ fn collector() {
                 cells.set("collector_token_i", token);
                 cells.set("collector_slot_i", slot);
                 cells.set_wide("collector_acc_i", acc);
-                // The writer takes words that were counted.
+                // The writer takes only words that were counted.
                 let ready_words = cells.get("collector_ready_words_o") as usize;
                 let word_ready = ready_words > 0 && cells.get("collector_word_valid_o") != 0 && chance(rng, read);
                 cells.set("collector_word_ready_i", u64::from(word_ready));
@@ -548,14 +549,15 @@ fn collector() {
     });
 }
 
-/// Both channels at once, VALID before and after READY, responses that wait: every access answered once, in order.
+/// Both channels at the same time, VALID before and after READY, responses that wait: each access is answered once,
+/// in order.
 #[test]
 fn axil_slave() {
     for_seeds(10, |seed, rng| {
         let mut cells = Cells::new(seed);
         let pace = pick(rng, &[40, 128, 256]);
         let (mut aw, mut w, mut ar) = (None, None, None);
-        // What was accepted and what must be answered.
+        // Accepted requests that have not been answered yet.
         let (mut addresses, mut data) = (VecDeque::new(), VecDeque::new());
         let mut reads: VecDeque<u64> = VecDeque::new();
         let (mut writes, mut read_answers) = (0, 0);
@@ -584,7 +586,7 @@ fn axil_slave() {
             cells.set("s_axil_bready", u64::from(bready));
             cells.set("s_axil_rready", u64::from(rready));
             cells.settle();
-            // The register file refuses addresses with bit 2; its answer to a read takes two cycles, and stays.
+            // The register file refuses addresses with bit 2 set. Its answer to a read takes two cycles, and stays.
             let refuse = cells.get("axil_write_addr_o") >> 2 & 1;
             cells.set("axil_write_error_i", refuse);
             read_latency = match read_latency {
@@ -649,9 +651,9 @@ fn axil_slave() {
     });
 }
 
-/// The AXI checker on its own, for two 64-bit ports.
+/// The AXI checker alone, for two 64-bit ports.
 fn checker() -> Cells {
-    let spec = sim::unit::spec("tmv_axi_checker", Trace::Off).param("Ports", 2).param("PortBits", 64);
+    let spec = testbench::model::spec("tmv_axi_checker", Trace::Off).unwrap().param("Ports", 2).param("PortBits", 64);
     let mut cells = Cells::of(&common::model(&spec), 1);
     cells.set("m_axi_rready", 3);
     cells.set("m_axi_bready", 1);
@@ -660,10 +662,10 @@ fn checker() -> Cells {
     cells
 }
 
-/// Values of pins in successive cycles; pins keep their values.
+/// Values of pins in successive cycles. A pin keeps its value until it is set again.
 type Script<'a> = &'a [&'a [(&'a str, u64)]];
 
-/// Every rule of the bound checker fires when it is broken, and not when it is kept.
+/// Every rule of the bound checker fires when it is broken, and does not fire when it is kept.
 #[test]
 fn every_rule_is_alive() {
     fn said(script: Script<'_>) -> Option<String> {
@@ -782,8 +784,8 @@ fn every_rule_is_alive() {
         let said = said(script).unwrap_or_else(|| panic!("{rule} is dead: {script:?}"));
         assert!(said.contains(rule), "{rule}: {said}");
     }
-    // No rule without a way to break it.
-    let source = std::fs::read_to_string(sim::unit::rtl_dir().join("tb/tmv_axi_checker.sv")).unwrap();
+    // Each rule has a script that breaks it.
+    let source = std::fs::read_to_string(rtl::dir().join("tb/tmv_axi_checker.sv")).unwrap();
     for rule in source.split("$error(\"").skip(1).map(|text| text.split(':').next().unwrap()) {
         assert!(broken.iter().any(|(name, _)| *name == rule), "no test breaks {rule}");
     }

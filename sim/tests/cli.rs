@@ -1,4 +1,4 @@
-//! The command line: the real program on the small checkpoints. Output and exit code are the contract.
+//! The command line: the real program on the small checkpoints. Output and exit codes are part of its interface.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -14,10 +14,11 @@ mod program;
 
 use program::{PROMPT, Ran, program, sim, testdata};
 
-/// What free running in fp32 may add up to, relative to the rms of a row.
+/// Largest allowed difference of free-running fp32 results, relative to the rms of a row. Rounding errors add up over
+/// the layers.
 const FREE_RUNNING: f64 = 5e-5;
 
-/// `sim --model FOLDER --layer LAYER --prompt-ids PROMPT ...`
+/// Runs `sim --model FOLDER --layer LAYER --prompt-ids PROMPT ...`.
 fn tiny(folder: &Path, layer: &str, more: &[&str]) -> Ran {
     let model = folder.display().to_string();
     sim(&[&["--model", &model, "--layer", layer, "--prompt-ids", PROMPT], more].concat())
@@ -27,7 +28,7 @@ fn packed(more: &[&str]) -> Ran {
     tiny(&testdata("tiny-packed"), "1", more)
 }
 
-/// The report without what depends on the machine and the moment.
+/// The report without the keys that depend on the machine and the time.
 fn results(ran: &Ran) -> Value {
     let mut report = ran.json();
     for key in ["simulation", "command", "digest"] {
@@ -115,11 +116,11 @@ fn injected_faults_are_caught() {
                 "got ",
                 repeat,
             ]);
-            // The command that is printed does repeat it.
+            // The printed command does reproduce the mismatch.
             let line = ran.err.lines().find_map(|l| l.strip_prefix("repeat it with: ")).unwrap();
             let output = Command::new("sh").args(["-c", line]).env_remove("CARGO_PKG_NAME").output().unwrap();
             let again = Ran::new(line.into(), &output).code(1);
-            // What comes before depends on who else is building models.
+            // The text before the mismatch depends on whether another process builds models.
             let told = |text: &str| text[text.find("mismatch: ").unwrap()..].to_string();
             assert_eq!(told(&again.err), told(&ran.err));
         }
@@ -158,7 +159,7 @@ fn wrong_requests_are_usage_errors() {
         .says(&["token 320 at position 1", "0 to 319"]);
 }
 
-/// A copy of the packed checkpoint with `file` changed.
+/// A copy of the packed checkpoint, with `file` changed by `change`.
 fn damaged(file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["config.json", "model.safetensors"] {
@@ -333,7 +334,7 @@ fn without_a_model_the_layer_is_invented_at_true_dimensions() {
     assert_eq!((&k["outputs"], &k["ideal_cycles"], &k["cpu_ms"]), (&1920.into(), &5120.into(), &0.7.into()), "{ran}");
 }
 
-/// More memory, less time; a clock changes milliseconds and not the shape of the work.
+/// A faster memory takes less time. The clock changes only the milliseconds, not the cycles.
 #[test]
 fn memory_and_clock_can_be_asked_for() {
     let totals = |extra: &[&str]| packed(&[&["--json", "-"], extra].concat()).code(0).json()["totals"].clone();
@@ -363,7 +364,7 @@ fn ctrl_c_ends_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.json");
     let mut command = program();
-    // Long enough to be interrupted: every channel idles most of the time.
+    // The run is long enough to be interrupted, because every channel is idle most of the time.
     let command = command.args(["--layer", "14", "--stall", "250", "--tokens", "64", "--json"]).arg(&file);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(800));

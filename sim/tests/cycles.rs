@@ -1,7 +1,7 @@
-//! Cycle counts are deterministic: those of some operators on the ideal memory, with zero tolerance.
+//! Cycle counts of some operators on the ideal memory. The counts are deterministic, so the tolerance is zero.
 //!
-//! The counts are in `cycles.json`. After a change that is meant to move them,
-//! `TMV_UPDATE_CYCLES=1 cargo test -p sim --test cycles` writes them anew; the diff is reviewed like code.
+//! The expected counts are in `cycles.json`. After an intended change of the counts,
+//! `TMV_UPDATE_CYCLES=1 cargo test -p sim --test cycles` writes the file again. Review the difference like code.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -11,22 +11,22 @@ use std::path::Path;
 
 use common::{BASE3, DEFAULT, NARROW, Random};
 use golden::TernaryMatrix;
-use host::driver::Driver;
 use rand_core::{Rng, SeedableRng};
-use sim::memory::{MemoryConfig, Timing};
-use sim::unit::UnitConfig;
+use tmv::config::UnitConfig;
+use tmv::driver::Driver;
+use zynq_memory::{MemoryConfig, Timing};
 
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Counts {
-    /// Cycles the unit was busy.
+    /// Cycles in which the unit was busy.
     cycles: u64,
     /// Weight beats divided by ports.
     ideal_cycles: u64,
-    /// Cycles in which a port had work and waited, all ports.
+    /// Cycles in which a port had work and waited, summed over the ports.
     stall_cycles: u64,
 }
 
-/// Runs operators that share activations, checks the results and counts.
+/// Runs operators that share activations, checks their results, and counts cycles.
 fn measure(unit: &UnitConfig, rows: &[usize], cols: usize, tokens: usize) -> Counts {
     let memory = MemoryConfig { bytes: 16 << 20, timing: Timing::ideal(40), ..common::memory() };
     let mut driver = Driver::open(common::device(unit, memory)).unwrap();

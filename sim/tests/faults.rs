@@ -1,24 +1,24 @@
-//! Faults of memory and host: each ends in its named error or does no harm. Never a hang, never a wrong number.
+//! Faults of memory and host. Each fault ends in its named error or has no effect; it never ends in a hang or a wrong
+//! number.
 #![allow(clippy::unwrap_used)]
 
 mod common;
-#[path = "../../host/tests/conformance/suite.rs"]
-mod suite;
 
 use std::collections::BTreeSet;
 
 use common::{BASE3, BASE3_NARROW, DEFAULT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
-use host::descriptor::Descriptor;
-use host::device::{Device, DeviceError};
-use host::driver::Driver;
-use host::regs;
+use conformance::Operator;
 use rand_core::{Rng, SeedableRng};
-use sim::device::VerilatedDevice;
-use sim::memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, Timing, WriteFault};
-use sim::unit::UnitConfig;
-use suite::Operator;
+use testbench::device::VerilatedDevice;
+use tmv::config::UnitConfig;
+use tmv::conformance;
+use tmv::descriptor::Descriptor;
+use tmv::device::{Device, DeviceError};
+use tmv::driver::Driver;
+use tmv::regs;
+use zynq_memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, Timing, WriteFault};
 
-type Bench = suite::Bench<VerilatedDevice>;
+type Bench = conformance::Bench<VerilatedDevice>;
 
 fn bench(unit: &UnitConfig, memory: MemoryConfig) -> Bench {
     let mut device = common::device(unit, MemoryConfig { bytes: 1 << 20, ..memory });
@@ -26,7 +26,7 @@ fn bench(unit: &UnitConfig, memory: MemoryConfig) -> Bench {
     Bench::new(device)
 }
 
-/// Some operators, the second of which shares the activations of the first.
+/// Two operators. The second shares the activations of the first.
 fn operators(bench: &mut Bench, rng: &mut Random) -> Vec<Operator> {
     let (lanes, vectors) = (bench.info.lanes(), bench.info.max_tokens());
     let rows = 8 * bench.info.ports + 3;
@@ -35,21 +35,22 @@ fn operators(bench: &mut Bench, rng: &mut Random) -> Vec<Operator> {
     vec![first, second]
 }
 
-/// Queues the operators and rings once.
+/// Queues the operators and rings the doorbell once. Returns their numbers in the ring.
 fn start(bench: &mut Bench, ops: &[Operator]) -> Vec<u16> {
     let numbers = ops.iter().map(|op| bench.queue(op)).collect();
     bench.ring();
     numbers
 }
 
-/// After a fault: reset, and everything works again.
+/// After a fault, resets the unit and checks that it works again.
 fn recovers(bench: &mut Bench, ops: &[Operator]) {
     *bench.device.axi_memory().faults() = Faults::default();
     bench.soft_reset();
     bench.run(ops);
 }
 
-/// Runs with `faults` and expects an error with `code`, at the address the memory spoilt; its source.
+/// Runs with `faults` and expects an error with `code`, at the address where the memory injected the fault. Returns
+/// the source of the error.
 fn expect(unit: &UnitConfig, memory: &MemoryConfig, faults: &Faults, code: u8) -> u8 {
     let mut rng = Random::seed_from_u64(7);
     let mut bench = bench(unit, MemoryConfig { faults: faults.clone(), ..memory.clone() });
@@ -67,14 +68,14 @@ fn expect(unit: &UnitConfig, memory: &MemoryConfig, faults: &Faults, code: u8) -
     source
 }
 
-/// Beats that the operators of [`operators`] read on each port, and write.
+/// The number of beats that the operators of [`operators`] read on each port, and the number that they write.
 fn beats(unit: &UnitConfig) -> (Vec<u64>, u64) {
     let mut bench = bench(unit, common::memory());
     let ops = operators(&mut bench, &mut Random::seed_from_u64(7));
     bench.run(&ops);
     let port = |p: u32| regs::PORT_BEATS + p * regs::PORT_BUSY_STRIDE;
     let mut reads: Vec<u64> = (0..unit.ports as u32).map(|p| u64::from(bench.read(port(p)))).collect();
-    // The counters tell of weights; port 0 carries descriptors and activations too.
+    // The counters count weight beats only. Port 0 also carries descriptors and activations.
     let d = ops[0].descriptor;
     let others = ops.len() * 64 + d.tokens * d.row_beats * bench.info.lanes();
     reads[0] += (others / bench.info.port_bytes) as u64;
@@ -82,7 +83,7 @@ fn beats(unit: &UnitConfig) -> (Vec<u64>, u64) {
     (reads, (bytes / (unit.port_bits / 8)) as u64)
 }
 
-/// Every read beat of a short run, on every port: a bad response, a misplaced RLAST.
+/// For every read beat of a short run, on every port: a bad response, and a misplaced RLAST.
 fn every_read_beat(unit: &UnitConfig) {
     let (reads, _) = beats(unit);
     for (port, count) in reads.into_iter().enumerate() {
@@ -142,7 +143,7 @@ fn random_faults() {
                 faults.write = Some((below(rng, writes as usize) as u64, WriteFault::Response(SLVERR)));
                 regs::ERR_WRITE_SLVERR
             }
-            // Under stalls ports share the work otherwise, but each gets a block of the first four.
+            // Under stalls the ports share the work differently, but each port gets one of the first four blocks.
             kind => {
                 let beat = below(rng, reads[port].min(16) as usize) as u64;
                 let (fault, code) = [
@@ -158,8 +159,8 @@ fn random_faults() {
     });
 }
 
-/// A channel that stops for good ends in WATCHDOG, within its limit; when it moves again, the unit drains.
-/// A channel that had done its work does no harm. Whether the watchdog bit.
+/// If a channel stops for good, the unit reports WATCHDOG within its limit, and drains when the channel moves again.
+/// A channel that had already finished its work has no effect. Returns whether the watchdog reported an error.
 fn starve(unit: &UnitConfig, faults: Faults) -> bool {
     const LIMIT: u32 = 300;
     let mut rng = Random::seed_from_u64(8);
@@ -177,7 +178,7 @@ fn starve(unit: &UnitConfig, faults: Faults) -> bool {
     let numbers = start(&mut bench, &ops);
     let begin = bench.device.cycles();
     if bench.wait() == regs::IRQ_ENABLE_DONE {
-        // The channel had done its work before.
+        // The channel had already finished its work.
         while bench.read(regs::RING_HEAD) != u32::from(bench.queued) && bench.wait() == regs::IRQ_ENABLE_DONE {}
     }
     let bitten = bench.read(regs::STATUS) & regs::STATUS_ERROR != 0;
@@ -212,7 +213,8 @@ fn starvation() {
     }
 }
 
-/// Weights that meet many tokens leave the bus silent for longer than the watchdog waits: that is progress, too.
+/// Weights that meet many tokens keep the bus silent for longer than the watchdog's limit. Computing counts as
+/// progress.
 #[test]
 fn computing_is_progress() {
     let mut bench = bench(&BASE3_NARROW, common::memory());
@@ -223,8 +225,9 @@ fn computing_is_progress() {
     bench.run(std::slice::from_ref(&op));
 }
 
-/// The longest silence of a run is the memory's latency, whichever channel it is on: a watchdog of that length lets the
-/// run pass, and one shorter bites. So a handshake counts as progress in its own cycle, and an idle channel never does.
+/// The longest silence of a run is the memory's latency, on whichever channel. A watchdog with this limit lets the
+/// run pass; a limit one cycle shorter reports an error. Therefore a handshake counts as progress in its own cycle,
+/// and an idle channel never counts as progress.
 #[test]
 fn latency_is_the_longest_silence() {
     const LATENCY: u32 = 200;
@@ -242,7 +245,7 @@ fn latency_is_the_longest_silence() {
     }
 }
 
-/// A slave that never answers: the error is named and DRAINING stays, until it answers after all.
+/// A slave does not answer: the error is named, and DRAINING stays set until the slave answers.
 #[test]
 fn draining_waits_for_the_memory() {
     let mut bench = bench(&DEFAULT, common::memory());
@@ -261,7 +264,7 @@ fn draining_waits_for_the_memory() {
     recovers(&mut bench, &ops);
 }
 
-/// With the watchdog off nothing is reported, and a late answer is as good as any.
+/// With the watchdog off, no error is reported, and a late answer gives correct results.
 #[test]
 fn patience_without_watchdog() {
     let mut bench = bench(&DEFAULT, common::memory());
@@ -278,7 +281,8 @@ fn patience_without_watchdog() {
     ops.iter().zip(numbers).for_each(|(op, number)| bench.check(op, number));
 }
 
-/// A channel that pauses, anywhere in a run: the same results, only later. The other ports finish their blocks first.
+/// A channel pauses at any place in a run: the results are the same, only later. The other ports finish their blocks
+/// first.
 #[test]
 fn pauses_change_nothing() {
     for unit in [DEFAULT, NARROW, BASE3] {
@@ -314,10 +318,10 @@ fn errors_of_two_ports() {
         let (last, lanes, beat_bytes) = (unit.ports - 1, bench.info.lanes(), bench.info.port_bytes);
         for first_bad in 0..24 {
             let op = bench.operator(&mut rng, 8 * unit.ports, 4 * lanes, 1);
-            // As many blocks as ports.
+            // As many blocks as ports, so each port gets one.
             let block = |block: usize| op.descriptor.w_addr + (block * op.descriptor.w_stride) as u64;
             for (index, bad) in [(0, first_bad), (last, 12)] {
-                // -1 without being non-zero: no weight, in this and all later beats.
+                // Negative but zero is an illegal weight. It is in this beat and all later beats.
                 for image in bench.bytes(block(index), 32 * beat_bytes).chunks_exact_mut(beat_bytes).skip(bad) {
                     let (nz, neg) = image.split_at_mut(beat_bytes / 2);
                     (nz[0], neg[0]) = (0, 1);
@@ -334,7 +338,7 @@ fn errors_of_two_ports() {
     }
 }
 
-/// A soft reset shortly before, with and after an error: the unit drains and works again.
+/// A soft reset shortly before, with, and after an error: the unit drains and works again.
 #[test]
 fn soft_reset_beside_an_error() {
     let mut rng = Random::seed_from_u64(14);
@@ -351,7 +355,8 @@ fn soft_reset_beside_an_error() {
     }
 }
 
-/// The same with an error of the front end, which no burst in flight keeps apart from the end of the reset.
+/// A soft reset shortly before, with, and after an error of the front end. No burst in flight separates this error
+/// from the end of the reset.
 #[test]
 fn soft_reset_beside_a_bad_descriptor() {
     for delay in 0..120 {
@@ -367,7 +372,7 @@ fn soft_reset_beside_a_bad_descriptor() {
     }
 }
 
-/// A soft reset asked for twice is over when it is over: the next error stays.
+/// A soft reset is requested twice. It ends once, and the next error stays.
 #[test]
 fn soft_reset_twice() {
     for delay in 0..120 {
@@ -389,7 +394,8 @@ fn soft_reset_twice() {
     }
 }
 
-/// An error that nobody looks at for longer than the watchdog waits: the soft reset after it is a fresh start.
+/// The host does not react to an error for longer than the watchdog's limit. The following soft reset still gives a
+/// fresh start.
 #[test]
 fn soft_reset_long_after_an_error() {
     let mut bench = bench(&NARROW, common::memory());
@@ -404,7 +410,7 @@ fn soft_reset_long_after_an_error() {
     recovers(&mut bench, &ops);
 }
 
-/// While it drains for a soft reset, the unit takes no doorbell: what was rung would be forgotten.
+/// While the unit drains for a soft reset, it ignores the doorbell, because it would forget the request.
 #[test]
 fn draining_is_deaf() {
     let mut bench = bench(&DEFAULT, common::memory());
@@ -422,8 +428,8 @@ fn draining_is_deaf() {
     recovers(&mut bench, &ops);
 }
 
-/// From a soft reset on, an error is not there without DRAINING, in no cycle: a host that waits for the end of draining
-/// does not take the error before for a new one.
+/// From a soft reset on, ERROR is never set without DRAINING, in any cycle. So a host that waits for the end of
+/// draining cannot mistake the previous error for a new one.
 #[test]
 fn error_ends_with_draining() {
     let mut bench = bench(&DEFAULT, common::memory());
@@ -443,7 +449,7 @@ fn error_ends_with_draining() {
     }
 }
 
-/// An interrupt that is cleared about when it is raised: it is lost only if it was raised before.
+/// An interrupt is cleared at about the time it is raised. It is lost only if it was raised before the clearing.
 #[test]
 fn interrupt_beside_its_clearing() {
     let mut lost = Vec::new();
@@ -466,7 +472,7 @@ fn interrupt_beside_its_clearing() {
     assert!(lost.is_sorted() && lost.contains(&true) && lost.contains(&false), "{lost:?}");
 }
 
-/// Ringing again with the same tail, busy or not, starts nothing more.
+/// Ringing the doorbell again with the same tail starts nothing, whether the unit is busy or not.
 #[test]
 fn ringing_twice_is_ringing_once() {
     let mut bench = bench(&DEFAULT, common::memory());
@@ -487,21 +493,22 @@ fn ringing_twice_is_ringing_once() {
     assert!(bench.bytes(results.y_addr, results.result_bytes()).iter().all(|byte| *byte == 0x77));
 }
 
-/// As many rows as a descriptor can ask for; one more is refused (`bad_descriptors`).
+/// The largest number of rows that a descriptor can request. One more is refused (`bad_descriptors`).
 #[test]
 fn most_rows() {
     let mut device = common::device(&DEFAULT, MemoryConfig { bytes: 32 << 20, ..common::memory() });
     device.set_patience(2_000_000);
     let mut bench = Bench::new(device);
     let mut rng = Random::seed_from_u64(17);
-    // Every bit of the number of blocks, then the most, then few.
+    // Every bit of the number of blocks, then the largest number, then a small one.
     for rows in [(1 << 19) - 8, 1 << 19, 1] {
         let op = bench.operator(&mut rng, rows, 1, 1);
         bench.run(&[op]);
     }
 }
 
-/// Activations, weights and results that begin at every place of a 4 KiB page; the bound checker watches the bursts.
+/// Activations, weights and results begin at every 64-byte step of a 4 KiB page. The bound checker watches the
+/// bursts.
 #[test]
 fn around_4_kib() {
     for unit in [DEFAULT, NARROW, BASE3] {
@@ -517,12 +524,12 @@ fn around_4_kib() {
     }
 }
 
-/// A memory of 1 MiB in whose middle all but the lowest bits of the address change.
+/// A memory of 1 MiB. In its middle, all but the lowest bits of the address change.
 fn across(memory: MemoryConfig) -> MemoryConfig {
     MemoryConfig { base: (1 << 39) - (1 << 19), ..memory }
 }
 
-/// Uses up the lower half of [`across`].
+/// Allocates the rest of the lower half of the memory of [`across`].
 fn upper_half(bench: &mut Bench) {
     let used = bench.allocate(0) - bench.device.memory_base();
     bench.allocate((1 << 19) - used as usize);
@@ -538,7 +545,7 @@ fn high_addresses() {
             upper_half(&mut bench);
             let above = operators(&mut bench, rng);
             assert!(below[0].descriptor.x_addr < 1 << 39 && above[0].descriptor.x_addr >= 1 << 39);
-            // Activations and weights above, results below.
+            // Activations and weights in the upper half, results in the lower half.
             let mut crossed = above[0].clone();
             crossed.descriptor.y_addr = below[0].descriptor.y_addr;
             bench.run(&[below[0].clone(), above[0].clone(), above[1].clone()]);
@@ -548,7 +555,7 @@ fn high_addresses() {
     }
 }
 
-/// A ring that reaches over the highest address bit; strides of any size, where there is only one token and one block.
+/// A ring that crosses the highest address bit. Strides of any size, for one token and one block.
 #[test]
 fn long_rings_and_strides() {
     for unit in [DEFAULT, SMALLEST] {
@@ -567,7 +574,7 @@ fn long_rings_and_strides() {
     }
 }
 
-/// A descriptor that is bad and misaligned is bad.
+/// A descriptor that is both bad and misaligned is reported as bad.
 #[test]
 fn bad_and_misaligned() {
     let mut bench = bench(&DEFAULT, common::memory());
@@ -579,7 +586,7 @@ fn bad_and_misaligned() {
     recovers(&mut bench, &[op]);
 }
 
-/// An illegal weight in any block, so on any port, at low and high addresses.
+/// An illegal weight in any block, and so on any port, at low and high addresses.
 #[test]
 fn bad_weights_on_every_port() {
     for unit in [DEFAULT, NARROW, BASE3] {
@@ -612,7 +619,7 @@ fn bad_weights_on_every_port() {
     }
 }
 
-/// Addresses anywhere outside the memory: DECERR with the address.
+/// Addresses outside the memory: the unit reports DECERR with the address.
 #[test]
 fn addresses_outside_memory() {
     for unit in [DEFAULT, NARROW] {
@@ -633,7 +640,7 @@ fn addresses_outside_memory() {
             bench.ring();
             let (source, address) = bench.expect_error(code);
             assert!(reporters.contains(&source), "{bad:?}: reported by {source}");
-            // Of weights, the first beat of whichever block is answered first.
+            // For weights, the reported address is the first beat of the block that is answered first.
             let block = if source < 14 { d.w_stride as u64 } else { 1 << 40 };
             assert!(address >= outside && (address - outside) % block == 0, "{bad:?}: {address:#x}");
             recovers(&mut bench, std::slice::from_ref(&op));
@@ -641,7 +648,7 @@ fn addresses_outside_memory() {
     }
 }
 
-/// A memory so slow that every burst the unit may have in flight is in flight.
+/// The memory is so slow that as many bursts are in flight as the unit allows.
 #[test]
 fn slow_memory() {
     for unit in [DEFAULT, NARROW] {
@@ -654,7 +661,7 @@ fn slow_memory() {
     }
 }
 
-/// A soft reset in any cycle of a run: outstanding bursts are drained, and the next run is right.
+/// A soft reset in any cycle of a run: bursts in flight are drained, and the next run is correct.
 #[test]
 fn soft_reset_in_mid_run() {
     for_seeds(60, |_, rng| {
@@ -675,7 +682,7 @@ fn soft_reset_in_mid_run() {
     });
 }
 
-/// A hardware reset in any cycle, together with the interconnect.
+/// A hardware reset in any cycle, of the unit and the interconnect together.
 #[test]
 fn hardware_reset_in_mid_burst() {
     for_seeds(60, |_, rng| {
@@ -689,14 +696,14 @@ fn hardware_reset_in_mid_burst() {
             }
             bench.device.axi_memory().reset();
             bench.device.reset().unwrap();
-            suite::check_reset_values(&mut bench.device);
+            conformance::check_reset_values(&mut bench.device);
             bench.set_up();
             bench.run(&ops);
         }
     });
 }
 
-/// A hardware reset forgets an error, whoever reported it.
+/// A hardware reset clears an error, from any source.
 #[test]
 fn hardware_reset_after_an_error() {
     let mut bench = bench(&DEFAULT, common::memory());
@@ -704,10 +711,11 @@ fn hardware_reset_after_an_error() {
     bench.ring();
     assert_eq!(bench.expect_error(regs::ERR_BAD_DESCRIPTOR).0, 15);
     bench.device.reset().unwrap();
-    suite::check_reset_values(&mut bench.device);
+    conformance::check_reset_values(&mut bench.device);
 }
 
-/// A busy host: more descriptors, register reads, counters cleared, refused accesses, all in mid run.
+/// A busy host in the middle of a run: it queues more descriptors, reads registers, clears counters, and makes
+/// accesses that are refused.
 #[test]
 fn registers_while_busy() {
     for_seeds(30, |_, rng| {
@@ -723,7 +731,7 @@ fn registers_while_busy() {
                 }
                 2 => {
                     bench.write(regs::CONTROL, regs::CONTROL_CLEAR_COUNTERS);
-                    // Once: they go on from there.
+                    // CLEAR_COUNTERS clears the counters once; they then continue to count.
                     let busy = bench.read(regs::STATUS) & regs::STATUS_BUSY != 0;
                     assert!(!busy || bench.read(regs::BUSY_CYCLES) > 0);
                 }
@@ -741,7 +749,7 @@ fn registers_while_busy() {
     });
 }
 
-/// A flipped bit, in the weights or in the results, gives another answer: the comparison with golden is alive.
+/// A flipped bit in the weights or the results changes the output: the comparison with golden works.
 #[test]
 fn flipped_bits_show() {
     for_seeds(30, |_, rng| {
@@ -749,7 +757,7 @@ fn flipped_bits_show() {
         let op = bench.operator(rng, 40, 200, 3);
         bench.run(std::slice::from_ref(&op));
 
-        // A weight: 0 becomes +1, or +1 becomes 0.
+        // A weight changes from 0 to +1, or from +1 to 0.
         let (beat_bytes, lanes) = (bench.info.port_bytes, bench.info.lanes());
         let (row, col) = loop {
             let (row, col) = (below(rng, 40), below(rng, 200));
@@ -768,7 +776,7 @@ fn flipped_bits_show() {
         assert!(wrong.contains(&row) && wrong.iter().all(|i| i % 40 == row), "weight [{row}, {col}]: {wrong:?}");
         bench.bytes(at, 1)[0] ^= 1 << (col % 8);
 
-        // A result.
+        // A bit of a result changes.
         let (bit, beat) = (below(rng, 128) as u8, below(rng, op.descriptor.result_bytes() / 16) as u64);
         let written = 2 * (op.descriptor.result_bytes() as u64 / 16 + 1);
         bench.device.axi_memory().faults().write = Some((written + beat, WriteFault::FlipBit(bit)));
@@ -780,7 +788,7 @@ fn flipped_bits_show() {
     });
 }
 
-/// Where draining cannot end, the driver still names the error that stopped the unit.
+/// If draining cannot end, the driver still reports the error that stopped the unit.
 #[test]
 fn the_driver_names_the_error() {
     let mut driver = Driver::open(common::device(&DEFAULT, common::memory())).unwrap();

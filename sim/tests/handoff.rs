@@ -1,6 +1,6 @@
-//! The folder for Vivado: whole, right, and its scripts notice what is wrong. Vivado itself is not here; `constraints/check`
-//! holds stubs of its commands.
-#![allow(clippy::unwrap_used)]
+//! The folder for Vivado: it is complete and correct, and its scripts detect errors. The tests do not run Vivado
+//! itself; `constraints/check` has stubs of its commands.
+#![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,29 +8,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use assert_cmd::cargo::cargo_bin;
+use cost::board::BOARDS;
 use golden::Codec;
-use host::regs;
-use host::weight_cache::hex;
+use handoff::Folder;
 use roxmltree::{Document, Node};
 use sha2::{Digest, Sha256};
-use sim::board::BOARDS;
-use sim::handoff::Folder;
-use sim::unit::rtl_dir;
 use tempfile::TempDir;
+use tmv::regs;
 use verilated::Builder;
 
-/// A board of each processing system.
+/// One board of each kind of processing system.
 const KINDS: [&str; 2] = ["kv260", "pynq-z2"];
 
 fn folder(board: &str) -> Folder {
-    Folder::new(board, Codec::WeightsBase3, None).unwrap_or_else(|failure| panic!("{}", failure.message))
+    Folder::new(board, Codec::WeightsBase3, None).unwrap_or_else(|failure| panic!("{}", failure))
 }
 
-/// The hand-off of a board on disk.
+/// Writes the folder for a board to a temporary place. Returns the guard of that place and the path of the folder.
 fn written(board: &str) -> (TempDir, PathBuf) {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("handoff");
-    folder(board).write(&path).unwrap_or_else(|failure| panic!("{}", failure.message));
+    folder(board).write(&path).unwrap_or_else(|failure| panic!("{}", failure));
     (parent, path)
 }
 
@@ -42,7 +40,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Whether a tool is there. `.ci/run` installs it, so there its absence is a failure.
+/// Whether `tool` is installed. In CI, `.ci/run` installs it, so its absence is a failure there.
 fn has(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
@@ -57,7 +55,7 @@ fn sim(arguments: &[&str]) -> Output {
     Command::new(cargo_bin("sim")).args(arguments).output().unwrap()
 }
 
-/// Every file below a folder: name with `/`, content.
+/// Every file below `folder`: its name with `/`, and its content.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut open = vec![folder.to_path_buf()];
@@ -86,7 +84,7 @@ fn every_board_gets_a_whole_folder() {
 
         let sums = String::from_utf8(found.remove("SHA256SUMS").unwrap()).unwrap();
         let expected: Vec<String> =
-            found.iter().map(|(name, content)| format!("{}  {name}", hex(Sha256::new_with_prefix(content)))).collect();
+            found.iter().map(|(name, content)| format!("{}  {name}", hex::encode(Sha256::digest(content)))).collect();
         assert_eq!(sums.lines().collect::<Vec<_>>(), expected, "{}", board.name);
 
         for (name, content) in &found {
@@ -99,10 +97,10 @@ fn every_board_gets_a_whole_folder() {
                 .find(|word| word.len() > 2 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
             assert_eq!(marker, None, "{}: {name} has a placeholder that was not filled", board.name);
         }
-        let list = fs::read_to_string(rtl_dir().join("ternary/tmv_files.f")).unwrap();
+        let list = fs::read_to_string(rtl::dir().join("ternary/tmv_files.f")).unwrap();
         for path in list.lines().filter(|l| l.ends_with(".sv")) {
             let name = path.rsplit('/').next().unwrap();
-            assert_eq!(found[&format!("rtl/{name}")], fs::read(rtl_dir().join(path)).unwrap(), "{path}");
+            assert_eq!(found[&format!("rtl/{name}")], fs::read(rtl::dir().join(path)).unwrap(), "{path}");
         }
         let readme = String::from_utf8_lossy(&found["README.md"]).into_owned();
         assert!(readme.contains("was run in Vivado") && readme.contains("Not checked"), "the README is honest");
@@ -142,7 +140,7 @@ fn mistakes_are_told() {
     );
     assert!(sim(&["handoff", "--board", "help"]).status.success());
 
-    // RTL that is not there, and RTL that the wrapper does not understand.
+    // Missing RTL, and RTL that the generator of the wrapper does not understand.
     let with_rtl = |rtl: &str| {
         Command::new(cargo_bin("sim")).env("TMV_RTL_DIR", rtl).args(["handoff", "--out", &path("y")]).output().unwrap()
     };
@@ -151,7 +149,7 @@ fn mistakes_are_told() {
     for room in ["prim", "axi", "ternary"] {
         let copy = Path::new(&path("rtl")).join(room);
         fs::create_dir_all(&copy).unwrap();
-        let files = fs::read_dir(rtl_dir().join(room)).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file());
+        let files = fs::read_dir(rtl::dir().join(room)).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_file());
         files.for_each(|file| _ = fs::copy(&file, copy.join(file.file_name().unwrap())).unwrap());
     }
     let unit = path("rtl") + "/ternary/tmv_unit.sv";
@@ -169,7 +167,7 @@ fn mistakes_are_told() {
     assert_eq!((strange.status.code(), said(&strange).contains("debug_o")), (Some(3), true), "{}", said(&strange));
 }
 
-/// A script under `tclsh`, against the stubs.
+/// Runs a script under `tclsh`, with the stubs.
 fn tcl(folder: &Path, script: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new("tclsh");
     command.current_dir(folder).arg("check/run.tcl").args(script).envs(environment.iter().copied());
@@ -225,14 +223,14 @@ fn every_script_runs_against_the_stubs() {
         for name in ["tmv.bit", "tmv.xsa", "tmv.hwh", "reports/summary.txt", "reports/cdc.rpt", "reports/drc.rpt"] {
             assert!(path.join("build/system").join(name).is_file(), "{}: no {name}", board.name);
         }
-        // As many ports are connected as the unit has, and all of them to memory.
+        // As many ports are connected as the unit has, and each of them to memory.
         let calls = said(&tcl(&path, &["block_design.tcl"], &[]));
         let connected = |port: usize| calls.contains(&format!("connect_bd_intf_net tmv_0/M_AXI_{port} "));
         assert!((0..board.family.ports.value).all(connected) && !connected(board.family.ports.value), "{}", board.name);
     }
 }
 
-/// What is wrong, where: file, text, what takes its place, script, part of the message.
+/// A fault to plant: file, text, its replacement, script to run, part of the expected message.
 type Fault = (&'static str, &'static str, &'static str, &'static [&'static str], &'static str);
 
 #[test]
@@ -358,16 +356,16 @@ fn a_build_that_failed_says_so() {
     }
 }
 
-/// What Verilator says of the wrapper and everything below it.
+/// The warnings and errors of Verilator's lint for the wrapper and all modules below it; empty if there are none.
 fn lint(folder: &Path) -> String {
     let verilator = Builder::new().find_verilator(&mut |step| eprintln!("{step}")).unwrap();
     let mut command = Command::new(verilator.program());
     if verilator.program().ends_with("bin/verilator_bin") {
         command.env("VERILATOR_ROOT", verilator.program().ancestors().nth(2).unwrap());
     }
-    // The wrapper as Verilog 2001, the unit as SystemVerilog.
+    // The wrapper is read as Verilog 2001, the unit as SystemVerilog.
     command.args(["--lint-only", "-Wall", "--assert", "+1364-2001ext+v", "--top-module", "tmv_wrapper"]);
-    command.arg(format!("-I{}", folder.join("rtl").display())).arg(rtl_dir().join("lint/verilator_waiver.vlt"));
+    command.arg(format!("-I{}", folder.join("rtl").display())).arg(rtl::dir().join("lint/verilator_waiver.vlt"));
     let list = fs::read_to_string(folder.join("rtl/tmv_files.f")).unwrap();
     command.args(list.lines().filter(|line| line.ends_with(".sv")).map(|line| folder.join("rtl").join(line)));
     let output = command.arg(folder.join("rtl/tmv_wrapper.v")).output().unwrap();
@@ -401,12 +399,12 @@ fn the_wrapper_is_clean_and_is_the_boards_unit() {
         let xdc = fs::read_to_string(path.join("tmv.xdc")).unwrap();
         assert!(xdc.contains(&format!("-period {:.3} ", 1e3 / clock)), "{xdc}");
     }
-    let two_bit = Folder::new("kv260", Codec::Weights2b, Some(300.0)).unwrap_or_else(|f| panic!("{}", f.message));
+    let two_bit = Folder::new("kv260", Codec::Weights2b, Some(300.0)).unwrap_or_else(|f| panic!("{}", f));
     assert!(text(&two_bit, "rtl/tmv_wrapper.v").contains("parameter integer Codec = 0,"));
     assert!(text(&two_bit, "tmv.xdc").contains("-period 3.333 "));
 }
 
-/// The lint is alive.
+/// The lint is active.
 #[test]
 fn a_broken_wrapper_is_not_clean() {
     let (_parent, path) = written("pynq-z2");
@@ -423,7 +421,7 @@ fn a_broken_wrapper_is_not_clean() {
     }
 }
 
-/// What other front ends insist on and Verilator does not: no short form for parameters.
+/// Other front ends require parentheses for parameters, but Verilator does not.
 #[test]
 fn parameters_have_parentheses() {
     for (name, content) in folder("kv260").files.iter().filter(|(name, _)| name.ends_with(".sv")) {
@@ -440,7 +438,7 @@ fn parameters_have_parentheses() {
 #[test]
 fn the_register_map_is_the_drivers() {
     let folder = folder("kv260");
-    assert_eq!(text(&folder, "registers/tmv_regs.rs"), include_str!("../../host/src/regs.rs"));
+    assert_eq!(text(&folder, "registers/tmv_regs.rs"), include_str!("../../host/tmv/src/regs.rs"));
 
     let json: serde_json::Value = serde_json::from_slice(&folder.files["registers/tmv_regs.json"]).unwrap();
     assert_eq!(json["hash"], regs::MAP_HASH_VALUE);
@@ -452,7 +450,7 @@ fn the_register_map_is_the_drivers() {
     assert_eq!(found, regs::REGISTERS.iter().map(|r| (r.0, u64::from(r.1), r.2)).collect::<Vec<_>>());
     assert_eq!(json["errors"].as_array().unwrap().len(), regs::ERRORS.len());
 
-    // Whatever C makes of the header, compared with what Rust makes of the map.
+    // The values of the C header must equal the values in Rust. The C compiler checks them.
     let mut program = String::from("#include \"tmv_regs.h\"\n");
     let mut equal = |name: &str, value: u64| program += &format!("_Static_assert({name} == {value}u, \"{name}\");\n");
     equal("TMV_MAP_HASH_VALUE", regs::MAP_HASH_VALUE.into());
@@ -479,12 +477,12 @@ fn the_register_map_is_the_drivers() {
     }
 }
 
-/// A number as IP-XACT writes it.
+/// Parses a number in the notation of IP-XACT.
 fn number(text: &str) -> u32 {
     text.strip_prefix("'h").map_or_else(|| text.parse().unwrap(), |digits| u32::from_str_radix(digits, 16).unwrap())
 }
 
-/// Children must come in the order of the schema (IEEE 1685-2014, memoryMap.xsd), each at most so often.
+/// Children must be in the order of the schema (IEEE 1685-2014, memoryMap.xsd).
 fn in_order(node: Node<'_, '_>, order: &[&str]) {
     let mut last = 0;
     for child in node.children().filter(Node::is_element) {
@@ -540,7 +538,7 @@ fn the_ip_xact_component_is_well_formed() {
     assert!(listed.iter().all(|name| folder.files.contains_key(name)), "{listed:?}");
     assert_eq!(listed.len(), folder.files.keys().filter(|n| n.ends_with(".sv") || n.ends_with(".v")).count());
 
-    // The schema is not ours to ship; whoever has it names its index.xsd.
+    // The schema cannot be distributed here. To check against it, set the variable to the path of its index.xsd.
     if let Some(schema) = std::env::var_os("TMV_IPXACT_SCHEMA") {
         let (_parent, path) = written("zedboard");
         let mut xmllint = Command::new("xmllint");
@@ -572,7 +570,7 @@ fn the_core_file_lists_every_file() {
         for name in listed {
             assert!(folder.files.contains_key(name), "{board}: tmv.core lists {name}");
         }
-        // The same order as the list of the unit.
+        // The sources have the same order as in the file list of the unit.
         let order: Vec<&str> = core.lines().filter_map(|l| l.trim().strip_prefix("- rtl/")).collect();
         let order: Vec<&str> = order.into_iter().filter(|name| name.ends_with(".sv")).collect();
         let list = text(&folder, "rtl/tmv_files.f");
@@ -580,7 +578,7 @@ fn the_core_file_lists_every_file() {
     }
 }
 
-/// As much of a board's tree as the overlay refers to.
+/// The part of a board's device tree that the overlay refers to.
 fn base_tree(cells: usize, labels: [&str; 2]) -> String {
     let [controller, clocks] = labels;
     let cells = format!("#address-cells = <{cells}>; #size-cells = <{cells}>;");
@@ -604,7 +602,8 @@ fn the_overlay_compiles_and_applies() {
             assert!(output.status.success(), "{}: {program}: {}", board.name, said(&output));
             said(&output)
         };
-        // The cells stand there for the node that an overlay cannot see: the root.
+        // The overlay must repeat the #address-cells and #size-cells of the root node, which it cannot see. dtc would
+        // warn about them.
         let but = "-Wno-avoid_unnecessary_addr_size";
         let warnings = run("dtc", &["-@", but, "-I", "dts", "-O", "dtb", "-o", "tmv.dtbo", "tmv.dtso"]);
         assert_eq!(warnings, "", "{}", board.name);

@@ -1,19 +1,18 @@
-//! Verilator's lint is silent: every module as its own top, the unit in every configuration of the boards.
-#![allow(clippy::unwrap_used)]
+//! Verilator's lint reports nothing: for every module as its own top, and for the unit in every configuration of the
+//! boards.
+#![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sim::unit::rtl_dir;
 use verilated::Builder;
 
-/// What to lint: a top module and options.
+/// A case to lint: the top module and options.
 type Case = (String, Vec<String>);
 
-fn listed(rtl: &Path, list: &str) -> Vec<PathBuf> {
-    let text = std::fs::read_to_string(rtl.join(list)).unwrap();
-    text.lines().filter(|line| line.ends_with(".sv")).map(|line| rtl.join(line)).collect()
+fn listed(list: &str) -> Vec<PathBuf> {
+    rtl::listed(list).unwrap().iter().map(|file| rtl::dir().join(file)).collect()
 }
 
 fn modules(files: &[PathBuf]) -> impl Iterator<Item = Case> {
@@ -21,20 +20,23 @@ fn modules(files: &[PathBuf]) -> impl Iterator<Item = Case> {
     names.filter(|name| !name.ends_with("_pkg")).map(|name| (name, Vec::new()))
 }
 
-/// The complaints about each case.
+/// Lints each case. Returns the complaints.
 fn lint(files: &[PathBuf], cases: &[Case]) -> Vec<String> {
     let verilator = Builder::new().find_verilator(&mut |step| eprintln!("{step}")).unwrap();
-    let (rtl, next) = (rtl_dir(), AtomicUsize::new(0));
+    let (rtl, next) = (rtl::dir(), AtomicUsize::new(0));
     let worker = || {
         let mut complaints = Vec::new();
         while let Some((top, options)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut command = Command::new(verilator.program());
-            // The pinned package is run without the wrapper that would set this.
+            // The pinned package runs without its wrapper script, which would set this variable.
             if verilator.program().ends_with("bin/verilator_bin") {
                 command.env("VERILATOR_ROOT", verilator.program().ancestors().nth(2).unwrap());
             }
             command.args(["--lint-only", "-Wall", "--assert", "--top-module", top]).args(options);
-            command.arg(format!("-I{}", rtl.join("prim").display())).arg(rtl.join("lint/verilator_waiver.vlt")).args(files);
+            command
+                .arg(format!("-I{}", rtl.join("prim").display()))
+                .arg(rtl.join("lint/verilator_waiver.vlt"))
+                .args(files);
             let output = command.output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
             if !output.status.success() || said.contains("%Warning") {
@@ -52,8 +54,8 @@ fn lint(files: &[PathBuf], cases: &[Case]) -> Vec<String> {
 
 #[test]
 fn every_module() {
-    let rtl = rtl_dir();
-    let mut files = listed(&rtl, "ternary/tmv_files.f");
+    let rtl = rtl::dir();
+    let mut files = listed(rtl::UNIT_LIST);
     let mut cases: Vec<Case> = modules(&files).collect();
     for (ports, bits, vectors, groups) in [
         (4, 128, 4, 2),
@@ -80,18 +82,18 @@ fn every_module() {
     let complaints = lint(&files, &cases);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 
-    // The simulation-only files, on top of those.
-    let tb = [listed(&rtl, "tb/tmv_tb_files.f"), vec![rtl.join("tb/tmv_cells_tb.sv")]].concat();
+    // The files for simulation only, in addition to the files of the unit.
+    let tb = [listed(rtl::CHECKER_LIST), vec![rtl.join("tb/tmv_cells_tb.sv")]].concat();
     let cases: Vec<Case> = modules(&tb).chain([("tmv_unit".into(), Vec::new())]).collect();
     files.extend(tb);
     let complaints = lint(&files, &cases);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// The lint is alive, and a configuration that cannot be is refused.
+/// The lint is active, and it refuses configurations that are not allowed.
 #[test]
 fn complaints_are_heard() {
-    let files = listed(&rtl_dir(), "ternary/tmv_files.f");
+    let files = listed(rtl::UNIT_LIST);
     for (option, text) in [
         ("-GPorts=9", "Ports must be 1 to 8"),
         ("-GPortBits=32", "PortBits must be 64 or 128"),

@@ -1,22 +1,22 @@
-//! The memory model against what was measured on boards: plain streams on the ports, without the unit.
+//! The memory model against measurements on boards: streams of plain reads on the ports, without the unit.
 //!
 //! Sources of the measurements: `sim boards` and docs/memory-model.md.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod common;
 
 use common::{BASE3, Random};
+use cost::board::{Board, DdrMode};
 use golden::TernaryMatrix;
-use host::driver::Driver;
 use rand_core::{Rng, SeedableRng};
-use sim::board::{Board, DdrMode};
-use sim::memory::{MemoryConfig, Results, Stream, Timing, bandwidth, stream};
+use tmv::driver::Driver;
+use zynq_memory::{MemoryConfig, Results, Stream, Timing, bandwidth, stream};
 
 fn timing(board: &Board, ps_gb_per_s: f64) -> Timing {
     board.ddr_timing(DdrMode::Modelled, board.family.ports.value, board.clock_mhz.value, ps_gb_per_s)
 }
 
-/// GB/s that readers get who stream on the ports `active` of a board at the same time.
+/// GB/s that streams of reads get together, one on each of the ports `active` of the board `name`.
 fn reading(name: &str, active: &[usize], ps_gb_per_s: f64) -> f64 {
     let board = Board::find(name).unwrap();
     let (ports, port_bytes) = (board.family.ports.value, board.family.port_bits / 8);
@@ -30,7 +30,8 @@ fn within(what: &str, found: f64, measured: f64, tolerance: f64) {
     assert!(off.abs() <= tolerance, "{what}: {found:.2}, measured {measured:.2}, {:+.1}%", off * 100.0);
 }
 
-/// Which three ports were used is not told; HP1 and HP2 share a controller port, so not both of them.
+/// The source does not say which three ports were used. HP1 and HP2 share a controller port, so the test does not use
+/// both.
 #[test]
 fn a_kv260_reads_as_fast_as_measured() {
     for (ports, measured) in [(&[0][..], 3.96), (&[0, 3], 7.89), (&[0, 1, 3], 11.63), (&[0, 1, 2, 3], 13.33)] {
@@ -38,7 +39,7 @@ fn a_kv260_reads_as_fast_as_measured() {
     }
 }
 
-/// Sequential reads on four ports.
+/// Sequential reads on all four ports.
 #[test]
 fn a_7_series_reads_as_fast_as_measured() {
     for (board, theory) in [("zedboard", 4.264), ("zc706", 4.264), ("pynq-z2", 2.1)] {
@@ -52,13 +53,14 @@ fn a_zcu102_reads_as_fast_as_measured() {
     within("zcu102, GB/s", reading("zcu102", &[0, 1, 2, 3], 0.0), 0.75 * 17.07, 0.03);
 }
 
-/// Weights of a token of 2B-4T on a KV260 as a published system arranges them: four runs a layer, each in four equal
-/// quarters, one a port; bytes of a result write as given. Milliseconds, and GB/s of each port.
+/// The weights of a token of 2B-4T on a KV260, as a published system arranges them: four runs per layer, each in four
+/// equal quarters, one per port. `result_bytes` is the size of a result write. Returns milliseconds, and GB/s of each
+/// port.
 fn published_system(result_bytes: usize) -> (f64, Vec<f64>) {
     let board = Board::find("kv260").unwrap();
     let timing = timing(board, 0.0);
     let (mut cycles, mut at, mut rates) = (0, 0, Vec::new());
-    // Rows, and bytes of a row at 80 weights a beat: q, k, v; o; gate, up; down.
+    // Rows, and bytes of a row at 80 weights per beat, of the four runs: q, k, v; o; gate, up; down.
     for (rows, row_bytes) in [(3840u64, 512u64), (2560, 512), (13824, 512), (2560, 1392)] {
         let quarter = rows * row_bytes / 4;
         let streams: Vec<Stream> =
@@ -81,12 +83,12 @@ fn a_published_system_takes_as_long_as_measured() {
     );
     within("weights of a token, ms", small, 32.8, 0.10);
     let (large, _) = published_system(256);
-    // 1 to 4 KB there; a burst has 256 bytes.
+    // The published system writes 1 to 4 KB. A burst here has 256 bytes.
     println!("{large:.2} ms with results of 256 bytes: {:+.1}%, measured +7.4%", 100.0 * (small / large - 1.0));
     assert!(large < 0.98 * small);
 }
 
-/// Measured on a KV260: 14.0 GB/s in all, with its processors reading too.
+/// Measured on a KV260: 14.0 GB/s for ports and processors together.
 #[test]
 fn processors_take_their_share() {
     let ps = 2.0;
@@ -100,7 +102,7 @@ fn a_flat_memory_delivers_its_rate() {
     within("GB/s", bandwidth(&timing, 4, 16, &[0, 1, 2, 3]).unwrap() / 4.0, 11.2, 0.01);
 }
 
-/// Cycles of o_proj, one token, base 3, on the unit, which deals row blocks out; and beats of each port.
+/// Cycles of o_proj (one token, base 3) on the unit, which deals row blocks out to its ports, and beats of each port.
 fn dealt_out(timing: &Timing) -> (u64, Vec<u32>) {
     let memory = MemoryConfig { bytes: 4 << 20, timing: timing.clone(), ..common::memory() };
     let mut driver = Driver::open(common::device(&BASE3, memory)).unwrap();
@@ -114,14 +116,15 @@ fn dealt_out(timing: &Timing) -> (u64, Vec<u32>) {
     (run.cycles, run.ports.iter().map(|port| port.beats).collect())
 }
 
-/// Cycles of the same weights in four equal quarters, one a port, with nothing else to do.
+/// Cycles for reading the weights of o_proj in four equal quarters, one per port, without any other traffic.
 fn equal_quarters(timing: &Timing) -> u64 {
     let bytes = 2560 * 512 / 4;
     let streams: Vec<Stream> = (0..4).map(|port| Stream { port, begin: port as u64 * bytes, bytes }).collect();
     stream(timing, 4, 16, &streams, None).unwrap().cycles
 }
 
-/// Unequal ports cost equal quarters the slowest port's time, and the unit only what they lack.
+/// With unequal ports, equal quarters take as long as the slowest port. The unit loses only the rate that the slow
+/// ports lack.
 #[test]
 fn dealing_out_beats_equal_shares() {
     let board = Board::find("kv260").unwrap();

@@ -1,4 +1,4 @@
-//! The page of a report: well-formed, in need of nothing else, and every number on it that of the report.
+//! The page of a report: it is well-formed, needs no other file, and shows the numbers of the report.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -10,12 +10,12 @@ mod program;
 
 use program::{Ran, sim, testdata};
 
-/// `--layer 14` with invented weights, and more.
+/// `sim --layer 14` with invented weights and the options `more`.
 fn layer(more: &[&str]) -> Ran {
     sim(&[&["--layer", "14"], more].concat())
 }
 
-/// What of `page` is not as `report` has it, in words; and how many fields were compared.
+/// The number of compared fields, and a description of each field of `page` that differs from `report`.
 fn differences(page: &str, report: &Value) -> (usize, Vec<String>) {
     let document = Document::parse(page.strip_prefix("<!DOCTYPE html>").unwrap()).unwrap();
     let fields = document.descendants().filter_map(|n| Some((n, n.attribute("data-field")?)));
@@ -42,7 +42,7 @@ fn differences(page: &str, report: &Value) -> (usize, Vec<String>) {
     (compared, wrong)
 }
 
-/// The report that is in the page.
+/// The report that the page contains.
 fn embedded(page: &str) -> Value {
     let document = Document::parse(page.strip_prefix("<!DOCTYPE html>").unwrap()).unwrap();
     let script = document.descendants().find(|n| n.attribute("id") == Some("report")).unwrap();
@@ -61,7 +61,7 @@ fn every_number_is_that_of_the_report() {
         let (compared, wrong) = differences(&page, &report);
         assert!(compared > 300 && wrong.is_empty(), "{compared} compared\n{}", wrong.join("\n"));
 
-        // Needs nothing else; the name of a namespace is no reference.
+        // The page needs no other file. The name of a namespace is not a reference.
         let rest = page.replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
         for outside in ["src=", "href=", "url(", "@import", "<link", "http://", "https://"] {
             assert!(!rest.contains(outside), "{outside}");
@@ -72,7 +72,7 @@ fn every_number_is_that_of_the_report() {
             Document::parse(&svg).unwrap();
         }
 
-        // The comparison notices a number that is wrong in its last digit.
+        // The comparison detects a number that is wrong in its last digit.
         let cycles = report["projection"]["phases"][0]["linears"][0]["cycles"].as_f64().unwrap();
         let field = "data-field=\"projection.phases.0.linears.0.cycles\">";
         let (right, off) = (format!("{field}{cycles:.0}<"), format!("{field}{:.0}<", cycles + 1.0));
@@ -101,7 +101,7 @@ fn a_whole_model_has_a_page_and_so_has_a_part_of_a_layer() {
 fn more_profiles_stand_beside_the_built_in_one() {
     let folder = tempfile::tempdir().unwrap();
     let mine = folder.path().join("mine.json");
-    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/profiles/ryzen-9700x-pytorch.json");
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../host/profile/data/ryzen-9700x-pytorch.json");
     let mut profile: Value = serde_json::from_slice(&fs::read(built_in).unwrap()).unwrap();
     profile["meta"]["machine"] = "mine".into();
     fs::write(&mine, profile.to_string()).unwrap();
@@ -112,7 +112,8 @@ fn more_profiles_stand_beside_the_built_in_one() {
     assert!(report["cpu_profile"]["provenance"].as_str().unwrap().starts_with("mine"), "the first one is in the table");
     assert_eq!(baselines[1]["layer_ms"], baselines[0]["layer_ms"]);
 
-    // A profile that timed the whole prompt gives a whole pass: its prefill, the linears exchanged for the unit's.
+    // If a profile has the time of the whole prompt, the report has a whole pass: the profile's prefill, with the
+    // times of its linears replaced by the unit's.
     profile["stage_profiles"][0]["duration_ms"] = 1500.0.into();
     fs::write(mine, profile.to_string()).unwrap();
     let report = layer(&["--cpu-profile", mine, "--json", "-"]).code(0).json();

@@ -1,21 +1,20 @@
-//! The Verilated unit passes the conformance suite, and what only a bus can ask of it.
+//! The Verilated unit passes the conformance suite, and further tests that need access to the bus.
 #![allow(clippy::unwrap_used)]
 
 mod common;
-#[path = "../../host/tests/conformance/suite.rs"]
-mod suite;
 
-use host::device::{Device, ID};
-use host::regs;
 use rand_core::Rng;
+use tmv::device::Device;
+use tmv::regs;
+use tmv::{conformance, conformance_suite};
 
 macro_rules! unit {
     ($name:ident, $config:expr) => {
         mod $name {
             use super::*;
 
-            fn fresh() -> sim::device::VerilatedDevice {
-                let memory = sim::memory::MemoryConfig { bytes: 1 << 20, ..common::memory() };
+            fn fresh() -> testbench::device::VerilatedDevice {
+                let memory = zynq_memory::MemoryConfig { bytes: 1 << 20, ..common::memory() };
                 let mut device = common::device(&$config, memory);
                 device.set_patience(5_000);
                 device
@@ -34,7 +33,7 @@ unit!(base3_unit, common::BASE3);
 const OKAY: u8 = 0;
 const SLVERR: u8 = 2;
 
-/// A write with partial strobes is refused and changes nothing, whatever the register.
+/// A write with partial strobes is refused and changes nothing, in any register.
 #[test]
 fn partial_strobes() {
     let mut device = common::device(&common::DEFAULT, common::memory());
@@ -84,7 +83,7 @@ fn random_accesses() {
     });
 }
 
-/// What a run counts; a soft reset keeps it, CLEAR_COUNTERS clears it; the cycle counter runs on.
+/// The counters of a run: a soft reset keeps them, CLEAR_COUNTERS clears them, and the cycle counter continues.
 #[test]
 fn counters() {
     let mut device = common::device(&common::DEFAULT, common::memory());
@@ -94,7 +93,7 @@ fn counters() {
     let now = device.read_register(regs::CYCLE_LO).unwrap();
     assert_eq!(u64::from(now - start), device.cycles() - before);
 
-    let mut bench = suite::Bench::new(device);
+    let mut bench = conformance::Bench::new(device);
     let mut rng = <common::Random as rand_core::SeedableRng>::seed_from_u64(1);
     let op = bench.operator(&mut rng, 64, 256, 2);
     let before = bench.read(regs::CYCLE_LO);
@@ -111,8 +110,9 @@ fn counters() {
     let run_start = bench.read(regs::RUN_START);
     assert!(before <= run_start, "{before}, run {run_start}");
     assert_eq!(record.start_cycle, run_start, "both are the cycle in which the fetch of the descriptor begins");
-    // Each read has data of its own: none of the register before, and none where there is no port.
-    assert_eq!((bench.read(regs::ID), bench.read(regs::CYCLE_HI)), (ID, 0));
+    // Each read returns its own data: not the data of the previous register, and SLVERR for a port that does not
+    // exist.
+    assert_eq!((bench.read(regs::ID), bench.read(regs::CYCLE_HI)), (regs::ID_VALUE, 0));
     assert!(bench.read(port(0, regs::PORT_BUSY)) > 0);
     assert_eq!(bench.device.axil_read(port(ports, regs::PORT_BUSY)).unwrap(), (0, SLVERR));
     assert_eq!(bench.device.axil_read(regs::PORT_BUSY + 24).unwrap(), (0, SLVERR));
@@ -131,14 +131,14 @@ fn counters() {
     assert!(bench.read(regs::CYCLE_LO) > record.end_cycle);
 }
 
-/// END_CYCLE tells of the operator's last result, however late the bus takes the record that carries it.
+/// END_CYCLE is the cycle of the operator's last result, even if the bus accepts the completion record late.
 #[test]
 fn end_cycle() {
     common::for_seeds(40, |_, rng| {
         let unit = common::pick(rng, &[common::DEFAULT, common::NARROW]);
-        let mut bench = suite::Bench::new(common::device(&unit, common::restless(rng)));
+        let mut bench = conformance::Bench::new(common::device(&unit, common::restless(rng)));
         let bvalid = bench.device.model().pin("m_axi_bvalid").unwrap();
-        // One row block and one token: a burst of results, then the record.
+        // One row block and one token give one burst of results, then the completion record.
         let op = bench.operator(rng, 8, 64, 1);
         bench.queue(&op);
         let ahead = bench.device.cycles() - u64::from(bench.read(regs::CYCLE_LO));

@@ -1,7 +1,8 @@
-//! The same work on two simulators that share no code, Verilator and CXXRTL: results and cycle counts must be equal.
+//! The same operators on two simulators that share no code, Verilator and CXXRTL. Results and cycle counts must be
+//! equal.
 //!
-//! Not part of a plain `cargo test`, because Yosys would be fetched and compiled, which takes minutes once:
-//! `cargo test -p sim --test simulators -- --ignored`.
+//! These tests are not part of a plain `cargo test`, because they fetch and compile Yosys, which takes minutes the
+//! first time: `cargo test -p sim --test simulators -- --ignored`.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -11,14 +12,15 @@ use std::process::{Command, Stdio};
 
 use common::{Random, SMALLEST, activations, restless, ternary};
 use golden::Codec;
-use host::driver::{Driver, RunResult};
 use rand_core::SeedableRng;
-use sim::memory::{MemoryConfig, Timing};
-use sim::unit::UnitConfig;
+use testbench::model::unit_spec;
+use tmv::config::UnitConfig;
+use tmv::driver::{Driver, RunResult};
 use verilated::{ModelLibrary, ModelSpec, PowerUp, Simulator, Trace};
+use zynq_memory::{MemoryConfig, Timing};
 
-/// A file of the RTL, a piece of it that occurs once, what to put in its place, and whether results differ then, or only
-/// cycles.
+/// Deliberate changes of the RTL: a file, a text that occurs in it once, its replacement, and whether the change
+/// alters results or only cycles.
 const BREAKS: [(&str, &str, &str, bool); 2] = [
     ("tmv_dot.sv", "(sum_t'(gen_plane[3].count) << 3)", "(sum_t'(gen_plane[3].count) << 2)", true),
     ("tmv_unit.sv", "int unsigned Outstanding = 8", "int unsigned Outstanding = 2", false),
@@ -30,7 +32,7 @@ fn model(simulator: Simulator, spec: ModelSpec) -> ModelLibrary {
     common::model(&ModelSpec { simulator: Some(simulator), label: format!("{}, {simulator:?}", spec.label), ..spec })
 }
 
-/// Everything that one simulator says of some operators: results and counters of each run, and the cycle it ends in.
+/// The results and counters of each run on one simulator, and the cycle in which the run ends.
 fn outcome(library: &ModelLibrary, memory: &MemoryConfig, power_up: PowerUp, seed: u64) -> Vec<(RunResult, u64)> {
     let mut rng = Random::seed_from_u64(seed);
     let device = common::device_of(library, &UNIT, memory.clone(), power_up, seed);
@@ -48,8 +50,8 @@ fn outcome(library: &ModelLibrary, memory: &MemoryConfig, power_up: PowerUp, see
 #[test]
 #[ignore = "fetches Yosys and compiles a model for half a minute"]
 fn equal_results_and_cycles() {
-    let verilator = model(Simulator::Verilator, UNIT.spec(Trace::Off));
-    let cxxrtl = model(Simulator::Cxxrtl, UNIT.spec(Trace::Off));
+    let verilator = model(Simulator::Verilator, unit_spec(&UNIT, Trace::Off).unwrap());
+    let cxxrtl = model(Simulator::Cxxrtl, unit_spec(&UNIT, Trace::Off).unwrap());
     let states = [PowerUp::Zeros, PowerUp::Ones, PowerUp::Random, PowerUp::Random];
     for (seed, power_up) in (1..).zip(states) {
         let memory = match power_up {
@@ -62,7 +64,7 @@ fn equal_results_and_cycles() {
     }
 }
 
-/// The other tests are seldom run: here it shows when the RTL has changed under them.
+/// The tests below are rarely run. This test shows when a change of the RTL makes their replacements fail.
 #[test]
 fn breaks_have_their_place() {
     for (file, old, new, _) in BREAKS {
@@ -70,12 +72,13 @@ fn breaks_have_their_place() {
     }
 }
 
-/// A simulator with other RTL is found out: by its results if a sum is wrong, by its cycles if a queue is shorter.
+/// The comparison detects a simulator with changed RTL: by results if a sum is wrong, by cycles if a queue is
+/// shorter.
 #[test]
 #[ignore = "fetches Yosys and compiles a model for half a minute"]
 fn differences_are_found() {
-    let right = model(Simulator::Cxxrtl, UNIT.spec(Trace::Off));
-    // So slow that the depth of a queue of bursts shows.
+    let right = model(Simulator::Cxxrtl, unit_spec(&UNIT, Trace::Off).unwrap());
+    // The latency is so long that the depth of the queue of bursts matters.
     let memory = MemoryConfig { timing: Timing::ideal(60), ..common::memory() };
     let right = outcome(&right, &memory, PowerUp::Random, 1);
     for (file, old, new, results_differ) in BREAKS {
@@ -90,10 +93,10 @@ fn differences_are_found() {
     }
 }
 
-/// The unit's model out of a copy of the RTL in which one line is another.
+/// The specification of the unit's model, from a copy of the RTL in which `old` in `file` is replaced by `new`.
 fn broken(copy: &Path, file: &str, old: &str, new: &str) -> ModelSpec {
-    let mut spec = UNIT.spec(Trace::Off);
-    let rtl = sim::unit::rtl_dir().join("prim");
+    let mut spec = unit_spec(&UNIT, Trace::Off).unwrap();
+    let rtl = rtl::dir().join("prim");
     for header in std::fs::read_dir(&rtl).unwrap().flatten().filter(|e| e.path().extension() == Some("svh".as_ref())) {
         std::fs::copy(header.path(), copy.join(header.file_name())).unwrap();
     }
@@ -111,7 +114,7 @@ fn broken(copy: &Path, file: &str, old: &str, new: &str) -> ModelSpec {
     spec
 }
 
-/// A layer of 2B-4T at its true dimensions on the default unit, by the real program.
+/// A layer of 2B-4T with its real dimensions, on the default unit, in the real program.
 #[test]
 #[ignore = "fetches Yosys and compiles the default unit for minutes"]
 fn layer_14() {

@@ -1,4 +1,4 @@
-//! The sweep command: the formula against the RTL, and what it writes.
+//! The sweep command: the error of its formula against the RTL, and its output files.
 #![allow(clippy::unwrap_used)]
 
 mod program;

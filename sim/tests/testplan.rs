@@ -1,4 +1,4 @@
-//! `rtl/ternary/testplan.toml` against what there is: tests, proofs, cover points, registers, error codes.
+//! Checks `rtl/ternary/testplan.toml` against the existing tests, proofs, cover points, registers and error codes.
 //!
 //! `cargo test -p sim --test testplan -- --nocapture` prints the plan as a table.
 #![allow(clippy::unwrap_used)]
@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use host::regs;
 use serde::Deserialize;
+use tmv::regs;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +32,7 @@ struct Feature {
     errors: Vec<String>,
 }
 
-/// What there is, by the names that the plan uses.
+/// The existing tests, proofs, cover points, registers and error codes, by the names that the plan uses.
 #[derive(Clone, Debug, Default)]
 struct Found {
     tests: BTreeSet<String>,
@@ -42,7 +42,7 @@ struct Found {
     errors: BTreeSet<String>,
 }
 
-/// Test programs about the RTL: each of their tests belongs to some feature.
+/// Test programs for the RTL. Each of their tests must belong to a feature.
 const RTL_TESTS: [&str; 6] = ["unit", "cells", "faults", "registers", "cycles", "conformance"];
 
 fn workspace() -> PathBuf {
@@ -53,11 +53,11 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Functions under `#[test]`.
+/// Names of the functions with the attribute `#[test]`.
 fn tests_of(source: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut lines = source.lines();
-    // Other attributes may stand between.
+    // Other attributes may follow the attribute `#[test]`.
     while lines.any(|line| line.trim() == "#[test]") {
         let function = lines.find_map(|line| line.trim().strip_prefix("fn "));
         found.extend(function.and_then(|text| text.split('(').next()));
@@ -65,13 +65,13 @@ fn tests_of(source: &str) -> Vec<&str> {
     found
 }
 
-/// The rules that `conformance_suite!` makes tests of.
+/// The rules from which `conformance_suite!` makes tests.
 fn conformance_rules(source: &str) -> Vec<&str> {
     let list = source.split_once("$fresh, identity").unwrap().1.split_once(");").unwrap().0;
     std::iter::once("identity").chain(list.split(',').map(str::trim).filter(|rule| !rule.is_empty())).collect()
 }
 
-/// Names of the uses of `TMV_COVER`.
+/// Names of the cover points, from the uses of `TMV_COVER`.
 fn covers_of(source: &str) -> Vec<&str> {
     let uses = source.split("`TMV_COVER(").skip(1);
     uses.map(|text| text.split(',').next().unwrap().trim()).collect()
@@ -80,7 +80,7 @@ fn covers_of(source: &str) -> Vec<&str> {
 impl Found {
     fn new() -> Self {
         let (root, mut found) = (workspace(), Self::default());
-        for folder in ["sim/tests", "host/tests", "golden/tests", "sim/verilated/tests"] {
+        for folder in ["sim/tests", "host/model/tests", "host/tmv/tests", "golden/tests", "sim/verilated/tests"] {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 let path = entry.unwrap().path();
                 let Some(program) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".rs")) else {
@@ -90,7 +90,7 @@ impl Found {
                 found.tests.extend(tests_of(&read(&path)).iter().map(|test| format!("{prefix}::{test}")));
             }
         }
-        let suite = read(&root.join("host/tests/conformance/suite.rs"));
+        let suite = read(&root.join("host/tmv/src/conformance.rs"));
         found.tests.extend(conformance_rules(&suite).iter().map(|rule| format!("conformance::{rule}")));
         let program = "import prove; print(*(proof.name for proof in prove.PROOFS))";
         let mut python = Command::new("python3");
@@ -112,7 +112,7 @@ impl Found {
     }
 }
 
-/// What is wrong with a plan.
+/// The problems of a plan.
 fn complaints(plan: &Plan, found: &Found) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut names = BTreeSet::new();
@@ -181,7 +181,7 @@ fn names_are_found_in_sources() {
     assert!(per_kind.iter().all(|count| *count >= 10), "{per_kind:?}");
 }
 
-/// Each way to break the plan is noticed, and by nothing else than its complaint.
+/// Each way to break the plan gives its complaint and no other.
 #[test]
 fn gaps_are_noticed() {
     let (plan, found) = (plan(), Found::new());
@@ -205,10 +205,10 @@ fn gaps_are_noticed() {
         broken(&mut plan, &mut found);
         let wrong = complaints(&plan, &found);
         assert!(wrong.iter().any(|said| said.contains(text)), "{text}: {wrong:?}");
-        // Clearing the tests of a feature may leave tests without one.
+        // Without the tests of a feature, some tests may belong to no feature, which gives more complaints.
         assert!(index == 0 || wrong.len() == 1, "{wrong:?}");
     }
-    // Tests of other programs need no feature of the unit.
+    // Tests of other programs do not need a feature of the unit.
     let mut more = found.clone();
     more.tests.insert("sweep::anything".into());
     assert_eq!(complaints(&plan, &more), [] as [String; 0]);

@@ -5,27 +5,29 @@ mod common;
 
 use std::path::Path;
 
+use bitnet::BackendError;
+use bitnet::checkpoint::Checkpoint;
+use bitnet::layer::{CpuBackend, MatvecRequest, TernaryBackend};
+use bitnet::model::Model;
+use bitnet::weights::WeightSource;
 use common::{
     BASE3, BASE3_NARROW, DEFAULT, NARROW, Random, SMALLEST, activations, below, for_seeds, pick, restless, ternary,
 };
 use golden::{Codec, Dtype, TernaryMatrix};
-use host::BackendError;
-use host::checkpoint::Checkpoint;
-use host::device::{Device, DeviceError, PortCounters, UnitInfo};
-use host::driver::{Driver, RunResult, Weights};
-use host::layer::{CpuBackend, MatvecRequest, TernaryBackend};
-use host::model::Model;
-use host::regs;
-use host::weights::WeightSource;
 use rand_core::{Rng, SeedableRng};
-use sim::device::VerilatedDevice;
-use sim::memory::MemoryConfig;
-use sim::unit::UnitConfig;
+use testbench::device::VerilatedDevice;
+use tmv::config::UnitConfig;
+use tmv::counters::PortCounters;
+use tmv::device::{Device, DeviceError};
+use tmv::driver::{Driver, RunResult, Weights};
+use tmv::info::UnitInfo;
+use tmv::regs;
 use verilated::{PowerUp, Trace};
+use zynq_memory::MemoryConfig;
 
 type Unit = Driver<VerilatedDevice>;
 
-/// A unit whose driver does not reset it before the first run: what power-up leaves has to do.
+/// A unit that ignores the driver's soft reset, so that the first run starts from the power-up state.
 struct AsPoweredUp(VerilatedDevice);
 
 impl Device for AsPoweredUp {
@@ -92,7 +94,7 @@ impl Job {
         Self { matrices: vec![matrix], x: vec![x; tokens * cols], tokens }
     }
 
-    /// Loads the matrices, runs them `times` over and compares every result with golden.
+    /// Loads the matrices, runs them `times` times and compares every result with golden.
     fn check<D: Device>(&self, driver: &mut Driver<D>, times: usize) -> Vec<RunResult> {
         let weights: Vec<_> = self.matrices.iter().map(|m| driver.load(m).unwrap()).collect();
         let runs: Vec<_> = (0..times).map(|_| driver.run(&weights, &self.x, self.tokens).unwrap()).collect();
@@ -112,7 +114,8 @@ impl Job {
         runs
     }
 
-    /// Every weight beat was read once a pass, in bursts that end with their line, and consumed once a group of vectors.
+    /// Checks the counters: in each pass, every weight beat is read once, bursts end at multiples of 16 beats, and each
+    /// group of vectors consumes every beat once.
     fn check_counters(&self, unit: &UnitInfo, weights: &[Weights], run: &RunResult) {
         let line = (16 * unit.port_bytes) as u64;
         let blocks = || weights.iter().flat_map(|w| w.blocks(unit.port_bytes));
@@ -135,7 +138,7 @@ fn open(unit: &UnitConfig, memory: MemoryConfig) -> Unit {
     Driver::open(common::device(unit, memory)).unwrap()
 }
 
-/// Random operators under random stalls; runs repeat, loads come between runs.
+/// Random operators under random stalls. Each run is repeated or not, and matrices are loaded between runs.
 fn random_operators(unit: &UnitConfig, seeds: u64) {
     for_seeds(seeds, |_, rng| {
         let mut driver = open(unit, restless(rng));
@@ -170,7 +173,7 @@ fn random_operators_of_base3_units() {
     random_operators(&BASE3_NARROW, 40);
 }
 
-/// The extremes of shape and value, at full speed and with every channel stalling.
+/// The extremes of shape and value, at full speed and with stalls on every channel.
 #[test]
 fn extremes() {
     for unit in [DEFAULT, SMALLEST, NARROW, BASE3, BASE3_NARROW] {
@@ -197,7 +200,7 @@ fn extremes() {
     }
 }
 
-/// Long rows and many of them before short ones: every bit of a length changes.
+/// Long rows, and many of them, before short ones: every bit of each length register changes.
 #[test]
 fn long_before_short() {
     for unit in [DEFAULT, BASE3] {
@@ -213,7 +216,7 @@ fn long_before_short() {
     }
 }
 
-/// State that reset does not touch must not matter, not even for the cycle counts.
+/// The state that reset does not clear must influence neither results nor cycle counts.
 #[test]
 fn power_up_state_is_irrelevant() {
     let states = [PowerUp::Zeros, PowerUp::Ones, PowerUp::Random, PowerUp::Random, PowerUp::Random];
@@ -234,11 +237,11 @@ fn power_up_state_is_irrelevant() {
     }
 }
 
-/// The bodies that are synthesised give what the simulated ones give, cycle for cycle.
+/// The bodies of modules for synthesis give the same results in the same cycles as the bodies for simulation.
 #[test]
 fn synthesised_bodies() {
     let unit = UnitConfig { codec: Codec::WeightsBase3, ..SMALLEST };
-    let mut spec = unit.spec(Trace::Off);
+    let mut spec = testbench::model::unit_spec(&unit, Trace::Off).unwrap();
     spec.defines.insert("TMV_LUT_BODIES".into(), "1".into());
     spec.label += ", bodies for LUTs";
     let (lut, plain) = (common::model(&spec), common::unit(&unit));
@@ -252,8 +255,8 @@ fn synthesised_bodies() {
     });
 }
 
-/// Verilator merges the functions of all ports: the simulation is half as fast when it does not. They are named after
-/// the port whose they were.
+/// Verilator must merge the functions of all ports, because otherwise the simulation is half as fast. The merged
+/// functions have the name of the port they were generated for.
 #[test]
 fn ports_share_their_code() {
     for unit in [DEFAULT, BASE3] {
@@ -267,10 +270,10 @@ fn ports_share_their_code() {
     }
 }
 
-/// Bound assertions count: EXOKAY, to which the unit itself is deaf, ends the simulation.
+/// The bound assertions are active. EXOKAY, which the unit itself ignores, ends the simulation.
 #[test]
 fn canary() {
-    use sim::memory::ReadFault;
+    use zynq_memory::ReadFault;
     for unit in [DEFAULT, SMALLEST, NARROW, BASE3, BASE3_NARROW] {
         let mut driver = open(&unit, common::memory());
         driver.device().axi_memory().faults().read = Some((0, 2, ReadFault::Response(1)));
@@ -280,7 +283,7 @@ fn canary() {
     }
 }
 
-/// Assertions inside the unit count as well: a beat nobody asked for.
+/// The assertions inside the unit are active too: here, for a beat that the unit did not request.
 #[test]
 fn canary_inside() {
     let mut device = common::device(&DEFAULT, common::memory());
@@ -292,13 +295,13 @@ fn canary_inside() {
     assert!(device.step().is_err(), "a stopped model stays stopped");
 }
 
-/// Asks the unit, and golden too.
+/// A backend that computes each product on the unit and on golden, and compares the results.
 struct Both<'a>(&'a mut Unit, usize);
 
 impl TernaryBackend for Both<'_> {
     fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError> {
         self.0.unload();
-        let load = |(_, w): &(_, &host::weights::BitLinearWeights)| self.0.load(&w.ternary);
+        let load = |(_, w): &(_, &bitnet::weights::BitLinearWeights)| self.0.load(&w.ternary);
         let weights = request.operators.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let run = self.0.run(&weights, request.x_q, request.tokens)?;
         let found: Vec<Vec<i32>> = run.operators.into_iter().map(|op| op.accumulators).collect();
@@ -311,7 +314,7 @@ impl TernaryBackend for Both<'_> {
     }
 }
 
-/// Every layer of the small checkpoints: the prompt, then a token more.
+/// Every layer of the small checkpoints: the prompt, then one more token.
 #[test]
 fn checkpoints() {
     let prompt = [318, 2, 282, 0, 1, 7];

@@ -1,4 +1,4 @@
-//! The whole model through the unit, tokens, shards and journals: the real program on the small checkpoints.
+//! Whole models, generation, shards and journals: the real program on the small checkpoints.
 #![allow(clippy::unwrap_used)]
 
 mod program;
@@ -11,13 +11,15 @@ use std::time::Duration;
 use program::{PROMPT, Ran, program, sim, testdata};
 use serde_json::Value;
 
-/// What `transformers` generates greedily behind [`PROMPT`], in every form and dtype.
+/// The tokens that `transformers` generates greedily after [`PROMPT`]. They are the same in every weight form and
+/// dtype.
 const GREEDY: [u32; 8] = [188, 194, 31, 142, 93, 241, 36, 30];
-/// The same for the gqa checkpoints.
+/// The prompt for the gqa checkpoints.
 const GQA_PROMPT: &str = "318,2,77,0,1,205,14";
+/// The tokens that `transformers` generates greedily after [`GQA_PROMPT`].
 const GQA_GREEDY: [u32; 2] = [218, 178];
 
-/// `sim --all-layers --model FOLDER --prompt-ids PROMPT ...`
+/// Runs `sim --all-layers --model FOLDER --prompt-ids PROMPT ...`.
 fn all_layers(folder: &str, more: &[&str]) -> Ran {
     let model = testdata(folder).display().to_string();
     sim(&[&["--all-layers", "--model", &model, "--prompt-ids", PROMPT], more].concat())
@@ -28,7 +30,7 @@ fn generate(folder: &str, more: &[&str]) -> Ran {
     sim(&[&["generate", "--model", &model, "--prompt-ids", PROMPT, "--json", "-"], more].concat())
 }
 
-/// A report without what depends on the machine and the moment.
+/// The report without the keys that depend on the machine and the time.
 fn results(mut report: Value) -> Value {
     for key in ["simulation", "command", "digest"] {
         report.as_object_mut().unwrap().remove(key);
@@ -36,7 +38,7 @@ fn results(mut report: Value) -> Value {
     report
 }
 
-/// The two reports say the same.
+/// Checks that two reports have equal results.
 #[track_caller]
 fn assert_same(a: Value, b: Value) {
     let (a, b) = (results(a), results(b));
@@ -65,7 +67,8 @@ fn every_layer_is_bit_exact_and_gives_the_next_token() {
     }
 }
 
-/// Dimensions that fill neither beats nor row blocks, and four query heads a key/value head, with both codecs.
+/// Both codecs with awkward dimensions: rows fill neither beats nor row blocks, and four query heads share a
+/// key/value head.
 #[test]
 fn awkward_dimensions_are_bit_exact() {
     for folder in ["gqa-online", "gqa-packed"] {
@@ -99,7 +102,7 @@ fn generation_gives_the_tokens_of_the_reference() {
             let report = generate(folder, &["--tokens", "8", "--dtype", dtype]).code(0).json();
             assert_eq!(report["generated_ids"], Value::from(GREEDY.to_vec()), "{folder} {dtype}");
             let v = &report["verification"];
-            // 14 BitLinears a pass: 8 passes, the first of 6 tokens; 4352 outputs a token.
+            // 14 BitLinears per pass; 8 passes, the first with 6 tokens; 4352 outputs per token.
             assert_eq!((&v["operators"], &v["outputs"], &v["mismatches"]), (&112.into(), &56_576.into(), &0.into()));
             let golden = generate(folder, &["--tokens", "8", "--dtype", dtype, "--device", "golden"]).code(0).json();
             assert_eq!(golden["generated_ids"], report["generated_ids"]);
@@ -186,14 +189,14 @@ fn joined_shards_are_the_whole() {
     sim(&["merge", &path("1"), &path("3")]).code(3).says(&["shard 2/3 is missing"]);
 }
 
-/// Starts the program and kills it after some milliseconds, again and again, until it ends by itself.
+/// Starts the program and kills it after some milliseconds, until it ends by itself.
 #[test]
 #[cfg(unix)]
 fn a_killed_run_goes_on_from_its_journal() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (model, journal, json) = (testdata("tiny-packed").display().to_string(), path("j"), path("r"));
-    // Slow enough to be killed at many places.
+    // The run is slow enough to be killed at many places.
     let slow = ["--stall", "200", "--jobs", "1"];
     let arguments = ["--all-layers", "--model", &model, "--prompt-ids", PROMPT, "--journal", &journal, "--json", &json];
     let mut kills = 0;
@@ -220,7 +223,7 @@ fn a_killed_run_goes_on_from_its_journal() {
     let whole = all_layers("tiny-packed", &[&slow[..], &["--json", "-"]].concat()).code(0).json();
     assert_same(read(Path::new(&json)), whole);
 
-    // Everything is in the journal now: nothing is simulated again.
+    // All runs are in the journal now, so nothing is simulated again.
     let again = sim(&[&arguments[..], &slow].concat()).code(0).says(&["8 of 8 runs are in the journal"]);
     assert!(again.out.contains("8 runs from the journal"), "{again}");
 
@@ -239,7 +242,7 @@ fn a_killed_run_goes_on_from_its_journal() {
     refused("something else", &[], "not a journal");
     refused(&format!("{text}something else"), &[], "not a journal");
     assert!(fs::read_to_string(&journal).unwrap().ends_with("something else"), "a file that is refused is left alone");
-    // What a kill in the middle of a line leaves is dropped.
+    // A kill in the middle of a line leaves a partial line, which is dropped.
     fs::write(&journal, &text[..text.len() - 40]).unwrap();
     sim(&[&arguments[..], &slow].concat()).code(0).says(&["7 of 8 runs are in the journal"]);
 }
@@ -252,7 +255,7 @@ fn ctrl_c_leaves_a_report_marked_partial() {
     let mut command = program();
     let command = command.args(["--all-layers", "--jobs", "1", "--tokens", "1", "--json"]).arg(&file);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    // The first runs of 2B-4T are short, all of it takes a minute.
+    // The first runs of 2B-4T are short, and the whole pass takes a minute.
     std::thread::sleep(Duration::from_secs(8));
     assert!(child.try_wait().unwrap().is_none());
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

@@ -1,5 +1,5 @@
-//! The reference vectors, and comparisons that say where and by how much they fail.
-// Every test binary uses its own part.
+//! The reference vectors, and comparisons that report where and by how much they fail.
+// Every test binary uses only a part of this module.
 #![allow(dead_code, unreachable_pub)]
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ impl Tensor {
         self.elements(Stored::BF16, bf16::from_le_bytes)
     }
 
-    /// Floats of either kind, exactly.
+    /// The values of a bf16 or fp32 tensor, converted exactly.
     pub fn f32(&self) -> Vec<f32> {
         match self.stored {
             Stored::BF16 => self.bf16().iter().map(|x| x.to_f32()).collect(),
@@ -59,7 +59,7 @@ impl Tensor {
 pub struct Tensors(pub BTreeMap<String, Tensor>);
 
 impl Tensors {
-    /// A file below `testdata/`.
+    /// Reads a file below `testdata/`.
     pub fn read(name: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(name);
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -79,19 +79,19 @@ impl Tensors {
     }
 }
 
-/// What a float operator owes its recorded output.
+/// The required agreement of a float operator with its recorded output.
 #[derive(Clone, Copy, Debug)]
 pub enum Accept {
-    /// The same values.
+    /// Equal values.
     Exact,
-    /// Largest and rms error, relative to the rms of the row.
+    /// Limits of the largest and the rms error, relative to the rms of the row.
     Relative { max: f64, rms: f64 },
-    /// 99.9 % the same bits, the rest one unit of bf16 away.
+    /// At least 99.9 % of the values have equal bits; the others differ by one bf16 unit.
     Bf16,
 }
 
 impl Accept {
-    /// Operators that sum floats or call elementary functions.
+    /// The tolerance for operators that sum floats or call elementary functions.
     pub fn of(dtype: Dtype) -> Self {
         match dtype {
             Dtype::Fp32 => Self::Relative { max: 1e-5, rms: 1e-5 },
@@ -99,7 +99,7 @@ impl Accept {
         }
     }
 
-    /// BitLinear, which in bf16 the reference does not compute in integers.
+    /// The tolerance for BitLinear. In bf16 the reference does not compute BitLinear in integers.
     pub fn of_bit_linear(dtype: Dtype) -> Self {
         match dtype {
             Dtype::Fp32 => Self::of(dtype),
@@ -125,7 +125,7 @@ impl Deviation {
             let rms = (want.iter().map(|x| (*x as f64).powi(2)).sum::<f64>() / width as f64).sqrt();
             for (got, want) in got.iter().zip(want) {
                 let error = (*got as f64 - *want as f64).abs();
-                // A row of zeros must stay one.
+                // A row of zeros has rms 0. Its outputs must be zero too.
                 let error = if error == 0.0 { 0.0 } else { error / rms };
                 self.values += 1;
                 self.equal += (error == 0.0) as usize;
@@ -150,7 +150,7 @@ impl Deviation {
     }
 }
 
-/// How many elements differ.
+/// The number of elements that differ.
 pub fn mismatches<T: PartialEq>(got: &[T], want: &[T]) -> usize {
     assert_eq!(got.len(), want.len());
     got.iter().zip(want).filter(|(got, want)| got != want).count()

@@ -1,6 +1,6 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    // Either answer is right. What is not is to panic, to hang, or to ask for much memory.
+    // A success and an error are both right. A panic, a hang or a large allocation is wrong.
     let _ = host_fuzz::checkpoint(input);
 });

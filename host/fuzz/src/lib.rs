@@ -1,31 +1,31 @@
-//! The readers of `host` as functions of some bytes. The fuzz targets call them, and so does `host/tests/fuzz.rs`, with
-//! the seeds only and on a stable compiler.
+//! The readers of `bitnet` and `cpu_profile` as functions of bytes. The fuzz targets call them. `host/tests/fuzz.rs`
+//! also calls them, but only with the seeds and on a stable compiler.
 
 use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
-use host::checkpoint::Checkpoint;
-use host::config::{Linear, ModelConfig, WeightForm};
-use host::export::export;
-use host::profile::CpuProfile;
-use host::synthetic::Synthetic;
-use host::weight_cache::{Event, WeightCache, hex};
-use host::weights::WeightSource;
+use bitnet::checkpoint::Checkpoint;
+use bitnet::config::{Linear, ModelConfig, WeightForm};
+use bitnet::export::export;
+use bitnet::synthetic::Synthetic;
+use bitnet::weight_cache::{Event, WeightCache};
+use bitnet::weights::WeightSource;
+use cpu_profile::report::CpuProfile;
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// What stands where [`weight_cache`] puts a checksum or a fingerprint, which no fuzzer can guess.
+/// Placeholder in an input of [`weight_cache`] for a checksum or the fingerprint, which no fuzzer can guess.
 pub const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-/// The file that an index of [`checkpoint`] can name.
+/// Name of the only weight file that an index in an input of [`checkpoint`] can name.
 pub const SHARD: &str = "a.safetensors";
 
-/// Opens a checkpoint and reads all of it. The input is `config.json`, a zero byte, the index or nothing, a zero byte,
-/// and the one file of weights.
+/// Opens a checkpoint and reads all of it. The input consists of `config.json`, a zero byte, the index (which may be
+/// empty), a zero byte, and one weight file.
 ///
 /// # Errors
-/// What the reader says, which has to blame an input file.
+/// The message of the reader, which must blame an input file.
 pub fn checkpoint(input: &[u8]) -> Result<(), String> {
     let folder = folder();
     unpack(input, folder.path());
@@ -42,10 +42,10 @@ pub fn checkpoint(input: &[u8]) -> Result<(), String> {
     read().map(drop).map_err(blamed)
 }
 
-/// Reads a layer of [`tiny`] from its weight cache, which holds the input with each [`BLANK`] filled in.
+/// Reads a layer of [`tiny`] from its weight cache. The cache file is the input, with every [`BLANK`] filled in.
 ///
 /// # Errors
-/// Why the file is not used.
+/// The reason why the cache file is not used.
 pub fn weight_cache(input: &[u8]) -> Result<(), String> {
     static MODEL: OnceLock<Vec<u8>> = OnceLock::new();
     let folder = folder();
@@ -66,10 +66,10 @@ pub fn weight_cache(input: &[u8]) -> Result<(), String> {
     refused.into_inner().expect("nothing panicked with it").map_or(Ok(()), Err)
 }
 
-/// Reads a CPU profile, and asks it everything.
+/// Reads a CPU profile and calls its query functions.
 ///
 /// # Errors
-/// As [`checkpoint`].
+/// The message of the reader, which must blame an input file.
 pub fn cpu_profile(input: &[u8]) -> Result<(), String> {
     let folder = folder();
     write(folder.path(), "profile.json", input);
@@ -82,7 +82,7 @@ pub fn cpu_profile(input: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// About the smallest model there is, as an input of [`checkpoint`].
+/// A very small model, as an input of [`checkpoint`].
 pub fn tiny(form: WeightForm) -> Vec<u8> {
     let mut config = ModelConfig::bitnet_2b_4t();
     (config.hidden_size, config.intermediate_size, config.num_hidden_layers) = (4, 4, 1);
@@ -95,7 +95,7 @@ pub fn tiny(form: WeightForm) -> Vec<u8> {
     [part("config.json"), part("model.safetensors")].join(&b"\0\0"[..])
 }
 
-/// The three parts of an input of [`checkpoint`]; missing ones are empty.
+/// The three parts of an input of [`checkpoint`]. Missing parts are empty.
 pub fn parts(input: &[u8]) -> [&[u8]; 3] {
     let mut parts = input.splitn(3, |byte| *byte == 0);
     [(); 3].map(|()| parts.next().unwrap_or_default())
@@ -112,13 +112,13 @@ fn unpack(input: &[u8], folder: &Path) {
     }
 }
 
-/// Puts fingerprint and checksums where they are left blank, as far as the header can be read at all.
+/// Replaces the placeholders of the fingerprint and the checksums, if the header can be read.
 fn sign(bytes: &mut [u8], fingerprint: &str) {
     let Ok((len, header)) = SafeTensors::read_metadata(bytes) else { return };
     let (head, data) = bytes.split_at_mut(8 + len);
     fill(head, "fingerprint", fingerprint);
     for (name, info) in header.tensors() {
-        let sum = hex(Sha256::new_with_prefix(&data[info.data_offsets.0..info.data_offsets.1]));
+        let sum = hex::encode(Sha256::digest(&data[info.data_offsets.0..info.data_offsets.1]));
         fill(head, &format!("sha256.{name}"), &sum);
     }
 }
@@ -131,7 +131,7 @@ fn fill(header: &mut [u8], key: &str, value: &str) {
     }
 }
 
-fn blamed(error: host::Error) -> String {
+fn blamed(error: bitnet::Error) -> String {
     assert!(error.is_input_file(), "blames no file: {error}");
     error.to_string()
 }

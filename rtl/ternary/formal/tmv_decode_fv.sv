@@ -6,6 +6,7 @@
 /// each with any value; there is no state, so one cycle is everything.
 module tmv_decode_fv
   import tmv_pkg::*;
+  import tmv_reg_pkg::*;
 #(
   /// Bits of a beat: 64 or 128.
   parameter  int unsigned PortBits = 128,

@@ -6,6 +6,7 @@
 /// The whole range of operators: up to 131,071 blocks, any address and stride. Unbounded.
 module tmv_dispatcher_fv
   import tmv_pkg::*;
+  import tmv_reg_pkg::*;
 #(
   parameter int unsigned Ports = 4
 ) (

@@ -1,7 +1,8 @@
-//! What of the RTL the regression exercises: lines, branches, toggles and cover points, as Verilator counts them.
+//! Coverage of the RTL by its regression: lines, branches, toggles and cover points, as Verilator counts them.
 //!
-//! `cargo run -p sim --example coverage` runs the tests of the RTL with models that count, merges what they counted, prints
-//! a table and the holes, and writes a page with the annotated source. What a point is: `docs/coverage.md`.
+//! `cargo run -p sim --example coverage` runs the tests of the RTL on models with coverage counters and merges the
+//! counts. It prints a table and the holes, and writes a page with the annotated source. `docs/coverage.md` defines
+//! the points.
 
 mod points;
 mod report;
@@ -11,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
-use host::program::Target;
 use points::Explanations;
-use sim::exit::{Exit, Failure};
+use program::console::{print, tell};
+use program::target::Target;
 
-/// Test programs whose models are the unit or parts of it.
+/// The test programs that simulate the unit or parts of it.
 const TESTS: [&str; 5] = ["cells", "registers", "unit", "faults", "cycles"];
 
 /// Coverage of the RTL by its regression.
@@ -38,24 +39,43 @@ struct Options {
     holes: Option<PathBuf>,
 }
 
-/// What the tests count, kept for `--data`.
+/// Folder for the counts of the tests, from which `--data` can make another report.
 const DATA: &str = "target/coverage/data";
+
+/// The reason why the program stops early: exit code and message.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// A failure because a file cannot be written.
+    fn usage(message: String) -> Self {
+        Self { code: 2, message }
+    }
+}
+
+impl From<program::Error> for Failure {
+    fn from(error: program::Error) -> Self {
+        Self::usage(error.to_string())
+    }
+}
 
 fn main() -> ExitCode {
     match run(&Options::parse()) {
-        Ok(true) => Exit::Ok.into(),
-        Ok(false) => Exit::Mismatch.into(),
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(failure) => {
-            eprintln!("error: {}", failure.message);
-            failure.exit.into()
+            tell(format_args!("error: {}", failure.message));
+            ExitCode::from(failure.code)
         }
     }
 }
 
-/// Whether the tests pass and coverage is as it has to be.
+/// Returns whether the tests pass and the coverage meets its requirements.
 fn run(options: &Options) -> Result<bool, Failure> {
-    let input = |error: anyhow::Error| Failure::new(Exit::InputFile, format!("{error:#}"));
-    let rtl = sim::unit::rtl_dir();
+    let input = |error: anyhow::Error| Failure { code: 3, message: format!("{error:#}") };
+    let rtl = rtl::dir();
     let path = options.holes.clone().unwrap_or_else(|| rtl.join("ternary/coverage.toml"));
     let mut modules = points::modules(&rtl).map_err(input)?;
     let explanations = Explanations::read(&path).map_err(input)?;
@@ -70,11 +90,11 @@ fn run(options: &Options) -> Result<bool, Failure> {
     let (holes, stale) = points::explain(&modules, &explanations);
     page.write(report::html(&modules, &holes).as_bytes())?;
     let (text, good) = report::verdict(&modules, &holes, &stale, options.bar);
-    println!("{}\n\n{text}\n\nannotated source: {}", report::table(&modules), options.html.display());
+    print(&format!("{}\n\n{text}\n\nannotated source: {}\n", report::table(&modules), options.html.display()))?;
     Ok(passed && good)
 }
 
-/// Runs the tests with models that count into `data`; whether they pass.
+/// Runs the tests on models with counters, which write into `data`. Returns whether the tests pass.
 fn regression(options: &Options, data: &Path) -> Result<bool, Failure> {
     let fault = |error: std::io::Error| Failure::usage(format!("{}: {error}", data.display()));
     if data.exists() {
@@ -89,11 +109,12 @@ fn regression(options: &Options, data: &Path) -> Result<bool, Failure> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["test", "--package", "sim", "--no-fail-fast"]).env("TMV_COVERAGE", data);
     command.args(tests.iter().flat_map(|test| ["--test", test])).stdout(std::io::stderr());
-    // About the model, not about what the unit does: with counters in them, ports do not share their code.
+    // This test is about the model, not the unit: with counters in the models, the ports do not share their code.
     command.args(["--", "--skip", "ports_share_their_code"]);
-    let status = command.status().map_err(|error| Failure::new(Exit::Tool, format!("cargo cannot be run: {error}")))?;
+    let status =
+        command.status().map_err(|error| Failure { code: 4, message: format!("cargo cannot be run: {error}") })?;
     if !status.success() {
-        println!("the tests failed");
+        tell("the tests failed");
     }
     Ok(status.success())
 }

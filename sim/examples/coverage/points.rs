@@ -1,4 +1,4 @@
-//! Coverage points out of Verilator's files, merged over models, and the holes among them.
+//! Coverage points from Verilator's files, merged over all models, and the holes among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
-/// What is counted. A line is a line of source that some block or arm lists.
+/// The kinds of points. A line is a source line that a block or arm lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
@@ -32,18 +32,18 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A point of a module, whatever its parameters and wherever its instance.
+/// A point of a module, for all parameters and instances of the module.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Point {
     pub(crate) kind: Kind,
     pub(crate) line: u32,
-    /// Column of a branch, which tells apart those of a line; else 0.
+    /// Column of a branch, which distinguishes the branches of a line; 0 for other points.
     column: u32,
-    /// Arm of a branch, name of a cover point, `signal[bit]:0->1`; empty for a line.
+    /// Arm of a branch, name of a cover point, or `signal[bit]:0->1`; empty for a line.
     pub(crate) name: String,
 }
 
-/// Source and points of one file; each file holds the module or package it is called after.
+/// Source and points of one file. Each file is named after the module or package in it.
 #[derive(Debug, Default)]
 pub(crate) struct Module {
     pub(crate) source: Vec<String>,
@@ -68,17 +68,17 @@ pub(crate) fn modules(rtl: &Path) -> anyhow::Result<Modules> {
 }
 
 impl Module {
-    /// Text of a line, without its indentation.
+    /// Text of a source line, without its indentation.
     pub(crate) fn text(&self, line: u32) -> &str {
         self.source.get(line as usize - 1).map_or("", |text| text.trim())
     }
 
-    /// Whether the line is the use of a macro for assertions or cover points: no logic of the unit.
+    /// Whether the line uses a macro for assertions or cover points, which is not logic of the unit.
     fn is_macro(&self, line: u32) -> bool {
         self.text(line).starts_with("`TMV_")
     }
 
-    /// Points of a kind: hit, and all.
+    /// Number of points of a kind: hit, and all.
     pub(crate) fn count(&self, kind: Kind) -> (usize, usize) {
         let of_kind = || self.points.iter().filter(|(point, _)| point.kind == kind);
         (of_kind().filter(|(_, count)| **count > 0).count(), of_kind().count())
@@ -89,7 +89,7 @@ impl Module {
         *sum = sum.saturating_add(count);
     }
 
-    /// The holes: lines, arms and cover points one by one, toggles a signal.
+    /// The holes: one for each line, arm and cover point, and one for all toggles of a signal.
     pub(crate) fn holes(&self) -> Vec<Hole> {
         let mut holes: Vec<Hole> = Vec::new();
         for point in self.points.iter().filter(|(_, count)| **count == 0).map(|(point, _)| point) {
@@ -114,7 +114,7 @@ impl Module {
     }
 }
 
-/// Signal and bit of `signal[bit]:0->1`.
+/// Signal and bit of the name of a toggle, `signal[bit]:0->1`.
 fn signal(name: &str) -> (&str, Option<u32>) {
     let name = name.rsplit_once(':').map_or(name, |(name, _)| name);
     let bit = |name: &str| name.strip_suffix(']')?.rsplit_once('[').map(|(_, bit)| bit.parse().ok())?;
@@ -124,12 +124,12 @@ fn signal(name: &str) -> (&str, Option<u32>) {
     }
 }
 
-/// A point that no test hit, or the bits of a signal that did not change both ways.
+/// A point that no test hit, or the bits of a signal that did not change in both directions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hole {
     pub(crate) kind: Kind,
     pub(crate) line: u32,
-    /// Signal without bit, name of a cover point, arm of a branch.
+    /// Signal without its bit, name of a cover point, or arm of a branch.
     pub(crate) name: String,
     pub(crate) bits: BTreeSet<u32>,
     pub(crate) points: usize,
@@ -148,7 +148,7 @@ impl fmt::Display for Hole {
     }
 }
 
-/// `[7:4,1]`.
+/// Bits as ranges, such as `[7:4,1]`.
 fn ranges(bits: &BTreeSet<u32>) -> String {
     let mut parts: Vec<(u32, u32)> = Vec::new();
     for bit in bits.iter().rev() {
@@ -162,7 +162,7 @@ fn ranges(bits: &BTreeSet<u32>) -> String {
     if parts.is_empty() { String::new() } else { format!("[{}]", parts.join(",")) }
 }
 
-/// Adds what one of Verilator's files counts; points of other files than the modules' are left out.
+/// Adds the counts of one of Verilator's files. Points in files that belong to no module are left out.
 pub(crate) fn merge(modules: &mut Modules, rtl: &Path, text: &str) -> anyhow::Result<()> {
     let rtl = rtl.canonicalize().with_context(|| rtl.display().to_string())?;
     for (number, entry) in text.lines().enumerate().filter(|(_, line)| line.starts_with("C '")) {
@@ -200,7 +200,7 @@ pub(crate) fn merge(modules: &mut Modules, rtl: &Path, text: &str) -> anyhow::Re
     Ok(())
 }
 
-/// Adds all of Verilator's files in a folder.
+/// Adds the counts of all of Verilator's files in a folder.
 pub(crate) fn merge_folder(modules: &mut Modules, rtl: &Path, folder: &Path) -> anyhow::Result<()> {
     let mut files = 0;
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
@@ -215,7 +215,7 @@ pub(crate) fn merge_folder(modules: &mut Modules, rtl: &Path, folder: &Path) -> 
     Ok(())
 }
 
-/// `rtl/ternary/coverage.toml`: why holes are holes.
+/// The content of `rtl/ternary/coverage.toml`: the reasons for holes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Explanations {
@@ -224,18 +224,18 @@ pub(crate) struct Explanations {
 }
 
 impl Explanations {
-    /// Reads the file.
+    /// Reads the file at `path`.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         toml::from_str(&text).with_context(|| path.display().to_string())
     }
 }
 
-/// One reason, and the holes it is for.
+/// One reason, and the holes that it explains.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Explanation {
-    /// Names of modules, `*` for any text.
+    /// Names of modules; `*` stands for any text.
     pub(crate) modules: Vec<String>,
     pub(crate) kind: Kind,
     /// Signals, with or without a range of bits; names of cover points; text of source lines. `*` stands for any text.
@@ -243,7 +243,7 @@ pub(crate) struct Explanation {
     pub(crate) reason: String,
 }
 
-/// Whether `*` in `pattern` can be filled so that it is `text`.
+/// Whether `pattern` matches `text`. `*` in the pattern stands for any text.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
@@ -253,7 +253,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Whether `what` is for this hole; of a signal, the bits it is for.
+/// The bits of `hole` that `what` explains; `None` if `what` does not match the hole.
 fn covers(what: &str, hole: &Hole) -> Option<BTreeSet<u32>> {
     let found = match hole.kind {
         Kind::Line | Kind::Branch => matches(what, &hole.text),
@@ -270,17 +270,17 @@ fn covers(what: &str, hole: &Hole) -> Option<BTreeSet<u32>> {
     found.then(|| hole.bits.clone())
 }
 
-/// A hole of a module, with the reasons that were given.
+/// A hole of a module, with the reasons given for it.
 #[derive(Debug)]
 pub(crate) struct Explained {
     pub(crate) module: String,
     pub(crate) hole: Hole,
     pub(crate) reasons: Vec<String>,
-    /// Bits without a reason; for other points, whether there is none.
+    /// Whether the hole, or one of its bits, has no reason.
     pub(crate) unexplained: bool,
 }
 
-/// Every hole with its reasons, and what of the explanations is for no hole.
+/// Every hole with its reasons, and the parts of the explanations that match no hole.
 pub(crate) fn explain(modules: &Modules, explanations: &Explanations) -> (Vec<Explained>, Vec<String>) {
     let mut used = BTreeSet::new();
     let mut holes = Vec::new();
@@ -325,7 +325,7 @@ mod tests {
 
     const SOURCE: &str = "always_comb\n  if (a_i) b = 1;\n  else b = 0;\n  `TMV_ASSERT(Never, a_i)\nlogic [3:0] c;";
 
-    /// A folder with one module, and what Verilator might say of it.
+    /// A folder with one module, and the module without points.
     fn example() -> (tempfile::TempDir, Modules) {
         let rtl = tempfile::tempdir().unwrap();
         std::fs::create_dir(rtl.path().join("ternary")).unwrap();
@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(check("c[3]"), (1, 0), "bit 0 has no reason");
         assert_eq!(check("d"), (1, 2), "no such hole");
         assert_eq!(check("c[2:1]"), (1, 2), "bits that were seen");
-        // The reason stays when its hole is gone.
+        // The reason is reported as stale when its hole is gone.
         let covered = merged(&[(5, "toggle", "c[0]:0->1", "", 1)]);
         let (holes, stale) = explain(&covered, &reasons(Kind::Toggle, "c"));
         assert!(holes.is_empty() && stale.iter().any(|text| text.contains("because")));

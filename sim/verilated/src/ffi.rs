@@ -1,4 +1,4 @@
-//! The C face of a model. All unsafe code of this crate is here.
+//! The C interface of a model. All unsafe code of this crate is in this module.
 #![allow(unsafe_code)]
 
 use crate::error::Error;
@@ -52,11 +52,12 @@ pub(crate) struct Api {
     write_coverage: unsafe extern "C" fn(Handle, *const c_char) -> i32,
     collect_coverage: unsafe extern "C" fn(*const c_char) -> i32,
     free: unsafe extern "C" fn(Handle),
-    /// Tells the places of one library from those of another.
+    /// Distinguishes the places of this library from those of others.
     id: u32,
-    /// The ports; the same for every instance.
+    /// The places of the ports, which are the same for every instance.
     places: OnceLock<Box<[Place]>>,
-    /// Instances come and go one at a time: that touches the runtime's globals.
+    /// Held while an instance is created, is dropped or writes its coverage, because these calls change globals of
+    /// the runtime.
     lifecycle: Mutex<()>,
 }
 
@@ -65,10 +66,11 @@ impl Api {
     pub(crate) fn load(path: &Path) -> Result<Self, Error> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let failed = |reason: String| Error::Load { path: path.to_owned(), reason };
-        // SAFETY: the library is made of this crate's shim and Verilator's output, and its checksum was
+        // SAFETY: the library consists of this crate's shim and the output of the simulator, and its checksum was
         // verified; its initialisers only set up C++ statics.
         let library = unsafe { Library::new(path) }.map_err(|error| failed(error.to_string()))?;
-        // Never unloaded: the function pointers below, and thread-local state of the runtime, stay valid.
+        // The library is never unloaded, so that the function pointers below and thread-local state of the runtime
+        // stay valid.
         let library = ManuallyDrop::new(library);
         macro_rules! function {
             ($name:literal) => {
@@ -78,7 +80,7 @@ impl Api {
             };
         }
         let abi: unsafe extern "C" fn() -> u32 = function!(c"tmv_abi");
-        // SAFETY: takes and touches nothing.
+        // SAFETY: the function takes no arguments and changes nothing.
         let abi = unsafe { abi() };
         if abi != ABI {
             return Err(failed(format!("its interface has version {abi}, expected {ABI}")));
@@ -105,15 +107,15 @@ impl Api {
         })
     }
 
-    /// From now on, what instances count is added up, and written to this file when the process ends. The shim's code,
-    /// as in `open_trace`.
+    /// From now on, the counters of all instances are added up, and written to this file when the process ends.
+    /// Returns the code of the shim: 0 done, 1 not built in, 2 file not writable.
     pub(crate) fn collect_coverage(&self, path: &Path) -> i32 {
         // SAFETY: the path is copied during the call.
         with_path(path, |path| unsafe { (self.collect_coverage)(path) })
     }
 }
 
-/// How an evaluation left the model.
+/// The state of a model after an evaluation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Running,
@@ -139,28 +141,30 @@ pub(crate) struct PortInfo {
     pub(crate) direction: u32,
 }
 
-/// Where a port's value is, relative to the state of any instance of one library.
+/// The location of a port's value, relative to the state of any instance of one library.
 ///
-/// A port of at most 64 bits lies inside one aligned 64-bit word of the state, and is reached by shifting and
-/// masking that word: no branch on the size of its storage. Bits above its width are padding, and zero.
+/// A port of at most 64 bits lies inside one aligned 64-bit word of the state. It is accessed by shifting and masking
+/// this word, without a branch on the size of its storage. Bits above the width of the port are padding, and zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// `Api::id`.
+    /// [`Api::id`] of the library.
     library: u32,
     /// Byte offset of the value.
     offset: u32,
-    /// Byte offset of its word, and bits from the word's start; mask 0 for a wider port.
+    /// Byte offset of the aligned word that holds the value.
     word: u32,
+    /// Offset of the value in its word, in bits.
     shift: u32,
+    /// The bits of the value, before the shift; 0 for a port wider than 64 bits.
     mask: u64,
-    /// Bytes that hold bits of the value: the width, rounded up.
+    /// Number of bytes that hold bits of the value: the width, rounded up.
     bytes: u32,
-    /// The bits of the value in its last byte.
+    /// Mask of the value's bits in its last byte.
     top: u8,
     writable: bool,
 }
 
-/// One C++ instance. Not `Sync` by its pointers; calls take `&mut self`.
+/// One C++ instance. Its pointers keep it from being `Sync`; calls that change it take `&mut self`.
 pub(crate) struct Instance {
     handle: Handle,
     state: NonNull<u8>,
@@ -168,33 +172,33 @@ pub(crate) struct Instance {
     api: Arc<Api>,
 }
 
-// SAFETY: an instance owns all that its handle and state point to; the runtime keeps the current instance and
-// context in thread-locals, which the shim sets on every entry; globals of the runtime are only touched while
-// instances come and go, under `Api::lifecycle`.
+// SAFETY: an instance owns everything that its handle and state point to. The runtime keeps the current instance and
+// context in thread-locals, which the shim sets on every entry. Globals of the runtime are only touched while
+// instances are created and dropped, under `Api::lifecycle`.
 unsafe impl Send for Instance {}
 
 impl Instance {
     /// Creates an instance, or `None` if the model's constructor fails.
     pub(crate) fn new(api: &Arc<Api>, reset: i32, seed: i32, keep_log: bool) -> Option<Self> {
         let _guard = api.lifecycle.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: takes plain numbers; exceptions are caught inside.
+        // SAFETY: the function takes plain numbers, and exceptions are caught inside it.
         let handle = unsafe { (api.new)(reset, seed, keep_log.into()) }?;
         let mut size = 0;
-        // SAFETY: the handle is live; the result is its state, of the size that is set.
+        // SAFETY: the handle is live. The function returns the state of the instance and sets its size.
         let state = unsafe { (api.state)(handle, &raw mut size) };
         let state = NonNull::new(state.cast()).expect("the model has a root");
         let places: Box<[Place]> = raw_ports(api, handle).iter().map(|port| place(api.id, port, state, size)).collect();
-        // Places are good for every instance because this holds.
+        // This makes the places valid for every instance.
         assert!(*api.places.get_or_init(|| places.clone()) == places, "instances have one layout");
         Some(Self { handle, state, id: api.id, api: Arc::clone(api) })
     }
 
-    /// The place of the port with that index in `port_list`.
+    /// The place of the port with this index in `port_list`.
     pub(crate) fn place(&self, index: usize) -> Place {
         self.api.places.get().expect("set when the first instance was made")[index]
     }
 
-    /// The ports.
+    /// All ports, in the order of the shim.
     pub(crate) fn port_list(&self) -> Vec<PortInfo> {
         let describe = |port: &RawPort| PortInfo {
             // SAFETY: the shim's port names are string literals.
@@ -205,11 +209,11 @@ impl Instance {
         raw_ports(&self.api, self.handle).iter().map(describe).collect()
     }
 
-    /// Names the port, one bit wide, that `cycle` toggles.
+    /// Sets the port, one bit wide, that `cycle` toggles.
     pub(crate) fn set_clock(&mut self, place: Place) {
         assert!(place.mask == 1, "the clock is one bit wide");
         let clock = self.at(place, 0);
-        // SAFETY: the place is inside this instance and one byte, as the shim expects.
+        // SAFETY: the place is inside this instance and belongs to a port of one bit, as the shim expects.
         unsafe { (self.api.set_clock)(self.handle, clock.cast()) }
     }
 
@@ -219,10 +223,10 @@ impl Instance {
         unsafe { (self.api.eval)(self.handle) }.into()
     }
 
-    /// One full clock cycle. `set_clock` comes first.
+    /// Runs one full clock cycle. `set_clock` must have been called before.
     #[inline]
     pub(crate) fn cycle(&mut self) -> Status {
-        // SAFETY: as in `eval`; a null clock cannot be, as `Model::new` sets it.
+        // SAFETY: as in `eval`; the clock is not null, because `Model::new` sets it.
         unsafe { (self.api.cycle)(self.handle) }.into()
     }
 
@@ -244,8 +248,8 @@ impl Instance {
 
     fn text(&self, function: Text) -> String {
         let mut length = 0;
-        // SAFETY: the shim returns the data of a string that lives in the instance and sets its length;
-        // nothing changes it before it is copied here.
+        // SAFETY: the shim returns the data of a string and sets its length. The string lives at least as long as the
+        // instance, and does not change before it is copied here.
         let bytes = unsafe {
             let data = function(self.handle, &raw mut length);
             slice::from_raw_parts(data.cast::<u8>(), length)
@@ -253,7 +257,7 @@ impl Instance {
         String::from_utf8_lossy(bytes).into_owned()
     }
 
-    /// The shim's code: 0 done, 1 not built in, 2 file not writable.
+    /// Returns the code of the shim: 0 done, 1 not built in, 2 file not writable.
     pub(crate) fn open_trace(&mut self, path: &Path, from: u64, to: u64) -> i32 {
         // SAFETY: as in `eval`; the path is copied during the call.
         with_path(path, |path| unsafe { (self.api.trace_open)(self.handle, path, from, to) })
@@ -264,22 +268,23 @@ impl Instance {
         unsafe { (self.api.trace_close)(self.handle) }
     }
 
-    /// The shim's code, as in `open_trace`.
+    /// Returns the code of the shim: 0 done, 1 not built in, 2 file not writable.
     pub(crate) fn write_coverage(&mut self, path: &Path) -> i32 {
         let _guard = self.api.lifecycle.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: as in `open_trace`.
         with_path(path, |path| unsafe { (self.api.write_coverage)(self.handle, path) })
     }
 
-    /// A pointer `skip` bytes into the value; proves that the place is one of this library.
+    /// A pointer to byte `skip` of the value. Panics if the place belongs to another library.
     #[inline]
     fn at(&self, place: Place, skip: usize) -> *mut u8 {
         self.check(place);
-        // SAFETY: callers keep `skip` inside the value, and `place` has checked that to be inside the state.
+        // SAFETY: callers keep `skip` inside the value, and the function `place` has checked that the value is inside
+        // the state.
         unsafe { self.state.as_ptr().add(place.offset as usize + skip) }
     }
 
-    /// Panics if the place is not one of this library.
+    /// Panics if the place belongs to another library.
     #[inline]
     pub(crate) fn check(&self, place: Place) {
         assert!(place.library == self.id, "the pin belongs to another model library");
@@ -288,11 +293,11 @@ impl Instance {
     #[inline]
     fn word(&self, place: Place) -> *mut u64 {
         self.check(place);
-        // SAFETY: `place` has checked the word to be inside the state and aligned.
+        // SAFETY: the function `place` has checked that the word is inside the state and aligned.
         unsafe { self.state.as_ptr().add(place.word as usize).cast() }
     }
 
-    /// The port's value, if it is at most 64 bits wide.
+    /// The value of a port of at most 64 bits; `None` for a wider port.
     #[inline]
     pub(crate) fn read(&self, place: Place) -> Option<u64> {
         // SAFETY: `word` is valid; nothing else runs on this instance, which is not `Sync`.
@@ -300,22 +305,23 @@ impl Instance {
         (place.mask != 0).then_some(word >> place.shift & place.mask)
     }
 
-    /// Writes a port of at most 64 bits, cutting the value to the port's width; `false` if it is wider or an
-    /// output.
+    /// Writes a port of at most 64 bits and drops the bits of `value` above its width. Returns `false` if the port is
+    /// wider or an output.
     #[inline]
     pub(crate) fn write(&mut self, place: Place, value: u64) -> bool {
         let word = self.word(place);
         if place.mask == 0 || !place.writable {
             return false;
         }
-        // SAFETY: as in `read`; neighbours in the word keep their value.
+        // SAFETY: as in `read`; other ports in the same word keep their values.
         unsafe {
             *word = *word & !(place.mask << place.shift) | (value & place.mask) << place.shift;
         }
         true
     }
 
-    /// Copies bytes of a port's value, the lowest first; `false` if the range is not inside it.
+    /// Copies bytes of the value of a port, the least significant first. Returns `false` if the range is not inside
+    /// the value.
     #[inline]
     pub(crate) fn read_bytes(&self, place: Place, offset: usize, out: &mut [u8]) -> bool {
         if !within(offset, out.len(), place.bytes as usize) {
@@ -326,7 +332,8 @@ impl Instance {
         true
     }
 
-    /// Writes bytes of a port's value; `false` if the range is not inside it or the port is an output.
+    /// Writes bytes of the value of a port. Returns `false` if the range is not inside the value, or if the port is
+    /// an output.
     #[inline]
     pub(crate) fn write_bytes(&mut self, place: Place, offset: usize, bytes: &[u8]) -> bool {
         let total = place.bytes as usize;
@@ -357,7 +364,8 @@ fn within(offset: usize, length: usize, total: usize) -> bool {
 }
 
 fn raw_ports(api: &Api, handle: Handle) -> Vec<RawPort> {
-    // SAFETY: a capacity of 0 writes nothing; then exactly the count that was returned is written.
+    // SAFETY: with a capacity of 0, nothing is written. The second call writes exactly the number of ports that the
+    // first call has returned.
     unsafe {
         let count = (api.ports)(handle, ptr::null_mut(), 0);
         let mut ports = Vec::with_capacity(count as usize);
@@ -367,7 +375,7 @@ fn raw_ports(api: &Api, handle: Handle) -> Vec<RawPort> {
     }
 }
 
-/// The place of a port in a state of `size` bytes. All later accesses rest on the checks here.
+/// The place of a port in a state of `size` bytes. The safety of all later accesses rests on the checks here.
 fn place(library: u32, port: &RawPort, state: NonNull<u8>, size: usize) -> Place {
     let offset = (port.data.addr()).checked_sub(state.addr().get()).expect("ports follow the state's start");
     let (bytes, word) = (port.width.div_ceil(8), offset & !7);

@@ -1,22 +1,24 @@
-//! Safe bindings to Verilated models that are built on demand.
+//! Safe bindings to simulation models of RTL that are built on demand.
 //!
-//! [`build`] turns a [`ModelSpec`] into a [`ModelLibrary`]: it finds or fetches Verilator, generates and compiles
-//! the model, and keeps the result in a cache, so that the next request takes milliseconds. [`Model`] is one
-//! instance of it; its [`Pin`]s are read and written as plain memory.
+//! [`build`] turns a [`ModelSpec`] into a [`ModelLibrary`]. It generates and compiles the model with the tools that
+//! the crate `toolchain` finds. It keeps the library in a cache, so that the next request takes milliseconds. A
+//! [`Model`] is one instance of the library; its [`Pin`]s are read and written as plain memory.
 //!
-//! All unsafe code is in one module, behind a C interface of a dozen functions. Linux and macOS.
+//! All unsafe code is in one module, behind a small C interface. The crate works on Linux and macOS.
 
 mod builder;
-mod cache;
 mod cxxrtl;
 mod error;
 mod ffi;
+mod files;
 mod model;
+mod recipe;
 mod shim;
-mod toolchain;
+mod spec;
+mod verilate;
 
-pub use builder::{Builder, ModelSpec, Progress, Simulator, Trace, build};
-pub use cache::cache_dir;
+pub use builder::{Builder, build};
 pub use error::Error;
 pub use model::{Direction, Model, ModelLibrary, Pin, Port, PowerUp, VerilatedContext};
-pub use toolchain::Verilator;
+pub use spec::{ModelSpec, Simulator, Trace};
+pub use toolchain::progress::Progress;

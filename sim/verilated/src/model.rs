@@ -1,7 +1,7 @@
 //! Loaded models, their instances and pins.
 
 use crate::{
-    error::{Error, io},
+    error::Error,
     ffi::{Api, Instance, Place, PortInfo, Status},
 };
 use std::{
@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
+use toolchain::io;
 
 /// A built and loaded model, from which instances are made. Cheap to clone.
 #[derive(Clone)]
@@ -26,25 +27,25 @@ struct Inner {
     build_seconds: f64,
 }
 
-/// Which way a port carries data, seen from the model.
+/// The direction in which a port carries data, seen from the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Into the model.
     Input,
     /// Out of the model.
     Output,
-    /// Both.
+    /// In both directions.
     Inout,
 }
 
 /// A port of the top module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
-    /// Its name in the RTL.
+    /// Name of the port in the RTL.
     pub name: String,
-    /// Its width in bits.
+    /// Width of the port in bits.
     pub width: u32,
-    /// Which way it carries data.
+    /// Direction in which the port carries data.
     pub direction: Direction,
 }
 
@@ -74,7 +75,8 @@ impl ModelLibrary {
         })
     }
 
-    /// Adds up what instances count in this process, in a file of its own in `dir`, written when the process ends.
+    /// Adds up the counters of all instances in this process. The sums are written to a file in `dir` when the
+    /// process ends; every process has its own file for each model.
     pub(crate) fn collect_coverage(&self, dir: &Path) -> Result<(), Error> {
         std::fs::create_dir_all(dir).map_err(io(dir))?;
         let key = self.key().get(..16).unwrap_or_default();
@@ -86,7 +88,7 @@ impl ModelLibrary {
         }
     }
 
-    /// The top module.
+    /// Name of the top module.
     pub fn top(&self) -> &str {
         &self.inner.top
     }
@@ -96,17 +98,17 @@ impl ModelLibrary {
         &self.inner.key
     }
 
-    /// The shared library.
+    /// Path of the shared library.
     pub fn path(&self) -> &Path {
         &self.inner.path
     }
 
-    /// Whether it came out of the cache.
+    /// Whether the library came from the cache.
     pub fn was_cached(&self) -> bool {
         self.inner.was_cached
     }
 
-    /// Seconds from the request to the library, fetching of tools included.
+    /// Seconds from the request until the library was loaded, including the download of tools.
     pub fn build_seconds(&self) -> f64 {
         self.inner.build_seconds
     }
@@ -118,28 +120,28 @@ impl std::fmt::Debug for ModelLibrary {
     }
 }
 
-/// What state without a reset or an initial value holds at power-up.
+/// The values at power-up of state without a reset or an initial value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PowerUp {
     /// All zeros.
     Zeros,
     /// All ones.
     Ones,
-    /// Random bits, the same for the same seed.
+    /// Random bits, which are the same for the same seed.
     #[default]
     Random,
 }
 
-/// The conditions an instance starts under.
+/// The conditions under which an instance starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerilatedContext {
     /// Seed of power-up values and `$random`.
     pub seed: u64,
     /// Power-up values.
     pub power_up: PowerUp,
-    /// The clock input.
+    /// Name of the clock input.
     pub clock: String,
-    /// Whether what the model prints is kept for [`Model::take_log`].
+    /// Whether the printed text of the model is kept for [`Model::take_log`].
     pub keep_log: bool,
 }
 
@@ -150,18 +152,18 @@ impl Default for VerilatedContext {
     }
 }
 
-/// A port that was looked up: good for every instance of the same library.
+/// A handle of a port. It is valid for every instance of the same library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pin {
     place: Place,
-    /// In the list of ports.
+    /// Index in the list of ports.
     index: usize,
 }
 
 /// One running instance of a model.
 ///
-/// Nothing is printed and the process never ends by the model's hand: a failing assertion, `$error`, `$fatal`,
-/// `$stop` or `$finish` becomes the `Err` of the call that reached it, and of every later one.
+/// A model prints nothing, and never ends the process. If an assertion fails, or `$error`, `$fatal`, `$stop` or
+/// `$finish` is reached, the current call and all later calls return an `Err`.
 ///
 /// ```no_run
 /// use verilated::{Model, ModelSpec, VerilatedContext};
@@ -186,11 +188,11 @@ pub struct Model {
 }
 
 impl Model {
-    /// Powers an instance up. Inputs hold power-up values too, until they are set.
+    /// Creates an instance in its power-up state. Inputs also hold power-up values until they are set.
     ///
     /// # Errors
-    /// [`Error::NoSuchPin`] and [`Error::PinWidth`] for the clock, [`Error::Simulation`] if the model's
-    /// constructor fails.
+    /// [`Error::NoSuchPin`] and [`Error::PinWidth`] for the clock, [`Error::Simulation`] if the constructor of the
+    /// model fails.
     pub fn new(library: &ModelLibrary, context: &VerilatedContext) -> Result<Self, Error> {
         let reset = match context.power_up {
             PowerUp::Zeros => 0,
@@ -207,17 +209,17 @@ impl Model {
         Ok(model)
     }
 
-    /// The library this is an instance of.
+    /// The library to which this instance belongs.
     pub fn library(&self) -> &ModelLibrary {
         &self.library
     }
 
-    /// The ports of the top module; unpacked arrays are not among them.
+    /// The ports of the top module, except for unpacked arrays.
     pub fn ports(&self) -> &[Port] {
         self.library.inner.ports.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Looks a port up.
+    /// Looks up a port by its name.
     ///
     /// # Errors
     /// [`Error::NoSuchPin`].
@@ -232,7 +234,7 @@ impl Model {
         }
     }
 
-    /// Looks a port of a known width up.
+    /// Looks up a port by its name and checks its width in bits.
     ///
     /// # Errors
     /// [`Error::NoSuchPin`], [`Error::PinWidth`].
@@ -242,7 +244,7 @@ impl Model {
         if found == width { Ok(pin) } else { Err(Error::PinWidth { name: name.into(), expected: width, found }) }
     }
 
-    /// The port behind a pin.
+    /// The port to which a pin belongs.
     ///
     /// # Panics
     /// If the pin belongs to another library.
@@ -282,7 +284,7 @@ impl Model {
         }
     }
 
-    /// Reads bytes of a pin's value, the least significant first.
+    /// Reads bytes of the value of a pin, from byte `byte_offset` on. Byte 0 is the least significant.
     ///
     /// # Panics
     /// If the range is not inside the value, or the pin belongs to another library.
@@ -293,7 +295,8 @@ impl Model {
         }
     }
 
-    /// Writes bytes of an input's value, the least significant first; bits above its width are dropped.
+    /// Writes bytes of the value of an input, from byte `byte_offset` on. Byte 0 is the least significant. Bits above
+    /// the width are dropped.
     ///
     /// # Panics
     /// If the range is not inside the value, or the pin is an output or belongs to another library.
@@ -305,13 +308,16 @@ impl Model {
     }
 
     /// Reads a pin of any width as bytes, the least significant first.
+    ///
+    /// # Panics
+    /// If the pin belongs to another library.
     pub fn get_wide(&self, pin: Pin) -> Vec<u8> {
         let mut value = vec![0; self.width(pin).div_ceil(8) as usize];
         self.get_bytes(pin, 0, &mut value);
         value
     }
 
-    /// Writes an input of any width from bytes, the least significant first; missing bytes are zero.
+    /// Writes an input of any width from bytes, the least significant first. Missing bytes are set to zero.
     ///
     /// # Panics
     /// If there are more bytes than the pin has, or the pin is an output or belongs to another library.
@@ -327,7 +333,7 @@ impl Model {
         panic!("{:?} {what}", self.port(pin))
     }
 
-    /// Settles the model after pins were set, without advancing time.
+    /// Evaluates the model after pins were set, without advancing time.
     ///
     /// # Errors
     /// [`Error::Simulation`], [`Error::Finished`].
@@ -339,7 +345,8 @@ impl Model {
         }
     }
 
-    /// One clock cycle: low half, in which inputs settle, then the rising edge. Outputs then show the state after it.
+    /// Runs one clock cycle: first the low half, in which inputs settle, then the rising edge. The outputs then show
+    /// the state after the edge.
     ///
     /// # Errors
     /// [`Error::Simulation`], [`Error::Finished`].
@@ -354,7 +361,7 @@ impl Model {
         }
     }
 
-    /// Runs `final` blocks: the end of a simulation, once.
+    /// Runs the `final` blocks. To be called once, at the end of a simulation.
     ///
     /// # Errors
     /// [`Error::Simulation`], [`Error::Finished`].
@@ -374,22 +381,23 @@ impl Model {
         })
     }
 
-    /// Full clock cycles so far.
+    /// Number of full clock cycles so far.
     #[inline]
     pub fn cycles(&self) -> u64 {
         self.cycles
     }
 
-    /// Takes what the model printed since the last call, if the context keeps a log (the last MiB of it).
+    /// Returns the text that the model printed since the last call, if the context keeps a log. At most the last MiB
+    /// is kept.
     pub fn take_log(&mut self) -> String {
         self.instance.take_log()
     }
 
-    /// Records a waveform of the clock cycles in `window`, in the format the library was built for.
-    /// The file is complete after the window's last cycle, [`Model::close_trace`] or drop.
+    /// Records a waveform of the clock cycles in `window`, in the format for which the library was built. The file is
+    /// complete after the last cycle of the window, after [`Model::close_trace`], or when the model is dropped.
     ///
     /// # Errors
-    /// [`Error::NotBuiltIn`], [`Error::Io`].
+    /// [`Error::NotBuiltIn`], [`Error::Toolchain`].
     pub fn open_trace(&mut self, path: &Path, window: Range<u64>) -> Result<(), Error> {
         creatable(path)?;
         let code = self.instance.open_trace(path, window.start, window.end);
@@ -401,10 +409,10 @@ impl Model {
         self.instance.close_trace();
     }
 
-    /// Writes this instance's coverage counters, in Verilator's format.
+    /// Writes the coverage counters of this instance in Verilator's format.
     ///
     /// # Errors
-    /// [`Error::NotBuiltIn`], [`Error::Io`].
+    /// [`Error::NotBuiltIn`], [`Error::Toolchain`].
     pub fn write_coverage(&mut self, path: &Path) -> Result<(), Error> {
         creatable(path)?;
         let code = self.instance.write_coverage(path);
@@ -415,17 +423,18 @@ impl Model {
         match code {
             0 => Ok(()),
             1 => Err(Error::NotBuiltIn { top: self.library.top().into(), facility }),
-            _ => Err(io(path)(std::io::Error::other("Verilator cannot write it"))),
+            _ => Err(io(path)(std::io::Error::other("Verilator cannot write it")).into()),
         }
     }
 }
 
-/// The runtime tells no reasons: find out ahead of it whether the file can be made.
+/// Checks that the file can be created. The runtime does not report the reason of a failure, so the check comes first.
 fn creatable(path: &Path) -> Result<(), Error> {
-    std::fs::File::create(path).map(drop).map_err(io(path))
+    Ok(std::fs::File::create(path).map(drop).map_err(io(path))?)
 }
 
-/// A seed for the runtime, which takes 31 bits, and for which 0 means "any".
+/// Converts a seed to the 31 bits that the runtime accepts. The result is never 0, which means "any seed" to the
+/// runtime.
 fn fold(seed: u64) -> i32 {
     match (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as i32 {
         0 => 0x7fff_ffff,

@@ -1,12 +1,14 @@
-//! The C++ around a generated model: fixed sources, and the port list taken from the model's header.
+//! The C++ code around a generated model: fixed sources, and sources that are derived from the generated code.
 
-use crate::error::{Error, io};
+use toolchain::io;
+
+use crate::error::Error;
 use std::{fmt::Write, fs, path::Path};
 
-/// Generated models are all called this; the top module's name is free.
+/// The class name of every generated model, whatever the name of its top module.
 pub(crate) const PREFIX: &str = "Vtmv";
 
-/// Declares what a model has for `ffi.rs`, whatever simulates it.
+/// Declares the C interface that every model has for `ffi.rs`, whichever simulator made the model.
 pub(crate) const FACE: &str = include_str!("cpp/face.h");
 
 /// Name and text of every fixed source.
@@ -28,7 +30,7 @@ pub(crate) fn write_sources(dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// `ports.inc` out of the model's header: one `TMV_PORT(name, field, width, direction)` a port.
+/// The text of `ports.inc`, made from the header of the model: one `TMV_PORT(name, field, width, direction)` per port.
 ///
 /// Ports that are unpacked arrays are left out.
 pub(crate) fn ports(header: &str) -> String {
@@ -42,11 +44,13 @@ pub(crate) fn ports(header: &str) -> String {
     list
 }
 
-/// `clock.inc` out of the model's header and sources: the field `TMV_PREVIOUS` that holds the clock's level at the last
-/// evaluation, if rising edges of that one signal are all the model reacts to.
+/// The text of `clock.inc`, made from the header and the sources of the model. It defines `TMV_CLOCK` and
+/// `TMV_PREVIOUS` if the model reacts only to rising edges of one signal, and is empty otherwise. `TMV_CLOCK` is this
+/// signal; `TMV_PREVIOUS` is the field that holds the level of the signal at the last evaluation.
 ///
-/// Clearing it makes the next evaluation see an edge without a low half, which saves half of the evaluations. Models
-/// that sample values ahead of the edge (concurrent assertions) or use falling edges need both halves.
+/// If the shim clears `TMV_PREVIOUS`, the next evaluation sees an edge without a low half. This saves half of the
+/// evaluations. Models that sample values ahead of the edge (concurrent assertions) or use falling edges need both
+/// halves.
 pub(crate) fn single_phase(header: &str, sources: &[String]) -> String {
     const FIELD: &str = "__Vtrigprevexpr___TOP__";
     let fields: Vec<&str> = header
@@ -66,17 +70,17 @@ pub(crate) fn single_phase(header: &str, sources: &[String]) -> String {
     format!("#define TMV_CLOCK {clock}\n#define TMV_PREVIOUS {field}\n")
 }
 
-/// The model's main source without what it calls after each evaluation: to free objects of SystemVerilog classes, of
-/// which RTL has none, and to print what other threads have left, of which there are none. Their locks take longer than
-/// the evaluation of a small model.
+/// Removes two calls after each evaluation from the main source of a model. One call frees objects of SystemVerilog
+/// classes, which RTL does not have. The other prints messages of other threads, and there are no other threads. The
+/// locks of these calls take longer than the evaluation of a small model.
 pub(crate) fn without_cleanup(source: &str) -> String {
     source
         .replace("vlSymsp->__Vm_deleter.deleteAll();", "")
         .replace("Verilated::endOfEval(vlSymsp->__Vm_evalMsgQp);", "")
 }
 
-/// A source of a model with coverage in which counters are named only where that is asked for: a name for each of a
-/// hundred thousand counters takes longer than many a test.
+/// Changes a source of a model with coverage such that counters get names only if `tmv_name_counters` is set. It
+/// takes longer to name a hundred thousand counters than to run most tests.
 pub(crate) fn unnamed_counters(source: &str) -> String {
     let call = |line: &str| line.ends_with("configure_coverage(this, first);");
     let lines = source
@@ -85,7 +89,7 @@ pub(crate) fn unnamed_counters(source: &str) -> String {
     lines.collect()
 }
 
-/// Field, width in bits and direction of `VL_OUTW(&name,511,0,16);`.
+/// Parses a port such as `VL_OUTW(&name,511,0,16);`: field, width in bits, and direction (0 input, 1 output, 2 both).
 fn port(line: &str) -> Option<(&str, u32, u32)> {
     let (declaration, rest) = line.strip_prefix("VL_")?.split_once('(')?;
     let (kind, direction) = [("INOUT", 2), ("IN", 0), ("OUT", 1)]

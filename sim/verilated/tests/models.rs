@@ -1,5 +1,5 @@
 //! Builds and runs small models. All tests share one cache in the target directory.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 use std::{
     fs,
@@ -210,7 +210,7 @@ fn cache_hits_edits_and_corruption() {
     assert_eq!(first.key(), second.key());
 
     let size = fs::metadata(first.path()).unwrap().len();
-    // A new file, as the old one is mapped into this process.
+    // The library is written to a new file, because the old one is mapped into this process.
     let bytes = fs::read(first.path()).unwrap();
     fs::remove_file(first.path()).unwrap();
     fs::write(first.path(), &bytes[..bytes.len() / 2]).unwrap();
@@ -258,7 +258,10 @@ fn rejected_rtl_tells_why() {
     assert!(matches!(error, Error::Verilation { .. }), "{text}");
     assert!(text.contains("WIDTHTRUNC") && text.contains("bad.sv:7"), "{text}");
     let error = try_build(&ModelSpec::new("counter", ["/nowhere/counter.sv"])).unwrap_err();
-    assert!(matches!(&error, Error::Io { path, .. } if path.ends_with("counter.sv")), "{error}");
+    assert!(
+        matches!(&error, Error::Toolchain(toolchain::Error::Io { path, .. }) if path.ends_with("counter.sv")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -279,11 +282,17 @@ fn unknown_pins_list_what_there_is() {
 fn missing_tools_and_directories() {
     let build = |builder: Builder| builder.build(&spec("counter"), &mut |_| {}).unwrap_err();
     let error = build(Builder::new().cache_dir(cache()).verilator("/nonexistent/verilator"));
-    assert!(matches!(&error, Error::ToolMissing { tool, .. } if tool.contains("/nonexistent")), "{error}");
+    assert!(
+        matches!(&error, Error::Toolchain(toolchain::Error::ToolMissing { tool, .. }) if tool.contains("/nonexistent")),
+        "{error}"
+    );
     let error = build(Builder::new().cache_dir(cache()).compiler("/nonexistent/c++"));
-    assert!(matches!(&error, Error::ToolMissing { hint, .. } if hint.contains("CXX")), "{error}");
+    assert!(
+        matches!(&error, Error::Toolchain(toolchain::Error::ToolMissing { hint, .. }) if hint.contains("CXX")),
+        "{error}"
+    );
     let error = build(Builder::new().cache_dir("/dev/null/x"));
-    assert!(matches!(&error, Error::CacheUnwritable { .. }), "{error}");
+    assert!(matches!(&error, Error::Toolchain(toolchain::Error::CacheUnwritable { .. })), "{error}");
     let text = error.to_string();
     assert!(text.contains("/dev/null/x") && text.contains("TMV_CACHE_DIR"), "{text}");
 }
@@ -309,7 +318,7 @@ fn waveforms_of_a_window() {
             fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("wave.fst"), wave).unwrap();
         }
         let nowhere = model.open_trace(Path::new("/dev/null/wave"), 0..1).unwrap_err();
-        assert!(matches!(nowhere, Error::Io { .. }));
+        assert!(matches!(nowhere, Error::Toolchain(toolchain::Error::Io { .. })));
     }
     let mut plain = start(&counter(8));
     let error = plain.open_trace(&dir.path().join("x.fst"), 0..1).unwrap_err();
@@ -327,13 +336,16 @@ fn coverage_is_written() {
     model.write_coverage(&path).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("counter.sv") && text.contains("toggle"), "{text}");
-    assert!(matches!(model.write_coverage(Path::new("/dev/null/x")), Err(Error::Io { .. })));
+    assert!(matches!(
+        model.write_coverage(Path::new("/dev/null/x")),
+        Err(Error::Toolchain(toolchain::Error::Io { .. }))
+    ));
     model.cycle().unwrap();
     let error = start(&counter(8)).write_coverage(&path).unwrap_err();
     assert!(matches!(error, Error::NotBuiltIn { facility: "coverage", .. }));
 }
 
-/// A bit of a wide signal that changes is counted for that bit, and for none of the words above it.
+/// If one bit of a wide signal changes, only this bit is counted, and no bit of the words above it.
 #[test]
 fn wide_signals_are_counted_bit_by_bit() {
     let dir = tempfile::tempdir().unwrap();
@@ -353,7 +365,8 @@ fn wide_signals_are_counted_bit_by_bit() {
     assert!(!hit.iter().any(|line| line.contains("word_o[72]:") || line.contains("word_o[104]:")), "{hit:?}");
 }
 
-/// With `TMV_COVERAGE`, what all instances of a process counted is in one file a model, once the process has ended.
+/// With `TMV_COVERAGE`, the counters of all instances of a process are in one file per model after the process has
+/// ended.
 #[test]
 fn coverage_is_collected() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-// The C face of one CXXRTL model, as in shim.cpp. `ports.inc` is generated from the model's source.
+// The C interface (face.h) of one model by CXXRTL. `cxxrtl.rs` generates `ports.inc` from the model's source.
 #include "model.cc"
 
 #include "face.h"
@@ -11,7 +11,7 @@
 
 struct Tmv : cxxrtl::performer {
     cxxrtl_design::TMV_TOP model;
-    // Every port begins a word of its own, whose bits above the port's width are zero.
+    // Every port begins at a word of its own. Bits above the width of the port are zero.
     std::vector<uint64_t> state;
     std::vector<TmvPort> ports;
     std::vector<cxxrtl::chunk_t*> fields;
@@ -33,7 +33,8 @@ struct Tmv : cxxrtl::performer {
         for (TmvPort& port : ports) port.data = &state[reinterpret_cast<size_t>(port.data)];
     }
 
-    // State that has no initial value, or that of zero, gets one: 0 zeros, 1 ones, 2 random.
+    // Sets the power-up value of state that has no initial value, or an initial value of zero. `reset` is 0 for zeros,
+    // 1 for ones, 2 for random bits.
     void power_up(int32_t reset, int32_t seed) {
         if (reset == 0) return;
         std::mt19937 random(static_cast<uint32_t>(seed));
@@ -114,7 +115,8 @@ TMV_API int32_t tmv_cycle(Tmv* self) {
     if (self->status != TMV_RUNNING) return self->status;
     *self->clock = 1;
     self->step();
-    // An evaluation shows outputs as they are ahead of the edge; the low half shows those after it.
+    // After the evaluation of the edge, outputs show values before the edge. The evaluation of the low half brings
+    // them to the values after the edge.
     *self->clock = 0;
     self->step();
     self->show();

@@ -1,4 +1,5 @@
-// The C face of a model, which `ffi.rs` loads: shim.cpp has it for Verilator's, cxxrtl.cpp for CXXRTL's.
+// The C interface of a model, which `ffi.rs` loads. shim.cpp implements it for models by Verilator, and cxxrtl.cpp for
+// models by CXXRTL.
 #pragma once
 
 #include <cstddef>
@@ -18,20 +19,20 @@ struct TmvPort {
 
 struct Tmv;
 
-// The version of all this, which tmv_abi returns.
+// The version of this interface, which tmv_abi returns.
 constexpr uint32_t TMV_ABI = 2;
 
 TMV_API uint32_t tmv_abi();
 
 TMV_API Tmv* tmv_new(int32_t rand_reset, int32_t seed, int32_t keep_log);
 TMV_API void tmv_free(Tmv* self);
-// Writes up to `capacity` ports; returns how many there are.
+// Writes up to `capacity` ports to `out`. Returns the number of all ports.
 TMV_API uint32_t tmv_ports(Tmv* self, TmvPort* out, uint32_t capacity);
-// The memory that holds every port.
+// Returns the memory that holds the values of all ports, and sets its size in bytes.
 TMV_API void* tmv_state(Tmv* self, size_t* size);
 TMV_API void tmv_set_clock(Tmv* self, void* clock);
 
-// Return a TmvStatus.
+// These functions return a TmvStatus.
 TMV_API int32_t tmv_eval(Tmv* self);
 TMV_API int32_t tmv_cycle(Tmv* self);
 TMV_API int32_t tmv_final(Tmv* self);
@@ -40,9 +41,9 @@ TMV_API const char* tmv_message(const Tmv* self, size_t* length);
 TMV_API const char* tmv_log(const Tmv* self, size_t* length);
 TMV_API void tmv_clear_log(Tmv* self);
 
-// Return 0: done; 1: not built in; 2: the file cannot be written.
+// These functions return 0 (done), 1 (not built in) or 2 (the file cannot be written).
 TMV_API int32_t tmv_trace_open(Tmv* self, const char* path, uint64_t from, uint64_t to);
 TMV_API int32_t tmv_write_coverage(Tmv* self, const char* path);
-// From now on, what instances counted goes to this file in the end.
+// From now on, the counters of all instances are added up, and written to this file when the process ends.
 TMV_API int32_t tmv_collect_coverage(const char* path);
 TMV_API void tmv_trace_close(Tmv* self);

@@ -1,4 +1,5 @@
-// Verilator's print, stop, fatal and finish hooks: all end in the instance that is evaluating.
+// The hooks of Verilator for print, stop, fatal and finish. They store their results in the instance that is
+// evaluating.
 #include "hooks.h"
 
 #include "verilated.h"
@@ -32,7 +33,7 @@ int tmv_printf(const char* format, ...) {
     return length;
 }
 
-// "[12] %Error: file.sv:5: text\n" becomes "text": the caller has the full file name.
+// "[12] %Error: file.sv:5: text\n" becomes "text". The caller has the full file name.
 static std::string strip(std::string text) {
     const size_t mark = text.find('%');
     if (mark != std::string::npos) {
@@ -74,5 +75,5 @@ void vl_stop(const char* filename, int line, const char*) VL_MT_UNSAFE {
 
 void vl_fatal(const char* filename, int line, const char*, const char* text) VL_MT_UNSAFE {
     end(TMV_FAILED, filename, line, text ? text : "fatal error");
-    throw TmvStop{};  // Verilator's code counts on this call not returning
+    throw TmvStop{};  // Verilator's code requires that this call does not return
 }

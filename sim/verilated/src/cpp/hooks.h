@@ -1,4 +1,4 @@
-// What a model instance has in common with the runtime hooks in hooks.cpp.
+// The part of a model instance that the runtime hooks in hooks.cpp use.
 #pragma once
 
 #include "face.h"
@@ -8,8 +8,8 @@
 struct TmvInstance {
     int32_t status = TMV_RUNNING;
     std::string message;  // "file:line: text" of the first failure
-    std::string log;      // what the model printed, the oldest dropped
-    std::string pending;  // the last "%Error" line printed, awaiting its $stop
+    std::string log;      // what the model printed; the oldest text is dropped
+    std::string pending;  // the last printed "%Error" text, until its $stop follows
     bool keep_log = false;
 };
 

@@ -1,5 +1,5 @@
 // The two functions of liblz4 that Verilator's FST writer calls, so that tracing needs no system package.
-// Blocks follow the LZ4 block format: greedy matches out of a hash of four bytes.
+// Blocks follow the LZ4 block format. Matches are found greedily, with a hash of four bytes.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ static inline int LZ4_compress_default(const char* source, char* target, int siz
     const uint8_t* const in = reinterpret_cast<const uint8_t*>(source);
     uint8_t* out = reinterpret_cast<uint8_t*>(target);
     std::vector<int> seen(1 << 13, -1);
-    int literal = 0;  // start of the literals not yet written
-    // The format wants the last match to start 12 bytes, and to end 5 bytes, before the end.
+    int literal = 0;  // start of the literals that are not written yet
+    // The format requires the last match to start at least 12 bytes, and to end at least 5 bytes, before the end.
     for (int at = 0; at + 12 < size;) {
         uint32_t word;
         std::memcpy(&word, in + at, 4);

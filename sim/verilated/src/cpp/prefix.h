@@ -1,18 +1,18 @@
-// Included ahead of every translation unit: runtime, model and shim.
+// Included at the beginning of every translation unit of runtime, model and shim.
 #pragma once
 
-// Everything the model prints goes to the instance that is running.
+// Everything that the model prints goes to the instance that is running.
 int tmv_printf(const char* format, ...) __attribute__((format(printf, 1, 2)));
 #define VL_PRINTF tmv_printf
 
-// Whether a model that is made tells the names of its coverage counters.
+// Whether a model that is being constructed registers the names of its coverage counters.
 extern thread_local bool tmv_name_counters;
 
 #include "verilated.h"
 
 #include <cstring>
 
-// Verilator counts ones by shifting and masking; processors have an instruction for it.
+// Verilator counts ones by shifting and masking. These functions use the instruction of the processor instead.
 static inline IData tmv_countones_w(int words, WDataInP const lwp) {
     IData ones = 0;
     int i = 0;
@@ -31,8 +31,8 @@ static inline IData tmv_countones_w(int words, WDataInP const lwp) {
 #if VM_COVERAGE
 #include "verilated_cov.h"
 
-// Verilator's own lets the changes of a word count for the words above it as well: its inner loop does not end with the
-// word. Seen in 5.048.
+// Replaces Verilator's function, which also counts the changes of a word for the words above it, because its inner loop
+// does not end at the end of the word. Seen in 5.048.
 static inline void tmv_toggle_w(const int width, uint32_t* counters, WDataInP now, WDataInP before) {
     for (int bit = 0; bit < width; bit += VL_EDATASIZE) {
         const EData word = now[bit / VL_EDATASIZE];

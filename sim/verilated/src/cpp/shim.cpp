@@ -1,4 +1,4 @@
-// The C face of one Verilated model. `ports.inc` is generated from the model's header.
+// The C interface (face.h) of one model by Verilator. `shim.rs` generates `ports.inc` and `clock.inc` from its code.
 #include "Vtmv.h"
 #include "Vtmv___024root.h"
 #include "clock.inc"
@@ -25,7 +25,8 @@ using TmvTrace = VerilatedVcdC;
 #endif
 
 #if VM_COVERAGE
-// Naming every counter takes longer than many a test: models do it only where counters are written, see `shim.rs`.
+// It takes longer to name every counter than to run most tests. So a model names its counters only when counters are
+// written, see `shim.rs`.
 thread_local bool tmv_name_counters = false;
 
 using TmvCounters = decltype(Vtmv__Syms::__Vcoverage);
@@ -48,7 +49,7 @@ static int32_t tmv_write_counters(const char* path, const TmvCounters& counters)
     return code;
 }
 
-// What all instances counted, written when the library is unloaded or the process ends.
+// The sums of the counters of all instances. They are written when the library is unloaded or the process ends.
 static struct TmvCollected {
     std::mutex mutex;
     std::string path;
@@ -70,7 +71,7 @@ struct Tmv : TmvInstance {
     VerilatedContext context;
     std::unique_ptr<Vtmv> model;
     CData* clock = nullptr;
-    bool settled = false;  // has run its initial blocks
+    bool settled = false;  // the initial blocks have run
 #if VM_TRACE
     uint64_t cycle = 0, trace_from = 0, trace_to = 0;
     std::unique_ptr<TmvTrace> trace;
@@ -79,7 +80,7 @@ struct Tmv : TmvInstance {
     void enter() {
         if (tmv_current == this) return;
         tmv_current = this;
-        Verilated::threadContextp(&context);  // writes a global too: not in every cycle
+        Verilated::threadContextp(&context);  // also writes a global, so it is not called in every cycle
     }
 
     template <class Body> int32_t run(Body body) {
@@ -128,7 +129,7 @@ TMV_API Tmv* tmv_new(int32_t rand_reset, int32_t seed, int32_t keep_log) {
     self->run([&] {
         self->context.quiet(true);
         self->context.fatalOnError(false);
-        // Where changes are counted, leaving a random power-up value must not be one.
+        // With toggle counters, a change away from a random power-up value must not be counted.
         self->context.randReset(VM_COVERAGE ? 0 : rand_reset);
         self->context.randSeed(seed);
 #if VM_TRACE
@@ -169,8 +170,8 @@ TMV_API int32_t tmv_eval(Tmv* self) {
 TMV_API int32_t tmv_cycle(Tmv* self) {
     return self->run([=] {
 #if defined(TMV_PREVIOUS) && !VM_TRACE
-        // Rising edges are all this model knows: an edge without a low half saves an evaluation.
-        // The first evaluation runs initial blocks and takes the clock as it finds it: no edge.
+        // This model reacts only to rising edges, so an edge without a low half saves an evaluation.
+        // The first evaluation runs the initial blocks and sees no edge, whatever the level of the clock.
         if (self->settled && self->clock == &self->model->TMV_CLOCK) {
             self->model->rootp->TMV_PREVIOUS = 0;
             *self->clock = 1;
@@ -179,7 +180,7 @@ TMV_API int32_t tmv_cycle(Tmv* self) {
             return;
         }
 #endif
-        // The low half settles the logic behind the inputs, so that the edge and assertions sample it.
+        // The low half settles the logic that depends on the inputs, so that the edge and assertions sample its result.
         self->half(0);
         self->half(1);
 #if VM_TRACE

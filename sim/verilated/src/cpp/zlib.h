@@ -1,5 +1,5 @@
 // The two functions of zlib that Verilator's FST writer calls, so that tracing needs no system package.
-// Data is stored, not compressed; the writer then keeps its own uncompressed copy, which is smaller.
+// Data is stored, not compressed. The writer then keeps its own uncompressed copy, which is smaller.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ static inline int compress2(Bytef* out, uLongf* capacity, const Bytef* in, uLong
     uLong at = 0;
     do {
         const uLong part = size - at < 65535 ? size - at : 65535;
-        *to++ = at + part == size;  // last block?
+        *to++ = at + part == size;  // 1 for the last block
         *to++ = static_cast<Bytef>(part);
         *to++ = static_cast<Bytef>(part >> 8);
         *to++ = static_cast<Bytef>(~part);

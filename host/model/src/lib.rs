@@ -1,0 +1,35 @@
+//! BitNet on the CPU: weight sources, the forward pass, token generation and text.
+//!
+//! | module | purpose |
+//! | --- | --- |
+//! | [`config`] | the dimensions of a model and the names of its operators |
+//! | [`weights`] | the trait of a weight source, which loads one layer at a time |
+//! | [`checkpoint`] | a weight source: a Hugging Face folder |
+//! | [`synthetic`] | a weight source: random weights from a seed |
+//! | [`resident`] | a wrapper around a weight source that keeps its weights in memory |
+//! | [`weight_cache`] | a wrapper around a checkpoint that keeps its layers on disk |
+//! | [`export`] | writes the weights of any source as a Hugging Face folder |
+//! | [`layer`], [`model`] | the forward pass; a back end computes its ternary products |
+//! | [`text`] | the tokenizer and the chat template of a checkpoint |
+//! | [`sampler`] | chooses the next token from logits |
+//! | [`mod@generate`] | generates the tokens that follow a prompt |
+//! | [`json`] | JSON objects whose errors name the file and the key |
+
+pub mod checkpoint;
+pub mod config;
+mod error;
+pub mod export;
+pub mod generate;
+pub mod json;
+pub mod layer;
+mod map;
+pub mod model;
+pub mod resident;
+pub mod sampler;
+pub mod synthetic;
+#[cfg_attr(not(feature = "text"), path = "no_text.rs")]
+pub mod text;
+pub mod weight_cache;
+pub mod weights;
+
+pub use error::{BackendError, Error, ErrorKind, Result};

@@ -1,0 +1,214 @@
+//! The whole model: embedding, layers in order, final norm and output head.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use golden::head::Int8Rows;
+use golden::{Dtype, linear, norm};
+use ndarray::{Array2, s};
+
+use crate::Result;
+use crate::layer::{DecoderLayer, KvCache, Observer, TernaryBackend, Values, check_hidden, in_dtype, started};
+use crate::weights::{HeadRows, WeightSource};
+
+/// Rows of the output head that are loaded at a time.
+const HEAD_ROWS: usize = 4096;
+
+/// A model with the key and value caches of the tokens that it has processed.
+pub struct Model<'a> {
+    source: &'a dyn WeightSource,
+    dtype: Dtype,
+    caches: Vec<KvCache>,
+    int8_head: Option<Arc<Int8Rows>>,
+}
+
+impl<'a> Model<'a> {
+    /// A model with empty caches that computes in `dtype`.
+    pub fn new(source: &'a dyn WeightSource, dtype: Dtype) -> Self {
+        Self { source, dtype, caches: vec![KvCache::new(); source.config().num_hidden_layers], int8_head: None }
+    }
+
+    /// Uses this int8 output head for all further logits, in place of the head of the weight source. The int8 head is
+    /// faster, but its logits are not bit-identical to those of the reference implementation.
+    ///
+    /// # Panics
+    /// If the head is not `[vocab_size, hidden_size]`.
+    pub fn set_int8_head(&mut self, head: Arc<Int8Rows>) {
+        let config = self.source.config();
+        assert_eq!((head.rows(), head.cols()), (config.vocab_size, config.hidden_size), "the head fits the model");
+        self.int8_head = Some(head);
+    }
+
+    /// Number of tokens in the cache of `layer`; 0 if the model has no such layer.
+    pub fn past(&self, layer: usize) -> usize {
+        self.caches.get(layer).map_or(0, KvCache::tokens)
+    }
+
+    /// The embeddings of `ids`, `[ids.len(), hidden_size]`, rounded to the compute type.
+    ///
+    /// # Errors
+    /// A token id out of range, or an error of the weight source.
+    pub fn embed(&self, ids: &[u32], observer: &mut dyn Observer) -> Result<Array2<f32>> {
+        let start = started(observer);
+        let mut h = self.source.embed(ids)?;
+        h.mapv_inplace(|x| self.dtype.round(x));
+        ran(observer, "embed_tokens", start);
+        show(observer, "model.embed_tokens.out", &h);
+        Ok(h)
+    }
+
+    /// Runs `hidden`, `[tokens, hidden_size]`, through the given layers and returns the result in the same shape. The
+    /// weights are requested from the source one layer at a time.
+    ///
+    /// # Errors
+    /// A layer out of range, an error of the weight source, or an error of [`DecoderLayer::forward`].
+    pub fn layers(
+        &mut self,
+        layers: Range<usize>,
+        mut hidden: Array2<f32>,
+        backend: &mut dyn TernaryBackend,
+        observer: &mut dyn Observer,
+    ) -> Result<Array2<f32>> {
+        let config = self.source.config();
+        for l in layers {
+            let weights = self.source.layer(l)?;
+            let layer = DecoderLayer::new(config, l, &weights);
+            hidden = layer.forward(&hidden, &mut self.caches[l], self.dtype, backend, observer)?;
+        }
+        Ok(hidden)
+    }
+
+    /// Applies the final norm and the output head to `hidden`, `[tokens, hidden_size]`, the residual stream after the
+    /// last layer. Returns the logits, `[tokens, vocab_size]`.
+    ///
+    /// # Errors
+    /// A `hidden` of the wrong shape, or an error of the weight source.
+    pub fn logits(&self, hidden: &Array2<f32>, observer: &mut dyn Observer) -> Result<Array2<f32>> {
+        let config = self.source.config();
+        let (tokens, width) = hidden.dim();
+        check_hidden(config, width, tokens)?;
+        let weight = self.source.final_norm()?;
+        let h: Vec<f32> = hidden.iter().copied().collect();
+        let start = started(observer);
+        let x = norm::rms_norm(&h, &in_dtype(&weight, self.dtype), config.rms_norm_eps, self.dtype);
+        ran(observer, "norm", start);
+        let start = started(observer);
+        let logits = match &self.int8_head {
+            Some(head) => {
+                let logits = head.product(&x, self.dtype);
+                Array2::from_shape_vec((tokens, config.vocab_size), logits).expect("a logit per token and row")
+            }
+            None => self.head(&x, tokens)?,
+        };
+        ran(observer, "lm_head", start);
+        if observer.active() {
+            let x = Array2::from_shape_vec((tokens, width), x).expect("a norm keeps the shape");
+            for (name, tensor) in [("model.norm.in", hidden), ("model.norm.out", &x), ("lm_head.in", &x)] {
+                show(observer, name, tensor);
+            }
+            show(observer, "lm_head.out", &logits);
+            show(observer, "logits", &logits);
+        }
+        Ok(logits)
+    }
+
+    /// Computes logits with the output head of the weight source, which is loaded in parts of [`HEAD_ROWS`] rows.
+    fn head(&self, x: &[f32], tokens: usize) -> Result<Array2<f32>> {
+        let config = self.source.config();
+        let width = config.hidden_size;
+        let mut logits = Array2::zeros((tokens, config.vocab_size));
+        for start in (0..config.vocab_size).step_by(HEAD_ROWS) {
+            let rows = start..config.vocab_size.min(start + HEAD_ROWS);
+            let part = match self.source.head(rows.clone())? {
+                HeadRows::Bf16(head) => linear::dense(x, &head, width, self.dtype),
+                HeadRows::F32(head) => linear::dense(x, &in_dtype(&head, self.dtype), width, self.dtype),
+            };
+            let part = Array2::from_shape_vec((tokens, rows.len()), part).expect("a logit per token and row");
+            logits.slice_mut(s![.., rows]).assign(&part);
+        }
+        Ok(logits)
+    }
+
+    /// Runs one forward pass and returns the logits of all tokens, `[ids.len(), vocab_size]`. The tokens `ids` follow
+    /// the tokens that the model has processed before.
+    ///
+    /// # Errors
+    /// An error of [`embed`](Self::embed), [`layers`](Self::layers) or [`logits`](Self::logits). After an error, this
+    /// model must not be used any more, because the layers that ran before the error keep the new tokens in their
+    /// caches.
+    pub fn forward(
+        &mut self,
+        ids: &[u32],
+        backend: &mut dyn TernaryBackend,
+        observer: &mut dyn Observer,
+    ) -> Result<Array2<f32>> {
+        let hidden = self.embed(ids, observer)?;
+        let hidden = self.layers(0..self.caches.len(), hidden, backend, observer)?;
+        self.logits(&hidden, observer)
+    }
+
+    /// Runs one forward pass and returns the logits of the last token only, `[vocab_size]`. The tokens `ids` follow
+    /// the tokens that the model has processed before.
+    ///
+    /// # Errors
+    /// The errors of [`forward`](Self::forward). This model must not be used after an error.
+    pub fn next_logits(
+        &mut self,
+        ids: &[u32],
+        backend: &mut dyn TernaryBackend,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<f32>> {
+        let hidden = self.embed(ids, observer)?;
+        let hidden = self.layers(0..self.caches.len(), hidden, backend, observer)?;
+        let last = hidden.slice(s![-1.., ..]).to_owned();
+        Ok(self.logits(&last, observer)?.into_raw_vec_and_offset().0)
+    }
+}
+
+/// Quantises the output head of `source`, `[vocab_size, hidden_size]`, to int8.
+///
+/// # Errors
+/// An error of the weight source.
+pub fn int8_head(source: &dyn WeightSource) -> Result<Int8Rows> {
+    let config = source.config();
+    let mut head = Int8Rows::new(config.hidden_size);
+    for start in (0..config.vocab_size).step_by(HEAD_ROWS) {
+        match source.head(start..config.vocab_size.min(start + HEAD_ROWS))? {
+            HeadRows::Bf16(rows) => head.push_rows(&rows),
+            HeadRows::F32(rows) => head.push_rows(&rows),
+        }
+    }
+    Ok(head)
+}
+
+/// The residual stream of the prompt `ids` at the input of `layer`, `[ids.len(), hidden_size]`: the embeddings after
+/// all earlier layers.
+///
+/// # Errors
+/// A layer or token id out of range, or an error of [`Model::layers`].
+pub fn hidden_entering_layer(
+    layer: usize,
+    ids: &[u32],
+    dtype: Dtype,
+    source: &dyn WeightSource,
+    backend: &mut dyn TernaryBackend,
+) -> Result<Array2<f32>> {
+    source.config().check_layer(layer)?;
+    let mut model = Model::new(source, dtype);
+    let hidden = model.embed(ids, &mut ())?;
+    model.layers(0..layer, hidden, backend, &mut ())
+}
+
+fn ran(observer: &mut dyn Observer, operator: &'static str, started: Option<Instant>) {
+    if let Some(started) = started {
+        observer.ran(None, operator, started.elapsed());
+    }
+}
+
+fn show(observer: &mut dyn Observer, name: &str, x: &Array2<f32>) {
+    if observer.active() {
+        let (tokens, width) = x.dim();
+        observer.tensor(name, &[1, tokens, width], Values::F32(&x.iter().copied().collect::<Vec<_>>()));
+    }
+}

@@ -1,0 +1,23 @@
+//! Code that the commands of this workspace share.
+//!
+//! | module | content |
+//! | --- | --- |
+//! | [`console`] | data on standard output, lines for people on standard error, JSON |
+//! | [`command_line`] | command lines as text for a shell |
+//! | [`target`] | output files, each written completely or not at all |
+//! | [`table`] | tables and numbers for a terminal |
+//! | [`options`] | options that several commands take |
+//! | [`panics`], [`interrupt`] | the end of a command after an internal error; after Ctrl-C |
+//! | [`machine`] | memory of this process; name and frequencies of the CPU |
+
+pub mod command_line;
+pub mod console;
+mod error;
+pub mod interrupt;
+pub mod machine;
+pub mod options;
+pub mod panics;
+pub mod table;
+pub mod target;
+
+pub use error::Error;

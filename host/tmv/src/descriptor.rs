@@ -1,0 +1,173 @@
+//! The descriptor: one operator on up to as many tokens as one pass over the weights serves.
+//!
+//! `docs/registers.md` defines the layout and the meaning of the words.
+
+use crate::regs;
+
+/// Bytes of a descriptor, and the alignment of every address and stride in it.
+pub const DESCRIPTOR_BYTES: usize = regs::DESC_BYTES as usize;
+/// Rows in one row block.
+pub const ROW_BLOCK: usize = regs::ROW_BLOCK as usize;
+
+const _: () = assert!(ROW_BLOCK == golden::codec::ROW_BLOCK, "the unit and golden cut weights into the same blocks");
+
+/// One operator that the unit executes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Use the activations of the previous descriptor.
+    pub keep_x: bool,
+    /// Raise the interrupt DONE on completion.
+    pub irq: bool,
+    /// Number of tokens, from 1 to [`max_tokens`](crate::info::UnitInfo::max_tokens).
+    pub tokens: usize,
+    /// K: columns of the weight matrix.
+    pub in_features: usize,
+    /// Beats of one weight row.
+    pub row_beats: usize,
+    /// N: rows of the weight matrix.
+    pub out_features: usize,
+    /// Address of the activations, int8 `[tokens, x_stride]`.
+    pub x_addr: u64,
+    /// Bytes from the activations of one token to the activations of the next token.
+    pub x_stride: usize,
+    /// Address of the weight image.
+    pub w_addr: u64,
+    /// Bytes from one row block to the next.
+    pub w_stride: usize,
+    /// Address of the results, int32 `[ceil(N / 8), tokens, 8]`.
+    pub y_addr: u64,
+}
+
+/// The completion record, which the unit writes into a completed descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Status word; bit 31 is set when the descriptor is done.
+    pub status: u32,
+    /// Value of the cycle counter when the descriptor was accepted.
+    pub start_cycle: u32,
+    /// Value of the cycle counter when the last result was acknowledged.
+    pub end_cycle: u32,
+    /// Number of the descriptor since reset, modulo 65536.
+    pub tag: u16,
+}
+
+impl Descriptor {
+    /// Size of the results in bytes.
+    pub fn result_bytes(&self) -> usize {
+        self.out_features.div_ceil(ROW_BLOCK) * self.tokens * ROW_BLOCK * 4
+    }
+
+    /// Encodes the 64 bytes that the unit reads. The completion record in them is zero.
+    pub fn encode(&self) -> [u8; DESCRIPTOR_BYTES] {
+        let mut words = [0u32; DESCRIPTOR_BYTES / 4];
+        words[regs::DESC_CONTROL] = regs::OPCODE << 24
+            | (self.tokens as u32) << 8
+            | if self.keep_x { regs::FLAG_KEEP_X } else { 0 }
+            | if self.irq { regs::FLAG_IRQ } else { 0 };
+        words[regs::DESC_IN_FEATURES] = (self.row_beats as u32) << 16 | self.in_features as u32;
+        words[regs::DESC_OUT_FEATURES] = self.out_features as u32;
+        for (word, address) in
+            [(regs::DESC_X_ADDR, self.x_addr), (regs::DESC_W_ADDR, self.w_addr), (regs::DESC_Y_ADDR, self.y_addr)]
+        {
+            words[word] = address as u32;
+            words[word + 1] = (address >> 32) as u32;
+        }
+        words[regs::DESC_X_STRIDE] = self.x_stride as u32;
+        words[regs::DESC_W_STRIDE] = self.w_stride as u32;
+        let mut bytes = [0; DESCRIPTOR_BYTES];
+        for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Decodes a descriptor. Returns `None` if opcode, flags or reserved bits are not as [`Descriptor::encode`]
+    /// writes them.
+    pub fn decode(bytes: &[u8; DESCRIPTOR_BYTES]) -> Option<Self> {
+        let control = word(bytes, regs::DESC_CONTROL);
+        let valid =
+            control >> 24 == regs::OPCODE && control & 0x00ff_f0fc == 0 && word(bytes, regs::DESC_RESERVED) == 0;
+        let address = |index| u64::from(word(bytes, index)) | u64::from(word(bytes, index + 1) & 0xff) << 32;
+        valid.then(|| Self {
+            keep_x: control & regs::FLAG_KEEP_X != 0,
+            irq: control & regs::FLAG_IRQ != 0,
+            tokens: (control >> 8 & 0xf) as usize,
+            in_features: (word(bytes, regs::DESC_IN_FEATURES) & 0xffff) as usize,
+            row_beats: (word(bytes, regs::DESC_IN_FEATURES) >> 16) as usize,
+            out_features: word(bytes, regs::DESC_OUT_FEATURES) as usize,
+            x_addr: address(regs::DESC_X_ADDR),
+            x_stride: word(bytes, regs::DESC_X_STRIDE) as usize,
+            w_addr: address(regs::DESC_W_ADDR),
+            w_stride: word(bytes, regs::DESC_W_STRIDE) as usize,
+            y_addr: address(regs::DESC_Y_ADDR),
+        })
+    }
+}
+
+impl Completion {
+    /// Byte offset of the completion record in a descriptor.
+    pub const OFFSET: usize = 4 * regs::DESC_STATUS;
+    /// Status word of a completed descriptor.
+    pub const DONE: u32 = 1 << 31;
+
+    /// Decodes the completion record of a descriptor.
+    pub fn decode(bytes: &[u8; DESCRIPTOR_BYTES]) -> Self {
+        Self {
+            status: word(bytes, regs::DESC_STATUS),
+            start_cycle: word(bytes, regs::DESC_START_CYCLE),
+            end_cycle: word(bytes, regs::DESC_END_CYCLE),
+            tag: word(bytes, regs::DESC_TAG) as u16,
+        }
+    }
+
+    /// Encodes the 16 bytes that the unit writes.
+    pub fn encode(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        for (chunk, word) in
+            bytes.chunks_exact_mut(4).zip([self.status, self.start_cycle, self.end_cycle, u32::from(self.tag)])
+        {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+fn word(bytes: &[u8; DESCRIPTOR_BYTES], index: usize) -> u32 {
+    let at = 4 * index;
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Descriptor {
+        Descriptor {
+            keep_x: true,
+            irq: true,
+            tokens: 3,
+            in_features: 6912,
+            row_beats: 108,
+            out_features: 2560,
+            x_addr: 0x12_3456_7840,
+            x_stride: 6912,
+            w_addr: 0xff_0000_0000,
+            w_stride: 13824,
+            y_addr: 0x40,
+        }
+    }
+
+    #[test]
+    fn round_trip() {
+        assert_eq!(Descriptor::decode(&sample().encode()), Some(sample()));
+    }
+
+    #[test]
+    fn refuses_foreign_bits() {
+        for (byte, bit) in [(3, 0), (0, 7), (12, 0), (2, 3)] {
+            let mut bytes = sample().encode();
+            bytes[byte] ^= 1 << bit;
+            assert_eq!(Descriptor::decode(&bytes), None, "byte {byte} bit {bit}");
+        }
+    }
+}

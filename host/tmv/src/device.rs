@@ -1,0 +1,195 @@
+//! The interface of a TMV unit: registers, shared memory and an interrupt.
+//!
+//! [`Device`] is all that the driver needs, so one driver runs over the functional model, the Verilated unit and,
+//! later, a board. This module does not depend on operators or checkpoints.
+
+use alloc::boxed::Box;
+use core::error::Error as StdError;
+use core::fmt;
+
+use crate::regs;
+
+/// A unit and the memory it shares with the host.
+pub trait Device {
+    /// Reads the 32-bit register at the byte offset `offset`.
+    fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError>;
+
+    /// Writes the 32-bit register at the byte offset `offset`.
+    fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError>;
+
+    /// Physical address of the first byte of [`Device::memory`]; aligned to 4 KiB.
+    fn memory_base(&self) -> u64;
+
+    /// The memory shared by host and unit. The host must not access it while the unit is busy.
+    fn memory(&mut self) -> &mut [u8];
+
+    /// Waits until the interrupt line is high. Fails if the device gives up waiting.
+    fn wait_interrupt(&mut self) -> Result<(), DeviceError>;
+}
+
+impl<D: Device + ?Sized> Device for &mut D {
+    fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError> {
+        (**self).read_register(offset)
+    }
+
+    fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
+        (**self).write_register(offset, value)
+    }
+
+    fn memory_base(&self) -> u64 {
+        (**self).memory_base()
+    }
+
+    fn memory(&mut self) -> &mut [u8] {
+        (**self).memory()
+    }
+
+    fn wait_interrupt(&mut self) -> Result<(), DeviceError> {
+        (**self).wait_interrupt()
+    }
+}
+
+/// An error between the host and a unit.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The unit refused a register access.
+    #[error("register {name} (offset {offset:#05x}): {access} answered with SLVERR")]
+    Register {
+        /// Offset of the register in bytes.
+        offset: u32,
+        /// Name of the register in the register map, or `unknown`.
+        name: &'static str,
+        /// `read` or `write`.
+        access: &'static str,
+    },
+    /// The driver does not support this unit.
+    #[error(
+        "register {register} reads {found:#010x} where this driver expects {expected:#010x}: another unit or another version"
+    )]
+    WrongUnit {
+        /// Name of the register.
+        register: &'static str,
+        /// Value that this driver expects.
+        expected: u32,
+        /// Value found.
+        found: u32,
+    },
+    /// The unit stopped with an error code.
+    #[error("the unit stopped with {name} ({meaning}) at address {address:#012x}, reported by {origin}")]
+    Unit {
+        /// Error code, `regs::ERR_*`.
+        code: u8,
+        /// Name of the error code.
+        name: &'static str,
+        /// Meaning of the error code.
+        meaning: &'static str,
+        /// The part of the unit that reported the error.
+        origin: Origin,
+        /// Address of the beat or descriptor.
+        address: u64,
+    },
+    /// The unit signalled the end, but a descriptor has no completion record.
+    #[error(
+        "descriptor {index} carries no completion record: expected status 0x80000000 and tag {tag}, found {found:#010x}"
+    )]
+    Incomplete {
+        /// Number of the descriptor in the run.
+        index: usize,
+        /// Expected tag of the completion record.
+        tag: u16,
+        /// Status word found.
+        found: u32,
+    },
+    /// The shared memory is too small.
+    #[error("device memory: {asked} bytes asked for {what}, {free} of {total} free")]
+    OutOfMemory {
+        /// Purpose of the memory.
+        what: &'static str,
+        /// Bytes requested.
+        asked: usize,
+        /// Bytes free.
+        free: usize,
+        /// Total bytes.
+        total: usize,
+    },
+    /// An operator the unit cannot run.
+    #[error("the unit cannot run this operator: {what} is {found}, at most {limit} allowed")]
+    Unsupported {
+        /// The quantity that exceeds a limit.
+        what: &'static str,
+        /// Value of the quantity.
+        found: usize,
+        /// Limit of the unit for the quantity.
+        limit: usize,
+    },
+    /// A soft reset did not end.
+    #[error("the soft reset did not end within {polls} reads of STATUS, which now reads {status:#010x}")]
+    ResetTimeout {
+        /// Reads of STATUS.
+        polls: u32,
+        /// Value of the register STATUS.
+        status: u32,
+    },
+    /// The interrupt did not arrive in time.
+    #[error("no interrupt within {cycles} cycles; STATUS reads {status:#010x}")]
+    Timeout {
+        /// Cycles waited.
+        cycles: u64,
+        /// Value of the register STATUS.
+        status: u32,
+    },
+    /// The device itself failed: the simulator, a protocol checker or the bus.
+    #[error(transparent)]
+    Fault(#[from] Box<dyn StdError + Send + Sync>),
+}
+
+/// The part of a unit that reports an error, as in the field SOURCE of the register ERROR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The read port with this number.
+    Port(u32),
+    /// The result writer.
+    Writer,
+    /// The front end.
+    FrontEnd,
+}
+
+impl Origin {
+    /// Converts from the value of the field SOURCE.
+    pub fn from_source(source: u32) -> Self {
+        match source {
+            regs::SOURCE_WRITER => Self::Writer,
+            regs::SOURCE_FRONTEND => Self::FrontEnd,
+            port => Self::Port(port),
+        }
+    }
+
+    /// The value of the field SOURCE.
+    pub fn source(self) -> u32 {
+        match self {
+            Self::Writer => regs::SOURCE_WRITER,
+            Self::FrontEnd => regs::SOURCE_FRONTEND,
+            Self::Port(port) => port,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Writer => f.write_str("the result writer"),
+            Self::FrontEnd => f.write_str("the front end"),
+            Self::Port(port) => write!(f, "port {port}"),
+        }
+    }
+}
+
+impl DeviceError {
+    /// The error for an access to the register at `offset` that was answered with SLVERR. `access` is `read` or
+    /// `write`.
+    pub fn register(offset: u32, access: &'static str) -> Self {
+        let name = regs::REGISTERS.iter().find(|r| r.1 == offset).map_or("unknown", |r| r.0);
+        Self::Register { offset, name, access }
+    }
+}

@@ -1,0 +1,306 @@
+//! The driver: places weights, activations, results and descriptors in a device's memory, starts the unit, and
+//! collects accumulators and cycle counts.
+//!
+//! Weights are loaded once and used by any number of runs. A run is a set of operators that share their activations.
+//! A run with more tokens than one pass over the weights serves takes several passes.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use golden::TernaryMatrix;
+
+use crate::counters::PortCounters;
+use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
+use crate::device::{Device, DeviceError, Origin};
+use crate::info::UnitInfo;
+use crate::regs;
+
+/// Alignment of every address in a descriptor, in bytes.
+const ALIGN: usize = DESCRIPTOR_BYTES;
+/// log2 of the number of descriptors in the largest ring.
+const MAX_RING_LOG2: u32 = 15;
+/// The most reads of STATUS before a soft reset counts as failed. Draining takes a few hundred cycles.
+const RESET_POLLS: u32 = 10_000;
+
+/// A weight matrix in a device's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights {
+    rows: usize,
+    cols: usize,
+    row_beats: usize,
+    address: u64,
+    stride: usize,
+}
+
+impl Weights {
+    /// Device addresses of the row blocks. One port reads a block from its beginning to its end.
+    pub fn blocks(&self, port_bytes: usize) -> impl Iterator<Item = Range<u64>> {
+        let (address, stride) = (self.address, self.stride);
+        let bytes = (ROW_BLOCK * self.row_beats * port_bytes) as u64;
+        (0..self.rows.div_ceil(ROW_BLOCK)).map(move |i| address + (i * stride) as u64).map(move |at| at..at + bytes)
+    }
+}
+
+/// The results of one operator of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorResult {
+    /// Accumulators, `[tokens, out_features]`, row-major.
+    pub accumulators: Vec<i32>,
+    /// Cycles from the completion of the previous operator (or from the doorbell) to the completion of this operator.
+    pub cycles: u64,
+    /// The unit's cycle counter at the completion of each pass over the weights.
+    pub ends: Vec<u32>,
+}
+
+/// The results of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunResult {
+    /// One entry per operator, in the order of the request.
+    pub operators: Vec<OperatorResult>,
+    /// Cycles the unit was busy.
+    pub cycles: u64,
+    /// Performance counters of each port.
+    pub ports: Vec<PortCounters>,
+}
+
+/// A driver for one unit.
+pub struct Driver<D> {
+    device: D,
+    info: UnitInfo,
+    /// Descriptors queued since reset, modulo 65536.
+    queued: u16,
+    /// Bytes of device memory that hold weights.
+    used: usize,
+}
+
+impl<D: Device> Driver<D> {
+    /// Checks that this driver supports `device`, resets the unit and enables its interrupts.
+    pub fn open(mut device: D) -> Result<Self, DeviceError> {
+        let info = UnitInfo::read(&mut device)?;
+        let mut driver = Self { device, info, queued: 0, used: 0 };
+        driver.reset()?;
+        Ok(driver)
+    }
+
+    /// The unit's parameters.
+    pub fn info(&self) -> &UnitInfo {
+        &self.info
+    }
+
+    /// The device.
+    pub fn device(&mut self) -> &mut D {
+        &mut self.device
+    }
+
+    /// Resets the unit, also after an error. Loaded weights stay in memory.
+    pub fn reset(&mut self) -> Result<(), DeviceError> {
+        self.device.write_register(regs::CONTROL, regs::CONTROL_SOFT_RESET)?;
+        let mut status = 0;
+        for _ in 0..RESET_POLLS {
+            status = self.device.read_register(regs::STATUS)?;
+            if status == 0 {
+                self.queued = 0;
+                self.device.write_register(regs::IRQ_STATUS, regs::IRQ_ENABLE_DONE | regs::IRQ_ENABLE_ERROR)?;
+                return self.device.write_register(regs::IRQ_ENABLE, regs::IRQ_ENABLE_DONE | regs::IRQ_ENABLE_ERROR);
+            }
+        }
+        Err(DeviceError::ResetTimeout { polls: RESET_POLLS, status })
+    }
+
+    /// Encodes `matrix` into the device's memory. The result can be used by any number of runs.
+    pub fn load(&mut self, matrix: &TernaryMatrix) -> Result<Weights, DeviceError> {
+        let codec = self.info.codec;
+        let limit = self.info.max_in_features();
+        if matrix.cols() > limit {
+            return Err(DeviceError::Unsupported { what: "in_features", found: matrix.cols(), limit });
+        }
+        let stride = codec.block_bytes(matrix.cols(), self.info.port_bytes).next_multiple_of(ALIGN);
+        let bytes = matrix.rows().div_ceil(ROW_BLOCK) * stride;
+        let at = self.allocate(bytes, "weights")?;
+        self.used = at + bytes;
+        codec
+            .encode(matrix, self.info.port_bytes, stride, &mut self.device.memory()[at..at + bytes])
+            .map_err(|error| DeviceError::Fault(error.into()))?;
+        Ok(Weights {
+            rows: matrix.rows(),
+            cols: matrix.cols(),
+            row_beats: codec.row_beats(matrix.cols(), self.info.port_bytes),
+            address: self.device.memory_base() + at as u64,
+            stride,
+        })
+    }
+
+    /// Frees the memory of all loaded weights.
+    pub fn unload(&mut self) {
+        self.used = 0;
+    }
+
+    /// Multiplies every matrix in `operators` with the activations `x`, int8 `[tokens, in_features]`.
+    ///
+    /// After an error of the unit, the driver resets the unit.
+    ///
+    /// # Panics
+    /// If `x` is not `[tokens, in_features]`, or if the operators differ in their columns.
+    pub fn run(&mut self, operators: &[Weights], x: &[i8], tokens: usize) -> Result<RunResult, DeviceError> {
+        let cols = operators.first().map_or(0, |w| w.cols);
+        assert_eq!(x.len(), tokens * cols, "activations must be [tokens, in_features]");
+        assert!(operators.iter().all(|w| w.cols == cols), "operators of a run share their activations");
+        if tokens == 0 || operators.is_empty() {
+            return Ok(RunResult { operators: Vec::new(), cycles: 0, ports: Vec::new() });
+        }
+        let plan = self.plan(operators, x, tokens)?;
+        let result = self.execute(&plan).and_then(|()| self.collect(&plan, operators, tokens));
+        result.inspect_err(|_| {
+            // The first error is reported. If the reset fails too, the next use of the unit reports that.
+            let _ = self.reset();
+        })
+    }
+
+    /// Lays out a run in the memory behind the weights: descriptor ring, activations, results.
+    fn plan(&mut self, operators: &[Weights], x: &[i8], tokens: usize) -> Result<Plan, DeviceError> {
+        let most = self.info.max_tokens();
+        let passes = tokens.div_ceil(most);
+        let count = passes * operators.len();
+        let log2 = count.next_power_of_two().trailing_zeros();
+        if log2 > MAX_RING_LOG2 {
+            let limit = 1 << MAX_RING_LOG2;
+            return Err(DeviceError::Unsupported { what: "the number of descriptors", found: count, limit });
+        }
+        let cols = operators[0].cols;
+        let x_stride = (operators[0].row_beats * self.info.lanes()).next_multiple_of(ALIGN);
+
+        let base = self.device.memory_base();
+        let ring = self.allocate(DESCRIPTOR_BYTES << log2, "the descriptor ring")?;
+        let x_at = self.allocate_from(ring + (DESCRIPTOR_BYTES << log2), tokens * x_stride, "activations")?;
+        let mut y_at = x_at + tokens * x_stride;
+
+        for (token, row) in x.chunks_exact(cols).enumerate() {
+            let at = x_at + token * x_stride;
+            let image = &mut self.device.memory()[at..at + x_stride];
+            image[cols..].fill(0);
+            for (byte, value) in image.iter_mut().zip(row) {
+                *byte = value.to_le_bytes()[0];
+            }
+        }
+
+        let mut descriptors = Vec::with_capacity(count);
+        for pass in 0..passes {
+            let first = pass * most;
+            for (index, w) in operators.iter().enumerate() {
+                let descriptor = Descriptor {
+                    keep_x: index > 0,
+                    irq: descriptors.len() + 1 == count,
+                    tokens: most.min(tokens - first),
+                    in_features: cols,
+                    row_beats: w.row_beats,
+                    out_features: w.rows,
+                    x_addr: base + (x_at + first * x_stride) as u64,
+                    x_stride,
+                    w_addr: w.address,
+                    w_stride: w.stride,
+                    y_addr: base + y_at as u64,
+                };
+                y_at = self.allocate_from(y_at, descriptor.result_bytes(), "results")? + descriptor.result_bytes();
+                y_at = y_at.next_multiple_of(ALIGN);
+                descriptors.push(descriptor);
+            }
+        }
+        let mask = (1usize << log2) - 1;
+        let slots: Vec<usize> =
+            (0..count).map(|i| ring + ((usize::from(self.queued) + i) & mask) * DESCRIPTOR_BYTES).collect();
+        for (slot, descriptor) in slots.iter().zip(&descriptors) {
+            self.device.memory()[*slot..*slot + DESCRIPTOR_BYTES].copy_from_slice(&descriptor.encode());
+        }
+        Ok(Plan { ring, log2, descriptors, slots, first_tag: self.queued })
+    }
+
+    /// Rings the doorbell and waits until the unit is done or reports an error.
+    fn execute(&mut self, plan: &Plan) -> Result<(), DeviceError> {
+        let ring = self.device.memory_base() + plan.ring as u64;
+        self.device.write_register(regs::CONTROL, regs::CONTROL_CLEAR_COUNTERS)?;
+        self.device.write_register(regs::RING_BASE_LO, ring as u32)?;
+        self.device.write_register(regs::RING_BASE_HI, (ring >> 32) as u32)?;
+        self.device.write_register(regs::RING_LOG2, plan.log2)?;
+        self.queued = self.queued.wrapping_add(plan.descriptors.len() as u16);
+        self.device.write_register(regs::RING_TAIL, u32::from(self.queued))?;
+        self.device.wait_interrupt()?;
+        let pending = self.device.read_register(regs::IRQ_STATUS)?;
+        self.device.write_register(regs::IRQ_STATUS, pending)?;
+        if self.device.read_register(regs::STATUS)? & regs::STATUS_ERROR == 0 {
+            return Ok(());
+        }
+        let error = self.device.read_register(regs::ERROR)?;
+        let low = self.device.read_register(regs::ERROR_ADDR_LO)?;
+        let high = self.device.read_register(regs::ERROR_ADDR_HI)?;
+        let code = (error & regs::ERROR_CODE) as u8;
+        let (_, name, meaning) =
+            regs::ERRORS.iter().find(|e| e.0 == code).copied().unwrap_or((code, "UNKNOWN", "an unknown code"));
+        let origin = Origin::from_source((error & regs::ERROR_SOURCE) >> regs::ERROR_SOURCE.trailing_zeros());
+        Err(DeviceError::Unit { code, name, meaning, origin, address: u64::from(high) << 32 | u64::from(low) })
+    }
+
+    /// Reads the completion records, the results and the counters.
+    fn collect(&mut self, plan: &Plan, operators: &[Weights], tokens: usize) -> Result<RunResult, DeviceError> {
+        let empty =
+            |w: &Weights| OperatorResult { accumulators: vec![0; tokens * w.rows], cycles: 0, ends: Vec::new() };
+        let mut results: Vec<OperatorResult> = operators.iter().map(empty).collect();
+        let mut from = self.device.read_register(regs::RUN_START)?;
+        let base = self.device.memory_base();
+        let memory = self.device.memory();
+        for (index, (descriptor, slot)) in plan.descriptors.iter().zip(&plan.slots).enumerate() {
+            let mut bytes = [0; DESCRIPTOR_BYTES];
+            bytes.copy_from_slice(&memory[*slot..*slot + DESCRIPTOR_BYTES]);
+            let done = Completion::decode(&bytes);
+            let tag = plan.first_tag.wrapping_add(index as u16);
+            if done.status != Completion::DONE || done.tag != tag {
+                return Err(DeviceError::Incomplete { index, tag, found: done.status });
+            }
+            let result = &mut results[index % operators.len()];
+            result.cycles += u64::from(done.end_cycle.wrapping_sub(from));
+            result.ends.push(done.end_cycle);
+            from = done.end_cycle;
+
+            let first = index / operators.len() * self.info.max_tokens();
+            let y = (descriptor.y_addr - base) as usize;
+            let rows = descriptor.out_features;
+            let words = memory[y..y + descriptor.result_bytes()].chunks_exact(4);
+            for (i, word) in words.enumerate() {
+                let (block, token, lane) =
+                    (i / ROW_BLOCK / descriptor.tokens, i / ROW_BLOCK % descriptor.tokens, i % ROW_BLOCK);
+                let row = block * ROW_BLOCK + lane;
+                if row < rows {
+                    let value = i32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+                    result.accumulators[(first + token) * rows + row] = value;
+                }
+            }
+        }
+        let cycles = u64::from(self.device.read_register(regs::BUSY_CYCLES)?);
+        let ports = (0..self.info.ports).map(|p| PortCounters::read(&mut self.device, p)).collect::<Result<_, _>>()?;
+        Ok(RunResult { operators: results, cycles, ports })
+    }
+
+    fn allocate(&mut self, bytes: usize, what: &'static str) -> Result<usize, DeviceError> {
+        self.allocate_from(self.used, bytes, what)
+    }
+
+    /// The first aligned offset at or after `at`, if `bytes` fit there.
+    fn allocate_from(&mut self, at: usize, bytes: usize, what: &'static str) -> Result<usize, DeviceError> {
+        let at = at.next_multiple_of(ALIGN);
+        let total = self.device.memory().len();
+        if at + bytes > total {
+            return Err(DeviceError::OutOfMemory { what, asked: bytes, free: total.saturating_sub(at), total });
+        }
+        Ok(at)
+    }
+}
+
+/// The memory layout of a run.
+struct Plan {
+    ring: usize,
+    log2: u32,
+    descriptors: Vec<Descriptor>,
+    /// Offset of each descriptor in device memory.
+    slots: Vec<usize>,
+    first_tag: u16,
+}

@@ -1,0 +1,238 @@
+//! Functional model of the unit. Registers, descriptors and memory are as in hardware; `golden` does the arithmetic;
+//! time is not modelled.
+//!
+//! The model works with the same driver as the Verilated unit and passes the same conformance suite, so drivers can
+//! be developed against it. Its cycle counters stay zero. Its errors have the same codes as in hardware, and the same
+//! addresses where hardware reports the address of a beat.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::codec;
+use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
+use crate::device::{Device, DeviceError, Origin};
+use crate::info::UnitInfo;
+use crate::regs;
+
+/// A device without hardware.
+pub struct FunctionalDevice {
+    info: UnitInfo,
+    base: u64,
+    memory: Vec<u8>,
+    irq_enable: u32,
+    irq_status: u32,
+    watchdog: u32,
+    ring_base: u64,
+    ring_log2: u32,
+    tail: u16,
+    head: u16,
+    error: Option<Fault>,
+    /// The activations that a KEEP_X descriptor may use.
+    held: Option<Activations>,
+}
+
+/// The activations of the last descriptor that loaded any.
+struct Activations {
+    row_beats: usize,
+    /// One entry per token. An entry has the length of a whole weight row, including padding.
+    rows: Vec<Vec<u8>>,
+}
+
+/// An error code, the part of the unit that reports it, and the address.
+#[derive(Clone, Copy)]
+struct Fault {
+    code: u8,
+    source: Origin,
+    address: u64,
+}
+
+impl FunctionalDevice {
+    /// Creates a unit with the given parameters and `bytes` of memory at the physical address `base`.
+    pub fn new(info: UnitInfo, base: u64, bytes: usize) -> Self {
+        Self {
+            info,
+            base,
+            memory: vec![0; bytes],
+            irq_enable: 0,
+            irq_status: 0,
+            watchdog: regs::WATCHDOG_RESET,
+            ring_base: 0,
+            ring_log2: 0,
+            tail: 0,
+            head: 0,
+            error: None,
+            held: None,
+        }
+    }
+
+    fn soft_reset(&mut self) {
+        (self.tail, self.head, self.error, self.held) = (0, 0, None, None);
+    }
+
+    /// The bytes `[address, address + len)` of memory. If they are outside memory, the fault with `code` and
+    /// `source`.
+    fn slice(&mut self, address: u64, len: usize, code: u8, source: Origin) -> Result<&mut [u8], Fault> {
+        let start = address.wrapping_sub(self.base) as usize;
+        let end = start.checked_add(len).filter(|end| address >= self.base && *end <= self.memory.len());
+        end.map(|end| &mut self.memory[start..end]).ok_or(Fault { code, source, address })
+    }
+
+    fn run(&mut self) {
+        while self.head != self.tail && self.error.is_none() {
+            let index = u64::from(self.head) & ((1 << self.ring_log2) - 1);
+            let address = (self.ring_base & !(DESCRIPTOR_BYTES as u64 - 1)) + index * DESCRIPTOR_BYTES as u64;
+            match self.descriptor(address) {
+                Ok(irq) => {
+                    self.head = self.head.wrapping_add(1);
+                    self.irq_status |= if irq { regs::IRQ_ENABLE_DONE } else { 0 };
+                }
+                Err(fault) => {
+                    self.error = Some(fault);
+                    self.irq_status |= regs::IRQ_ENABLE_ERROR;
+                }
+            }
+        }
+    }
+
+    /// Executes the descriptor at `address`. Returns whether the descriptor requests an interrupt.
+    fn descriptor(&mut self, address: u64) -> Result<bool, Fault> {
+        let mut bytes = [0; DESCRIPTOR_BYTES];
+        bytes.copy_from_slice(self.slice(address, DESCRIPTOR_BYTES, regs::ERR_READ_DECERR, Origin::FrontEnd)?);
+        let fault = |code| Fault { code, source: Origin::FrontEnd, address };
+        if !self.ring_base.is_multiple_of(DESCRIPTOR_BYTES as u64) {
+            return Err(fault(regs::ERR_MISALIGNED));
+        }
+        let d = Descriptor::decode(&bytes).filter(|d| self.accepts(d)).ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
+        let places = d.x_addr | d.w_addr | d.y_addr | d.x_stride as u64 | d.w_stride as u64;
+        if !places.is_multiple_of(DESCRIPTOR_BYTES as u64) {
+            return Err(fault(regs::ERR_MISALIGNED));
+        }
+        if !d.keep_x {
+            let row_bytes = d.row_beats * self.info.lanes();
+            let address = |token| d.x_addr + (token * d.x_stride) as u64;
+            let mut load = |token| {
+                self.slice(address(token), row_bytes, regs::ERR_READ_DECERR, Origin::FrontEnd).map(|row| row.to_vec())
+            };
+            let rows = (0..d.tokens).map(&mut load).collect::<Result<_, _>>()?;
+            self.held = Some(Activations { row_beats: d.row_beats, rows });
+        }
+        let held = self.held.as_ref().ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
+        let bytes = held.rows.iter().flat_map(|row| &row[..d.in_features]);
+        let x: Vec<i8> = bytes.map(|byte| i8::from_le_bytes([*byte])).collect();
+
+        let (codec, port_bytes) = (self.info.codec, self.info.port_bytes);
+        let lanes = self.info.lanes();
+        let image_bytes = codec.image_bytes(d.out_features, d.in_features, port_bytes, d.w_stride);
+        let image = self.slice(d.w_addr, image_bytes, regs::ERR_READ_DECERR, Origin::Port(0))?;
+        let matrix = codec.decode(image, d.out_features, d.in_features, port_bytes, d.w_stride).map_err(|error| {
+            let beat = match error {
+                golden::Error::ImageCode { row, col } | golden::Error::ImagePadding { row, col } => {
+                    row / ROW_BLOCK * d.w_stride + (col / lanes * ROW_BLOCK + row % ROW_BLOCK) * port_bytes
+                }
+                _ => 0,
+            };
+            Fault { code: regs::ERR_BAD_WEIGHT, source: Origin::Port(0), address: d.w_addr + beat as u64 }
+        })?;
+        let y = golden::matvec::matvec(&matrix, &x);
+
+        let image = self.slice(d.y_addr, d.result_bytes(), regs::ERR_WRITE_DECERR, Origin::Writer)?;
+        for (i, word) in image.chunks_exact_mut(4).enumerate() {
+            let (block, token) = (i / ROW_BLOCK / d.tokens, i / ROW_BLOCK % d.tokens);
+            let row = block * ROW_BLOCK + i % ROW_BLOCK;
+            let value = if row < d.out_features { y[token * d.out_features + row] } else { 0 };
+            word.copy_from_slice(&value.to_le_bytes());
+        }
+        let record = Completion { status: Completion::DONE, start_cycle: 0, end_cycle: 0, tag: self.head };
+        self.slice(address + Completion::OFFSET as u64, 16, regs::ERR_WRITE_DECERR, Origin::Writer)?
+            .copy_from_slice(&record.encode());
+        Ok(d.irq)
+    }
+
+    /// Whether every field of a descriptor is in range for this unit.
+    fn accepts(&self, d: &Descriptor) -> bool {
+        let same_x = |held: &Activations| held.row_beats == d.row_beats && held.rows.len() == d.tokens;
+        (1..=self.info.max_tokens()).contains(&d.tokens)
+            && d.in_features > 0
+            && d.row_beats == self.info.codec.row_beats(d.in_features, self.info.port_bytes)
+            && d.row_beats <= self.info.bank_words
+            && (1..=regs::MAX_OUT_FEATURES as usize).contains(&d.out_features)
+            && d.w_stride >= self.info.codec.block_bytes(d.in_features, self.info.port_bytes)
+            && (!d.keep_x || self.held.as_ref().is_some_and(same_x))
+    }
+}
+
+impl Device for FunctionalDevice {
+    fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError> {
+        let fault = self.error.unwrap_or(Fault { code: 0, source: Origin::Port(0), address: 0 });
+        let bank = regs::PORT_BUSY..regs::PORT_BUSY + regs::PORT_BUSY_STRIDE * self.info.ports as u32;
+        Ok(match offset {
+            regs::ID => regs::ID_VALUE,
+            regs::VERSION => regs::MAP_VERSION,
+            regs::MAP_HASH => regs::MAP_HASH_VALUE,
+            regs::PARAM0 => {
+                let fields = [
+                    (self.info.ports, regs::PARAM0_PORTS),
+                    (self.info.port_bytes, regs::PARAM0_PORT_BYTES),
+                    (self.info.vectors, regs::PARAM0_VECTORS),
+                    (self.info.groups, regs::PARAM0_GROUPS),
+                    (codec::number(self.info.codec) as usize, regs::PARAM0_CODEC),
+                ];
+                fields.iter().fold(0, |word, (value, mask)| word | (*value as u32) << mask.trailing_zeros())
+            }
+            regs::PARAM1 => self.info.bank_words as u32 | (ROW_BLOCK as u32) << 16 | regs::CONTEXTS << 20,
+            regs::STATUS => {
+                let busy = self.head != self.tail;
+                (if busy { regs::STATUS_BUSY } else { 0 }) | (if self.error.is_some() { regs::STATUS_ERROR } else { 0 })
+            }
+            regs::ERROR => u32::from(fault.code) | fault.source.source() << 8,
+            regs::ERROR_ADDR_LO => fault.address as u32,
+            regs::ERROR_ADDR_HI => (fault.address >> 32) as u32,
+            regs::IRQ_ENABLE => self.irq_enable,
+            regs::IRQ_STATUS => self.irq_status,
+            regs::WATCHDOG => self.watchdog,
+            regs::RING_BASE_LO => self.ring_base as u32,
+            regs::RING_BASE_HI => (self.ring_base >> 32) as u32,
+            regs::RING_LOG2 => self.ring_log2,
+            regs::RING_TAIL => u32::from(self.tail),
+            regs::RING_HEAD => u32::from(self.head),
+            regs::CONTROL | regs::CYCLE_LO | regs::CYCLE_HI | regs::RUN_START | regs::BUSY_CYCLES => 0,
+            offset if bank.contains(&offset) && offset % 4 == 0 && offset % regs::PORT_BUSY_STRIDE < 24 => 0,
+            offset => return Err(DeviceError::register(offset, "read")),
+        })
+    }
+
+    fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
+        match offset {
+            regs::CONTROL if value & regs::CONTROL_SOFT_RESET != 0 => self.soft_reset(),
+            regs::CONTROL => {}
+            regs::IRQ_ENABLE => self.irq_enable = value & 3,
+            regs::IRQ_STATUS => self.irq_status &= !value,
+            regs::WATCHDOG => self.watchdog = value,
+            regs::RING_BASE_LO => self.ring_base = self.ring_base & !0xffff_ffff | u64::from(value),
+            regs::RING_BASE_HI => self.ring_base = self.ring_base & 0xffff_ffff | u64::from(value & 0xff) << 32,
+            regs::RING_LOG2 => self.ring_log2 = value & 0xf,
+            regs::RING_TAIL if self.error.is_some() => {}
+            regs::RING_TAIL => {
+                self.tail = value as u16;
+                self.run();
+            }
+            offset => return Err(DeviceError::register(offset, "write")),
+        }
+        Ok(())
+    }
+
+    fn memory_base(&self) -> u64 {
+        self.base
+    }
+
+    fn memory(&mut self) -> &mut [u8] {
+        &mut self.memory
+    }
+
+    fn wait_interrupt(&mut self) -> Result<(), DeviceError> {
+        match self.irq_status & self.irq_enable {
+            0 => Err(DeviceError::Timeout { cycles: 0, status: self.read_register(regs::STATUS)? }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Workers that take runs from a queue and compare each run on its own unit.
+//!
+//! A [`Bench`] executes each run on a unit powered up for that run, with a seed that depends only on the bench's seed
+//! and the run. The results are therefore the same with any number of workers. The queue is bounded, so a stream of
+//! any length needs a bounded amount of memory.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use program::interrupt::interrupted;
+use verilated::ModelLibrary;
+
+use crate::bench::Bench;
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::run::Run;
+
+/// The result of a stream of runs.
+pub struct Verified<T, E> {
+    /// The value that the producer returned, or a failure. A failure of the model or of a worker takes precedence
+    /// over a failure of the producer.
+    pub produced: Result<T, E>,
+    /// One outcome for each verified run, in the order of the stream.
+    pub outcomes: Vec<Outcome>,
+    /// The simulated model, if it could be built.
+    pub library: Option<ModelLibrary>,
+}
+
+/// Feeds the runs that `produce` queues to `jobs` workers on `bench`. `build` makes the model in parallel with
+/// `produce`. `done` is called after each compared run; an error from `done` stops the verification.
+pub fn verify<T, E: From<Error> + Send>(
+    bench: &Bench,
+    jobs: usize,
+    build: impl FnOnce() -> Result<ModelLibrary, E> + Send,
+    done: impl Fn(&Outcome) -> Result<(), E> + Sync,
+    produce: impl FnOnce(SyncSender<Run>) -> Result<T, E>,
+) -> Verified<T, E> {
+    let (sender, receiver) = sync_channel(jobs);
+    thread::scope(|scope| {
+        // An error here drops the receiver. The producer then fails at its next send and ends.
+        let verifier = scope.spawn(|| {
+            let receiver = Mutex::new(receiver);
+            let library = match build().and_then(|library| check_interrupt().map(|()| library)) {
+                Ok(library) => library,
+                Err(failure) => return (None, Vec::new(), Some(failure)),
+            };
+            let (outcomes, failure) = work(bench, jobs, &library, &receiver, &done);
+            (Some(library), outcomes, failure)
+        });
+        let produced = produce(sender);
+        let (library, mut outcomes, failure) = verifier.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        outcomes.sort_by_key(|outcome| outcome.index);
+        Verified { produced: failure.map_or(produced, Err), outcomes, library }
+    })
+}
+
+/// Verifies runs until the queue ends or a run fails. Returns the outcomes and the failure, if any. If several runs
+/// fail, the failure of the earliest run is returned.
+fn work<E: From<Error> + Send>(
+    bench: &Bench,
+    jobs: usize,
+    library: &ModelLibrary,
+    receiver: &Mutex<Receiver<Run>>,
+    done: &(impl Fn(&Outcome) -> Result<(), E> + Sync),
+) -> (Vec<Outcome>, Option<E>) {
+    let state = Mutex::new((Vec::new(), None::<(usize, E)>));
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let received = lock(receiver).recv();
+                    let Ok(run) = received else { break };
+                    if lock(&state).1.is_some() {
+                        break;
+                    }
+                    let result = bench.execute(library, &run).map_err(|error| E::from(error.at(run.describe())));
+                    let result = result.and_then(|outcome| done(&outcome).map(|()| outcome));
+                    let (outcomes, failed) = &mut *lock(&state);
+                    match result {
+                        Ok(outcome) => outcomes.push(outcome),
+                        Err(failure) if failed.as_ref().is_none_or(|(index, _)| *index > run.index) => {
+                            *failed = Some((run.index, failure));
+                        }
+                        Err(_) => {}
+                    }
+                }
+            });
+        }
+    });
+    let (outcomes, failed) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (outcomes, failed.map(|(_, failure)| failure))
+}
+
+/// Number of hardware threads of this machine, which is the default number of jobs.
+pub fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Locks `mutex` even if another thread panicked while it held the lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn check_interrupt<E: From<Error>>() -> Result<(), E> {
+    if interrupted() { Err(Error::Interrupted.into()) } else { Ok(()) }
+}

@@ -1,0 +1,83 @@
+//! A phase whose operators, except the linears, run on one core.
+
+use super::case::Case;
+use super::operators::host_operators;
+use super::records::{CoreOperator, OnCore};
+use crate::baseline::CpuBaseline;
+use crate::peers::{Core, Part};
+use bitnet::config::Linear;
+
+impl Case<'_> {
+    /// The other operators on a profiled CPU. If the profile has the time of the whole stage (prefill or decode), the
+    /// pass contains the whole stage except its linears. It then includes attention and the output head, which are
+    /// not operators of the profile.
+    pub(crate) fn on_cpu(&self, cpu: &CpuBaseline, tokens: usize, [unit_ms, most_ms]: [f64; 2]) -> OnCore {
+        let operators = cpu.others.iter().map(|o| CoreOperator {
+            name: o.name.clone(),
+            in_layer: true,
+            ops: None,
+            bytes: None,
+            ms: o.ms,
+        });
+        let others_ms = cpu.layer_ms - cpu.linear_ms;
+        let layers = self.config.num_hidden_layers as f64;
+        let alone_ms = if tokens == 1 { cpu.decode_token_ms } else { cpu.prefill_ms };
+        let rest_ms = alone_ms.map(|all| all - layers * cpu.linear_ms).filter(|rest| *rest > 0.0);
+        let pass = |unit_ms: f64| rest_ms.map(|rest| layers * unit_ms + rest);
+        let pass_ms = pass(unit_ms);
+        let missing = match (tokens, rest_ms) {
+            (_, None) => "what is not in its profile is missing",
+            (1, _) => "a pass is its decode with the linears exchanged",
+            _ => "a pass is its prefill with the linears exchanged",
+        };
+        OnCore {
+            core: cpu.provenance.clone(),
+            basis: format!("measured there with {tokens} tokens; {missing}"),
+            measured: true,
+            operators: operators.collect(),
+            others_ms,
+            layer_ms: unit_ms + others_ms,
+            pass_ms,
+            pass_ms_most: pass(most_ms),
+            tokens_per_s: pass_ms.map(|ms| tokens as f64 * 1e3 / ms),
+            linear_percent: pass_ms.map(|ms| 100.0 * layers * unit_ms / ms),
+            alone_ms: alone_ms.filter(|_| rest_ms.is_some()),
+            alone_linears: cpu.linears.clone(),
+        }
+    }
+
+    /// The other operators on a core that is modelled by two rates.
+    pub(crate) fn on_core(&self, core: &Core, tokens: usize, context: usize, [unit_ms, most_ms]: [f64; 2]) -> OnCore {
+        let ms = |ops: f64, bytes: f64| (ops / core.gops.value).max(bytes / core.gb_per_s.value) / 1e6;
+        let operator = |(name, in_layer, ops, bytes): (&'static str, bool, f64, f64)| CoreOperator {
+            name: name.into(),
+            in_layer,
+            ops: Some(ops),
+            bytes: Some(bytes),
+            ms: ms(ops, bytes),
+        };
+        let operators: Vec<CoreOperator> =
+            host_operators(&self.config, tokens, context).into_iter().map(operator).collect();
+        let sum = |in_layer: bool| operators.iter().filter(|o| o.in_layer == in_layer).map(|o| o.ms).sum::<f64>();
+        let (others_ms, once_ms, layers) = (sum(true), sum(false), self.config.num_hidden_layers as f64);
+        let pass = |unit_ms: f64| layers * (unit_ms + others_ms) + once_ms;
+        let alone = |l: &Linear| Part { name: l.name().into(), ms: ms(self.ops(*l, tokens), self.bytes(*l, 1)) };
+        let alone_linears: Vec<Part> = Linear::ALL.iter().map(alone).collect();
+        let alone = alone_linears.iter().map(|l| l.ms).sum();
+        let pass_ms = pass(unit_ms);
+        OnCore {
+            core: core.name.clone(),
+            basis: "model, not measured".into(),
+            measured: false,
+            operators,
+            others_ms,
+            layer_ms: unit_ms + others_ms,
+            pass_ms: Some(pass_ms),
+            pass_ms_most: Some(pass(most_ms)),
+            tokens_per_s: Some(tokens as f64 * 1e3 / pass_ms),
+            linear_percent: Some(100.0 * layers * unit_ms / pass_ms),
+            alone_ms: Some(pass(alone)),
+            alone_linears,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The texts of a hand-off that are compiled into the program, and how their placeholders are filled.
+
+use std::collections::BTreeMap;
+
+/// Files that are the same for every board: name in the folder, text.
+pub(crate) const PLAIN: &[(&str, &str)] = &[
+    ("common.tcl", include_str!("../../../constraints/vivado/common.tcl")),
+    ("package_ip.tcl", include_str!("../../../constraints/vivado/package_ip.tcl")),
+    ("block_design.tcl", include_str!("../../../constraints/vivado/block_design.tcl")),
+    ("build.tcl", include_str!("../../../constraints/vivado/build.tcl")),
+    ("check/run.tcl", include_str!("../../../constraints/check/run.tcl")),
+    ("check/stubs.tcl", include_str!("../../../constraints/check/stubs.tcl")),
+    ("registers/tmv_regs.rs", include_str!("../../../host/tmv/src/regs.rs")),
+    ("LICENSE-MIT", include_str!("../../../LICENSE-MIT")),
+    ("LICENSE-APACHE", include_str!("../../../LICENSE-APACHE")),
+    ("NOTICE", include_str!("../../../NOTICE")),
+];
+
+/// Templates with placeholders `@NAME@`: name in the folder, text.
+pub(crate) const TEMPLATES: &[(&str, &str)] = &[
+    ("board.tcl", include_str!("../../../constraints/vivado/board.tcl")),
+    ("tmv.xdc", include_str!("../../../constraints/vivado/tmv.xdc")),
+    ("tmv.core", include_str!("../../../constraints/fusesoc/tmv.core")),
+    ("README.md", include_str!("../../../constraints/README.handoff.md")),
+];
+
+/// For each processing system: its name in the data, its Tcl, and the template of its device tree.
+pub(crate) const PS: &[(&str, &str, &str)] = &[
+    (
+        "zynqmp",
+        include_str!("../../../constraints/vivado/ps_zynqmp.tcl"),
+        include_str!("../../../constraints/linux/tmv_zynqmp.dtso"),
+    ),
+    (
+        "zynq",
+        include_str!("../../../constraints/vivado/ps_zynq.tcl"),
+        include_str!("../../../constraints/linux/tmv_zynq.dtso"),
+    ),
+];
+
+/// Replaces every placeholder `@NAME@` by the value of `NAME`.
+pub(crate) fn fill(template: &str, values: &BTreeMap<&str, String>) -> String {
+    values.iter().fold(template.to_string(), |text, (name, value)| text.replace(&format!("@{name}@"), value))
+}

@@ -1,0 +1,363 @@
+//! `tmv_wrapper.v`: the unit behind plain Verilog ports, with one AXI interface for each of its memory ports.
+//!
+//! IP Integrator does not accept a SystemVerilog top module. The wrapper is generated from the port list of
+//! `tmv_unit`. A new port of the unit that the generator does not know is therefore an error here, and not an
+//! unconnected pin in a user's design.
+
+use std::fmt::Write as _;
+
+/// The unit, as its source declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Names of the parameters, with the text of their defaults.
+    pub parameters: Vec<(String, String)>,
+    ports: Vec<Port>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Port {
+    input: bool,
+    name: String,
+    /// Whether the port has one element for each memory port.
+    per_port: bool,
+    bits: Bits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Bits {
+    Fixed(usize),
+    /// As many bits as a beat.
+    Beat,
+}
+
+/// The configuration of the unit that a wrapper is made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Number of AXI ports to memory.
+    pub ports: usize,
+    /// Width of an AXI port in bits.
+    pub port_bits: usize,
+    /// The other parameters, with their values.
+    pub parameters: Vec<(String, usize)>,
+}
+
+/// An output of an AXI4 master that the unit has no pin for, because the value never changes: channel, name, width in
+/// bits (`None`: one bit for each byte of a beat), value for beats of the given number of bytes, reason.
+type Constant = (&'static str, &'static str, Option<usize>, fn(usize) -> String, &'static str);
+const CONSTANTS: &[Constant] = &[
+    ("ar", "arsize", Some(3), |bytes| format!("3'd{}", bytes.trailing_zeros()), "beats of full width"),
+    ("ar", "arburst", Some(2), |_| "2'b01".into(), "INCR"),
+    ("ar", "arlock", Some(1), |_| "1'b0".into(), "no exclusive access"),
+    ("ar", "arcache", Some(4), |_| "4'b0011".into(), "modifiable and bufferable, not cached"),
+    ("ar", "arprot", Some(3), |_| "3'b000".into(), "data, secure, unprivileged"),
+    ("ar", "arqos", Some(4), |_| "4'b0000".into(), "no quality of service"),
+    ("aw", "awid", Some(1), |_| "1'b0".into(), "all writes in order"),
+    ("aw", "awsize", Some(3), |bytes| format!("3'd{}", bytes.trailing_zeros()), "beats of full width"),
+    ("aw", "awburst", Some(2), |_| "2'b01".into(), "INCR"),
+    ("aw", "awlock", Some(1), |_| "1'b0".into(), "no exclusive access"),
+    ("aw", "awcache", Some(4), |_| "4'b0011".into(), "modifiable and bufferable, not cached"),
+    ("aw", "awprot", Some(3), |_| "3'b000".into(), "data, secure, unprivileged"),
+    ("aw", "awqos", Some(4), |_| "4'b0000".into(), "no quality of service"),
+    ("w", "wstrb", None, |bytes| format!("{{{bytes}{{1'b1}}}}"), "whole beats"),
+];
+/// Inputs of an AXI4 master that the unit does not use: channel, name.
+const IGNORED: &[(&str, &str)] = &[("b", "bid")];
+/// Signals that are declared as vectors even if they have one bit.
+const VECTORS: &[&str] = &["arid", "rid", "awid", "bid"];
+
+/// The prefix of the unit's memory ports.
+const MEMORY: &str = "m_axi_";
+
+/// The parts of the wrapper's text.
+#[derive(Default)]
+struct Parts {
+    /// Declarations of the wrapper's ports.
+    ports: Vec<String>,
+    /// Ports of the unit, and the expression that each is connected to.
+    connections: Vec<(String, String)>,
+    /// Assignments to outputs that never change.
+    constants: String,
+    /// Inputs that the unit does not use.
+    unused: Vec<String>,
+}
+
+/// Reads the parameters and ports of `tmv_unit` from its source. `addr_bits` is the value of `AddrBits` in the
+/// package.
+///
+/// # Errors
+/// A message that quotes the line that is not understood.
+pub fn parse(source: &str, addr_bits: usize) -> Result<Interface, String> {
+    let bare: Vec<&str> = source.lines().map(|line| line.split("//").next().unwrap_or("").trim()).collect();
+    let at = |what: &str, from: usize, test: &dyn Fn(&str) -> bool| {
+        bare.iter().skip(from).position(|line| test(line)).map(|i| i + from).ok_or(format!("found no {what}"))
+    };
+    let module = at("module tmv_unit", 0, &|line| line.starts_with("module tmv_unit"))?;
+    let header = at("parameter list of tmv_unit", module, &|line| line == "#(")?;
+    let middle = at("port list of tmv_unit", header, &|line| line == ") (")?;
+    let end = at("end of the port list of tmv_unit", middle, &|line| line == ");")?;
+    let lines = |from: usize, to: usize| bare[from + 1..to].iter().filter(|line| !line.is_empty());
+
+    let mut parameters = Vec::new();
+    for line in lines(header, middle) {
+        let declared = line.strip_prefix("parameter int unsigned").and_then(|rest| rest.split_once('='));
+        let (name, value) = declared.ok_or_else(|| format!("parameter \"{line}\" is not understood"))?;
+        parameters.push((name.trim().to_string(), value.trim().trim_end_matches(',').trim().to_string()));
+    }
+    let ports = lines(middle, end).map(|line| port(line, addr_bits)).collect::<Result<_, _>>()?;
+    Ok(Interface { parameters, ports })
+}
+
+fn port(line: &str, addr_bits: usize) -> Result<Port, String> {
+    let bad = || format!("port \"{line}\" is not understood");
+    let (direction, rest) = line.trim_end_matches(',').split_once(char::is_whitespace).ok_or_else(bad)?;
+    let input = match direction {
+        "input" => true,
+        "output" => false,
+        _ => return Err(bad()),
+    };
+    let mut rest = rest.trim().strip_prefix("logic").ok_or_else(bad)?.trim();
+    let mut dimensions = Vec::new();
+    while let Some((dimension, behind)) = rest.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        let text: String = dimension.split_whitespace().collect();
+        dimensions.push(text.strip_suffix(":0").ok_or_else(bad)?.to_string());
+        rest = behind.trim();
+    }
+    let per_port = dimensions.first().is_some_and(|dimension| dimension == "Ports-1");
+    let bits = match &dimensions[usize::from(per_port)..] {
+        [] => Bits::Fixed(1),
+        [one] if one == "PortBits-1" => Bits::Beat,
+        [one] if one == "AddrBits-1" => Bits::Fixed(addr_bits),
+        [one] => Bits::Fixed(one.parse::<usize>().map_err(|_| bad())? + 1),
+        _ => return Err(bad()),
+    };
+    Ok(Port { input, name: rest.to_string(), per_port, bits })
+}
+
+/// The channel of an AXI signal. For example, `arvalid` is on `ar`.
+fn channel(signal: &str) -> &'static str {
+    ["ar", "aw", "w", "b", "r"].into_iter().find(|channel| signal.starts_with(channel)).unwrap_or("")
+}
+
+impl Interface {
+    /// The text of the wrapper for `shape`.
+    ///
+    /// # Errors
+    /// A message that names a port or a parameter of the unit that the wrapper cannot connect.
+    pub fn wrapper(&self, shape: &Shape) -> Result<String, String> {
+        let mut parts = Parts::default();
+        self.add_clocking(shape, &mut parts)?;
+        self.add_control(shape, &mut parts);
+        for p in 0..shape.ports {
+            self.add_memory_port(shape, p, &mut parts)?;
+        }
+        self.connect_memory_ports(shape, &mut parts);
+        let connected = |port: &Port| parts.connections.iter().any(|(name, _)| *name == port.name);
+        if let Some(port) = self.ports.iter().find(|port| !connected(port)) {
+            return Err(format!("port {} is of no interface that the wrapper knows", port.name));
+        }
+        self.text(shape, &parts)
+    }
+
+    /// Adds clock, reset and interrupt.
+    fn add_clocking(&self, shape: &Shape, parts: &mut Parts) -> Result<(), String> {
+        let memory: Vec<String> = (0..shape.ports).map(interface_name).collect();
+        for (name, to, info, parameter) in [
+            (
+                "clk_i",
+                "clk",
+                "xilinx.com:signal:clock:1.0 clk CLK",
+                format!("ASSOCIATED_BUSIF S_AXIL:{}, ASSOCIATED_RESET rst_n", memory.join(":")),
+            ),
+            ("rst_ni", "rst_n", "xilinx.com:signal:reset:1.0 rst_n RST", "POLARITY ACTIVE_LOW".into()),
+            ("irq_o", "irq", "xilinx.com:signal:interrupt:1.0 irq INTERRUPT", "SENSITIVITY LEVEL_HIGH".into()),
+        ] {
+            let port = self.ports.iter().find(|p| p.name == name).ok_or(format!("the unit has no port {name}"))?;
+            parts.ports.push(declare(to, port.input, 1, info, Some(&format!("XIL_INTERFACENAME {to}, {parameter}"))));
+            parts.connections.push((name.to_string(), to.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Adds the AXI4-Lite interface. Its ports have the unit's names.
+    fn add_control(&self, shape: &Shape, parts: &mut Parts) {
+        let mut first = Some(
+            "XIL_INTERFACENAME S_AXIL, PROTOCOL AXI4LITE, DATA_WIDTH 32, ADDR_WIDTH 12, READ_WRITE_MODE READ_WRITE, \
+             HAS_BURST 0",
+        );
+        for port in &self.ports {
+            let Some(signal) = port.name.strip_prefix("s_axil_") else { continue };
+            let info = format!("xilinx.com:interface:aximm:1.0 S_AXIL {}", signal.to_uppercase());
+            parts.ports.push(declare(&port.name, port.input, shape.bits(&port.bits), &info, first.take()));
+            parts.connections.push((port.name.clone(), port.name.clone()));
+        }
+    }
+
+    /// Adds one AXI4 interface: the unit's pins, constants for outputs without a pin, and ignored inputs.
+    fn add_memory_port(&self, shape: &Shape, p: usize, parts: &mut Parts) -> Result<(), String> {
+        let name = interface_name(p);
+        // Only memory port 0 has write channels.
+        let of_port = |port: &&Port| port.name.starts_with(MEMORY) && (port.per_port || p == 0);
+        let mine: Vec<&Port> = self.ports.iter().filter(of_port).collect();
+        let mut first = Some(interface_parameter(shape, &name, &mine)?);
+        let mut add = |signal: &str, input: bool, bits: usize| {
+            let info = format!("xilinx.com:interface:aximm:1.0 {name} {}", signal.to_uppercase());
+            parts.ports.push(declare(&format!("m_axi_{p}_{signal}"), input, bits, &info, first.take().as_deref()));
+        };
+        for channel_name in ["ar", "r", "aw", "w", "b"] {
+            let pins = mine.iter().map(|port| (&port.name[MEMORY.len()..], *port));
+            let pins: Vec<(&str, &Port)> = pins.filter(|(signal, _)| channel(signal) == channel_name).collect();
+            if pins.is_empty() {
+                continue;
+            }
+            pins.iter().for_each(|(signal, port)| add(signal, port.input, shape.bits(&port.bits)));
+            // If the unit gets a pin for the signal, the pin replaces the constant.
+            let missing = |signal: &str| pins.iter().all(|(pin, _)| *pin != signal);
+            for (_, signal, bits, value, why) in CONSTANTS.iter().filter(|c| c.0 == channel_name && missing(c.1)) {
+                add(signal, false, bits.unwrap_or(shape.port_bits / 8));
+                let value = value(shape.port_bits / 8);
+                parts.constants += &format!("  assign m_axi_{p}_{signal} = {value};  // {why}\n");
+            }
+            for (_, signal) in IGNORED.iter().filter(|c| c.0 == channel_name && missing(c.1)) {
+                add(signal, true, 1);
+                parts.unused.push(format!("m_axi_{p}_{signal}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects each packed memory port of the unit to the ports of all interfaces.
+    fn connect_memory_ports(&self, shape: &Shape, parts: &mut Parts) {
+        for port in self.ports.iter().filter(|port| port.name.starts_with(MEMORY)) {
+            let signal = &port.name[MEMORY.len()..];
+            let pieces: Vec<String> = match port.per_port {
+                // The highest element comes first.
+                true => (0..shape.ports).rev().map(|p| format!("m_axi_{p}_{signal}")).collect(),
+                false => vec![format!("m_axi_0_{signal}")],
+            };
+            parts.connections.push((port.name.clone(), concatenated(&pieces)));
+        }
+    }
+
+    fn text(&self, shape: &Shape, parts: &Parts) -> Result<String, String> {
+        let Parts { ports, connections, constants, unused } = parts;
+        for (name, _) in &self.parameters {
+            let fixed = ["Ports", "PortBits"].contains(&name.as_str());
+            if !fixed && shape.parameters.iter().all(|(known, _)| known != name) {
+                return Err(format!("parameter {name} has no value"));
+            }
+        }
+        let header: Vec<String> =
+            shape.parameters.iter().map(|(name, value)| format!("  parameter integer {name} = {value}")).collect();
+        let mut values = vec![("Ports", shape.ports.to_string()), ("PortBits", shape.port_bits.to_string())];
+        values.extend(shape.parameters.iter().map(|(name, _)| (name.as_str(), name.clone())));
+        let values: Vec<String> = values.iter().map(|(name, value)| format!("    .{name}({value})")).collect();
+        let connections: Vec<String> = connections.iter().map(|(name, to)| format!("    .{name}({to})")).collect();
+        let unused = match &unused[..] {
+            [] => String::new(),
+            _ => format!("\n  wire unused = &{{1'b0, {}}};\n", unused.join(", ")),
+        };
+        Ok(format!(
+            "// Made by `sim handoff` from the port list of tmv_unit.sv; do not edit.\n\
+             //\n\
+             // The unit behind plain Verilog (2001) ports, for IP Integrator: AXI4-Lite S_AXIL, {} x AXI4 of {} bits, clock,\n\
+             // reset, interrupt. No logic. How many ports there are, and how wide, is fixed in this text.\n\
+             // The clock has no FREQ_HZ: it takes the frequency of the clock that it is connected to.\n\
+             `default_nettype none\n\n\
+             module tmv_wrapper #(\n{}\n) (\n{}\n);\n\n{constants}{unused}\n  tmv_unit #(\n{}\n  ) u_unit (\n{}\n  );\n\n\
+             endmodule\n\n`default_nettype wire\n",
+            shape.ports,
+            shape.port_bits,
+            header.join(",\n"),
+            ports.join(",\n"),
+            values.join(",\n"),
+            connections.join(",\n"),
+        ))
+    }
+}
+
+/// The name of the interface of memory port `p`.
+fn interface_name(p: usize) -> String {
+    format!("M_AXI_{p}")
+}
+
+/// The interface parameters that Vivado needs for a memory interface with the pins `mine`.
+fn interface_parameter(shape: &Shape, name: &str, mine: &[&Port]) -> Result<String, String> {
+    let writes = mine.iter().any(|port| channel(&port.name[MEMORY.len()..]) == "aw");
+    let address = mine.iter().find(|port| port.name == "m_axi_araddr").ok_or("the unit has no m_axi_araddr")?;
+    Ok(format!(
+        "XIL_INTERFACENAME {name}, PROTOCOL AXI4, DATA_WIDTH {}, ADDR_WIDTH {}, ID_WIDTH 1, READ_WRITE_MODE {}, \
+         HAS_BURST 1, MAX_BURST_LENGTH 16, SUPPORTS_NARROW_BURST 0",
+        shape.port_bits,
+        shape.bits(&address.bits),
+        if writes { "READ_WRITE" } else { "READ_ONLY" },
+    ))
+}
+
+impl Shape {
+    fn bits(&self, bits: &Bits) -> usize {
+        match bits {
+            Bits::Fixed(bits) => *bits,
+            Bits::Beat => self.port_bits,
+        }
+    }
+}
+
+fn concatenated(parts: &[String]) -> String {
+    match parts {
+        [one] => one.clone(),
+        _ => format!("{{{}}}", parts.join(", ")),
+    }
+}
+
+fn declare(name: &str, input: bool, bits: usize, info: &str, parameter: Option<&str>) -> String {
+    let mut text = String::new();
+    if let Some(parameter) = parameter {
+        writeln!(text, "  (* X_INTERFACE_PARAMETER = \"{parameter}\" *)").expect("to a string");
+    }
+    let vector = VECTORS.iter().any(|signal| name.starts_with("m_axi_") && name.ends_with(&format!("_{signal}")));
+    let range = if bits > 1 || vector { format!("[{}:0] ", bits - 1) } else { String::new() };
+    let direction = if input { "input " } else { "output" };
+    write!(text, "  (* X_INTERFACE_INFO = \"{info}\" *)\n  {direction} wire {range}{name}").expect("to a string");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIT: &str = "module tmv_unit\n  import tmv_pkg::*;\n#(\n  /// AXI read ports.\n  parameter int unsigned Ports = 4,\n  \
+        parameter int unsigned PortBits = 128,\n  parameter int unsigned Vectors = 4\n) (\n  input  logic clk_i,\n  \
+        input logic rst_ni,\n  output logic irq_o,\n  input logic [ 11:0] s_axil_araddr,\n  \
+        output logic [   Ports-1:0][AddrBits-1:0] m_axi_araddr,\n  input logic [Ports-1:0][PortBits-1:0] m_axi_rdata\n);\n";
+
+    fn shape() -> Shape {
+        Shape { ports: 2, port_bits: 64, parameters: vec![("Vectors".into(), 2)] }
+    }
+
+    #[test]
+    fn ports_are_split() {
+        let text = parse(UNIT, 40).and_then(|unit| unit.wrapper(&shape())).expect("this unit is understood");
+        for part in [
+            "output wire [39:0] m_axi_1_araddr",
+            "input  wire [63:0] m_axi_0_rdata",
+            ".m_axi_araddr({m_axi_1_araddr, m_axi_0_araddr})",
+            "assign m_axi_1_arsize = 3'd3;",
+            "READ_ONLY",
+            "input  wire [11:0] s_axil_araddr",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_an_error() {
+        let wrap = |text: &str| parse(text, 40).and_then(|unit| unit.wrapper(&shape())).expect_err("not understood");
+        assert!(wrap(&UNIT.replace("irq_o", "irq_x")).contains("irq_o"));
+        assert!(
+            wrap(&UNIT.replace("input logic rst_ni", "input logic rst_ni,\n  input logic debug_i")).contains("debug_i")
+        );
+        assert!(wrap(&UNIT.replace("Vectors", "Depth")).contains("Depth"));
+        assert!(wrap(&UNIT.replace("[ 11:0]", "[X-1:0]")).contains("s_axil_araddr"));
+        assert!(wrap("module other").contains("tmv_unit"));
+    }
+}

@@ -1,0 +1,25 @@
+//! The configuration of a memory.
+
+use crate::faults::Faults;
+use crate::timing::Timing;
+
+/// The size and the behaviour of a memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryConfig {
+    /// Physical address of the first byte.
+    pub base: u64,
+    /// Size in bytes.
+    pub bytes: usize,
+    /// Timing.
+    pub timing: Timing,
+    /// Probability, in units of 1/256, that a channel stalls in a cycle in which it could transfer; 0 for timing runs.
+    pub stall: u8,
+    /// Whether read beats of different IDs may interleave.
+    pub interleave: bool,
+    /// Whether READY stays low until VALID is high, as AXI allows.
+    pub shy: bool,
+    /// Seed of stalls, interleaving and the reads of the processors.
+    pub seed: u64,
+    /// Injected faults.
+    pub faults: Faults,
+}

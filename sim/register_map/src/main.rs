@@ -1,0 +1,29 @@
+//! Writes the files of the repository that are generated from the register map.
+#![allow(clippy::print_stderr)] // This crate has no workspace dependencies, not even `program`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use register_map::{RegisterMap, SOURCE, generate};
+
+fn main() -> ExitCode {
+    match run(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn run(root: &Path) -> Result<(), String> {
+    let source = root.join(SOURCE);
+    let text = std::fs::read_to_string(&source).map_err(|e| format!("{}: cannot read: {e}", source.display()))?;
+    let map = RegisterMap::parse(&text).map_err(|why| format!("{}: {why}", source.display()))?;
+    for (path, text) in generate(&map) {
+        let path = root.join(path);
+        std::fs::write(&path, text).map_err(|e| format!("{}: cannot write: {e}", path.display()))?;
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! The register map as constants of the driver, `tmv::regs`.
+
+use std::fmt::Write as _;
+
+use crate::map::RegisterMap;
+use crate::source::GENERATED;
+
+/// The text of the module.
+pub fn constants(map: &RegisterMap) -> String {
+    let mut s = format!(
+        "//! Register map of the TMV unit. {GENERATED}\n\n\
+         /// Version of the map: major in 31:16, minor in 15:0.\npub const MAP_VERSION: u32 = {:#x};\n\
+         /// First 32 bits of the SHA-256 of the map.\npub const MAP_HASH_VALUE: u32 = {:#x};\n\n",
+        map.version[0] << 16 | map.version[1],
+        map.hash
+    );
+    for c in &map.constant {
+        let _ = writeln!(s, "/// Constant: {}.\npub const {}: u32 = {:#x};", c.doc, c.name, c.value);
+    }
+    s += "\n";
+    for r in &map.register {
+        let (name, offset) = (&r.name, r.offset);
+        let _ = writeln!(s, "/// Offset. {}\npub const {name}: u32 = {offset:#x};", r.doc);
+        if r.count > 1 {
+            let stride = r.stride;
+            let _ = writeln!(s, "/// Bytes from one {name} to the next.\npub const {name}_STRIDE: u32 = {stride:#x};");
+        }
+        for f in &r.fields {
+            let _ = writeln!(s, "/// {name}: {}.\npub const {name}_{}: u32 = {:#x};", f.doc, f.name, f.mask());
+        }
+    }
+    s += "\n/// Every register: name, offset, access.\npub const REGISTERS: &[(&str, u32, &str)] = &[\n";
+    for r in &map.register {
+        let _ = writeln!(s, "    ({:?}, {:#x}, {:?}),", r.name, r.offset, r.access.name());
+    }
+    s += "];\n\n/// Error codes: code, name, meaning.\npub const ERRORS: &[(u8, &str, &str)] = &[\n";
+    for e in &map.error {
+        let _ = writeln!(s, "    ({}, {:?}, {:?}),", e.code, e.name, e.doc);
+    }
+    s += "];\n";
+    for e in &map.error {
+        let _ = writeln!(s, "/// Error code: {}.\npub const ERR_{}: u8 = {};", e.doc, e.name, e.code);
+    }
+    s += "\n";
+    for d in &map.descriptor {
+        let _ = writeln!(s, "/// Descriptor word: {}.\npub const DESC_{}: usize = {};", d.doc, d.name, d.word);
+    }
+    s
+}

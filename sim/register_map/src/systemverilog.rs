@@ -1,0 +1,51 @@
+//! The register map as the unit's package, `tmv_reg_pkg`.
+
+use std::fmt::Write as _;
+
+use crate::map::RegisterMap;
+use crate::source::GENERATED;
+
+/// The text of the package.
+pub fn package(map: &RegisterMap) -> String {
+    let mut s = format!(
+        "// {GENERATED}\n\n\
+         /// Constants, register offsets (bytes), field positions (bits), error codes and descriptor words (32 bits each).\n\
+         package tmv_reg_pkg;\n  localparam logic [31:0] MapVersion = 32'h{:04x}_{:04x};\n  \
+         localparam logic [31:0] MapHash = 32'h{:04x}_{:04x};\n\n",
+        map.version[0],
+        map.version[1],
+        map.hash >> 16,
+        map.hash & 0xffff
+    );
+    for c in &map.constant {
+        let _ = writeln!(s, "  /// {}.\n  localparam int unsigned {} = {};", sentence(&c.doc), camel(&c.name), c.value);
+    }
+    s += "\n";
+    for r in &map.register {
+        let _ = writeln!(s, "  localparam logic [11:0] {}Offset = 12'h{:03x};", camel(&r.name), r.offset);
+        for f in &r.fields {
+            let name = format!("{}{}", camel(&r.name), camel(&f.name));
+            let _ = writeln!(s, "  localparam int unsigned {name}Lsb = {};", f.bits[1]);
+        }
+    }
+    s += "\n  typedef enum logic [7:0] {\n";
+    for (i, e) in map.error.iter().enumerate() {
+        let comma = if i + 1 == map.error.len() { "" } else { "," };
+        let _ = writeln!(s, "    Err{} = 8'd{}{comma}", camel(&e.name), e.code);
+    }
+    s += "  } error_e;\n\n";
+    for d in &map.descriptor {
+        let _ = writeln!(s, "  localparam int unsigned Desc{}Word = {};", camel(&d.name), d.word);
+    }
+    s + "endpackage\n"
+}
+
+/// Converts `PORT_STALL_DATA` to `PortStallData`.
+fn camel(name: &str) -> String {
+    name.split('_').map(|part| part[..1].to_string() + &part[1..].to_lowercase()).collect()
+}
+
+/// `doc` with a capital letter at the beginning.
+fn sentence(doc: &str) -> String {
+    doc[..1].to_uppercase() + &doc[1..]
+}

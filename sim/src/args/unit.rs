@@ -1,0 +1,164 @@
+//! The unit, the board and the memory that a command simulates.
+
+use bitnet::config::{Linear, ModelConfig};
+use clap::ValueEnum;
+use cost::board::{Board, DdrMode, MemoryMode};
+use cost::setup::Setup;
+use golden::Codec;
+use program::options::positive;
+use testbench::bench::Bench;
+use testbench::injection::Injection;
+use tmv::config::{MAX_TOKENS, UnitConfig};
+
+use super::numbers::{amount, groups, one_to_eight, rate};
+use crate::failure::Failure;
+
+/// Timing of the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MemoryArg {
+    /// Every beat ready after a fixed latency: judges the RTL.
+    Ideal,
+    /// The board's DRAM: for projections.
+    Ddr,
+}
+
+impl From<MemoryArg> for MemoryMode {
+    fn from(memory: MemoryArg) -> Self {
+        match memory {
+            MemoryArg::Ideal => Self::Ideal,
+            MemoryArg::Ddr => Self::Ddr,
+        }
+    }
+}
+
+/// A fault on purpose, in the first run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InjectArg {
+    /// Flip the sign of one weight in the unit's memory: a mismatch, exit code 1.
+    WeightBit,
+    /// Flip one bit of a result on its way to memory: a mismatch, exit code 1.
+    ResultBit,
+    /// Answer a read beat with SLVERR: the unit has to report it, exit code 5.
+    Slverr,
+}
+
+impl From<InjectArg> for Injection {
+    fn from(inject: InjectArg) -> Self {
+        match inject {
+            InjectArg::WeightBit => Self::WeightBit,
+            InjectArg::ResultBit => Self::ResultBit,
+            InjectArg::Slverr => Self::Slverr,
+        }
+    }
+}
+
+/// The unit and the memory behind it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct UnitArgs {
+    /// Board whose ports, clock and memory are taken; `help` lists them
+    #[arg(long, value_name = "NAME", default_value = "kv260", help_heading = "Unit")]
+    pub(crate) board: String,
+    /// Timing of the memory: `ideal` judges the RTL, `ddr` projects the board
+    #[arg(
+        long,
+        value_enum,
+        value_name = "MODE",
+        default_value = "ddr",
+        hide_possible_values = true,
+        help_heading = "Unit"
+    )]
+    pub(crate) memory: MemoryArg,
+    /// Clock of the unit in MHz [default: the board's]
+    #[arg(long, value_name = "MHZ", value_parser = rate, help_heading = "Unit")]
+    pub(crate) clock_mhz: Option<f64>,
+    /// A DRAM that delivers so many GB/s, in place of the board's
+    #[arg(long, value_name = "GB", value_parser = rate, hide_short_help = true, help_heading = "Unit")]
+    pub(crate) ddr_gb_per_s: Option<f64>,
+    /// What the processors read from the DRAM meanwhile, in GB/s
+    #[arg(long, value_name = "GB", default_value_t = 0.0, value_parser = amount, hide_short_help = true, help_heading = "Unit")]
+    pub(crate) ps_gb_per_s: f64,
+    /// AXI read ports, 1 to 8 [default: the board's]
+    #[arg(long, value_name = "P", value_parser = one_to_eight(), help_heading = "Unit")]
+    pub(crate) ports: Option<usize>,
+    /// Activation vectors a pass over the weights serves, 1 to 8 [default: the board's]
+    #[arg(long, value_name = "V", value_parser = one_to_eight(), help_heading = "Unit")]
+    pub(crate) vectors: Option<usize>,
+    /// Groups of vectors that a pass over the weights serves in turn: 1, 2, 4 or 8, at most 8 tokens in all [default:
+    /// the board's, or as many as fit]
+    #[arg(long, value_name = "G", value_parser = groups, help_heading = "Unit")]
+    pub(crate) groups: Option<usize>,
+    /// Weight codec: 2bit, or base3 (1.6 bits a weight)
+    #[arg(long, value_parser = str::parse::<Codec>, default_value = "base3", help_heading = "Unit")]
+    pub(crate) codec: Codec,
+    /// Chance in 256 that an AXI channel idles for a cycle
+    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = "Unit")]
+    pub(crate) stall: u8,
+    /// Threads that simulate [default: one a core]
+    #[arg(long, value_name = "N", value_parser = positive(), help_heading = "Run")]
+    pub(crate) jobs: Option<usize>,
+    /// Commit a fault in the first run, which must not go unnoticed
+    #[arg(long, value_enum, value_name = "FAULT", help_heading = "Run")]
+    pub(crate) inject: Option<InjectArg>,
+}
+
+impl UnitArgs {
+    /// The requested fault, if any.
+    pub(crate) fn injection(&self) -> Option<Injection> {
+        self.inject.map(Into::into)
+    }
+
+    /// The setup that the options select.
+    pub(crate) fn setup(&self) -> Result<Setup, Failure> {
+        let board = board(&self.board)?;
+        let vectors = self.vectors.unwrap_or(board.vectors);
+        let fitting = [8, 4, 2, 1].into_iter().find(|g| *g <= board.groups && g * vectors <= MAX_TOKENS);
+        let unit = UnitConfig {
+            ports: self.ports.unwrap_or(board.family.ports.value),
+            port_bits: board.family.port_bits,
+            vectors,
+            groups: self.groups.or(fitting).unwrap_or(1),
+            codec: self.codec,
+        };
+        if unit.max_tokens() > MAX_TOKENS {
+            return Err(Failure::usage(format!(
+                "--groups {}: with {} vectors a pass would serve {} tokens, and takes at most {MAX_TOKENS}",
+                unit.groups,
+                unit.vectors,
+                unit.max_tokens()
+            )));
+        }
+        let ports = board.family.ports.value;
+        if self.memory == MemoryArg::Ddr && unit.ports > ports {
+            return Err(Failure::usage(format!(
+                "--ports {}: the memory of {} has {ports} ports; with --memory ideal there may be up to 8",
+                unit.ports, board.name
+            )));
+        }
+        Ok(Setup {
+            board,
+            unit,
+            memory: self.memory.into(),
+            ddr: self.ddr_gb_per_s.map_or(DdrMode::Modelled, DdrMode::Flat),
+            ps_gb_per_s: self.ps_gb_per_s,
+            clock_mhz: self.clock_mhz.unwrap_or(board.clock_mhz.value),
+            stall: self.stall,
+        })
+    }
+}
+
+/// The board called `name`.
+pub(crate) fn board(name: &str) -> Result<&'static Board, Failure> {
+    Board::find(name).map_err(|e| Failure::usage(format!("--board: {e}")))
+}
+
+/// Checks that the unit can hold the activations of `linears`.
+pub(crate) fn check_width(setup: &Setup, config: &ModelConfig, linears: &[Linear]) -> Result<(), Failure> {
+    let Some((linear, limit)) = setup.too_wide(config, linears) else { return Ok(()) };
+    let (found, bits) = (linear.in_features(config), setup.unit.port_bits);
+    Err(Failure::usage(format!("{linear} has {found} inputs; the unit with {bits}-bit ports takes at most {limit}")))
+}
+
+/// The bench for `setup`, without a waveform.
+pub(crate) fn bench(setup: &Setup, seed: u64, inject: Option<Injection>) -> Bench {
+    Bench { unit: setup.unit, timing: setup.timing(), stall: setup.stall, seed, inject, trace: None }
+}

@@ -1,0 +1,61 @@
+//! `sim export`: writes the invented model as a Hugging Face folder.
+
+use std::path::PathBuf;
+
+use bitnet::config::{ModelConfig, WeightForm};
+use bitnet::export::{export, export_bytes};
+use bitnet::synthetic::Synthetic;
+use bitnet::weights::WeightSource;
+use clap::ValueEnum;
+use program::console::tell;
+
+use crate::failure::{Exit, Failure};
+use crate::output::Progress;
+
+/// How a checkpoint stores ternary weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormKind {
+    /// Masters of 16 bits, made ternary when they are loaded: 4.8 GB.
+    Bf16,
+    /// Two bits a weight: 1.2 GB.
+    Packed,
+}
+
+/// What to write where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportArgs {
+    /// Folder to write, which must not exist or be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// How ternary weights are stored
+    #[arg(long, value_enum, default_value = "packed")]
+    pub(crate) form: FormKind,
+    /// Seed of the weights
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+impl From<FormKind> for WeightForm {
+    fn from(form: FormKind) -> Self {
+        match form {
+            FormKind::Bf16 => Self::Online,
+            FormKind::Packed => Self::Offline,
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &ExportArgs) -> Result<Exit, Failure> {
+    let form = args.form.into();
+    let source = Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed);
+    let bytes = export_bytes(source.config(), form);
+    tell(format_args!("seed {}: {}; {bytes} bytes into {}", args.seed, source.describe(), args.out.display()));
+    let progress = Progress::new("writing", bytes);
+    let mut told = 0;
+    export(&source, form, &args.out, &mut |done, _| {
+        progress.advance(done - told);
+        told = done;
+    })?;
+    progress.finish();
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,181 @@
+//! Exit codes, and the message with which the command fails.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use program::interrupt::{INTERRUPTED, interrupted};
+use program::panics::INTERNAL;
+use testbench::SimulationError;
+use tmv::device::DeviceError;
+
+/// Exit codes. They are part of the program's interface and must not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Every output equals the golden model's.
+    Ok = 0,
+    /// An output differs from the golden model.
+    Mismatch = 1,
+    /// The request is invalid.
+    Usage = 2,
+    /// An input file is missing, damaged or of another kind.
+    InputFile = 3,
+    /// A tool is missing, or there is no place to build a model.
+    Tool = 4,
+    /// The unit, its simulation or the bus protocol failed.
+    Fault = 5,
+    /// An internal error of this program.
+    Internal = INTERNAL,
+    /// The user pressed Ctrl-C.
+    Interrupted = INTERRUPTED,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The reason why the command stops early.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit code.
+    pub(crate) exit: Exit,
+    /// The message for the user.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    /// A failure that ends the program with `exit`.
+    pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+
+    /// A failure because the request is invalid.
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Adds the command that reproduces a fault of the device. Other failures stay as they are.
+    #[must_use]
+    pub(crate) fn repeat_with(mut self, command: &str) -> Self {
+        if self.exit == Exit::Fault {
+            self.message += &format!("\nrepeat it with: {command}");
+        }
+        self
+    }
+
+    /// The failure after Ctrl-C.
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Exit::Interrupted, "interrupted: nothing was written")
+    }
+}
+
+/// Returns an error after Ctrl-C.
+pub(crate) fn check_interrupt() -> Result<(), Failure> {
+    if interrupted() { Err(Failure::interrupted()) } else { Ok(()) }
+}
+
+/// A failure with the exit code `exit` and the text of `error`.
+fn failure(exit: Exit, error: impl fmt::Display) -> Failure {
+    if exit == Exit::Interrupted { Failure::interrupted() } else { Failure::new(exit, error) }
+}
+
+impl From<bitnet::Error> for Failure {
+    fn from(error: bitnet::Error) -> Self {
+        failure(of_model(&error), error)
+    }
+}
+
+impl From<program::Error> for Failure {
+    fn from(error: program::Error) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<rtl::Error> for Failure {
+    fn from(error: rtl::Error) -> Self {
+        Self::new(Exit::InputFile, error)
+    }
+}
+
+impl From<testbench::Error> for Failure {
+    fn from(error: testbench::Error) -> Self {
+        failure(of_testbench(&error), error)
+    }
+}
+
+impl From<report::Error> for Failure {
+    fn from(error: report::Error) -> Self {
+        use report::Error::{MissingShards, NothingToDraw, Refused, Unusable};
+        let exit = match error {
+            Refused { .. } | MissingShards { .. } => Exit::InputFile,
+            Unusable { .. } | NothingToDraw => Exit::Usage,
+            _ => Exit::Internal,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<handoff::Error> for Failure {
+    fn from(error: handoff::Error) -> Self {
+        use handoff::Error::{Interrupted, UnknownBoard, Unwritable};
+        let exit = match error {
+            UnknownBoard { .. } | Unwritable { .. } => Exit::Usage,
+            Interrupted => Exit::Interrupted,
+            _ => Exit::InputFile,
+        };
+        Self::new(exit, error)
+    }
+}
+
+fn of_model(error: &bitnet::Error) -> Exit {
+    use bitnet::ErrorKind::{Backend, InputFile, Usage};
+    match error.kind() {
+        InputFile => Exit::InputFile,
+        Usage => Exit::Usage,
+        Backend if interrupted() => Exit::Interrupted,
+        Backend => Exit::Fault,
+    }
+}
+
+fn of_testbench(error: &testbench::Error) -> Exit {
+    use testbench::Error::{At, Device, Interrupted, Model, NothingToInject, Output, Rtl, Unnoticed};
+    match error {
+        Device(error) => of_device(error),
+        Model(error) => of_verilated(error),
+        Rtl(_) => Exit::InputFile,
+        Output(_) | NothingToInject { .. } => Exit::Usage,
+        Unnoticed { .. } => Exit::Internal,
+        Interrupted => Exit::Interrupted,
+        At { source, .. } => of_testbench(source),
+        _ => Exit::Fault,
+    }
+}
+
+fn of_device(error: &DeviceError) -> Exit {
+    match error {
+        DeviceError::Unsupported { .. } => Exit::Usage,
+        DeviceError::Fault(fault) => match fault.downcast_ref() {
+            Some(SimulationError::Interrupted) => Exit::Interrupted,
+            Some(SimulationError::Model(error)) => of_verilated(error),
+            _ => Exit::Fault,
+        },
+        _ => Exit::Fault,
+    }
+}
+
+fn of_verilated(error: &verilated::Error) -> Exit {
+    use toolchain::Error::{CacheUnwritable, Compile, Io, ToolMissing};
+    use verilated::Error::{Load, NoSuchSimulator, Toolchain};
+    // Ctrl-C also stops the compiler. Its error is then not the reason for the failure.
+    if interrupted() {
+        return Exit::Interrupted;
+    }
+    match error {
+        Toolchain(ToolMissing { .. } | CacheUnwritable { .. } | Compile { .. }) | Load { .. } => Exit::Tool,
+        Toolchain(Io { .. }) => Exit::InputFile,
+        NoSuchSimulator { .. } => Exit::Usage,
+        _ => Exit::Fault,
+    }
+}

@@ -1,0 +1,40 @@
+//! `sim handoff`: writes the folder from which Vivado builds the unit.
+
+use std::path::PathBuf;
+
+use golden::Codec;
+use handoff::Folder;
+use program::console::tell;
+
+use crate::args::numbers::rate;
+use crate::failure::{Exit, Failure};
+
+/// For which board, and where to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HandoffArgs {
+    /// Board to build for; `help` lists them
+    #[arg(long, value_name = "NAME", default_value = "kv260")]
+    pub(crate) board: String,
+    /// Folder to write, which must not exist or be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Weight codec: 2bit, or base3 (1.6 bits a weight)
+    #[arg(long, value_parser = str::parse::<Codec>, default_value = "base3")]
+    pub(crate) codec: Codec,
+    /// Clock of the unit in MHz [default: the board's]
+    #[arg(long, value_name = "MHZ", value_parser = rate)]
+    pub(crate) clock_mhz: Option<f64>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &HandoffArgs) -> Result<Exit, Failure> {
+    let folder = Folder::new(&args.board, args.codec, args.clock_mhz)?;
+    let out = args.out.as_deref().ok_or_else(|| Failure::usage("--out DIR is missing: where to write the folder"))?;
+    folder.write(out)?;
+    let (files, board) = (folder.files.len(), &folder.board.name);
+    tell(format_args!(
+        "{}: {files} files for {board} with Vivado; not run in Vivado. Read README.md there",
+        out.display()
+    ));
+    Ok(Exit::Ok)
+}

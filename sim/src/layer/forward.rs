@@ -1,0 +1,67 @@
+//! The forward pass on golden's arithmetic. The unit verifies its products.
+
+use std::time::Instant;
+
+use bitnet::layer::{DecoderLayer, KvCache};
+use bitnet::model::{Model, hidden_entering_layer};
+use bitnet::sampler::Sampler;
+use golden::Dtype;
+use ndarray::Array2;
+use report::records::Forward;
+use sha2::{Digest, Sha256};
+use testbench::recorder::{Interruptible, Recorder};
+
+use super::dump::Dump;
+use super::job::Job;
+use crate::failure::Failure;
+use crate::source::Source;
+
+/// The results of a forward pass, except the result that the report contains.
+pub(super) struct Pass {
+    /// Every tensor, if requested.
+    pub(super) dump: Dump,
+    /// The run whose activations differ from those in the journal, if there is such a run.
+    pub(super) conflict: Option<String>,
+    /// Seconds that the forward pass took.
+    pub(super) seconds: f64,
+}
+
+impl Job<'_> {
+    /// Executes the forward pass on golden's arithmetic. Its products go through `recorder`.
+    pub(super) fn produce(&self, mut recorder: Recorder, pass: &mut Pass) -> Result<Forward, Failure> {
+        let started = Instant::now();
+        let result = self.forward(&mut recorder, &mut pass.dump);
+        pass.seconds = started.elapsed().as_secs_f64();
+        pass.conflict = recorder.conflict().map(Into::into);
+        result
+    }
+
+    fn forward(&self, recorder: &mut Recorder, dump: &mut Dump) -> Result<Forward, Failure> {
+        let (source, dtype) = (self.source.weights(), Dtype::from(self.args.model.dtype));
+        if let (None, Some(ids)) = (self.args.layer, &self.ids) {
+            let logits = Model::new(source, dtype).forward(ids, recorder, dump)?;
+            let last = logits.row(logits.nrows() - 1).to_vec();
+            let next_token = Sampler::greedy().next(&last)?;
+            return Ok(Forward { sha256: sha256(&logits), next_token: Some(next_token) });
+        }
+        let layer = self.layers.start;
+        let hidden = match (&self.source, &self.ids) {
+            (Source::Synthetic(synthetic), _) => synthetic.hidden(layer, self.tokens)?,
+            (_, ids) => {
+                let ids = ids.as_deref().unwrap_or_default();
+                hidden_entering_layer(layer, ids, dtype, source, &mut Interruptible)?
+            }
+        };
+        let weights = source.layer(layer)?;
+        let decoder = DecoderLayer::new(source.config(), layer, &weights);
+        let hidden = decoder.forward(&hidden, &mut KvCache::new(), dtype, recorder, dump)?;
+        Ok(Forward { sha256: sha256(&hidden), next_token: None })
+    }
+}
+
+/// SHA-256 of `values` as little-endian fp32.
+fn sha256(values: &Array2<f32>) -> String {
+    let mut hash = Sha256::new();
+    values.iter().for_each(|x| hash.update(x.to_le_bytes()));
+    hex::encode(hash.finalize())
+}

@@ -1,0 +1,186 @@
+//! A command for one layer or all layers, after its options are checked and resolved.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use bitnet::config::{Linear, ModelConfig};
+use cost::baseline::{Baseline, CpuBaseline};
+use cost::projection::Inputs;
+use cost::setup::Setup;
+use cpu_profile::report::CpuProfile;
+use report::sections::BuildSection;
+use testbench::bench::{Bench, TraceRequest};
+use testbench::outcome::Outcome;
+use testbench::pool::threads;
+use testbench::recorder::Selection;
+
+use super::args::LayerArgs;
+use crate::args::unit::{bench, check_width};
+use crate::failure::Failure;
+use crate::source::{DEFAULT_TOKENS, Source, check_length};
+
+/// A command for one layer or all layers, after its options are checked and resolved.
+pub(super) struct Job<'a> {
+    pub(super) args: &'a LayerArgs,
+    pub(super) source: Source,
+    /// The requested layer, or all layers.
+    pub(super) layers: Range<usize>,
+    /// Token ids of the prompt; `None` for invented hidden states.
+    pub(super) ids: Option<Vec<u32>>,
+    pub(super) tokens: usize,
+    /// The selected operators, in the order of execution.
+    pub(super) linears: Vec<Linear>,
+    pub(super) setup: Setup,
+    pub(super) baseline: Baseline,
+    pub(super) inputs: Inputs,
+    pub(super) build: BuildSection,
+    pub(super) jobs: usize,
+}
+
+impl<'a> Job<'a> {
+    /// Checks the options, and opens the files that they name.
+    pub(super) fn new(args: &'a LayerArgs) -> Result<Self, Failure> {
+        check_options(args)?;
+        let setup = args.unit.setup()?;
+        let source = Source::open(&args.model)?;
+        let config = source.weights().config();
+        let layers = match args.layer {
+            Some(layer) => config.check_layer(layer)?..layer + 1,
+            None => 0..config.num_hidden_layers,
+        };
+        let (ids, tokens) = prompt(args, &source)?;
+        let chosen = |l: &Linear| args.operators.is_empty() || args.operators.contains(l);
+        let linears: Vec<Linear> = Linear::ALL.into_iter().filter(chosen).collect();
+        check_width(&setup, config, &linears)?;
+        let (baseline, inputs) = baselines(args, config, &layers, tokens)?;
+        let build = BuildSection::new(rtl::unit_sha256()?);
+        let mut job = Self { args, source, layers, ids, tokens, linears, setup, baseline, inputs, build, jobs: 1 };
+        let runs = job.runs_here().len();
+        if runs == 0 {
+            return Err(Failure::usage(format!("--shard: only {} runs to share out", job.runs_in_all())));
+        }
+        job.jobs = args.unit.jobs.unwrap_or_else(threads).min(runs);
+        Ok(job)
+    }
+
+    pub(super) fn config(&self) -> &ModelConfig {
+        self.source.weights().config()
+    }
+
+    pub(super) fn what(&self) -> String {
+        self.args.layer.map_or("all layers".into(), |layer| format!("layer {layer}"))
+    }
+
+    pub(super) fn announcement(&self) -> String {
+        let whose = if self.args.model.prompt_ids.is_empty() { "default prompt" } else { "prompt" };
+        let ids = self.ids.as_ref().map(|ids| ids.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+        self.source.announcement() + &ids.map_or(String::new(), |ids| format!("; {whose} {ids}"))
+    }
+
+    /// `command` with the option `--seed`, so that the command repeats the run exactly.
+    pub(super) fn repeatable(&self, command: &str) -> String {
+        let seeded = command.split(' ').any(|a| a == "--seed" || a.starts_with("--seed="));
+        if seeded { command.into() } else { format!("{command} --seed {}", self.args.model.seed) }
+    }
+
+    /// The selected operators of each group that shares activations; groups without a selected operator are left out.
+    pub(super) fn groups(&self) -> Vec<Vec<Linear>> {
+        let chosen = |group: &&[Linear]| group.iter().copied().filter(|l| self.linears.contains(l)).collect();
+        let groups: Vec<Vec<Linear>> = Linear::GROUPS.iter().map(chosen).collect();
+        groups.into_iter().filter(|group| !group.is_empty()).collect()
+    }
+
+    pub(super) fn runs_in_all(&self) -> usize {
+        self.groups().len() * self.layers.len()
+    }
+
+    /// Indices of the runs that this command verifies.
+    pub(super) fn runs_here(&self) -> Vec<usize> {
+        (0..self.runs_in_all())
+            .filter(|run| self.args.shard.is_none_or(|shard| shard.takes(*run, self.runs_in_all())))
+            .collect()
+    }
+
+    /// Layer and operator of each operator that this command verifies.
+    pub(super) fn operators_here(&self) -> impl Iterator<Item = (usize, Linear)> {
+        let groups = self.groups();
+        let runs =
+            self.runs_here().into_iter().map(move |run| (run / groups.len(), groups[run % groups.len()].clone()));
+        runs.flat_map(move |(layer, group)| group.into_iter().map(move |l| (self.layers.start + layer, l)))
+    }
+
+    pub(super) fn selection(&self, resumed: &[Outcome]) -> Selection {
+        let done: HashMap<usize, String> = resumed.iter().map(|o| (o.index, o.sha256.clone())).collect();
+        let runs = self.args.shard.map(|shard| shard.runs(self.runs_in_all()).collect());
+        Selection { linears: self.linears.clone(), runs, done }
+    }
+
+    /// The bench, with a waveform if one is requested.
+    pub(super) fn bench(&self, trace: Option<TraceRequest>) -> Bench {
+        Bench { trace, ..bench(&self.setup, self.args.model.seed, self.args.unit.injection()) }
+    }
+
+    pub(super) fn shape(&self, linear: Linear) -> (usize, usize) {
+        (linear.out_features(self.config()), linear.in_features(self.config()))
+    }
+
+    pub(super) fn operator_ideal(&self, linear: Linear) -> u64 {
+        self.setup.ideal_cycles(self.config(), linear, self.tokens)
+    }
+
+    pub(super) fn outcome_ideal(&self, outcome: &Outcome) -> u64 {
+        outcome.operators.iter().map(|o| self.operator_ideal(o.linear)).sum()
+    }
+
+    pub(super) fn ideal_cycles(&self) -> u64 {
+        self.operators_here().map(|(_, l)| self.operator_ideal(l)).sum()
+    }
+}
+
+/// Rejects options that are invalid alone or together.
+fn check_options(args: &LayerArgs) -> Result<(), Failure> {
+    if args.layer.is_none() && !args.all_layers {
+        return Err(Failure::usage(
+            "--layer N says which decoder layer to run, for instance --layer 14, and --all-layers runs them all; \
+             see --help",
+        ));
+    }
+    if args.unit.inject.is_some() && args.journal.is_some() {
+        return Err(Failure::usage(
+            "--inject commits its fault in the first run, which a journal may have: leave one out",
+        ));
+    }
+    Ok(())
+}
+
+/// The token ids of the prompt, if there is a prompt, and the number of tokens.
+fn prompt(args: &LayerArgs, source: &Source) -> Result<(Option<Vec<u32>>, usize), Failure> {
+    if matches!(source, Source::Synthetic(_)) && !args.all_layers {
+        if !args.model.prompt_ids.is_empty() {
+            return Err(Failure::usage("--prompt-ids: an invented layer has no prompt; give --model too"));
+        }
+        let tokens = args.tokens.unwrap_or(DEFAULT_TOKENS);
+        check_length(source.weights().config(), tokens)?;
+        return Ok((None, tokens));
+    }
+    let ids = source.prompt(&args.model.prompt_ids, args.tokens)?;
+    let tokens = ids.len();
+    Ok((Some(ids), tokens))
+}
+
+/// The CPU profile for the table, and the inputs of the projection with all CPU profiles.
+fn baselines(
+    args: &LayerArgs,
+    config: &ModelConfig,
+    layers: &Range<usize>,
+    tokens: usize,
+) -> Result<(Baseline, Inputs), Failure> {
+    let given: Vec<CpuProfile> =
+        args.cpu_profile.iter().map(|path| CpuProfile::load(path)).collect::<Result<_, _>>()?;
+    let profiles: Vec<CpuProfile> = std::iter::once(CpuProfile::builtin()).chain(given).collect();
+    let beside = |(i, p): (usize, &CpuProfile)| CpuBaseline::new(p, i == 0, config, layers.clone());
+    let inputs = Inputs { vocab_size: config.vocab_size, baselines: profiles.iter().enumerate().map(beside).collect() };
+    let builtin = profiles.len() == 1;
+    let profile = profiles.into_iter().nth(usize::from(!builtin)).expect("there is the built-in one at least");
+    Ok((Baseline::new(profile, builtin, config, layers.clone(), tokens), inputs))
+}

@@ -1,0 +1,55 @@
+//! The output files of a command, checked to be writable before the simulation begins.
+
+use program::target::Target;
+use report::export::Exporter;
+use report::html::{PICTURES, Page, Picture};
+use report::json::Json;
+use report::records::Report;
+use report::text::Text;
+use testbench::bench::TraceRequest;
+
+use super::args::LayerArgs;
+use crate::failure::Failure;
+use crate::output::{JsonOutput, target};
+
+/// The files to write.
+pub(super) struct Outputs {
+    pub(super) json: JsonOutput,
+    pub(super) dump: Option<Target>,
+    pub(super) trace: Option<TraceRequest>,
+    /// The page and its pictures.
+    pages: Vec<(Target, Box<dyn Exporter>)>,
+}
+
+impl Outputs {
+    /// Resolves the options that name files.
+    pub(super) fn new(args: &LayerArgs) -> Result<Self, Failure> {
+        let json = JsonOutput::new(args.json.as_deref())?;
+        let trace = target("--trace", args.trace.as_deref())?;
+        let trace = trace.map(|target| TraceRequest { target, from: args.trace_from, cycles: args.trace_cycles });
+        let mut pages: Vec<(Target, Box<dyn Exporter>)> = Vec::new();
+        if let Some(page) = target("--html", args.html.as_deref())? {
+            pages.push((page, Box::new(Page)));
+        }
+        if let Some(folder) = &args.svg {
+            let refuse = |e: std::io::Error| Failure::usage(format!("--svg {}: {}", folder.display(), e.kind()));
+            std::fs::create_dir_all(folder).map_err(refuse)?;
+            for name in PICTURES {
+                pages.push((Target::new("--svg", &folder.join(format!("{name}.svg")))?, Box::new(Picture(name))));
+            }
+        }
+        Ok(Self { json, dump: target("--dump", args.dump.as_deref())?, trace, pages })
+    }
+
+    /// Writes the report in all requested formats, and prints it as text or JSON. Pictures without content are not
+    /// written.
+    pub(super) fn put(&self, report: &Report) -> Result<(), Failure> {
+        for (target, form) in &self.pages {
+            let content = form.export(report);
+            if !content.is_empty() {
+                target.write(content.as_bytes())?;
+            }
+        }
+        self.json.put(&Json.export(report), &Text.export(report))
+    }
+}

@@ -1,0 +1,71 @@
+//! `sim sweep`: many units by formula, and a few of them simulated to check the formula.
+
+mod args;
+mod points;
+mod sample;
+
+use bitnet::config::ModelConfig;
+use cost::board::Board;
+use cost::luts;
+use cost::setup::Setup;
+use program::console::pretty;
+use report::records::{SCHEMA_VERSION, STATUS};
+use report::sweep::{self, Sample, Sweep, mark_front};
+
+pub(crate) use args::SweepArgs;
+
+use crate::args::unit::MemoryArg;
+use crate::failure::{Exit, Failure};
+use crate::output::{JsonOutput, target};
+
+/// Runs the command. `command` is the command line as typed.
+pub(crate) fn run(args: &SweepArgs, command: &str) -> Result<Exit, Failure> {
+    let json = JsonOutput::new(args.json.as_deref())?;
+    let (csv, svg) = (target("--csv", args.csv.as_deref())?, target("--svg", args.svg.as_deref())?);
+    let config = ModelConfig::bitnet_2b_4t();
+    let setups = points::setups(args, &config)?;
+    let mut points = points::points(&setups, &config, args.prefill_tokens);
+    mark_front(&mut points);
+    let chosen = points::chosen(&points, args.sample);
+    let samples = chosen.into_iter().map(|i| sample::sample(&setups[i], &points[i], args));
+    let samples: Vec<Sample> = samples.collect::<Result<_, _>>()?;
+    let sweep = Sweep {
+        schema_version: SCHEMA_VERSION,
+        command: command.into(),
+        model: "BitNet b1.58-2B-4T".into(),
+        prefill_tokens: args.prefill_tokens,
+        points,
+        samples,
+        assumptions: assumptions(args, &setups),
+        status: STATUS.into(),
+    };
+    if let Some(csv) = csv {
+        csv.write(sweep::csv(&sweep)?.as_bytes())?;
+    }
+    if let Some(svg) = svg {
+        svg.write(sweep::svg(&sweep)?.as_bytes())?;
+    }
+    json.put(&pretty(&sweep), &sweep::text(&sweep))?;
+    let wrong = sweep.samples.iter().any(|s| s.mismatches > 0);
+    Ok(if wrong { Exit::Mismatch } else { Exit::Ok })
+}
+
+fn assumptions(args: &SweepArgs, setups: &[Setup]) -> Vec<String> {
+    let mut lines = vec![
+        "tokens a second are of the BitLinears alone: no driver calls, norms, attention or output head".into(),
+        "cycles by a formula (sim/cost/src/formula.rs); its error against the RTL is below the table".into(),
+        format!("LUTs: {}", luts::SOURCE),
+        "that a clock closes timing is assumed for every point".into(),
+    ];
+    if args.memory == MemoryArg::Ddr {
+        let mut boards: Vec<&Board> = setups.iter().map(|s| s.board).collect();
+        boards.dedup_by_key(|b| &b.name);
+        lines.extend(boards.iter().map(|b| {
+            let [least, most] = &b.band_gb_per_s;
+            format!("memory of {}: seen to deliver {} to {} GB/s (sim boards)", b.name, least.value, most.value)
+        }));
+    } else {
+        lines.push("memory ideal: every port moves a beat each cycle, which no board does".into());
+    }
+    lines
+}

@@ -1,0 +1,184 @@
+//! The cache directory for tools and built models: locks, atomic entries, checksums, pruning.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::error::{Error, io};
+
+/// Number of built models that are kept; beyond it, the least recently used one is removed.
+const MAX_MODELS: usize = 64;
+/// Size of all built models that are kept, in bytes.
+const MAX_BYTES: u64 = 1 << 30;
+/// Age at which leftovers of interrupted builds are removed.
+const STALE: Duration = Duration::from_secs(24 * 3600);
+
+/// An open cache directory.
+pub struct Cache {
+    dir: PathBuf,
+}
+
+/// The default cache directory: `$TMV_CACHE_DIR`, otherwise `tmv` in the user's cache directory. It need not exist.
+pub fn cache_dir() -> PathBuf {
+    let dir = match std::env::var_os("TMV_CACHE_DIR").filter(|dir| !dir.is_empty()) {
+        Some(dir) => dir.into(),
+        None => dirs::cache_dir().map_or_else(|| ".tmv-cache".into(), |dir| dir.join("tmv")),
+    };
+    std::path::absolute(&dir).unwrap_or(dir)
+}
+
+impl Cache {
+    /// Opens the cache in `dir`, otherwise in [`cache_dir`]. Creates the directory and checks that it is writable.
+    ///
+    /// # Errors
+    /// [`Error::CacheUnwritable`].
+    pub fn open(dir: Option<&Path>) -> Result<Self, Error> {
+        let dir = match dir {
+            Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
+            None => cache_dir(),
+        };
+        let prepare = || {
+            for part in ["tools", "runtime", "models", "locks"] {
+                fs::create_dir_all(dir.join(part))?;
+            }
+            tempfile::tempfile_in(dir.join("models")).map(drop)
+        };
+        match prepare() {
+            Ok(()) => Ok(Self { dir }),
+            Err(source) => Err(Error::CacheUnwritable { path: dir, source }),
+        }
+    }
+
+    /// Path of the cache directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Path of the entry `name` of this kind, whether or not it exists.
+    pub fn path(&self, kind: &str, name: &str) -> PathBuf {
+        self.dir.join(kind).join(name)
+    }
+
+    /// Creates a scratch directory on the same file system as the entries. It is removed when dropped.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn scratch(&self, kind: &str) -> Result<TempDir, Error> {
+        let parent = self.dir.join(kind);
+        tempfile::Builder::new().prefix(".tmp-").tempdir_in(&parent).map_err(io(parent))
+    }
+
+    /// Locks one entry against other threads and processes until the returned file is dropped. `wait` is called if
+    /// another one holds the lock. Entries with the same first two digits share a lock file. Lock files are never
+    /// removed.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn lock(&self, kind: &str, key: &str, wait: impl FnOnce()) -> Result<File, Error> {
+        let file = self.open_lock(kind, key)?;
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => wait(),
+            Err(TryLockError::Error(_)) => {}
+        }
+        file.lock().map_err(io(&self.dir))?;
+        Ok(file)
+    }
+
+    fn open_lock(&self, kind: &str, key: &str) -> Result<File, Error> {
+        let path = self.path("locks", &format!("{kind}-{}", key.get(..2).unwrap_or(key)));
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(io(&path))
+    }
+
+    /// Moves a finished scratch directory to its final name and replaces an existing entry.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn publish(scratch: TempDir, target: &Path) -> Result<(), Error> {
+        if target.exists() {
+            fs::remove_dir_all(target).map_err(io(target))?;
+        }
+        fs::rename(scratch.path(), target).map_err(io(target))?;
+        let _moved = scratch.keep();
+        Ok(())
+    }
+
+    /// Removes leftovers of interrupted builds, and the least recently used models beyond the limits. The model
+    /// `keep` stays. Failures are ignored.
+    pub fn prune(&self, keep: &str) {
+        let mut models = Vec::new();
+        for entry in fs::read_dir(self.dir.join("models")).into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let used = fs::metadata(path.join(CHECKSUM)).or_else(|_| entry.metadata());
+            let Ok(used) = used.and_then(|meta| meta.modified()) else {
+                continue;
+            };
+            if name.as_encoded_bytes().starts_with(b".tmp-") {
+                if SystemTime::now().duration_since(used).is_ok_and(|age| age > STALE) {
+                    let _ = fs::remove_dir_all(&path);
+                }
+            } else if name != OsStr::new(keep) {
+                let size = fs::metadata(path.join(LIBRARY)).map_or(0, |meta| meta.len());
+                models.push((used, size, path));
+            }
+        }
+        models.sort();
+        let (mut count, mut bytes) = (models.len(), models.iter().map(|model| model.1).sum::<u64>());
+        for (_, size, path) in models {
+            if count < MAX_MODELS && bytes < MAX_BYTES {
+                break;
+            }
+            let key = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            if self
+                .open_lock("models", key)
+                .is_ok_and(|file| file.try_lock().is_ok() && fs::remove_dir_all(&path).is_ok())
+            {
+                count -= 1;
+                bytes -= size;
+            }
+        }
+    }
+}
+
+/// File name of the shared library in the entry of a model.
+pub const LIBRARY: &str = "model.so";
+/// File name of the library's SHA-256 in hexadecimal. The time stamp of this file is the time of the last use.
+const CHECKSUM: &str = "model.sha256";
+
+/// Writes the checksum of the library in `entry`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn seal(entry: &Path) -> Result<(), Error> {
+    let library = entry.join(LIBRARY);
+    let sum = hash(&[&fs::read(&library).map_err(io(&library))?]);
+    fs::write(entry.join(CHECKSUM), sum).map_err(io(entry.join(CHECKSUM)))
+}
+
+/// Whether `entry` holds a library that matches its checksum. If so, the current time is stored as time of the last
+/// use.
+pub fn intact(entry: &Path) -> bool {
+    let good = match (fs::read(entry.join(LIBRARY)), fs::read_to_string(entry.join(CHECKSUM))) {
+        (Ok(library), Ok(sum)) => hash(&[&library]) == sum,
+        _ => false,
+    };
+    if good && let Ok(file) = File::options().write(true).open(entry.join(CHECKSUM)) {
+        let _ = file.set_modified(SystemTime::now());
+    }
+    good
+}
+
+/// SHA-256 of `parts` in hexadecimal. The length of each part is hashed too, so that the same bytes split into other
+/// parts give another hash.
+pub fn hash(parts: &[&[u8]]) -> String {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update((part.len() as u64).to_le_bytes());
+        sha.update(part);
+    }
+    hex::encode(sha.finalize())
+}
