@@ -4,7 +4,9 @@
 ///
 /// A write is performed when its address and data have both arrived; partial strobes and accesses the register file
 /// refuses are answered with SLVERR. All outputs are registered. Write latency two cycles, read latency four cycles.
-module tmv_axil_slave (
+module tmv_axil_slave
+  import tmv_axi_pkg::*;
+(
   input  logic        clk_i,
   input  logic        rst_ni,
   /// AXI4-Lite.
@@ -36,9 +38,6 @@ module tmv_axil_slave (
   input  logic [31:0] read_data_i,
   input  logic        read_error_i
 );
-  localparam logic [1:0] Okay = 2'b00;
-  localparam logic [1:0] SlvErr = 2'b10;
-
   // Writes: address and data are each held until both are there.
   logic aw_held_q, w_held_q, full_q, write_now;
 
@@ -68,7 +67,7 @@ module tmv_axil_slave (
       write_data_o <= s_axil_wdata;
       full_q       <= &s_axil_wstrb;
     end
-    if (write_now) s_axil_bresp <= (full_q && !write_error_i) ? Okay : SlvErr;
+    if (write_now) s_axil_bresp <= (full_q && !write_error_i) ? RespOkay : RespSlvErr;
   end
 
   // Reads.
@@ -92,7 +91,7 @@ module tmv_axil_slave (
   always_ff @(posedge clk_i) if (s_axil_arready) read_addr_o <= s_axil_araddr;
 
   assign s_axil_rdata = read_data_i;
-  assign s_axil_rresp = read_error_i ? SlvErr : Okay;
+  assign s_axil_rresp = read_error_i ? RespSlvErr : RespOkay;
 
   `TMV_COVER(AddressFirst, aw_held_q && !w_held_q)
   `TMV_COVER(DataFirst, w_held_q && !aw_held_q)

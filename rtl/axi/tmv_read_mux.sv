@@ -3,7 +3,7 @@
 /// Two read streams on one AXI read port. The second has priority; the ID tells their beats apart, so the slave may
 /// interleave them. Both streams reserve room before they ask, so neither can block the other.
 module tmv_read_mux
-  import tmv_pkg::*;
+  import tmv_axi_pkg::*;
 (
   input  logic        clk_i,
   input  logic        rst_ni,

@@ -8,8 +8,7 @@
 /// A bad response, a misplaced RLAST or a beat the consumer calls illegal is reported with its address; the beat is
 /// delivered all the same.
 module tmv_read_stream
-  import tmv_pkg::*;
-  import tmv_reg_pkg::*;
+  import tmv_axi_pkg::*;
 #(
   /// Bits of a beat: 64 or 128.
   parameter int unsigned PortBits = 128,
@@ -46,15 +45,12 @@ module tmv_read_stream
   input  logic                beat_ready_i,
   output logic [PortBits-1:0] beat_o,
   /// Errors.
-  output fault_t              fault_o
+  output bus_fault_t          fault_o
 );
   localparam int unsigned PortBytes = PortBits / 8;
   localparam int unsigned ByteBits = $clog2(PortBytes);
   localparam int unsigned SpaceBits = $clog2(FifoBeats) + 1;
   localparam int unsigned TableBits = $clog2(Outstanding);
-
-  /// Burst lengths, 1 to 16 beats.
-  typedef logic [4:0] length_t;
 
   addr_t addr_q;
   beats_t left_q;
@@ -67,9 +63,9 @@ module tmv_read_stream
 
   // Bursts in flight, oldest first: where each beat comes from, and which one is the last.
   addr_t burst_addr[Outstanding];
-  logic [3:0] burst_len[Outstanding];
+  logic [BurstBits-1:0] burst_len[Outstanding];
   logic [TableBits-1:0] issue_ptr_q, burst_ptr_q;
-  logic [3:0] beat_q;
+  logic [BurstBits-1:0] beat_q;
 
   // In the order of use: what a statement reads, a later one changes. A simulator then needs no copies.
   always_ff @(posedge clk_i) begin
@@ -78,12 +74,12 @@ module tmv_read_stream
     automatic logic finish = r_valid_i && last_beat;
 
     // A burst goes out when its address can, its beats have room and a place in the table is free.
-    automatic length_t length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:4]};
+    automatic length_t length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:BurstBits]};
     automatic logic last = 1'b0;
     automatic logic issue = 1'b0;
     if (busy_q && (!ar_valid_o || ar_ready_i)) begin
       last = left_q <= beats_t'(length);
-      if (last) length = left_q[4:0];
+      if (last) length = left_q[BurstBits:0];
       issue = space_q >= SpaceBits'(length) && inflight_q != (TableBits + 1)'(Outstanding) && !halt_i;
     end
 
@@ -91,18 +87,18 @@ module tmv_read_stream
     fault_o.valid <= 1'b0;
     if (r_valid_i && (r_resp_i[1] || r_last_i != last_beat || r_illegal_i)) begin
       fault_o.valid <= 1'b1;
-      fault_o.code  <= r_resp_i[1] ? (r_resp_i[0] ? ErrReadDecerr : ErrReadSlverr)
-          : (r_last_i != last_beat) ? ErrReadLast : ErrBadWeight;
+      fault_o.code  <= r_resp_i[1] ? (r_resp_i[0] ? BusReadDecerr : BusReadSlverr)
+          : (r_last_i != last_beat) ? BusReadLast : BusBeatIllegal;
       fault_o.addr  <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
     end
 
     if (issue) begin
       burst_addr[issue_ptr_q] <= addr_q;
-      burst_len[issue_ptr_q]  <= 4'(length - 5'd1);
+      burst_len[issue_ptr_q]  <= BurstBits'(length - 1'b1);
       ar_addr_o               <= addr_q;
-      ar_len_o                <= {3'b0, length} - 8'd1;
+      ar_len_o                <= len_t'(length) - 1'b1;
       // Right unless the burst was the command's last, and then nobody asks.
-      addr_q                  <= {addr_q[AddrBits-1:ByteBits+4] + 1'b1, (ByteBits + 4)'(0)};
+      addr_q                  <= {addr_q[AddrBits-1:ByteBits+BurstBits] + 1'b1, (ByteBits + BurstBits)'(0)};
     end else if (cmd_ready_o) addr_q <= cmd_addr_i;
 
     if (!rst_ni) begin

@@ -5,7 +5,7 @@
 /// payload is compared only while a channel waits, idle channels are skipped, and in a block the checks come before what
 /// they remember. Does not check data.
 module tmv_axi_checker
-  import tmv_pkg::*;
+  import tmv_axi_pkg::*;
 #(
   /// AXI read ports.
   parameter int unsigned Ports = 4,
@@ -51,7 +51,6 @@ module tmv_axi_checker
   input logic [         1:0]                m_axi_bresp
 );
   localparam int unsigned PortBytes = PortBits / 8;
-  localparam logic [1:0] ExOkay = 2'b01;
 
   /// Whether a burst stays within 4 KiB.
   function automatic logic within_4k(logic [11:0] addr, logic [7:0] len);
@@ -110,7 +109,7 @@ module tmv_axi_checker
         if (m_axi_rvalid[p]) begin
           if (!(owed_q != '0))
             $error("AXI_ERRS_RVALID_UNASKED: port %0d got a beat it did not ask for", p);
-          if (!(m_axi_rresp[p] != ExOkay))
+          if (!(m_axi_rresp[p] != RespExOkay))
             $error("AXI_ERRS_RRESP_EXOKAY: port %0d got EXOKAY", p);
         end
         waiting_q <= m_axi_arvalid[p] && !m_axi_arready[p];
@@ -169,7 +168,7 @@ module tmv_axi_checker
       if (m_axi_bvalid) begin
         if (!(answered_q != accepted_q && answered_q != filled_q))
           $error("AXI_ERRS_BVALID_UNASKED: a response to no write");
-        if (!(m_axi_bresp != ExOkay))
+        if (!(m_axi_bresp != RespExOkay))
           $error("AXI_ERRS_BRESP_EXOKAY: EXOKAY");
       end
       if (announce) begin

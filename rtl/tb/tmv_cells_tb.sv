@@ -1,5 +1,6 @@
 /// Test top: the unit's cells side by side, in the sizes that matter, with plain ports. Simulation only.
 module tmv_cells_tb
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 (
@@ -252,7 +253,7 @@ module tmv_cells_tb
     assign dot_sum_o[i] = sum;
   end
 
-  fault_t stream_fault;
+  bus_fault_t stream_fault;
 
   assign stream_fault_o      = stream_fault.valid;
   assign stream_fault_code_o = 8'(stream_fault.code);

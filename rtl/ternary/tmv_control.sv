@@ -6,6 +6,7 @@
 /// the datapath is reset for one cycle. After an error the unit stays halted, with the first code and address held,
 /// until a soft reset; after a soft reset it runs again. Errors while halted are not recorded: the first one counts.
 module tmv_control
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(

@@ -5,6 +5,7 @@
 /// Offsets and fields come from `tmv_reg_pkg`, generated from `registers.toml`; `docs/registers.md` is for reading.
 /// An unknown offset, or a write to a read-only register, raises the error and changes nothing.
 module tmv_csr
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(

@@ -5,6 +5,7 @@
 /// At most one block a cycle. No more than `Window` blocks are between dispatch and the result writer, which hands
 /// their slots back in order. The next operator's blocks follow without a gap.
 module tmv_dispatcher
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(

@@ -1,4 +1,5 @@
 // Every file of the unit in order of use, relative to rtl/: the one list for simulators, linters and synthesis.
+axi/tmv_axi_pkg.sv
 ternary/tmv_reg_pkg.sv
 ternary/tmv_pkg.sv
 prim/tmv_fifo.sv

@@ -7,6 +7,7 @@
 /// Activations go to the other bank as soon as no operator in flight uses that bank. At most `Contexts` operators
 /// are in flight. Takes one beat of activations a cycle. Descriptor layout: `docs/registers.md`.
 module tmv_frontend
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(

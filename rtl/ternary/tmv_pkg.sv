@@ -3,20 +3,14 @@
 /// Beat: one transfer of a read port. Lane: one weight of a beat. Row block: `RowBlock` rows whose beats are
 /// interleaved in memory, the unit of dispatch. Word: the activations that one beat of weights meets, all vectors.
 package tmv_pkg;
+  import tmv_axi_pkg::*;
   import tmv_reg_pkg::*;
 
-  /// Bits of a physical address; Zynq-7000 uses the low 32.
-  localparam int unsigned AddrBits = 40;
   /// Bits of an accumulator: |K x 128| <= 65,535 x 128 < 2^23, and a sign.
   localparam int unsigned AccBits = 24;
-  /// Longest burst in beats: the AFI of a Zynq HP port turns AXI4 into AXI3.
-  localparam int unsigned BurstBeats = 16;
   /// Row blocks between the oldest unwritten result and the youngest dispatched block.
   localparam int unsigned Window = 64;
 
-  typedef logic [AddrBits-1:0] addr_t;
-  /// Counts of beats, up to one row block or one row of activations.
-  typedef logic [15:0] beats_t;
   /// Index of a word of activations, or of a beat within its row.
   typedef logic [10:0] word_t;
   typedef logic [$clog2(Contexts)-1:0] context_id_t;

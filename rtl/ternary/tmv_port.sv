@@ -3,6 +3,7 @@
 /// A block is accepted when the stream has requested all of the block before and the engine can queue it, so
 /// requests run ahead of the engine by the depth of the stream's queue and no further.
 module tmv_port
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
@@ -73,7 +74,7 @@ module tmv_port
 );
   logic cmd_ready, block_ready, beat_valid, beat_ready, illegal, stall_data, stall_x, stall_result;
   logic [PortBits-1:0] beat;
-  fault_t stream_fault;
+  bus_fault_t stream_fault;
   logic [SliceLanes-1:0] nz[Slices], neg[Slices];
 
   assign free_o  = cmd_ready && block_ready;
@@ -119,7 +120,7 @@ module tmv_port
   // A cycle late: whether a beat is illegal and which error is the first do not fit one cycle. It stays until the reset
   // that every error ends in.
   always_ff @(posedge clk_i) begin
-    if (stream_fault.valid) fault_o <= stream_fault;
+    if (stream_fault.valid) fault_o <= fault_t'(stream_fault);
     if (!rst_ni) fault_o.valid <= 1'b0;
   end
 

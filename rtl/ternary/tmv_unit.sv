@@ -9,6 +9,7 @@
 /// `docs/registers.md`; how the parts work together: `ARCHITECTURE.md`.
 /// One clock. Every output is a register: there is no combinational path through the unit. RREADY and BREADY are high.
 module tmv_unit
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
@@ -122,7 +123,8 @@ module tmv_unit
   logic [3:0] x_vector;
   logic [WordAddrBits-1:0] x_write_addr;
   logic [7:0][Lanes-1:0] x_write_data;
-  fault_t frontend_fault, frontend_stream_fault, frontend_desc_fault, writer_fault;
+  fault_t frontend_fault, frontend_desc_fault, writer_fault;
+  bus_fault_t frontend_stream_fault;
   block_t block;
   addr_t block_addr;
   beats_t block_beats;
@@ -342,7 +344,7 @@ module tmv_unit
 
   // A cycle late, as those of the ports.
   always_ff @(posedge clk_i) begin
-    frontend_fault <= frontend_stream_fault.valid ? frontend_stream_fault : frontend_desc_fault;
+    frontend_fault <= frontend_stream_fault.valid ? fault_t'(frontend_stream_fault) : frontend_desc_fault;
     if (!core_rst_n) frontend_fault.valid <= 1'b0;
   end
 
@@ -513,6 +515,12 @@ module tmv_unit
       "tmv_unit: Groups must be a power of two, and Vectors * Groups at most 8")
   `TMV_REQUIRE(words, BankWords <= 2048, "tmv_unit: a word's index must fit word_t")
   `TMV_REQUIRE(features, BankWords * Lanes <= 65535, "tmv_unit: in_features must fit 16 bits")
+  // Faults of the bus become faults of the unit by a cast.
+  `TMV_REQUIRE(codes, $bits(bus_fault_t) == $bits(fault_t)
+      && 8'(BusReadSlverr) == 8'(ErrReadSlverr) && 8'(BusReadDecerr) == 8'(ErrReadDecerr)
+      && 8'(BusReadLast) == 8'(ErrReadLast) && 8'(BusBeatIllegal) == 8'(ErrBadWeight)
+      && 8'(BusWriteSlverr) == 8'(ErrWriteSlverr) && 8'(BusWriteDecerr) == 8'(ErrWriteDecerr),
+      "tmv_unit: error codes of the bus parts differ from those of the register map")
   `TMV_COVER(AllEnginesBusy, port_busy == '1)
   `TMV_COVER(AllPortsDeliver, m_axi_rvalid == '1)
 endmodule

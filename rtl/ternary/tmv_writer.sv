@@ -7,6 +7,7 @@
 /// The record (last 16 bytes of the descriptor) is written after every result burst was acknowledged.
 /// A result word becomes `RowBlock` int32 values.
 module tmv_writer
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(

@@ -3,7 +3,9 @@
 /// `tmv_axil_slave` keeps the rules of AXI4-Lite, and makes of each access one access to the register file.
 ///
 /// Registers: a model keeps what was accepted last, and what is still owed. Unbounded.
-module tmv_axil_slave_fv (
+module tmv_axil_slave_fv
+  import tmv_axi_pkg::*;
+(
   input logic        clk_i,
   input logic        s_axil_awvalid,
   input logic [11:0] s_axil_awaddr,
@@ -19,9 +21,6 @@ module tmv_axil_slave_fv (
   input logic [31:0] read_data_i,
   input logic        read_error_i
 );
-  localparam logic [1:0] Okay = 2'b00;
-  localparam logic [1:0] SlvErr = 2'b10;
-
   `TMV_FORMAL_RESET
 
   logic s_axil_awready, s_axil_wready, s_axil_bvalid, s_axil_arready, s_axil_rvalid;
@@ -97,7 +96,7 @@ module tmv_axil_slave_fv (
   `TMV_ASSERT(WriteOnce, write == (perform && wstrb_q == '1))
   `TMV_ASSERT(WriteWhat, !write || (write_addr == awaddr_q && write_data == wdata_q))
   `TMV_ASSERT(AnswerOwed, s_axil_bvalid == answer_q)
-  `TMV_ASSERT(AnswerRight, !s_axil_bvalid || s_axil_bresp == (refused_q ? SlvErr : Okay))
+  `TMV_ASSERT(AnswerRight, !s_axil_bvalid || s_axil_bresp == (refused_q ? RespSlvErr : RespOkay))
   `TMV_ASSERT(WriteNeverBlocked, have_aw_q || s_axil_awready)
   `TMV_ASSERT(WordNeverBlocked, have_w_q || s_axil_wready)
 
@@ -133,7 +132,7 @@ module tmv_axil_slave_fv (
   `TMV_ASSERT(ReadLatency, s_axil_rvalid == (waiting_q && age_q >= 2'd2))
   `TMV_ASSERT(ReadNeverBlocked, waiting_q || s_axil_arready)
   `TMV_ASSERT(ReadAnswer, !s_axil_rvalid
-      || (s_axil_rdata == read_data_i && s_axil_rresp == (read_error_i ? SlvErr : Okay)))
+      || (s_axil_rdata == read_data_i && s_axil_rresp == (read_error_i ? RespSlvErr : RespOkay)))
 
   // An answer that waits does not change.
   logic b_stalled_q, r_stalled_q;

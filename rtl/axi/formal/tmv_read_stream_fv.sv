@@ -7,8 +7,7 @@
 /// Unbounded, except for what is in `gen_follow`: the values of beats, which are followed for a bounded time. Beyond it,
 /// `RoomReserved` in the stream says that the queue takes every beat, and the proof of `tmv_fifo` that it keeps them.
 module tmv_read_stream_fv
-  import tmv_pkg::*;
-  import tmv_reg_pkg::*;
+  import tmv_axi_pkg::*;
 #(
   parameter int unsigned PortBits = 64,
   parameter int unsigned FifoBeats = 32,
@@ -44,7 +43,7 @@ module tmv_read_stream_fv
   addr_t ar_addr;
   logic [7:0] ar_len;
   logic [PortBits-1:0] beat;
-  fault_t fault;
+  bus_fault_t fault;
 
   tmv_read_stream #(
     .PortBits   (PortBits),
@@ -225,12 +224,12 @@ module tmv_read_stream_fv
   `TMV_ASSERT(Progress, !must_ask_q || show)
 
   // Errors: a cycle after the beat, with its address.
-  fault_t expected_q;
+  bus_fault_t expected_q;
 
   always_ff @(posedge clk_i) begin
     expected_q.valid <= rst_ni && r_valid_i && (r_resp_i[1] || r_last_i != last || r_illegal_i);
-    expected_q.code  <= (r_resp_i == 2'b11) ? ErrReadDecerr : (r_resp_i == 2'b10) ? ErrReadSlverr
-        : (r_last_i != last) ? ErrReadLast : ErrBadWeight;
+    expected_q.code  <= (r_resp_i == RespDecErr) ? BusReadDecerr : (r_resp_i == RespSlvErr) ? BusReadSlverr
+        : (r_last_i != last) ? BusReadLast : BusBeatIllegal;
     expected_q.addr  <= mem_addr[0];
   end
 

@@ -6,6 +6,7 @@
 /// The datapath is any that shows no error in the cycle after its reset, has nothing to do after a restart and, once
 /// halted and quiet, stays quiet. Unbounded.
 module tmv_control_fv
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(

@@ -5,6 +5,7 @@
 ///
 /// The whole range of operators: up to 131,071 blocks, any address and stride. Unbounded.
 module tmv_dispatcher_fv
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(

@@ -6,6 +6,7 @@
 /// The memory takes addresses and data at any time and answers a burst after both; the collector has any words ready at
 /// any time. Operators of any number of words, to any aligned address. Unbounded.
 module tmv_writer_fv
+  import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
