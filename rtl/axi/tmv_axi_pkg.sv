@@ -25,6 +25,26 @@ package tmv_axi_pkg;
     RespDecErr = 2'b11
   } resp_e;
 
+  /// Read address channel.
+  typedef struct packed {
+    addr_t addr;
+    len_t  len;
+    logic  id;
+  } ar_t;
+
+  /// Write address channel.
+  typedef struct packed {
+    addr_t addr;
+    len_t  len;
+  } aw_t;
+
+  /// Read data channel without RDATA, which is a signal of its own: simulation is slower with a wide word in a struct.
+  typedef struct packed {
+    resp_e resp;
+    logic  last;
+    logic  id;
+  } r_t;
+
   /// Codes of errors that a bus part reports. A unit that uses the same numbers for its own codes needs no table.
   typedef enum logic [7:0] {
     /// A read beat was answered with SLVERR or DECERR.

@@ -10,15 +10,12 @@ module tmv_read_mux
   /// Streams: address channels in, beats out.
   input  logic  [1:0] ar_valid_i,
   output logic  [1:0] ar_ready_o,
-  input  addr_t [1:0] ar_addr_i,
-  input  logic  [1:0][7:0] ar_len_i,
+  input  ar_t   [1:0] ar_i,
   output logic  [1:0] r_valid_o,
   /// The port.
   output logic        ar_valid_o,
   input  logic        ar_ready_i,
-  output addr_t       ar_addr_o,
-  output logic  [7:0] ar_len_o,
-  output logic        ar_id_o,
+  output ar_t         ar_o,
   input  logic        r_valid_i,
   input  logic        r_id_i
 );
@@ -34,13 +31,9 @@ module tmv_read_mux
     else if (take) ar_valid_o <= |ar_valid_i;
   end
 
-  always_ff @(posedge clk_i) begin
-    if (take) begin
-      ar_addr_o <= pick ? ar_addr_i[1] : ar_addr_i[0];
-      ar_len_o  <= pick ? ar_len_i[1] : ar_len_i[0];
-      ar_id_o   <= pick;
-    end
-  end
+  always_ff @(posedge clk_i) if (take) ar_o <= pick ? ar_i[1] : ar_i[0];
+
+  `TMV_ASSERT(IdIsStream, !(ar_valid_i[0] && ar_i[0].id) && !(ar_valid_i[1] && !ar_i[1].id))
 
   `TMV_COVER(BothStreamsAsk, ar_valid_i == '1)
   `TMV_COVER(AddressStalled, ar_valid_o && !ar_ready_i)

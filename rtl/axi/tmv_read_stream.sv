@@ -15,7 +15,9 @@ module tmv_read_stream
   /// Beats of the queue, a power of two.
   parameter int unsigned FifoBeats = 256,
   /// Bursts in flight.
-  parameter int unsigned Outstanding = 8
+  parameter int unsigned Outstanding = 8,
+  /// AXI ID of its bursts.
+  parameter logic Id = 1'b0
 ) (
   input  logic                clk_i,
   input  logic                rst_ni,
@@ -31,13 +33,11 @@ module tmv_read_stream
   /// Read address channel.
   output logic                ar_valid_o,
   input  logic                ar_ready_i,
-  output addr_t               ar_addr_o,
-  output logic [         7:0] ar_len_o,
+  output ar_t                 ar_o,
   /// Read data channel; always ready.
   input  logic                r_valid_i,
   input  logic [PortBits-1:0] r_data_i,
-  input  logic [         1:0] r_resp_i,
-  input  logic                r_last_i,
+  input  r_t                  r_i,
   /// The beat on the read data channel is no valid data.
   input  logic                r_illegal_i,
   /// The beats.
@@ -85,18 +85,17 @@ module tmv_read_stream
 
     // Reported a cycle late: the address is only worked out when there is something to report.
     fault_o.valid <= 1'b0;
-    if (r_valid_i && (r_resp_i[1] || r_last_i != last_beat || r_illegal_i)) begin
+    if (r_valid_i && (r_i.resp[1] || r_i.last != last_beat || r_illegal_i)) begin
       fault_o.valid <= 1'b1;
-      fault_o.code  <= r_resp_i[1] ? (r_resp_i[0] ? BusReadDecerr : BusReadSlverr)
-          : (r_last_i != last_beat) ? BusReadLast : BusBeatIllegal;
+      fault_o.code  <= r_i.resp[1] ? (r_i.resp[0] ? BusReadDecerr : BusReadSlverr)
+          : (r_i.last != last_beat) ? BusReadLast : BusBeatIllegal;
       fault_o.addr  <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
     end
 
     if (issue) begin
       burst_addr[issue_ptr_q] <= addr_q;
       burst_len[issue_ptr_q]  <= BurstBits'(length - 1'b1);
-      ar_addr_o               <= addr_q;
-      ar_len_o                <= len_t'(length) - 1'b1;
+      ar_o                    <= '{addr: addr_q, len: len_t'(length) - 1'b1, id: Id};
       // Right unless the burst was the command's last, and then nobody asks.
       addr_q                  <= {addr_q[AddrBits-1:ByteBits+BurstBits] + 1'b1, (ByteBits + BurstBits)'(0)};
     end else if (cmd_ready_o) addr_q <= cmd_addr_i;

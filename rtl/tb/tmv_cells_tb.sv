@@ -254,10 +254,15 @@ module tmv_cells_tb
   end
 
   bus_fault_t stream_fault;
+  ar_t stream_ar;
+  logic unused_stream_id;
 
   assign stream_fault_o      = stream_fault.valid;
   assign stream_fault_code_o = 8'(stream_fault.code);
   assign stream_fault_addr_o = stream_fault.addr;
+  assign stream_ar_addr_o    = stream_ar.addr;
+  assign stream_ar_len_o     = stream_ar.len;
+  assign unused_stream_id    = stream_ar.id;
 
   tmv_read_stream #(
     .PortBits   (64),
@@ -274,12 +279,10 @@ module tmv_cells_tb
     .cmd_beats_i (stream_cmd_beats_i),
     .ar_valid_o  (stream_ar_valid_o),
     .ar_ready_i  (stream_ar_ready_i),
-    .ar_addr_o   (stream_ar_addr_o),
-    .ar_len_o    (stream_ar_len_o),
+    .ar_o        (stream_ar),
     .r_valid_i   (stream_r_valid_i),
     .r_data_i    (stream_r_data_i),
-    .r_resp_i    (stream_r_resp_i),
-    .r_last_i    (stream_r_last_i),
+    .r_i         ('{resp: resp_e'(stream_r_resp_i), last: stream_r_last_i, id: 1'b0}),
     .r_illegal_i (1'b0),
     .beat_valid_o(stream_beat_valid_o),
     .beat_ready_i(stream_beat_ready_i),

@@ -233,41 +233,41 @@ module tmv_unit
     .addr_o          (error_addr)
   );
 
-  // Port 0 carries two read streams, see `tmv_read_mux`; the others one.
-  logic [Ports-1:0] w_ar_valid, w_ar_ready, w_r_valid;
-  addr_t w_ar_addr[Ports];
-  logic [7:0] w_ar_len[Ports];
+  // Weights in every port. Port 0 carries a second read stream, the front end's: see `tmv_read_mux`.
   logic f_ar_valid, f_ar_ready, f_r_valid;
-  addr_t f_ar_addr;
-  logic [7:0] f_ar_len;
-
-  tmv_read_mux u_read_mux (
-    .clk_i,
-    .rst_ni,
-    .ar_valid_i({f_ar_valid, w_ar_valid[0]}),
-    .ar_ready_o({f_ar_ready, w_ar_ready[0]}),
-    .ar_addr_i ({f_ar_addr, w_ar_addr[0]}),
-    .ar_len_i  ({f_ar_len, w_ar_len[0]}),
-    .r_valid_o ({f_r_valid, w_r_valid[0]}),
-    .ar_valid_o(m_axi_arvalid[0]),
-    .ar_ready_i(m_axi_arready[0]),
-    .ar_addr_o (m_axi_araddr[0]),
-    .ar_len_o  (m_axi_arlen[0]),
-    .ar_id_o   (m_axi_arid[0]),
-    .r_valid_i (m_axi_rvalid[0]),
-    .r_id_i    (m_axi_rid[0])
-  );
-
-  for (genvar p = 1; p < int'(Ports); p++) begin : gen_direct
-    assign m_axi_arvalid[p] = w_ar_valid[p];
-    assign m_axi_araddr[p]  = w_ar_addr[p];
-    assign m_axi_arlen[p]   = w_ar_len[p];
-    assign m_axi_arid[p]    = 1'b0;
-    assign w_ar_ready[p]    = m_axi_arready[p];
-    assign w_r_valid[p]     = m_axi_rvalid[p];
-  end
+  ar_t f_ar;
 
   for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
+    logic w_ar_valid, w_ar_ready, w_r_valid;
+    ar_t w_ar, ar;
+    r_t r;
+
+    assign m_axi_araddr[p] = ar.addr;
+    assign m_axi_arlen[p]  = ar.len;
+    assign m_axi_arid[p]   = ar.id;
+    assign r = '{resp: resp_e'(m_axi_rresp[p]), last: m_axi_rlast[p], id: m_axi_rid[p]};
+
+    if (p == 0) begin : gen_mux
+      tmv_read_mux u_read_mux (
+        .clk_i,
+        .rst_ni,
+        .ar_valid_i({f_ar_valid, w_ar_valid}),
+        .ar_ready_o({f_ar_ready, w_ar_ready}),
+        .ar_i      ({f_ar, w_ar}),
+        .r_valid_o ({f_r_valid, w_r_valid}),
+        .ar_valid_o(m_axi_arvalid[p]),
+        .ar_ready_i(m_axi_arready[p]),
+        .ar_o      (ar),
+        .r_valid_i (m_axi_rvalid[p]),
+        .r_id_i    (r.id)
+      );
+    end else begin : gen_direct
+      assign m_axi_arvalid[p] = w_ar_valid;
+      assign w_ar_ready       = m_axi_arready[p];
+      assign ar               = w_ar;
+      assign w_r_valid        = m_axi_rvalid[p];
+    end
+
     tmv_port #(
       .PortBits(PortBits),
       .Vectors(Vectors),
@@ -286,14 +286,12 @@ module tmv_unit
       .block_i        (block),
       .block_addr_i   (block_addr),
       .block_beats_i  (block_beats),
-      .ar_valid_o     (w_ar_valid[p]),
-      .ar_ready_i     (w_ar_ready[p]),
-      .ar_addr_o      (w_ar_addr[p]),
-      .ar_len_o       (w_ar_len[p]),
-      .r_valid_i      (w_r_valid[p]),
+      .ar_valid_o     (w_ar_valid),
+      .ar_ready_i     (w_ar_ready),
+      .ar_o           (w_ar),
+      .r_valid_i      (w_r_valid),
       .r_data_i       (m_axi_rdata[p]),
-      .r_resp_i       (m_axi_rresp[p]),
-      .r_last_i       (m_axi_rlast[p]),
+      .r_i            (r),
       .x_loaded_i     (x_loaded),
       .x_req_o        (x_req[p]),
       .x_grant_i      (x_grant[p]),
@@ -337,6 +335,11 @@ module tmv_unit
   );
 
   // Front end.
+  aw_t aw;
+
+  assign m_axi_awaddr = aw.addr;
+  assign m_axi_awlen  = aw.len;
+
   logic cmd_valid, cmd_ready, beat_valid, beat_ready;
   addr_t cmd_addr;
   beats_t cmd_beats;
@@ -351,7 +354,8 @@ module tmv_unit
   tmv_read_stream #(
     .PortBits(PortBits),
     .FifoBeats(FrontendBeats),
-    .Outstanding(Outstanding)
+    .Outstanding(Outstanding),
+    .Id(1'b1)
   ) u_frontend_stream (
     .clk_i,
     .rst_ni      (core_rst_n),
@@ -363,12 +367,10 @@ module tmv_unit
     .cmd_beats_i (cmd_beats),
     .ar_valid_o  (f_ar_valid),
     .ar_ready_i  (f_ar_ready),
-    .ar_addr_o   (f_ar_addr),
-    .ar_len_o    (f_ar_len),
+    .ar_o        (f_ar),
     .r_valid_i   (f_r_valid),
     .r_data_i    (m_axi_rdata[0]),
-    .r_resp_i    (m_axi_rresp[0]),
-    .r_last_i    (m_axi_rlast[0]),
+    .r_i         (gen_port[0].r),
     .r_illegal_i (1'b0),
     .beat_valid_o(beat_valid),
     .beat_ready_i(beat_ready),
@@ -499,8 +501,7 @@ module tmv_unit
     .word_i       (word),
     .aw_valid_o   (m_axi_awvalid),
     .aw_ready_i   (m_axi_awready),
-    .aw_addr_o    (m_axi_awaddr),
-    .aw_len_o     (m_axi_awlen),
+    .aw_o         (aw),
     .w_valid_o    (m_axi_wvalid),
     .w_ready_i    (m_axi_wready),
     .w_data_o     (m_axi_wdata),

@@ -44,8 +44,7 @@ module tmv_writer
   /// AXI4 write channels.
   output logic                  aw_valid_o,
   input  logic                  aw_ready_i,
-  output addr_t                 aw_addr_o,
-  output logic [           7:0] aw_len_o,
+  output aw_t                   aw_o,
   output logic                  w_valid_o,
   input  logic                  w_ready_i,
   output logic [  PortBits-1:0] w_data_o,
@@ -175,8 +174,10 @@ module tmv_writer
 
   always_ff @(posedge clk_i) begin
     if (start_results || start_record) begin
-      aw_addr_o <= burst_addr;
-      aw_len_o  <= ((state_q == Flush) ? 8'(RecordBeats) : 8'(burst_words) << $clog2(WordBeats)) - 8'd1;
+      aw_o <= '{
+        addr: burst_addr,
+        len: ((state_q == Flush) ? len_t'(RecordBeats) : len_t'(burst_words) << $clog2(WordBeats)) - 1'b1
+      };
     end
     if (send) begin
       w_data_o <= (state_q == RecordData) ? record[PortBits*slice_q[0]%128+:PortBits] : PortBits'(widen(word_i) >> (PortBits * slice_q));

@@ -40,8 +40,9 @@ module tmv_read_stream_fv
   `TMV_FORMAL_RESET
 
   logic quiet, cmd_ready, ar_valid, beat_valid;
+  ar_t ar;
   addr_t ar_addr;
-  logic [7:0] ar_len;
+  len_t ar_len;
   logic [PortBits-1:0] beat;
   bus_fault_t fault;
 
@@ -60,12 +61,10 @@ module tmv_read_stream_fv
     .cmd_beats_i,
     .ar_valid_o  (ar_valid),
     .ar_ready_i,
-    .ar_addr_o   (ar_addr),
-    .ar_len_o    (ar_len),
+    .ar_o        (ar),
     .r_valid_i,
     .r_data_i,
-    .r_resp_i,
-    .r_last_i,
+    .r_i         ('{resp: resp_e'(r_resp_i), last: r_last_i, id: 1'b0}),
     .r_illegal_i,
     .beat_valid_o(beat_valid),
     .beat_ready_i,
@@ -75,6 +74,8 @@ module tmv_read_stream_fv
 
   logic accept, ask, leave;
 
+  assign ar_addr = ar.addr;
+  assign ar_len  = ar.len;
   assign accept = cmd_valid_i && cmd_ready;
   assign ask    = ar_valid && ar_ready_i;
   assign leave  = beat_valid && beat_ready_i;
@@ -84,7 +85,7 @@ module tmv_read_stream_fv
   // Read address channel. A burst counts from the cycle it is first shown.
   logic waiting_q, reset_q, halt_q, show;
   addr_t ar_addr_q;
-  logic [7:0] ar_len_q;
+  len_t ar_len_q;
   beats_t ar_beats;
 
   assign show     = ar_valid && !waiting_q;

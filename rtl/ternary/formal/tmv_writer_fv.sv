@@ -38,8 +38,9 @@ module tmv_writer_fv
   `TMV_FORMAL_RESET
 
   logic quiet, op_ready, done, done_irq, start, word_ready, aw_valid, w_valid, w_last;
+  aw_t aw_channel;
   addr_t aw_addr;
-  logic [7:0] aw_len;
+  len_t aw_len;
   logic [PortBits-1:0] w_data;
   fault_t fault;
 
@@ -65,8 +66,7 @@ module tmv_writer_fv
     .word_i,
     .aw_valid_o  (aw_valid),
     .aw_ready_i,
-    .aw_addr_o   (aw_addr),
-    .aw_len_o    (aw_len),
+    .aw_o        (aw_channel),
     .w_valid_o   (w_valid),
     .w_ready_i,
     .w_data_o    (w_data),
@@ -78,6 +78,8 @@ module tmv_writer_fv
 
   logic accept, aw, w, take;
 
+  assign aw_addr = aw_channel.addr;
+  assign aw_len  = aw_channel.len;
   assign accept = op_valid_i && op_ready;
   assign aw     = aw_valid && aw_ready_i;
   assign w      = w_valid && w_ready_i;
@@ -90,7 +92,7 @@ module tmv_writer_fv
   // Address and data stay until they are taken.
   logic reset_q, halt_q, aw_waiting_q, w_waiting_q, w_last_q, show, show_w, is_record;
   addr_t aw_addr_q;
-  logic [7:0] aw_len_q;
+  len_t aw_len_q;
   logic [PortBits-1:0] w_data_q;
   beats25_t aw_beats;
 
