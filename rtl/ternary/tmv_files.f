@@ -6,6 +6,7 @@ prim/tmv_fifo.sv
 prim/tmv_round_robin.sv
 axi/tmv_read_stream.sv
 axi/tmv_read_mux.sv
+axi/tmv_write_stream.sv
 ternary/tmv_trits.sv
 ternary/tmv_decode.sv
 prim/tmv_compress.sv

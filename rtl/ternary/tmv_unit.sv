@@ -507,7 +507,7 @@ module tmv_unit
     .w_data_o     (m_axi_wdata),
     .w_last_o     (m_axi_wlast),
     .b_valid_i    (m_axi_bvalid),
-    .b_resp_i     (m_axi_bresp),
+    .b_resp_i     (resp_e'(m_axi_bresp)),
     .fault_o      (writer_fault)
   );
 

@@ -50,58 +50,57 @@ module tmv_writer
   output logic [  PortBits-1:0] w_data_o,
   output logic                  w_last_o,
   input  logic                  b_valid_i,
-  input  logic [           1:0] b_resp_i,
+  input  resp_e                 b_resp_i,
   /// Errors.
   output fault_t                fault_o
 );
   localparam int unsigned WordBytes = RowBlock * 4;
   localparam int unsigned WordBeats = WordBytes * 8 / PortBits;
-  localparam int unsigned LineWords = BurstBeats / WordBeats;
-  localparam int unsigned LineBits = $clog2(WordBytes * LineWords);
   localparam int unsigned GroupWords = GroupBytes / WordBytes;
   localparam int unsigned RecordBeats = 128 / PortBits;
-  localparam int unsigned TableBits = $clog2(Outstanding);
+  localparam int unsigned SliceBits = $clog2(WordBeats);
+  localparam int unsigned CountBits = $bits(op_i.words) + SliceBits;
 
-  typedef enum logic [2:0] {
+  typedef enum logic [1:0] {
     Idle,
     Results,
-    ResultData,
-    Flush,
-    RecordData,
-    RecordFlush
+    Record,
+    Answer
   } state_e;
 
   state_e state_q;
   logic irq_q;
   logic [15:0] tag_q;
   logic [31:0] start_cycle_q, end_cycle_q;
-  addr_t addr_q, record_addr_q;
-  logic [20:0] words_left_q;
-  logic draining_q;
+  addr_t record_addr_q;
 
-  // The next burst of results: up to the end of its line.
-  logic [3:0] to_line, burst_words;
-  logic [4:0] beats_left_q;
-  logic start_results, start_record, room, space, data_sent;
-  logic [TableBits:0] inflight_q;
-  addr_t burst_addr;
+  // Two commands an operator: its results, then its record.
+  logic cmd_valid, cmd_ready;
+  addr_t cmd_addr;
+  logic [CountBits-1:0] cmd_beats;
 
-  assign to_line = 4'(LineWords) - 4'(addr_q[$clog2(WordBytes)+:$clog2(LineWords)]);
-  assign burst_words = (words_left_q < 21'(to_line)) ? words_left_q[3:0] : to_line;
-  assign room = inflight_q != (TableBits + 1)'(Outstanding) && (!aw_valid_o || aw_ready_i);
-  assign start_results = state_q == Results && words_left_q != '0 && draining_q
-      && ready_words_i >= 10'(burst_words) && room && !halt_i;
-  assign start_record = state_q == Flush && inflight_q == '0 && room && !halt_i;
-  assign burst_addr = (state_q == Flush) ? record_addr_q : addr_q;
-  assign space = !w_valid_o || w_ready_i;
   assign op_ready_o = state_q == Idle;
   assign start_o = op_valid_i && op_ready_o;
-  assign quiet_o = inflight_q == '0;
+  assign cmd_valid = start_o || state_q == Results;
+  assign cmd_addr = (state_q == Idle) ? op_i.y_addr : record_addr_q;
+  assign cmd_beats = (state_q == Idle) ? CountBits'(op_i.words) << SliceBits : CountBits'(RecordBeats);
+
+  // A burst of results starts when the group is worth it and all words of the burst are ready; the record when every
+  // result is acknowledged.
+  logic burst_valid, burst_ready, enough, draining_q;
+  length_t burst_beats, burst_words;
+
+  assign burst_words = burst_beats >> SliceBits;
+  assign enough = ready_words_i >= 10'(burst_words);
+  assign burst_ready = (state_q == Results) ? draining_q && enough : quiet_o;
 
   // One beat of data: a slice of the current word, or of the record.
+  logic beat_valid, beat_ready;
+  logic [PortBits-1:0] beat;
   logic [127:0] record;
-  logic [$clog2(WordBeats)-1:0] slice_q;
-  logic send, last_slice, refused_q;
+  logic [SliceBits-1:0] slice_q;
+  logic refused_q;
+  bus_fault_t stream_fault;
 
   /// The result word as int32 values.
   function automatic logic [WordBytes*8-1:0] widen(logic [WordBits-1:0] accumulators);
@@ -110,123 +109,87 @@ module tmv_writer
 
   // The end is when the record begins to leave; the bus may take its second beat late.
   assign record = {16'b0, tag_q, RecordBeats == 1 ? cycle_i : end_cycle_q, start_cycle_q, 32'h8000_0000};
-  assign last_slice = slice_q == '1;
-  assign send = space && ((state_q == ResultData && word_valid_i) || state_q == RecordData);
-  assign word_ready_o = state_q == ResultData && space && last_slice;
-  assign data_sent = send && beats_left_q == 5'd1;
-  assign done_o = state_q == RecordFlush && inflight_q == '0 && !refused_q;
+  assign beat_valid = word_valid_i || state_q == Record;
+  // Not while the next burst waits: that is most of the time, and the simulator then has less to do.
+  always_comb begin
+    beat = '0;
+    if (!burst_valid) begin
+      beat = (state_q == Record) ? record[PortBits*slice_q[0]%128+:PortBits]
+          : PortBits'(widen(word_i) >> (PortBits * slice_q));
+    end
+  end
+
+  assign word_ready_o = state_q == Results && beat_ready && slice_q == '1;
+  assign done_o = state_q == Answer && quiet_o && !refused_q;
   assign done_irq_o = done_o && irq_q;
+  assign fault_o = fault_t'(stream_fault);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       state_q    <= Idle;
       draining_q <= 1'b0;
+      refused_q  <= 1'b0;
     end else begin
       unique case (state_q)
-        Idle:        if (op_valid_i) state_q <= Results;
-        Results:     if (words_left_q == '0) state_q <= Flush;
-                     else if (start_results) state_q <= ResultData;
-        ResultData:  if (data_sent) state_q <= Results;
-        Flush:       if (start_record) state_q <= RecordData;
-        RecordData:  if (data_sent) state_q <= RecordFlush;
-        RecordFlush: if (inflight_q == '0) state_q <= Idle;
-        default:     state_q <= Idle;
+        Idle:    if (op_valid_i) state_q <= Results;
+        Results: if (cmd_ready) state_q <= Record;
+        Record:  if (cmd_ready) state_q <= Answer;
+        Answer:  if (quiet_o) state_q <= Idle;
+        default: state_q <= Idle;
       endcase
-      if (state_q == Results) begin
-        draining_q <= ready_words_i >= 10'(GroupWords) || complete_i || (draining_q && ready_words_i >= 10'(burst_words));
+      if (state_q == Results && burst_valid) begin
+        draining_q <= ready_words_i >= 10'(GroupWords) || complete_i || (draining_q && enough);
       end
-      if (start_results) slice_q <= '0;
-      else if (send) slice_q <= slice_q + 1'b1;
+      // A refused record completes nothing.
+      refused_q <= stream_fault.valid;
     end
   end
 
   always_ff @(posedge clk_i) begin
+    if (!slice_q[0]) end_cycle_q <= cycle_i;
     if (start_o) begin
       irq_q         <= op_i.irq;
       tag_q         <= op_i.tag;
       start_cycle_q <= op_i.start_cycle;
       record_addr_q <= op_i.record_addr;
-      addr_q        <= op_i.y_addr;
-      words_left_q  <= op_i.words;
-    end else if (start_results) begin
-      // Right unless the burst was the operator's last, and then nobody asks.
-      addr_q       <= {addr_q[AddrBits-1:LineBits] + 1'b1, LineBits'(0)};
-      words_left_q <= words_left_q - 21'(burst_words);
-    end
-    if (!slice_q[0]) end_cycle_q <= cycle_i;
-    if (start_results) beats_left_q <= 5'(burst_words) << $clog2(WordBeats);
-    else if (start_record) beats_left_q <= 5'(RecordBeats);
-    else if (send) beats_left_q <= beats_left_q - 1'b1;
+      slice_q       <= '0;
+    end else if (beat_valid && beat_ready) slice_q <= slice_q + 1'b1;
   end
 
-  // Address and data channels.
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      aw_valid_o <= 1'b0;
-      w_valid_o  <= 1'b0;
-    end else begin
-      if (start_results || start_record) aw_valid_o <= 1'b1;
-      else if (aw_ready_i) aw_valid_o <= 1'b0;
-      if (send) w_valid_o <= 1'b1;
-      else if (w_ready_i) w_valid_o <= 1'b0;
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (start_results || start_record) begin
-      aw_o <= '{
-        addr: burst_addr,
-        len: ((state_q == Flush) ? len_t'(RecordBeats) : len_t'(burst_words) << $clog2(WordBeats)) - 1'b1
-      };
-    end
-    if (send) begin
-      w_data_o <= (state_q == RecordData) ? record[PortBits*slice_q[0]%128+:PortBits] : PortBits'(widen(word_i) >> (PortBits * slice_q));
-      w_last_o <= data_sent;
-    end
-  end
-
-  // Bursts in flight, oldest first, for the address of an error.
-  addr_t burst_addrs[Outstanding];
-  logic [TableBits-1:0] issue_ptr_q, answer_ptr_q;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      inflight_q   <= '0;
-      issue_ptr_q  <= '0;
-      answer_ptr_q <= '0;
-    end else begin
-      inflight_q   <= inflight_q + (TableBits + 1)'(start_results || start_record) - (TableBits + 1)'(b_valid_i);
-      issue_ptr_q  <= issue_ptr_q + TableBits'(start_results || start_record);
-      answer_ptr_q <= answer_ptr_q + TableBits'(b_valid_i);
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (start_results || start_record) burst_addrs[issue_ptr_q] <= burst_addr;
-  end
-
-  // A refused record completes nothing.
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) refused_q <= 1'b0;
-    else refused_q <= fault_o.valid;
-  end
-
-  assign fault_o = '{
-    valid: b_valid_i && b_resp_i[1],
-    code: b_resp_i[0] ? ErrWriteDecerr : ErrWriteSlverr,
-    addr: burst_addrs[answer_ptr_q]
-  };
+  tmv_write_stream #(
+    .PortBits   (PortBits),
+    .CountBits  (CountBits),
+    .Outstanding(Outstanding)
+  ) u_stream (
+    .clk_i,
+    .rst_ni,
+    .halt_i,
+    .quiet_o,
+    .cmd_valid_i  (cmd_valid),
+    .cmd_ready_o  (cmd_ready),
+    .cmd_addr_i   (cmd_addr),
+    .cmd_beats_i  (cmd_beats),
+    .burst_valid_o(burst_valid),
+    .burst_beats_o(burst_beats),
+    .burst_ready_i(burst_ready),
+    .beat_valid_i (beat_valid),
+    .beat_ready_o (beat_ready),
+    .beat_i       (beat),
+    .aw_valid_o,
+    .aw_ready_i,
+    .aw_o,
+    .w_valid_o,
+    .w_ready_i,
+    .w_data_o,
+    .w_last_o,
+    .b_valid_i,
+    .b_resp_i,
+    .fault_o      (stream_fault)
+  );
 
   `TMV_REQUIRE(group, GroupBytes / WordBytes <= Window, "tmv_writer: a group must fit the reorder window")
-  `TMV_REQUIRE(table, Outstanding >= 2 && (1 << TableBits) == Outstanding,
-               "tmv_writer: Outstanding must be a power of two, at least 2")
-  `TMV_ASSERT(BurstBacked, !(state_q == ResultData && space) || word_valid_i || ready_words_i != '0)
-  `TMV_ASSERT(ResponseExpected, !b_valid_i || inflight_q != '0)
-  `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))
-  `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))
-  `TMV_COVER(AddressStalled, aw_valid_o && !aw_ready_i)
-  `TMV_COVER(DataStalled, w_valid_o && !w_ready_i)
-  `TMV_COVER(ResultsGathered, state_q == Results && ready_words_i != '0 && words_left_q != '0 && !draining_q)
-  `TMV_COVER(RecordWaits, state_q == Flush && inflight_q != '0)
-  `TMV_COVER(HaltedInBurst, halt_i && state_q == ResultData)
+  `TMV_ASSERT(BurstBacked, !(state_q == Results && beat_ready) || word_valid_i || ready_words_i != '0)
+  `TMV_ASSERT(StreamIsIdle, state_q != Idle || cmd_ready)
+  `TMV_COVER(ResultsGathered, state_q == Results && burst_valid && ready_words_i != '0 && !draining_q)
+  `TMV_COVER(RecordWaits, state_q == Record && burst_valid && !quiet_o)
 endmodule

@@ -72,7 +72,7 @@ module tmv_writer_fv
     .w_data_o    (w_data),
     .w_last_o    (w_last),
     .b_valid_i,
-    .b_resp_i,
+    .b_resp_i    (resp_e'(b_resp_i)),
     .fault_o     (fault)
   );
 
@@ -237,35 +237,43 @@ module tmv_writer_fv
 
   `TMV_ASSERT(WordOnce, take_q == (show_w && !recorded_q && slice_q == '1))
 
-  // Helpers for the induction: the model's state is the writer's.
-  logic in_results, in_data, in_flush, in_record, in_end;
-  assign in_results = u_writer.state_q == 3'd1;
-  assign in_data    = u_writer.state_q == 3'd2;
-  assign in_flush   = u_writer.state_q == 3'd3;
-  assign in_record  = u_writer.state_q == 3'd4;
-  assign in_end     = u_writer.state_q == 3'd5;
+  // Helpers for the induction: the model's state is that of the writer and its stream.
+  logic in_results, in_record, in_end, in_data;
+  assign in_results = u_writer.state_q == 2'd1;
+  assign in_record  = u_writer.state_q == 2'd2;
+  assign in_end     = u_writer.state_q == 2'd3;
+  assign in_data    = in_results && u_writer.u_stream.open_q;
 
   logic [4:0] to_send;
   assign to_send = open_now - 5'(show_w);
 
-  `TMV_ASSERT(HelpState, u_writer.state_q <= 3'd5 && busy_q == (u_writer.state_q != 3'd0))
-  `TMV_ASSERT(HelpLeft, !busy_q || (left_now == beats25_t'(u_writer.words_left_q) * WordBeats
-      && (left_now == '0 || (u_writer.addr_q == addr_now && addr_now[4:0] == '0))))
+  `TMV_ASSERT(HelpState, busy_q == (u_writer.state_q != 2'd0)
+      && (in_results || in_record || !(u_writer.u_stream.busy_q || u_writer.u_stream.open_q)))
+  `TMV_ASSERT(HelpLeft, !in_results || (u_writer.u_stream.left_q == left_now
+      && u_writer.u_stream.busy_q == (left_now != '0)
+      && (left_now == '0 || (u_writer.u_stream.addr_q == addr_now && addr_now[4:0] == '0))))
   `TMV_ASSERT(HelpRefused, u_writer.refused_q == refused_q)
   `TMV_ASSERT(HelpRecord, !busy_q || (u_writer.record_addr_q == op_q.record_addr && op_q.record_addr[3:0] == '0
       && u_writer.irq_q == op_q.irq))
-  `TMV_ASSERT(HelpRecorded, !busy_q || (in_record || in_end) == (recorded_q || (show && is_record)))
-  `TMV_ASSERT(HelpNothingLeft, !(in_flush || in_record || in_end) || left_now == '0)
-  `TMV_ASSERT(HelpFlight, bursts_t'(u_writer.inflight_q) == bursts_now)
-  `TMV_ASSERT(HelpOpen, to_send == ((in_data || in_record) ? u_writer.beats_left_q : '0)
-      && ((in_data || in_record) == (to_send != '0)) && to_send <= 5'd16)
+  `TMV_ASSERT(HelpRecordNext, !(in_record && u_writer.u_stream.busy_q)
+      || (u_writer.u_stream.left_q == beats25_t'(RecordBeats) && u_writer.u_stream.addr_q == op_q.record_addr
+      && !u_writer.u_stream.open_q))
+  `TMV_ASSERT(HelpRecorded, !busy_q
+      || ((in_record && !u_writer.u_stream.busy_q) || in_end) == (recorded_q || (show && is_record)))
+  // The last beat of the record is shown when the writer begins to wait for the answer, so no answer is earlier.
+  `TMV_ASSERT(HelpRecordOpen, !in_record || u_writer.u_stream.busy_q || u_writer.u_stream.open_q || show_w)
+  `TMV_ASSERT(HelpNothingLeft, !(in_record || in_end) || left_now == '0)
+  `TMV_ASSERT(HelpFlight, bursts_t'(u_writer.u_stream.inflight_q) == bursts_now)
+  `TMV_ASSERT(HelpOpen, to_send == (u_writer.u_stream.open_q ? u_writer.u_stream.burst_left_q : '0)
+      && u_writer.u_stream.open_q == (to_send != '0) && to_send <= 5'd16)
   `TMV_ASSERT(HelpIdle, busy_q || (bursts_now == '0 && !aw_valid && !w_valid))
   `TMV_ASSERT(HelpAnswers, aw_done_q + bursts_t'(aw_valid) == bursts_now
       && w_done_q + bursts_t'(to_send != '0) + bursts_t'(w_valid && w_last) == bursts_now)
   `TMV_ASSERT(HelpBounds, aw_done_q <= bursts_now && w_done_q <= bursts_now)
   `TMV_ASSERT(HelpLast, !(w_valid && !w_last) || to_send != '0)
-  `TMV_ASSERT(HelpShow, !(show && show_w) && (!show || in_data || in_record))
-  `TMV_ASSERT(HelpSlice, !in_data || u_writer.slice_q == (show ? '0 : $clog2(WordBeats)'(slice_q + show_w)))
+  `TMV_ASSERT(HelpShow, !(show && show_w) && (!show || u_writer.u_stream.open_q))
+  `TMV_ASSERT(HelpSlice, !in_results
+      || u_writer.slice_q == ((in_data && !show) ? $clog2(WordBeats)'(slice_q + show_w) : '0))
   `TMV_ASSERT(HelpLine, !aw_valid || (5'(aw_addr[ByteBits+:4]) + 5'(aw_len) < 5'd16 && aw_len < 8'd16))
   `TMV_ASSERT(HelpWords, !in_data || (u_writer.slice_q == $clog2(WordBeats)'(-to_send)
       && beats25_t'(ready_q) * WordBeats >= beats25_t'(to_send)))

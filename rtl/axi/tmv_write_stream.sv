@@ -1,0 +1,150 @@
+`include "tmv_macros.svh"
+
+/// AXI4 write master for contiguous ranges: takes (address, beats) commands and the beats of each, in order.
+///
+/// Bursts end at multiples of `BurstBeats` beats, so they have at most 16 beats and never cross 4 KiB. Up to
+/// `Outstanding` bursts are in flight; BREADY is always high. The client sees the length of the next burst and starts it
+/// when it holds all of its beats, so a burst never waits for data in the middle and can always be finished.
+/// Throughput one beat a cycle within a burst; one idle cycle between bursts and between commands.
+/// Does not gather beats and does not wait for responses: `quiet_o` says when the last one came.
+module tmv_write_stream
+  import tmv_axi_pkg::*;
+#(
+  /// Bits of a beat: 64 or 128.
+  parameter int unsigned PortBits = 128,
+  /// Bits of the number of beats of a command.
+  parameter int unsigned CountBits = 16,
+  /// Bursts in flight, a power of two.
+  parameter int unsigned Outstanding = 8
+) (
+  input  logic                 clk_i,
+  input  logic                 rst_ni,
+  /// No new burst starts while this is high.
+  input  logic                 halt_i,
+  /// No burst is open or in flight.
+  output logic                 quiet_o,
+  /// Command: a range of `cmd_beats_i` beats from `cmd_addr_i`, aligned to a beat. Taken when the last beat of the
+  /// command before was taken.
+  input  logic                 cmd_valid_i,
+  output logic                 cmd_ready_o,
+  input  addr_t                cmd_addr_i,
+  input  logic [CountBits-1:0] cmd_beats_i,
+  /// The next burst and its number of beats; the client holds all of them.
+  output logic                 burst_valid_o,
+  output length_t              burst_beats_o,
+  input  logic                 burst_ready_i,
+  /// The beats of the burst that was started.
+  input  logic                 beat_valid_i,
+  output logic                 beat_ready_o,
+  input  logic [ PortBits-1:0] beat_i,
+  /// Write address channel.
+  output logic                 aw_valid_o,
+  input  logic                 aw_ready_i,
+  output aw_t                  aw_o,
+  /// Write data channel; all strobes are set.
+  output logic                 w_valid_o,
+  input  logic                 w_ready_i,
+  output logic [ PortBits-1:0] w_data_o,
+  output logic                 w_last_o,
+  /// Write response channel; always ready.
+  input  logic                 b_valid_i,
+  input  resp_e                b_resp_i,
+  /// Errors, in the cycle of the response, with the address of the burst.
+  output bus_fault_t           fault_o
+);
+  localparam int unsigned PortBytes = PortBits / 8;
+  localparam int unsigned ByteBits = $clog2(PortBytes);
+  localparam int unsigned LineBits = ByteBits + BurstBits;
+  localparam int unsigned TableBits = $clog2(Outstanding);
+
+  typedef logic [CountBits-1:0] count_t;
+
+  // The range that is left of the command, and the beats that are left of the open burst.
+  addr_t addr_q;
+  count_t left_q;
+  logic busy_q, open_q;
+  length_t burst_left_q;
+  logic [TableBits:0] inflight_q;
+
+  // Bursts in flight, oldest first, for the address of an error.
+  addr_t burst_addr[Outstanding];
+  logic [TableBits-1:0] issue_ptr_q, answer_ptr_q;
+
+  // A burst ends at the end of its line or of the command.
+  length_t to_line;
+
+  assign to_line = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:BurstBits]};
+  assign burst_beats_o = (left_q < count_t'(to_line)) ? left_q[BurstBits:0] : to_line;
+  assign burst_valid_o = busy_q && !open_q;
+  assign cmd_ready_o = !busy_q && !open_q;
+  assign beat_ready_o = open_q && (!w_valid_o || w_ready_i);
+  assign quiet_o = inflight_q == '0;
+
+  assign fault_o = '{
+    valid: b_valid_i && b_resp_i[1],
+    code: b_resp_i[0] ? BusWriteDecerr : BusWriteSlverr,
+    addr: burst_addr[answer_ptr_q]
+  };
+
+  // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies.
+  always_ff @(posedge clk_i) begin
+    automatic logic send = beat_valid_i && beat_ready_o;
+    automatic logic last_beat = burst_left_q == length_t'(1);
+    automatic logic issue = burst_valid_o && burst_ready_i && !halt_i && (!aw_valid_o || aw_ready_i)
+        && inflight_q != (TableBits + 1)'(Outstanding);
+
+    if (send) begin
+      w_data_o <= beat_i;
+      w_last_o <= last_beat;
+    end
+    if (issue) begin
+      aw_o                    <= '{addr: addr_q, len: len_t'(burst_beats_o) - 1'b1};
+      burst_addr[issue_ptr_q] <= addr_q;
+    end
+
+    if (!rst_ni) begin
+      {aw_valid_o, w_valid_o, busy_q, open_q} <= '0;
+      inflight_q   <= '0;
+      issue_ptr_q  <= '0;
+      answer_ptr_q <= '0;
+    end else begin
+      if (issue) aw_valid_o <= 1'b1;
+      else if (aw_ready_i) aw_valid_o <= 1'b0;
+      if (send) w_valid_o <= 1'b1;
+      else if (w_ready_i) w_valid_o <= 1'b0;
+      if (issue) open_q <= 1'b1;
+      else if (send && last_beat) open_q <= 1'b0;
+      if (issue) busy_q <= left_q != count_t'(burst_beats_o);
+      else if (cmd_ready_o) busy_q <= cmd_valid_i && cmd_beats_i != '0;
+      if (issue != b_valid_i) inflight_q <= issue ? inflight_q + 1'b1 : inflight_q - 1'b1;
+      if (issue) issue_ptr_q <= issue_ptr_q + 1'b1;
+      if (b_valid_i) answer_ptr_q <= answer_ptr_q + 1'b1;
+    end
+
+    if (issue) begin
+      burst_left_q <= burst_beats_o;
+      left_q       <= left_q - count_t'(burst_beats_o);
+      // Don't-care after the last burst.
+      addr_q       <= {addr_q[AddrBits-1:LineBits] + 1'b1, LineBits'(0)};
+    end else begin
+      if (send) burst_left_q <= burst_left_q - 1'b1;
+      if (cmd_ready_o) begin
+        left_q <= cmd_beats_i;
+        addr_q <= cmd_addr_i;
+      end
+    end
+  end
+
+  `TMV_REQUIRE(port, PortBits == 64 || PortBits == 128, "tmv_write_stream: PortBits must be 64 or 128")
+  `TMV_REQUIRE(count, CountBits > BurstBits, "tmv_write_stream: a command must be able to have a whole burst")
+  `TMV_REQUIRE(table, Outstanding >= 2 && (1 << TableBits) == Outstanding,
+               "tmv_write_stream: Outstanding must be a power of two, at least 2")
+  `TMV_ASSERT(OpenHasBeats, !open_q || burst_left_q != '0)
+  `TMV_ASSERT(BusyIsLeft, !busy_q || left_q != '0)
+  `TMV_ASSERT(ResponseExpected, !b_valid_i || inflight_q != '0)
+  `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))
+  `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))
+  `TMV_COVER(AddressStalled, aw_valid_o && !aw_ready_i)
+  `TMV_COVER(DataStalled, w_valid_o && !w_ready_i)
+  `TMV_COVER(HaltedInBurst, halt_i && open_q)
+endmodule
