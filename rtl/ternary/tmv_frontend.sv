@@ -116,6 +116,7 @@ module tmv_frontend
 
   // Every field has one right range. `row_beats` repeats what `in_features` implies, so a driver with another idea
   // of the image layout is refused.
+  logic [7:0] flags;
   logic keep_x;
   beats_t row_beats, row_beats_q;
   logic [3:0] tokens, tokens_q;
@@ -124,11 +125,10 @@ module tmv_frontend
 
   /// Whether a field of the descriptor is out of range.
   function automatic logic has_bad_field(logic [DescBytes*8-1:0] desc);
-    logic [31:2] control;
-    logic [31:0] n;
-    control = desc[32*DescControlWord+2+:30];
+    logic [31:0] control, n;
+    control = field(desc, DescControlWord);
     n       = field(desc, DescOutFeaturesWord);
-    return control[31:24] != 8'(Opcode) || control[23:12] != '0 || control[7:2] != '0
+    return control[31:24] != 8'(Opcode) || control[23:12] != '0 || (control[7:0] & ~8'(FlagKeepX | FlagIrq)) != '0
         || control[11:8] == '0 || control[11:8] > 4'(Vectors * Groups)
         || n == '0 || n > MaxOutFeatures || field(desc, DescReservedWord) != '0;
   endfunction
@@ -151,7 +151,8 @@ module tmv_frontend
         | field(desc, DescXStrideWord) | field(desc, DescWStrideWord)) % DescBytes != '0;
   endfunction
 
-  assign keep_x    = desc_q[32*DescControlWord];
+  assign flags     = desc_q[32*DescControlWord+:8];
+  assign keep_x    = (flags & 8'(FlagKeepX)) != '0;
   assign tokens    = desc_q[32*DescControlWord+8+:4];
   assign row_beats = desc_q[32*DescInFeaturesWord+16+:16];
 
@@ -230,7 +231,7 @@ module tmv_frontend
         w_stride: field(desc_q, DescWStrideWord)
       };
       retire_o <= '{
-        irq: desc_q[32*DescControlWord+1],
+        irq: (flags & 8'(FlagIrq)) != '0,
         tokens: tokens,
         blocks: blocks_q,
         words: 21'(scaled(32'(blocks_q), 8'(tokens))),
@@ -355,7 +356,11 @@ module tmv_frontend
 
   `TMV_REQUIRE(word, Lanes % PortBytes == 0 && Lanes > PortBytes,
                "tmv_frontend: a word of activations must be whole beats, more than one")
-  `TMV_REQUIRE(vectors, Vectors >= 1 && Vectors * Groups <= MaxTokens, "tmv_frontend: Vectors must be 1 to 8")
+  `TMV_REQUIRE(port, PortBits == 64 || PortBits == 128, "tmv_frontend: PortBits must be 64 or 128")
+  `TMV_REQUIRE(vectors, Vectors >= 1 && Groups >= 1 && Vectors * Groups <= MaxTokens,
+               "tmv_frontend: Vectors * Groups must be 1 to 8")
+  `TMV_REQUIRE(row, BankWords >= 2 && Lanes < 256 && BankWords * Lanes < (1 << 17),
+               "tmv_frontend: BankWords must be at least 2, Lanes fit 8 bits, and a row's lanes 17 bits")
   `TMV_COVER(ContextsFull, state_q == Idle && fetched_q != ring_tail_i && inflight_q == ($clog2(Contexts) + 1)'(Contexts))
   `TMV_COVER(BankBusy, state_q == WaitBank && !bank_free)
   `TMV_COVER(KeepActivations, publish && keep_x)
