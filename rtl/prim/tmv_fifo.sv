@@ -46,6 +46,7 @@ module tmv_fifo #(
     end
   end
 
-  `TMV_REQUIRE(depth, Depth >= 2 && (1 << PtrBits) == Depth, "tmv_fifo: Depth must be a power of two")
+  `TMV_REQUIRE(depth, Depth >= 2 && (1 << PtrBits) == Depth, "tmv_fifo: Depth must be a power of two, at least 2")
+  `TMV_REQUIRE(width, Width >= 1, "tmv_fifo: an entry must have a bit")
   `TMV_COVER(Full, wvalid_i && !wready_o)
 endmodule

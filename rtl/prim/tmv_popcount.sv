@@ -128,4 +128,8 @@ module tmv_popcount #(
     for (int unsigned s = 0; s < Slices; s++) count_o += CountBits'($countones(bits_i[s]));
   end
 `endif
+
+  // The body for LUTs keeps heights of columns, and three more, in 8 bits.
+  `TMV_REQUIRE(width, Width >= 1 && Width <= 252 && Slices >= 1 && Slices * SliceWidth == Width,
+               "tmv_popcount: Width must be 1 to 252, in slices of equal width")
 endmodule

@@ -1,9 +1,11 @@
+`include "tmv_macros.svh"
+
 /// Round-robin arbiter: grants one of the requests of this cycle, the one after the last granted first.
 ///
 /// Combinational from `req_i` and, late, from `enable_i` to `grant_o`; every request that stays is granted within
 /// `Clients` enabled cycles.
 module tmv_round_robin #(
-  /// Number of clients, 1 to 8.
+  /// Number of clients, at least 1.
   parameter int unsigned Clients = 4
 ) (
   input  logic               clk_i,
@@ -30,4 +32,6 @@ module tmv_round_robin #(
     if (!rst_ni) mask_q <= '0;
     else if (enable_i && |req_i) mask_q <= above(first);
   end
+
+  `TMV_REQUIRE(clients, Clients >= 1, "tmv_round_robin: there must be a client")
 endmodule

@@ -160,6 +160,8 @@ module tmv_collector
   end
 
   `TMV_REQUIRE(tokens, Tokens >= 1 && Tokens <= MaxTokens, "tmv_collector: Tokens must be 1 to 8")
+  `TMV_REQUIRE(window, Window >= 16 && (1 << $bits(slot_t)) == Window && Window * Tokens < (1 << $bits(ready_words_o)),
+               "tmv_collector: Window must be a power of two, at least 16, and its words fit ready_words_o")
   `TMV_ASSERT(ScanningIsUnscanned, scanning_q == (unscanned_q != '0))
   `TMV_ASSERT(StartAfterEnd, !start_i || (unscanned_q == '0 && ready_words_o == '0))
   `TMV_ASSERT(SlotOnce, !copy_done || !done_q[result_slot_i[port_q]])

@@ -132,6 +132,7 @@ module tmv_control
     end
   end
 
+  `TMV_REQUIRE(ports, Ports >= 1 && Ports <= SourceWriter, "tmv_control: a port would have the writer's number")
   `TMV_COVER(WatchdogBites, state_q == Run && watchdog_q)
   `TMV_COVER(TwoFaultsAtOnce, state_q == Run && Ports > 1 && port_fault_i[0].valid && port_fault_i[Ports-1].valid)
   `TMV_COVER(FaultWhileDraining, state_q == Drain && any_fault)

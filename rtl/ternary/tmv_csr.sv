@@ -195,6 +195,9 @@ module tmv_csr
     end
   end
 
+  `TMV_REQUIRE(ports, Ports >= 1 && Ports <= 8, "tmv_csr: Ports must be 1 to 8")
+  `TMV_REQUIRE(fields, PortBits / 8 < 32 && Vectors < 16 && Groups < 16 && Codec < 16 && BankWords < (1 << 16),
+               "tmv_csr: a parameter does not fit its field of PARAM0 or PARAM1")
   `TMV_COVER(DoorbellDeaf, write_i && write_addr_i == RingTailOffset && (error_i || draining_i))
   `TMV_COVER(DoorbellWhileBusy, write_i && write_addr_i == RingTailOffset && busy_o)
   `TMV_COVER(InterruptWhileCleared, write_i && write_addr_i == IrqStatusOffset && (error_event_i || done_irq_i))

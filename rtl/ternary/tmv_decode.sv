@@ -71,4 +71,6 @@ module tmv_decode
   end else begin : gen_unknown
     $error("tmv_decode: this codec is not built yet");
   end
+
+  `TMV_REQUIRE(port, PortBits == 64 || PortBits == 128, "tmv_decode: PortBits must be 64 or 128")
 endmodule

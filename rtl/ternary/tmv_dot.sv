@@ -1,5 +1,3 @@
-`include "tmv_macros.svh"
-
 /// Dot product of one beat of ternary weights with one word of int8 activations, both in bit planes.
 ///
 /// With weight planes nz, neg and two's complement activation planes x0..x7, because -x = ~x + 1:
@@ -61,6 +59,4 @@ module tmv_dot
               + ((sum_t'(gen_plane[6].count) << 6) - (sum_t'(gen_plane[7].count) << 7))) + sum_t'(neg_count_i);
     end
   end
-
-  `TMV_REQUIRE(lanes, Slices * SliceLanes == Lanes, "tmv_dot: Lanes must be up to 64, or even")
 endmodule

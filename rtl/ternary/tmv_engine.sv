@@ -330,7 +330,14 @@ module tmv_engine
     end else if (result_pop) result_q <= result_q >> (RowBlock * AccBits);
   end
 
-  `TMV_REQUIRE(width, BankWords * Lanes * 128 < (1 << AccBits), "tmv_engine: accumulators would overflow")
+  // -128 times -1 in every lane of every word is the largest sum, and accumulators have a sign.
+  `TMV_REQUIRE(width, BankWords * Lanes * 128 < (1 << (AccBits - 1)), "tmv_engine: accumulators would overflow")
+  `TMV_REQUIRE(words, BankWords >= 2 && BankWords <= (1 << $bits(word_t)),
+               "tmv_engine: BankWords must be at least 2, and a word's index must fit word_t")
+  `TMV_REQUIRE(vectors, Vectors >= 1 && Groups >= 1 && Vectors * Groups <= MaxTokens,
+               "tmv_engine: Vectors * Groups must be 1 to 8")
+  `TMV_REQUIRE(blocks, BlockFifo >= 2 && (1 << BlockBits) == BlockFifo,
+               "tmv_engine: BlockFifo must be a power of two, at least 2")
   `TMV_ASSERT(ReadyIsRoom, block_ready_o == ((push_q - compute_q) != (BlockBits + 1)'(BlockFifo)))
   `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q || word_shift)
   `TMV_ASSERT(BlockOfBeat, !beat_valid_q || current_valid_q)

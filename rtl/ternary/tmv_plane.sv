@@ -60,4 +60,7 @@ module tmv_plane
     end
   end
 `endif
+
+  `TMV_REQUIRE(lanes, Lanes >= 1 && Lanes <= 128 && Slices * SliceLanes == Lanes,
+               "tmv_plane: Lanes must be 1 to 64, or an even number up to 128")
 endmodule

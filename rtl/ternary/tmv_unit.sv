@@ -514,8 +514,11 @@ module tmv_unit
   `TMV_REQUIRE(ports, Ports >= 1 && Ports <= 8, "tmv_unit: Ports must be 1 to 8")
   `TMV_REQUIRE(groups, (1 << $clog2(Groups)) == Groups && Vectors * Groups <= MaxTokens,
       "tmv_unit: Groups must be a power of two, and Vectors * Groups at most 8")
-  `TMV_REQUIRE(words, BankWords <= 2048, "tmv_unit: a word's index must fit word_t")
+  `TMV_REQUIRE(words, BankWords <= (1 << $bits(word_t)), "tmv_unit: a word's index must fit word_t")
   `TMV_REQUIRE(features, BankWords * Lanes <= 65535, "tmv_unit: in_features must fit 16 bits")
+  // Widths that are written as numbers in the modules: tokens in 4 bits, result words of 32 bytes, rows of 8 slots.
+  `TMV_REQUIRE(sizes, RowBlock == 8 && MaxTokens == 8 && DescBytes == 64 && (1 << $clog2(Contexts)) == Contexts
+      && MaxOutFeatures <= 524288, "tmv_unit: the register map asks for sizes that this RTL is not written for")
   // Faults of the bus become faults of the unit by a cast.
   `TMV_REQUIRE(codes, $bits(bus_fault_t) == $bits(fault_t)
       && 8'(BusReadSlverr) == 8'(ErrReadSlverr) && 8'(BusReadDecerr) == 8'(ErrReadDecerr)

@@ -85,6 +85,7 @@ module tmv_x_memory
 
   `TMV_REQUIRE(banks, BankWords >= 2 && (1 << $clog2(BankWords)) == BankWords,
                "tmv_x_memory: BankWords must be a power of two, at least 2")
+  `TMV_REQUIRE(vectors, Vectors >= 1 && Vectors <= MaxTokens, "tmv_x_memory: Vectors must be 1 to 8")
   `TMV_REQUIRE(ports, Ports <= RowBlock, "tmv_x_memory: more engines than reads in a row block")
   `TMV_COVER(EnginesCompete, $countones(req_i) > 1)
   `TMV_COVER(ReadWhileLoading, write_i && grant_o != '0)
