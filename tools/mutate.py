@@ -39,21 +39,9 @@ import provision  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RTL = provision.RTL
+PLAN = RTL / "ternary" / "mutation.toml"
 BAR = 0.95
 PATIENCE = 5  # a test that takes so many times as long as without a mutant, and a minute, hangs
-# (test target, names, seed): from quick to slow. A mutant is killed by the first that fails. No seed: all of them.
-TESTS = [
-    ("unit", ["random_operators_smallest", "random_operators_narrow", "random_operators_of_base3_units"], "1"),
-    ("registers", [], None),
-    ("cells", [], None),
-    ("faults", [], "1"),
-    ("unit", [], None),
-    ("cycles", [], None),
-    ("faults", [], None),
-]
-# About the model, not about what the unit does: with mutants in them, ports do not share their code.
-UNTESTED = ["--skip", "ports_share_their_code"]
-SKIPPED = {"tmv_axi_pkg.sv", "tmv_reg_pkg.sv", "tmv_pkg.sv"}
 SWAPS = {
     "EqualityExpression": "!=", "InequalityExpression": "==", "LessThanExpression": "<=", "LessThanEqualExpression": "<",
     "GreaterThanExpression": ">=", "GreaterThanEqualExpression": ">", "AddExpression": "-", "SubtractExpression": "+",
@@ -65,6 +53,18 @@ CONSTANT = {"SimpleRangeSelect", "AscendingRangeSelect", "DescendingRangeSelect"
 
 class Failed(Exception):
     """The tests do not pass on the RTL as it is."""
+
+
+Test = collections.namedtuple("Test", "target names seed", defaults=([], None))
+
+
+@functools.cache
+def plan():
+    """mutation.toml: files without mutants, tests, survivors."""
+    with open(PLAN, "rb") as file:
+        plan = tomllib.load(file)
+    plan["test"] = [Test(**test) for test in plan["test"]]
+    return plan
 
 
 def parser():
@@ -173,7 +173,7 @@ def mutate(folder):
     shutil.copytree(RTL, folder, ignore=shutil.ignore_patterns("formal"))
     mutants = []
     for name in provision.rtl_files():
-        if Path(name).name not in SKIPPED:
+        if Path(name).name not in plan()["skipped"]:
             tree = syntax.SyntaxTree.fromFile(str(RTL / name))
             (folder / name).write_text(Mutator(RTL / name, mutants).file(tree))
     package = (folder / "ternary" / "tmv_pkg.sv").read_text()
@@ -198,34 +198,34 @@ def binaries():
 
 
 def run(folder, number, test, seconds=None):
-    """Runs one of TESTS on a mutant. Returns what failed, or None."""
-    target, names, seed = test
+    """Runs a test on a mutant. Returns the name of the test that failed, or None."""
     environment = {**os.environ, "TMV_RTL_DIR": str(folder), "TMV_MUTANT": str(number)}
-    environment |= {"TMV_SEED": seed} if seed else {}
-    command = [binaries()[target], "--test-threads", "1", *UNTESTED, *names]
+    environment |= {"TMV_SEED": str(test.seed)} if test.seed is not None else {}
+    skip = [word for name in plan()["untested"] for word in ("--skip", name)]
+    command = [binaries()[test.target], "--test-threads", "1", *skip, *test.names]
     try:
         done = subprocess.run(
             command, cwd=RTL.parent / "sim", env=environment, text=True, timeout=seconds,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return f"{target}, which did not end"
+        return f"{test.target}, which did not end"
     if done.returncode == 0:
         return None
     failed = re.search(r"^    (\S+)$", done.stdout, re.M)
-    return f"{target}::{failed[1]}" if failed else f"{target}, which ended with {done.returncode}"
+    return f"{test.target}::{failed[1]}" if failed else f"{test.target}, which ended with {done.returncode}"
 
 
 def killer(folder, number, patience):
-    """Returns which of TESTS notices a mutant, or None."""
-    return next(filter(None, (run(folder, number, *each) for each in zip(TESTS, patience))), None)
+    """Returns the test that notices a mutant, or None."""
+    return next(filter(None, (run(folder, number, *each) for each in zip(plan()["test"], patience))), None)
 
 
 def baseline(folder):
     """Runs the tests without a mutant, to build the models and then for time. Returns how long to wait for each."""
     patience = []
-    for test in TESTS:
-        print(f"without a mutant: {test[0]}", file=sys.stderr)
+    for test in plan()["test"]:
+        print(f"without a mutant: {test.target}", file=sys.stderr)
         run(folder, 0, test)
         start = time.monotonic()
         if failed := run(folder, 0, test):
@@ -236,8 +236,7 @@ def baseline(folder):
 
 def reasons():
     """Reasons why mutants survive, by (file, source line, change)."""
-    with open(RTL / "ternary" / "survivors.toml", "rb") as file:
-        return {(r["file"], r["source"], r["change"]): r["reason"] for r in tomllib.load(file).get("survivor", [])}
+    return {(r["file"], r["source"], r["change"]): r["reason"] for r in plan().get("survivor", [])}
 
 
 def report(mutants, killers, known):
@@ -294,7 +293,7 @@ def main():
             known = reasons()
             keys = {(mutant.file, mutant.source, mutant.change) for mutant in every}
             for key in known.keys() - keys:
-                print(f"survivors.toml: no such mutant: {key}", file=sys.stderr)
+                print(f"{PLAN.name}: no such mutant: {key}", file=sys.stderr)
             print(f"{len(chosen)} of {len(every)} mutants; building models first", file=sys.stderr)
             patience = baseline(folder)
             killers, start = {}, time.monotonic()

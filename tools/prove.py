@@ -1,24 +1,26 @@
 #!/usr/bin/env python3
-"""Proofs about parts of the unit: Yosys with its slang front end, its SMT driver, and Z3.
+"""Proofs about modules of rtl/: Yosys with its slang front end, its SMT driver, and Z3.
 
     ./prove.py                        all proofs; a table in Markdown
-    ./prove.py tmv_fifo tmv_writer    these
-    ./prove.py --keep FOLDER tmv_fifo leaves sources, logs and traces (VCD) there
+    ./prove.py tmv_fifo tmv_writer    proofs whose names begin so
+    ./prove.py --keep FOLDER tmv_fifo sources, logs and traces (VCD) stay in FOLDER
+    ./prove.py --list                 names of the proofs
 
-A proof is a harness in this folder and an entry in PROOFS. Three things have to come true for each: what the harness
-asserts holds; what it covers is reached, so that its assumptions leave something to prove; and every broken copy of the
-RTL, made by a change of one line, breaks an assertion.
+A proof is a harness and an entry of proofs.toml in rtl/ROOM/formal; the file explains its keys. A proof succeeds when
+every assertion of the harness holds, when every cover is reached (assumptions that exclude everything prove nothing),
+and when every broken copy of the RTL, which has one change, breaks an assertion.
 
     induction   holds forever: from reset for `depth` cycles, and after any `depth` cycles for one more
-    bounded     holds in the first `depth` cycles after power-up, whatever the inputs
-    BDD         no state: holds for every input
+    bounded     holds in the first `depth` cycles after power-up, for all inputs
+    BDD         the module has no state: holds for all inputs
 
-Exit codes: 0 all of that is true, 1 something is not, 2 usage, 4 tool missing.
-Tools are installed by pip, pinned in prove.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache directory.
-The first run compiles Yosys for the machine, which takes minutes.
+Exit codes: 0 all proofs succeed, 1 a proof fails, 2 usage, 3 a proofs.toml is wrong, 4 tool missing.
+pip installs the tools, pinned in prove.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache directory. The first run
+compiles Yosys for the machine, for some minutes.
 """
 
 import argparse
+import dataclasses
 import functools
 import os
 import re
@@ -27,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -35,143 +38,66 @@ import provision  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RTL = provision.RTL
-PACKAGES = ["tmv_axi_pkg.sv", "tmv_reg_pkg.sv", "tmv_pkg.sv"]
-STREAM = ["tmv_axi_pkg.sv", "tmv_fifo.sv", "tmv_read_stream.sv"]
-WRITE = ["tmv_axi_pkg.sv", "tmv_write_stream.sv"]
-WRITER = [*PACKAGES, "tmv_write_stream.sv", "tmv_writer.sv"]
-DISPATCHER = [*PACKAGES, "tmv_round_robin.sv", "tmv_dispatcher.sv"]
-# Shorter addresses are easier for the solver, where any will do.
-NARROW = ("tmv_axi_pkg.sv", "int unsigned AddrBits = 40;", "int unsigned AddrBits = 16;")
-# Four slots instead of 64: full in few cycles.
-SMALL_WINDOW = ("tmv_pkg.sv", "int unsigned Window = 64;", "int unsigned Window = 4;")
+METHODS = ("induction", "bounded", "BDD")
 
 
+class Unreadable(Exception):
+    """A proofs.toml says something that is not understood."""
+
+
+@dataclasses.dataclass
+class Edit:
+    """A change of a source: `old` is in `file` once, and `new` comes in its place."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclasses.dataclass
 class Proof:
-    """`module`_fv.sv with parameters. `edits` and `broken`: (file, text that is there once, text instead)."""
+    """An entry of a proofs.toml. Cycles: `depth`, `cover`, `within`."""
 
-    def __init__(self, name, module, text, files, method, depth, cover, broken, **more):
-        self.name, self.module, self.text, self.files = name, module, text, files
-        self.method, self.depth, self.cover, self.broken = method, depth, cover, broken
-        self.parameters = more.pop("parameters", {})
-        self.defines = more.pop("defines", [])
-        self.edits = more.pop("edits", [])
-        # Cycles in which a broken copy must have been found out.
-        self.within = more.pop("within", cover)
-        # Which assertions, as a pattern of Yosys; the others are proved elsewhere.
-        self.only = more.pop("only", None)
-        assert not more
+    name: str
+    module: str
+    text: str
+    files: list
+    method: str
+    depth: int
+    cover: int
+    broken: list  # of lists of edits
+    parameters: dict = dataclasses.field(default_factory=dict)
+    defines: list = dataclasses.field(default_factory=list)
+    edits: list = dataclasses.field(default_factory=list)
+    within: int | None = None
+    only: str | None = None
 
 
-PROOFS = [
-    Proof(
-        "tmv_fifo", "tmv_fifo", "every entry once, in order; no overflow; latency two cycles; output stays",
-        ["tmv_fifo.sv"], "induction", 2, 12,
-        [("tmv_fifo.sv", "!= (PtrBits + 1)'(Depth)", "!= (PtrBits + 1)'(Depth + 1)"),
-         ("tmv_fifo.sv", "(!rvalid_o || rready_i);", "1'b1;")],
-    ),
-    *(
-        Proof(
-            f"tmv_round_robin_{clients}", "tmv_round_robin",
-            f"{clients} clients: one grant, no idle cycle, nobody waits longer than the others' turns",
-            ["tmv_round_robin.sv"], "induction", 2, 14,
-            [("tmv_round_robin.sv", "mask_q <= above(first);", "mask_q <= above(first) | first;"),
-             ("tmv_round_robin.sv", "enable_i ? first : '0", "first")],
-            parameters={"Clients": clients},
-        )
-        for clients in (4, 8)
-    ),
-    Proof(
-        "tmv_axil_slave", "tmv_axil_slave", "AXI4-Lite rules; each access once, with its address, data and answer",
-        ["tmv_axi_pkg.sv", "tmv_axil_slave.sv"], "induction", 2, 10,
-        [("tmv_axil_slave.sv", "(full_q && !write_error_i)", "(!write_error_i)"),
-         ("tmv_axil_slave.sv", "aw_held_q && w_held_q && !s_axil_bvalid;", "aw_held_q && w_held_q;"),
-         ("tmv_axil_slave.sv", "!read_o && !read_q && !s_axil_rvalid;", "!read_o && !s_axil_rvalid;")],
-    ),
-    *(
-        Proof(
-            f"tmv_popcount_{width}", "tmv_popcount", f"{width} bits: the body for LUTs equals `$countones`",
-            ["tmv_compress.sv", "tmv_popcount.sv"], "BDD", 1, 1,
-            [("tmv_compress.sv", "(b[1] & b[2]), ^b", "(b[1] & b[0]), ^b")],
-            parameters={"Width": width}, defines=["TMV_LUT_BODIES"],
-        )
-        for width in (32, 40, 64)
-    ),
-    Proof(
-        "tmv_decode", "tmv_decode",
-        "base 3: byte = sum (w_j + 1) 3^j; 243 and above are flagged; 64-bit beats; the body for LUTs",
-        [*PACKAGES, "tmv_trits.sv", "tmv_decode.sv"], "BDD", 1, 1,
-        [("tmv_decode.sv", ">= 8'd243", ">= 8'd244"),
-         ("tmv_pkg.sv", "code % 3 == 0;", "code % 3 == 2;")],
-        parameters={"PortBits": 64}, defines=["TMV_LUT_BODIES"],
-    ),
-    Proof(
-        "tmv_control", "tmv_control",
-        "datapath reset only when quiet; the first error of a cycle counts, and stays; no soft reset is lost; "
-        "no error of the run before",
-        [*PACKAGES, "tmv_control.sv"], "induction", 3, 14,
-        [("tmv_control.sv", "Reset:   if (!core_rst_q) begin", "Reset:   if (1'b1) begin"),
-         ("tmv_control.sv", "            soft_q   <= 1'b0;", "            soft_q   <= soft_reset_i;"),
-         ("tmv_control.sv", "if (quiet_i) state_q <= Reset;", "state_q <= Reset;"),
-         ("tmv_control.sv", "any_fault && state_q == Run;", "any_fault;"),
-         ("tmv_control.sv", "if (writer_fault_i.valid && !earlier)", "if (writer_fault_i.valid)"),
-         ("tmv_control.sv", "if (watchdog_q && !earlier && !writer_fault_i.valid)", "if (watchdog_q && !earlier)"),
-         ("tmv_control.sv", "!earlier && !writer_fault_i.valid)", "!writer_fault_i.valid)")],
-    ),
-    Proof(
-        "tmv_dispatcher", "tmv_dispatcher", "every row block once, in order, to a free port; window of 64; no slot twice",
-        DISPATCHER, "induction", 2, 12,
-        [("tmv_dispatcher.sv", "op_q.blocks == 17'd1", "op_q.blocks == 17'd2"),
-         ("tmv_dispatcher.sv", "else if (granted) block_o.slot", "else block_o.slot"),
-         [SMALL_WINDOW, ("tmv_dispatcher.sv", "active_q && !full_q", "active_q")]],
-    ),
-    Proof(
-        "tmv_read_stream", "tmv_read_stream",
-        "bursts: 16 beats, 4 KiB, AR stays, at most 2 in flight; all beats of all commands, in order; room for every beat; "
-        "errors with their address",
-        STREAM, "induction", 2, 12,
-        [("tmv_read_stream.sv", "- {1'b0, addr_q[ByteBits+:BurstBits]};", ";"),
-         [NARROW, ("tmv_read_stream.sv", "space_q >= SpaceBits'(length) && ", "")],
-         [NARROW, ("tmv_read_stream.sv", "inflight_q != (TableBits + 1)'(Outstanding) && ", "")],
-         ("tmv_read_stream.sv", "(busy_q && (!ar_valid_o || ar_ready_i))", "(busy_q)")],
-    ),
-    Proof(
-        "tmv_read_stream_beats", "tmv_read_stream", "every beat once, in order, unchanged; 16-bit addresses",
-        STREAM, "bounded", 10, 10,
-        [("tmv_read_stream.sv", ".rready_i(beat_ready_i)", ".rready_i(1'b1)")],
-        parameters={"Follow": 1}, only="gen_follow.*", edits=[NARROW],
-    ),
-    Proof(
-        "tmv_write_stream", "tmv_write_stream",
-        "bursts: 16 beats, 4 KiB, WLAST, AW and W stay, at most 2 in flight; all beats of all commands, once, in order, "
-        "unchanged; errors with their address",
-        WRITE, "induction", 2, 14,
-        [("tmv_write_stream.sv", "- {1'b0, addr_q[ByteBits+:BurstBits]};", ";"),
-         ("tmv_write_stream.sv", "w_last_o <= last_beat;", "w_last_o <= burst_left_q == length_t'(2);"),
-         ("tmv_write_stream.sv", "!halt_i && (!aw_valid_o || aw_ready_i)", "!halt_i"),
-         [NARROW, ("tmv_write_stream.sv", "inflight_q != (TableBits + 1)'(Outstanding);", "1'b1;")],
-         ("tmv_write_stream.sv", "open_q && (!w_valid_o || w_ready_i);", "open_q;"),
-         ("tmv_write_stream.sv", "if (b_valid_i) answer_ptr_q", "if (fault_o.valid) answer_ptr_q"),
-         ("tmv_write_stream.sv", "assign cmd_ready_o = !busy_q && !open_q;", "assign cmd_ready_o = !busy_q;")],
-    ),
-    Proof(
-        "tmv_writer", "tmv_writer",
-        "all words, in order, sign-extended, by the rules of AXI4; record after all acknowledgements; a burst never lacks "
-        "data; 128-bit beats",
-        WRITER, "induction", 2, 14,
-        [[NARROW, ("tmv_writer.sv", "draining_q && enough : quiet_o;", "draining_q && enough : 1'b1;")],
-         ("tmv_writer.sv", "32'(signed'(", "32'(unsigned'("),
-         ("tmv_writer.sv", "draining_q && enough : quiet_o;", "draining_q : quiet_o;"),
-         ("tmv_writer.sv", "beat_ready && slice_q == '1;", "beat_ready;")],
-    ),
-    Proof(
-        "tmv_writer_64", "tmv_writer",
-        "the same with 64-bit beats and 16-bit addresses; no operator is done whose record was refused",
-        WRITER, "induction", 2, 20,
-        [("tmv_writer.sv", "PortBits'(widen(word_i) >> (PortBits * slice_q))", "PortBits'(widen(word_i))"),
-         ("tmv_writer.sv", "quiet_o && !refused_q", "quiet_o")],
-        parameters={"PortBits": 64}, edits=[NARROW],
-    ),
-]
+def read_proofs(path):
+    """Reads a proofs.toml. Raises Unreadable."""
+    try:
+        with open(path, "rb") as file:
+            plan = tomllib.load(file)
+        named = {name: Edit(**edit) for name, edit in plan.pop("edit", {}).items()}
+        proofs = []
+        for entry in plan.pop("proof", []):
+            entry["edits"] = [named[name] for name in entry.get("edits", [])]
+            broken = entry.pop("broken")
+            entry["broken"] = [[*(named[name] for name in copy.pop("edits", [])), Edit(**copy)] for copy in broken]
+            proofs.append(Proof(**entry))
+            if proofs[-1].method not in METHODS:
+                raise Unreadable(f"{path}: {proofs[-1].name}: method is none of {', '.join(METHODS)}")
+        if plan:
+            raise Unreadable(f"{path}: unknown tables: {', '.join(plan)}")
+        return proofs
+    except (OSError, tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        raise Unreadable(f"{path}: {error}") from error
+
+
+def all_proofs():
+    """The proofs of every room of rtl/, in alphabetical order of the rooms."""
+    return [proof for path in sorted(RTL.glob("*/formal/proofs.toml")) for proof in read_proofs(path)]
+
 
 # As SymbiYosys prepares a design for SMT, with one clock.
 PREPARE = """
@@ -240,11 +166,11 @@ def run(command, folder, log):
 
 
 def replace(folder, edits):
-    for file, old, new in edits:
-        text = (folder / file).read_text()
-        if text.count(old) != 1:
-            raise Failed(f"{file} has {old!r} {text.count(old)} times, not once")
-        (folder / file).write_text(text.replace(old, new))
+    for edit in edits:
+        text = (folder / edit.file).read_text()
+        if text.count(edit.old) != 1:
+            raise Failed(f"{edit.file} has {edit.old!r} {text.count(edit.old)} times, not once")
+        (folder / edit.file).write_text(text.replace(edit.old, edit.new))
 
 
 def prepare(proof, folder, edits):
@@ -254,7 +180,8 @@ def prepare(proof, folder, edits):
         text = re.sub(r"(?m)^(\s*\.)([A-Z]\w*)(,?)$", r"\1\2(\2)\3", source.read_text())
         (folder / source.name).write_text(text)
     # A label on the statement is what Yosys tells when an assertion fails.
-    replace(folder, [("tmv_macros.svh", "if (rst_ni) assert (expr);", "if (rst_ni) name : assert (expr);"), *edits])
+    label = Edit("tmv_macros.svh", "if (rst_ni) assert (expr);", "if (rst_ni) name : assert (expr);")
+    replace(folder, [label, *edits])
 
 
 def yosys(proof, folder, script, log, broken=False):
@@ -328,16 +255,16 @@ def prove(proof, folder):
         if failed:
             raise Failed("; ".join(failed))
     killed = []
-    for number, broken in enumerate(proof.broken):
+    within = proof.within or proof.cover
+    for number, edits in enumerate(proof.broken):
         wrong = folder / f"broken{number}"
-        edits = broken if isinstance(broken, list) else [broken]
         prepare(proof, wrong, [*proof.edits, *edits])
         code, output = yosys(proof, wrong, PREPARE, "prepare.log", broken=True)
         if code:
             raise Failed(output[-2000:])
-        reason = smt(wrong, "bmc.log", "-t", str(proof.within))
+        reason = smt(wrong, "bmc.log", "-t", str(within))
         if not reason:
-            raise Failed(f"the broken copy with {edits[-1][2]!r} breaks no assertion in {proof.within} cycles")
+            raise Failed(f"the broken copy with {edits[-1].new!r} breaks no assertion in {within} cycles")
         killed.append(reason[0].split(".")[-1])
     return killed
 
@@ -347,12 +274,21 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--keep", metavar="FOLDER", type=Path, help="leave sources, logs and traces there")
+    parser.add_argument("--list", action="store_true", help="print the names, one a line, and end")
     parser.add_argument("proofs", metavar="PROOF", nargs="*", help="names, or beginnings of names; default: all")
     options = parser.parse_args()
+    try:
+        proofs = all_proofs()
+    except Unreadable as error:
+        print(error, file=sys.stderr)
+        return 3
     for name in options.proofs:
-        if not any(proof.name.startswith(name) for proof in PROOFS):
-            parser.error(f"no proof begins with {name!r}; there are {', '.join(proof.name for proof in PROOFS)}")
-    chosen = [p for p in PROOFS if not options.proofs or any(p.name.startswith(name) for name in options.proofs)]
+        if not any(proof.name.startswith(name) for proof in proofs):
+            parser.error(f"no proof begins with {name!r}; there are {', '.join(proof.name for proof in proofs)}")
+    chosen = [p for p in proofs if not options.proofs or any(p.name.startswith(name) for name in options.proofs)]
+    if options.list:
+        print(*(proof.name for proof in chosen), sep="\n")
+        return 0
     try:
         home = tools()[0]
     except provision.Missing as error:
