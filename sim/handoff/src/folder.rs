@@ -22,7 +22,7 @@ use crate::wrapper::{self, Interface, Shape};
 /// types.
 const UNIT: &str = "ternary/tmv_unit.sv";
 const MAP: &str = "ternary/registers.toml";
-const PACKAGE: &str = "ternary/tmv_pkg.sv";
+const PACKAGE: &str = "axi/tmv_axi_pkg.sv";
 
 /// A hand-off: all files, by their names in the folder.
 #[derive(Clone, Debug)]
