@@ -1,20 +1,21 @@
 #!/usr/bin/env python3
-"""Does the regression notice a bug? Puts small bugs into the RTL, one at a time, and counts those the tests find.
+"""Puts small bugs into the RTL, one at a time, and counts the bugs that the tests notice.
 
     ./mutate.py                     a sample of 200 mutants; a table in Markdown
     ./mutate.py --all               every mutant
     ./mutate.py --sample 50 --seed 7 --file tmv_writer.sv
-    ./mutate.py --only 234,300      these two
+    ./mutate.py --only 234,300      two mutants, by their numbers
     ./mutate.py --list              the mutants, without running anything
 
 A mutant is one change of one expression or statement: an operand left out of a condition, a comparison off by one, plus
-for minus, an assignment left out. All mutants are in one copy of the RTL, and a number from the environment picks one
-when a model starts; so each model is built once. A mutant is killed when a test of TESTS fails or does not end. One
-that survives needs a reason in survivors.toml; a reason for a mutant that is killed, or is none, is an error.
+for minus, an assignment left out. One copy of the RTL holds all mutants, and a number in the environment selects one
+when a model starts, so each model is built once. A mutant is killed when a test fails or does not end.
+rtl/ternary/mutation.toml lists the tests, and a reason for each mutant that survives. A survivor without a reason is an
+error, and so is a reason for a mutant that is killed or does not exist.
 
-Exit codes: 0 enough were killed and each survivor has its reason, 1 not so, 2 usage, 4 tool missing.
-Needs cargo and what `cargo test -p sim` needs. The parser is installed by pip, pinned in mutate.txt, into
-$TMV_CACHE_DIR, else `tmv` in the user's cache directory.
+Exit codes: 0 enough mutants were killed and each survivor has its reason, 1 otherwise, 2 usage, 4 tool missing.
+Needs cargo and what `cargo test -p sim` needs. pip installs the parser, pinned in mutate.txt, into $TMV_CACHE_DIR, else
+`tmv` in the user's cache directory.
 """
 
 import argparse
@@ -41,13 +42,15 @@ HERE = Path(__file__).resolve().parent
 RTL = provision.RTL
 PLAN = RTL / "ternary" / "mutation.toml"
 BAR = 0.95
-PATIENCE = 5  # a test that takes so many times as long as without a mutant, and a minute, hangs
+PATIENCE = 5  # a test hangs if it takes this many times its usual time, and a minute
 SWAPS = {
-    "EqualityExpression": "!=", "InequalityExpression": "==", "LessThanExpression": "<=", "LessThanEqualExpression": "<",
-    "GreaterThanExpression": ">=", "GreaterThanEqualExpression": ">", "AddExpression": "-", "SubtractExpression": "+",
+    "EqualityExpression": "!=", "InequalityExpression": "==",
+    "LessThanExpression": "<=", "LessThanEqualExpression": "<",
+    "GreaterThanExpression": ">=", "GreaterThanEqualExpression": ">",
+    "AddExpression": "-", "SubtractExpression": "+",
     "BinaryAndExpression": "|", "BinaryOrExpression": "&",
 }  # fmt: skip
-# What has to stay constant: sizes, types, selects, loops that are unrolled.
+# Expressions that must stay constant: sizes, types, selects, loops that are unrolled.
 CONSTANT = {"SimpleRangeSelect", "AscendingRangeSelect", "DescendingRangeSelect", "ReplicationExpression"}
 
 
@@ -68,7 +71,7 @@ def plan():
 
 
 def parser():
-    """Installs pyslang at first use, and goes on in its Python."""
+    """Installs pyslang at first use, and restarts this program in the Python that has it."""
     home = provision.environment("mutation", HERE / "mutate.txt", "pyslang")
     if Path(sys.prefix) != home:
         os.execv(home / "bin" / "python", [str(home / "bin" / "python"), __file__, *sys.argv[1:]])
@@ -78,7 +81,7 @@ Mutant = collections.namedtuple("Mutant", "number file line change source")
 
 
 class Mutator:
-    """Rewrites one file: every place gets its mutants, chosen by `tmv_pkg::mutant`."""
+    """Rewrites one file. Every place gets its mutants; `tmv_pkg::mutant` selects one."""
 
     def __init__(self, path, mutants):
         self.path, self.mutants = path, mutants
@@ -101,7 +104,7 @@ class Mutator:
         return [child for child in node if hasattr(child, "sourceRange")]
 
     def render(self, node):
-        """The text of a node with all mutants of what is in it."""
+        """The text of a node with all mutants inside."""
         kind = node.kind.name
         if kind in CONSTANT:
             return self.plain(node)
@@ -180,14 +183,14 @@ def mutate(folder):
     number = '$c32("(std::getenv(\\"TMV_MUTANT\\") ? std::atoi(std::getenv(\\"TMV_MUTANT\\")) : 0)")'
     package = package.replace("  import tmv_reg_pkg::*;\n", f"  import tmv_reg_pkg::*;\n  int mutant = {number};\n", 1)
     (folder / "ternary" / "tmv_pkg.sv").write_text(package)
-    # What mutants compare and leave out is nothing to warn of.
+    # Mutants cause warnings: no lint.
     (folder / "lint" / "verilator_waiver.vlt").write_text("`verilator_config\nlint_off\n")
     return mutants
 
 
 @functools.cache
 def binaries():
-    """Builds the tests. Returns their programs by target."""
+    """Builds the tests. Returns their programs, by target."""
     command = ["cargo", "test", "-p", "sim", "--no-run", "--message-format=json"]
     built = subprocess.run(command, cwd=RTL.parent, text=True, stdout=subprocess.PIPE)
     if built.returncode:
@@ -222,7 +225,7 @@ def killer(folder, number, patience):
 
 
 def baseline(folder):
-    """Runs the tests without a mutant, to build the models and then for time. Returns how long to wait for each."""
+    """Runs the tests without a mutant: once to build the models, once for time. Returns a time limit for each."""
     patience = []
     for test in plan()["test"]:
         print(f"without a mutant: {test.target}", file=sys.stderr)
@@ -240,7 +243,7 @@ def reasons():
 
 
 def report(mutants, killers, known):
-    """Prints the table, and the survivors. Returns whether it is good enough."""
+    """Prints the table and the survivors. Returns whether the result is good enough."""
     print("| file | mutants | killed | of |\n|---|---|---|---|")
     for file in dict.fromkeys(mutant.file for mutant in mutants):
         of_file = [mutant for mutant in mutants if mutant.file == file]
@@ -278,7 +281,7 @@ def main():
     try:
         parser()
         with tempfile.TemporaryDirectory(prefix="tmv-mutants-") as temporary:
-            # Models are found by the text of the RTL, so any folder will do.
+            # The cache finds models by the text of the RTL, so the folder may have any name.
             folder = Path(temporary) / "rtl"
             every = mutate(folder)
             chosen = [mutant for mutant in every if options.file in (None, mutant.file)]

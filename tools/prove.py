@@ -15,8 +15,8 @@ and when every broken copy of the RTL, which has one change, breaks an assertion
     BDD         the module has no state: holds for all inputs
 
 Exit codes: 0 all proofs succeed, 1 a proof fails, 2 usage, 3 a proofs.toml is wrong, 4 tool missing.
-pip installs the tools, pinned in prove.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache directory. The first run
-compiles Yosys for the machine, for some minutes.
+pip installs the tools, pinned in prove.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache directory. The first
+run compiles Yosys for the machine, for some minutes.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def all_proofs():
     return [proof for path in sorted(RTL.glob("*/formal/proofs.toml")) for proof in read_proofs(path)]
 
 
-# As SymbiYosys prepares a design for SMT, with one clock.
+# Preparation of a design with one clock for SMT, as SymbiYosys does it.
 PREPARE = """
 prep -flatten -top {top}
 {choose}
@@ -120,7 +120,7 @@ formalff -assume
 dffunmap
 write_smt2 -wires design.smt2
 """
-# ABC turns each assertion into a BDD of the inputs; one that always holds is a constant, and sat has nothing to do.
+# ABC turns each assertion into a BDD of the inputs. An assertion that always holds becomes a constant, easy for `sat`.
 BDD = """
 prep -flatten -top {top}
 memory_map
@@ -137,12 +137,12 @@ sat -verify -prove-asserts
 
 
 class Failed(Exception):
-    """A proof, a cover or a broken copy did not come out as it has to."""
+    """An assertion does not hold, a cover is not reached, or a broken copy breaks no assertion."""
 
 
 @functools.cache
 def tools():
-    """Installs the tools at first use. Returns their folder, and what they want to have around them."""
+    """Installs the tools at first use. Returns their folder and the environment to run them in."""
     home = provision.environment("formal", HERE / "prove.txt", "Yosys and Z3")
     environment = {**os.environ, "YOWASP_CACHE_DIR": str(provision.compiled_yosys())}
     environment["PATH"] = f"{home / 'bin'}{os.pathsep}{environment['PATH']}"
@@ -155,7 +155,7 @@ def tools():
 
 
 def run(command, folder, log):
-    """Runs a tool in `folder`. Returns its exit code and output, which `log` keeps."""
+    """Runs a tool in `folder`. Returns its exit code and output. The file `log` keeps the output."""
     home, environment = tools()
     command = [home / "bin" / command[0], *command[1:]]
     done = subprocess.run(
@@ -174,22 +174,22 @@ def replace(folder, edits):
 
 
 def prepare(proof, folder, edits):
-    """Copies sources and harness. `#(.Name)` becomes `#(.Name(Name))`: slang takes no shorthand there."""
+    """Copies sources and harness. `#(.Name)` becomes `#(.Name(Name))`, because slang takes no shorthand there."""
     folder.mkdir(parents=True)
     for source in [*RTL.glob("*/*.sv"), *RTL.glob("*/*.svh"), *RTL.glob("*/formal/*")]:
         text = re.sub(r"(?m)^(\s*\.)([A-Z]\w*)(,?)$", r"\1\2(\2)\3", source.read_text())
         (folder / source.name).write_text(text)
-    # A label on the statement is what Yosys tells when an assertion fails.
+    # Yosys prints the label of a statement when its assertion fails.
     label = Edit("tmv_macros.svh", "if (rst_ni) assert (expr);", "if (rst_ni) name : assert (expr);")
     replace(folder, [label, *edits])
 
 
 def yosys(proof, folder, script, log, broken=False):
     top = f"{proof.module}_fv"
-    # slang would define SYNTHESIS, and assertions would vanish.
+    # Without this option slang defines SYNTHESIS, and assertions vanish.
     read = ["read_slang --threads 1 -I . --no-synthesis-define", *(f"-D {name}" for name in ["FORMAL", *proof.defines])]
     read += [*proof.files, f"{top}.sv --top {top}", *(f"-G {name}={value}" for name, value in proof.parameters.items())]
-    # A helper only looks inside: a broken copy has to break what the outside can see.
+    # Helpers compare registers inside. A broken copy must break an assertion about the outside.
     choose = f"chformal -assert -remove t:$check */{proof.only} %d\n" if proof.only else ""
     choose += "chformal -assert -remove */*Help*\n" if broken else ""
     (folder / "run.ys").write_text(" ".join(read) + script.format(top=top, choose=choose))
@@ -208,9 +208,9 @@ def smt(folder, log, *options):
 
 
 def step(proof, folder):
-    """The step of an induction: one query an assertion, all of them taken for granted in the cycles before.
+    """The step of an induction: a query for each assertion. All assertions hold in the cycles before.
 
-    The SMT driver asks for all at once, which is many times slower where one of them takes the solver a second.
+    The SMT driver puts all assertions into one query, which is many times slower.
     """
     text = (folder / "design.smt2").read_text()
     top = f"{proof.module}_fv"
@@ -233,7 +233,7 @@ def step(proof, folder):
 
 
 def prove(proof, folder):
-    """Everything about one proof. Raises Failed. Returns columns of the table."""
+    """Does a proof. Raises Failed. Returns the assertions that the broken copies break."""
     prepare(proof, folder / "right", proof.edits)
     right = folder / "right"
     code, output = yosys(proof, right, PREPARE, "prepare.log")
@@ -247,8 +247,8 @@ def prove(proof, folder):
         if code:
             raise Failed(f"not every assertion holds: {output[-1000:]}")
     else:
-        # The step of the induction reaches back over `depth` cycles; so many have to hold without it. One more,
-        # because Yosys takes the value of a clocked assertion a cycle late.
+        # The step of the induction assumes `depth` cycles, so the base case has as many. One more, because Yosys takes
+        # the value of a clocked assertion a cycle late.
         failed = smt(right, "base.log", "-t", str(proof.depth + 1))
         if not failed and proof.method == "induction":
             failed = step(proof, right)
@@ -298,7 +298,7 @@ def main():
     print("|---|---|---|---|---|---|---|")
     wrong = 0
     begin = time.monotonic()
-    # Not in /tmp, which Yosys replaces by its own.
+    # Not in /tmp, because Yosys has a /tmp of its own.
     with tempfile.TemporaryDirectory(prefix="run-", dir=home) as folder:
         for proof in chosen:
             start = time.monotonic()

@@ -1,15 +1,16 @@
 `include "tmv_macros.svh"
 
-/// AXI4-Lite slave in front of a register file: one access at a time, reads and writes in turn.
+/// AXI4-Lite slave in front of a register file: one write and one read at a time, each independent of the other.
 ///
-/// A write is performed when its address and data have both arrived; partial strobes and accesses the register file
-/// refuses are answered with SLVERR. All outputs are registered. Write latency two cycles, read latency four cycles.
+/// The slave performs a write when address and data have both arrived. It answers SLVERR to partial strobes and to
+/// accesses that the register file refuses. BVALID comes two cycles after address and data, RVALID three cycles after
+/// the address. No combinational path from bus to bus: only RDATA and RRESP follow inputs, those of the register file.
 module tmv_axil_slave
   import tmv_axi_pkg::*;
 (
   input  logic        clk_i,
   input  logic        rst_ni,
-  /// AXI4-Lite.
+  /// AXI4-Lite bus.
   input  logic        s_axil_awvalid,
   output logic        s_axil_awready,
   input  logic [11:0] s_axil_awaddr,
@@ -27,18 +28,18 @@ module tmv_axil_slave
   input  logic        s_axil_rready,
   output logic [31:0] s_axil_rdata,
   output logic [ 1:0] s_axil_rresp,
-  /// Register file: one write or read for one cycle; `error` in the same cycle refuses it.
+  /// Write to the register file, for one cycle. `write_error_i` in that cycle refuses the write.
   output logic        write_o,
   output logic [11:0] write_addr_o,
   output logic [31:0] write_data_o,
   input  logic        write_error_i,
-  /// The answer comes two cycles later and stays.
+  /// Read of the register file, for one cycle. The answer comes within two cycles and stays.
   output logic        read_o,
   output logic [11:0] read_addr_o,
   input  logic [31:0] read_data_i,
   input  logic        read_error_i
 );
-  // Writes: address and data are each held until both are there.
+  // Writes: the slave holds address and data until it has both.
   logic aw_held_q, w_held_q, full_q, write_now;
 
   assign s_axil_awready = !aw_held_q;

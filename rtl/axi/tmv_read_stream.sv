@@ -1,22 +1,22 @@
 `include "tmv_macros.svh"
 
-/// AXI4 read master for contiguous ranges: takes (address, beats) commands, delivers the beats in order.
+/// AXI4 read master for contiguous ranges: takes (address, beats) commands and delivers the beats in order.
 ///
 /// Bursts end at multiples of `BurstBeats` beats, so they have at most 16 beats and never cross 4 KiB. Up to
-/// `Outstanding` bursts are in flight, each with its room in the queue reserved: RREADY is always high, and a
-/// consumer that stalls never holds the port. Throughput one beat a cycle; one idle cycle between commands.
-/// A bad response, a misplaced RLAST or a beat the consumer calls illegal is reported with its address; the beat is
-/// delivered all the same.
+/// `Outstanding` bursts are in flight. Each has its room in the queue reserved, so RREADY is always high, and a
+/// consumer that stalls never holds the port. Throughput one beat a cycle; one idle cycle between commands. Latency two
+/// cycles from a command to ARVALID, two from RVALID to the consumer. No combinational path from an input to an output.
+/// Reports a bad response, a misplaced RLAST and a beat that the consumer calls illegal; delivers such a beat too.
 module tmv_read_stream
   import tmv_axi_pkg::*;
 #(
   /// Bits of a beat: 64 or 128.
   parameter int unsigned PortBits = 128,
-  /// Beats of the queue, a power of two.
+  /// Beats of the queue, a power of two, at least two bursts.
   parameter int unsigned FifoBeats = 256,
-  /// Bursts in flight.
+  /// Bursts in flight, a power of two, at least 2.
   parameter int unsigned Outstanding = 8,
-  /// AXI ID of its bursts.
+  /// AXI ID of the bursts.
   parameter logic Id = 1'b0
 ) (
   input  logic                clk_i,
@@ -34,17 +34,17 @@ module tmv_read_stream
   output logic                ar_valid_o,
   input  logic                ar_ready_i,
   output ar_t                 ar_o,
-  /// Read data channel; always ready.
+  /// Read data channel, always ready. `r_i.id` is not looked at.
   input  logic                r_valid_i,
   input  logic [PortBits-1:0] r_data_i,
   input  r_t                  r_i,
-  /// The beat on the read data channel is no valid data.
+  /// The consumer calls the beat on the read data channel illegal.
   input  logic                r_illegal_i,
-  /// The beats.
+  /// Beats to the consumer.
   output logic                beat_valid_o,
   input  logic                beat_ready_i,
   output logic [PortBits-1:0] beat_o,
-  /// Errors.
+  /// An error, a cycle after its beat, with the address of the beat.
   output bus_fault_t          fault_o
 );
   localparam int unsigned PortBytes = PortBits / 8;
@@ -61,19 +61,19 @@ module tmv_read_stream
   assign cmd_ready_o = !busy_q;
   assign quiet_o     = inflight_q == '0;
 
-  // Bursts in flight, oldest first: where each beat comes from, and which one is the last.
+  // Bursts in flight, oldest first: address and length, for the address of a beat and for the last beat.
   addr_t burst_addr[Outstanding];
   logic [BurstBits-1:0] burst_len[Outstanding];
   logic [TableBits-1:0] issue_ptr_q, burst_ptr_q;
   logic [BurstBits-1:0] beat_q;
 
-  // In the order of use: what a statement reads, a later one changes. A simulator then needs no copies.
+  // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies.
   always_ff @(posedge clk_i) begin
     automatic logic pop = beat_valid_o && beat_ready_i;
     automatic logic last_beat = beat_q == burst_len[burst_ptr_q];
     automatic logic finish = r_valid_i && last_beat;
 
-    // A burst goes out when its address can, its beats have room and a place in the table is free.
+    // A burst goes out when the address channel is free, its beats have room and a place in the table is free.
     automatic length_t length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:BurstBits]};
     automatic logic last = 1'b0;
     automatic logic issue = 1'b0;
@@ -83,7 +83,7 @@ module tmv_read_stream
       issue = space_q >= SpaceBits'(length) && inflight_q != (TableBits + 1)'(Outstanding) && !halt_i;
     end
 
-    // Reported a cycle late: the address is only worked out when there is something to report.
+    // A cycle late, so that the simulator works out the address only when there is an error to report.
     fault_o.valid <= 1'b0;
     if (r_valid_i && (r_i.resp[1] || r_i.last != last_beat || r_illegal_i)) begin
       fault_o.valid <= 1'b1;
@@ -96,7 +96,7 @@ module tmv_read_stream
       burst_addr[issue_ptr_q] <= addr_q;
       burst_len[issue_ptr_q]  <= BurstBits'(length - 1'b1);
       ar_o                    <= '{addr: addr_q, len: len_t'(length) - 1'b1, id: Id};
-      // Right unless the burst was the command's last, and then nobody asks.
+      // Don't-care after the last burst.
       addr_q                  <= {addr_q[AddrBits-1:ByteBits+BurstBits] + 1'b1, (ByteBits + BurstBits)'(0)};
     end else if (cmd_ready_o) addr_q <= cmd_addr_i;
 

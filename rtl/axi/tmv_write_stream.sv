@@ -3,18 +3,24 @@
 /// AXI4 write master for contiguous ranges: takes (address, beats) commands and the beats of each, in order.
 ///
 /// Bursts end at multiples of `BurstBeats` beats, so they have at most 16 beats and never cross 4 KiB. Up to
-/// `Outstanding` bursts are in flight; BREADY is always high. The client sees the length of the next burst and starts it
-/// when it holds all of its beats, so a burst never waits for data in the middle and can always be finished.
-/// Throughput one beat a cycle within a burst; one idle cycle between bursts and between commands.
-/// Does not gather beats and does not wait for responses: `quiet_o` says when the last one came.
+/// `Outstanding` bursts are in flight; BREADY is always high. The client sees the length of the next burst and starts
+/// the burst when it holds all of its beats, so a burst can always be finished.
+///
+///   1. `cmd_*`: the client gives a range.
+///   2. `burst_*`: the client starts the next burst of the range.
+///   3. `beat_*`: the client gives the beats of the burst. Steps 2 and 3 repeat until the end of the range.
+///
+/// Throughput one beat a cycle within a burst; one idle cycle between bursts, two between commands. Latency one cycle
+/// from the start of a burst to AWVALID, one from a beat to WVALID. Combinational: `w_ready_i` to `beat_ready_o`, the
+/// response to `fault_o`. Does not gather beats. Does not wait for responses: `quiet_o` says that all have come.
 module tmv_write_stream
   import tmv_axi_pkg::*;
 #(
   /// Bits of a beat: 64 or 128.
   parameter int unsigned PortBits = 128,
-  /// Bits of the number of beats of a command.
+  /// Bits of the number of beats of a command, more than `BurstBits`.
   parameter int unsigned CountBits = 16,
-  /// Bursts in flight, a power of two.
+  /// Bursts in flight, a power of two, at least 2.
   parameter int unsigned Outstanding = 8
 ) (
   input  logic                 clk_i,
@@ -29,11 +35,11 @@ module tmv_write_stream
   output logic                 cmd_ready_o,
   input  addr_t                cmd_addr_i,
   input  logic [CountBits-1:0] cmd_beats_i,
-  /// The next burst and its number of beats; the client holds all of them.
+  /// The next burst and its number of beats. Ready: the client holds all of them.
   output logic                 burst_valid_o,
   output length_t              burst_beats_o,
   input  logic                 burst_ready_i,
-  /// The beats of the burst that was started.
+  /// Beats of the burst that was started.
   input  logic                 beat_valid_i,
   output logic                 beat_ready_o,
   input  logic [ PortBits-1:0] beat_i,
@@ -49,7 +55,7 @@ module tmv_write_stream
   /// Write response channel; always ready.
   input  logic                 b_valid_i,
   input  resp_e                b_resp_i,
-  /// Errors, in the cycle of the response, with the address of the burst.
+  /// An error, in the cycle of its response, with the address of the burst.
   output bus_fault_t           fault_o
 );
   localparam int unsigned PortBytes = PortBits / 8;

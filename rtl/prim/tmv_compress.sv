@@ -1,15 +1,17 @@
-/// Number of ones among six bits: a 6:3 compressor, three LUT6. Combinational.
+/// Number of ones among six bits: a 6:3 compressor of three LUT6. Combinational.
 ///
-/// A module of its own so that synthesis leaves it whole: taken apart and put together again, trees of compressors
-/// come out larger and deeper.
+/// Synthesis keeps this module whole. Without `keep_hierarchy` it optimises across compressors, and a tree of them
+/// becomes larger and deeper.
 (* keep_hierarchy = "yes" *)
 module tmv_compress (
+  /// Bits to count.
   input  logic [5:0] bits_i,
+  /// Number of ones.
   output logic [2:0] count_o
 );
   /* verilator coverage_off */
 
-  /// Ones among three bits: a full adder.
+  /// Number of ones among three bits: a full adder.
   function automatic logic [1:0] add3(logic [2:0] b);
     return {(b[0] & b[1]) | (b[0] & b[2]) | (b[1] & b[2]), ^b};
   endfunction

@@ -1,13 +1,13 @@
 `include "tmv_macros.svh"
 
-/// First-in first-out queue with a registered output, so that it maps to block RAM.
+/// First-in first-out queue. Its output is a register, so the queue maps to block RAM.
 ///
-/// Throughput one entry a cycle; latency two cycles through an empty queue; holds `Depth` + 1 entries.
-/// Cuts every combinational path except `rready_i` to the state. Not for clock crossing.
+/// Throughput one entry a cycle; latency two cycles through an empty queue; holds `Depth` + 1 entries, one of them in
+/// the output register. No combinational path from an input to an output. Not for clock crossing.
 module tmv_fifo #(
   /// Bits of an entry.
   parameter int unsigned Width = 32,
-  /// Entries of the memory, a power of two.
+  /// Entries of the memory, a power of two, at least 2.
   parameter int unsigned Depth = 16
 ) (
   input  logic             clk_i,

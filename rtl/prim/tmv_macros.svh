@@ -1,11 +1,12 @@
-// Assertions and cover points that vanish in synthesis. Every module that uses them has `clk_i` and `rst_ni`. They are
-// immediate and clocked: formal tools take them as they are, and a simulator pays one branch for each. They say their
-// name, not their path: with it, the code of two instances of a module would not be the same (docs/adr/0018).
+// Assertions, cover points and checks of parameters. Assertions and cover points vanish in synthesis; they need `clk_i`
+// and `rst_ni`. They are immediate and clocked: formal tools take them as they are, and a simulator pays one branch for
+// each. A message has the name of the assertion and not the path of the instance, because a path would make the code of
+// two instances of a module different, and the simulator could not share it (docs/adr/0018).
 `ifndef TMV_MACROS_SVH
 `define TMV_MACROS_SVH
 
-// Three modules have two bodies with the same function: one that simulates fast, and one that maps well to LUTs.
-// `TMV_LUT_BODIES` selects the second in simulation too; the regression runs both.
+// Three modules have two bodies with the same function: one simulates fast, the other maps well to LUTs. Synthesis
+// takes the second. `TMV_LUT_BODIES` selects the second in simulation too, and the regression runs both.
 `ifdef SYNTHESIS
 `define TMV_LUT_BODIES
 `endif
@@ -29,7 +30,7 @@
   end
 `endif
 
-// Something that has to be seen to happen: counted in builds that measure coverage, and nothing anywhere else.
+// A situation that tests have to reach. Builds that measure coverage count it; in other builds it is nothing.
 `ifdef TMV_COVERAGE
 `define TMV_COVER(name, expr) \
   always @(posedge clk_i) begin : name \
@@ -39,7 +40,7 @@
 `define TMV_COVER(name, expr)
 `endif
 
-// A parameter constraint, checked when the design is elaborated.
+// A constraint on parameters, checked when the design is elaborated.
 `define TMV_REQUIRE(name, expr, message) \
   if (!(expr)) begin : gen_``name \
     $error(message); \

@@ -1,11 +1,11 @@
 `include "tmv_macros.svh"
 
-/// Number of ones in a word, which comes in slices. Combinational.
+/// Number of ones in a word that comes in slices. Combinational.
 ///
-/// Two bodies with the same function: `$countones` for simulation, where it becomes one machine instruction a slice,
-/// and a tree of 6:3 compressors for synthesis (`TMV_LUT_BODIES`).
+/// Two bodies have the same function. `$countones` is for simulation: one machine instruction a slice. A tree of 6:3
+/// compressors is for synthesis (`TMV_LUT_BODIES`).
 module tmv_popcount #(
-  /// Bits to count.
+  /// Bits to count, 1 to 252.
   parameter  int unsigned Width = 64,
   /// Slices of equal width.
   parameter  int unsigned Slices = 1,
@@ -13,26 +13,30 @@ module tmv_popcount #(
   /// Bits of the count.
   localparam int unsigned CountBits = $clog2(Width + 1)
 ) (
+  /// The word; slice 0 has its low bits.
   input  logic [SliceWidth-1:0] bits_i [Slices],
+  /// Number of ones.
   output logic [ CountBits-1:0] count_o
 );
 `ifdef TMV_LUT_BODIES
-  // Not counted: it is held against the other body, and proved equal. Its toggles are many thousands.
+  // Coverage leaves this body out: it has many thousands of toggles. Tests and proofs compare it with the other body.
   /* verilator coverage_off */
   localparam int unsigned MaxStages = 6;
 
-  /// Compressors of a column of so many bits. The one or two bits they leave go on to the next stage as they are.
+  /// Number of compressors of a column of `height` bits. They leave at most two bits.
   function automatic logic [7:0] compressors(logic [7:0] height);
     return (height + 8'd3) / 8'd6;
   endfunction
 
+  /// Number of bits that the compressors of a column leave; these go to the next stage as they are.
   function automatic logic [7:0] rest(logic [7:0] height);
     return (height % 8'd6 < 8'd3) ? height % 8'd6 : '0;
   endfunction
 
-  /// Bits of weight 2^column before a stage, as [stage][column].
+  /// Number of bits of weight 2^column before a stage: [stage][column].
   typedef logic [MaxStages:0][CountBits-1:0][7:0] heights_t;
 
+  /// Number of bits in every column of every stage.
   function automatic heights_t heights();
     for (int unsigned c = 0; c < CountBits; c++) heights[0][c] = (c == 0) ? 8'(Width) : '0;
     for (int unsigned s = 1; s <= MaxStages; s++) begin
@@ -46,7 +50,7 @@ module tmv_popcount #(
 
   localparam heights_t Heights = heights();
 
-  /// Stages until at most three bits of every weight are left.
+  /// Number of stages until every column has at most three bits.
   function automatic int unsigned stages();
     stages = 0;
     for (int unsigned s = 0; s < MaxStages; s++) begin
@@ -62,8 +66,12 @@ module tmv_popcount #(
     assign bits[SliceWidth*s+:SliceWidth] = bits_i[s];
   end
 
-  // Columns of bits of one weight. Those of a later stage hold the low bits of their own column's compressors, the
-  // middle bits of the column before, the high bits of the one before that, and what was left.
+  // A column holds bits of one weight. Where the bits of a column come from:
+  //
+  //   stage s-1   column c-2       column c-1       column c
+  //               compressors      compressors      compressors   rest
+  //                  | high bits      | middle bits    | low bits  |
+  //   stage s        +----------------+----------------+-----------+--> column c
   logic [CountBits-1:0][2:0] last;
 
   for (genvar s = 0; s <= int'(Stages); s++) begin : gen_stage
@@ -115,7 +123,7 @@ module tmv_popcount #(
     end
   end
 
-  // Three numbers are left, one bit of each in every column.
+  // At most three bits are left in a column: the bits of three numbers.
   always_comb begin
     logic [2:0][CountBits-1:0] rows;
     for (int unsigned c = 0; c < CountBits; c++) for (int unsigned r = 0; r < 3; r++) rows[r][c] = last[c][r];
@@ -129,7 +137,7 @@ module tmv_popcount #(
   end
 `endif
 
-  // The body for LUTs keeps heights of columns, and three more, in 8 bits.
+  // The body for LUTs adds 3 to the height of a column in 8 bits.
   `TMV_REQUIRE(width, Width >= 1 && Width <= 252 && Slices >= 1 && Slices * SliceWidth == Width,
                "tmv_popcount: Width must be 1 to 252, in slices of equal width")
 endmodule

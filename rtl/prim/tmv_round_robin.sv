@@ -1,24 +1,25 @@
 `include "tmv_macros.svh"
 
-/// Round-robin arbiter: grants one of the requests of this cycle, the one after the last granted first.
+/// Round-robin arbiter: grants one request a cycle. The search begins behind the client that was granted last.
 ///
-/// Combinational from `req_i` and, late, from `enable_i` to `grant_o`; every request that stays is granted within
-/// `Clients` enabled cycles.
+/// Combinational from `req_i` and `enable_i` to `grant_o`; `enable_i` meets one gate only, so it may come late. A
+/// request that stays is granted within `Clients` enabled cycles. Does not remember requests.
 module tmv_round_robin #(
   /// Number of clients, at least 1.
   parameter int unsigned Clients = 4
 ) (
   input  logic               clk_i,
   input  logic               rst_ni,
-  /// Without it nobody is granted, and the order stays.
+  /// Without `enable_i` there is no grant, and the order stays.
   input  logic               enable_i,
+  /// A bit for each client.
   input  logic [Clients-1:0] req_i,
   output logic [Clients-1:0] grant_o
 );
-  /// Clients behind the last granted one.
+  // `mask_q`: clients above the one that was granted last.
   logic [Clients-1:0] mask_q, masked, first;
 
-  /// All clients above the lowest one. Without `x & -x`, which synthesis turns into a carry chain.
+  /// All bits above the lowest set bit. Shifts, because synthesis turns `x & -x` into a carry chain.
   function automatic logic [Clients-1:0] above(logic [Clients-1:0] bits);
     above = bits << 1;
     for (int unsigned i = 1; i < Clients; i *= 2) above |= above << i;

@@ -1,9 +1,9 @@
-/// AXI rules at the edge of `tmv_unit`, checked in every simulation; named as in Arm's checkers.
+/// AXI rules at the edge of `tmv_unit`, checked in every simulation. Rules have the names of Arm's checkers.
 ///
-/// ERRM rules bind the unit, ERRS rules bind whoever answers it; AXI4-Lite roles are swapped. A read response with an
-/// error code or a misplaced RLAST is no violation here: the unit itself reports those. Made to cost next to nothing:
-/// payload is compared only while a channel waits, idle channels are skipped, and in a block the checks come before what
-/// they remember. Does not check data.
+/// ERRM rules bind the unit, ERRS rules bind the other side; for AXI4-Lite the roles are swapped. A read response with
+/// an error code or a misplaced RLAST breaks no rule here, because the unit itself reports it. Does not check data.
+/// The checker costs little time: it compares payload only while a channel waits and skips idle channels. In a block,
+/// checks come before the registers that they read are written: the simulator then needs no copies.
 module tmv_axi_checker
   import tmv_axi_pkg::*;
 #(
@@ -57,7 +57,7 @@ module tmv_axi_checker
     return 32'(addr) + (32'(len) + 1) * PortBytes <= 32'd4096;
   endfunction
 
-  /// Reset in the cycle before.
+  /// Reset was active in the cycle before.
   logic reset_q;
 
   always @(posedge clk_i) begin
@@ -79,7 +79,7 @@ module tmv_axi_checker
     logic waiting_q, id_q;
     addr_t addr_q;
     logic [7:0] len_q;
-    /// Beats asked for and not yet received.
+    /// Beats requested and not yet received.
     logic [11:0] owed_q;
 
     always @(posedge clk_i) begin
@@ -119,7 +119,7 @@ module tmv_axi_checker
     end
   end
 
-  // Write channels. Bursts are counted modulo 32 where they are announced, accepted, filled and answered.
+  // Write channels. Four counters of bursts, modulo 32: address shown, address taken, last beat taken, answered.
   logic aw_waiting_q, w_waiting_q, w_last_q;
   addr_t aw_addr_q;
   logic [7:0] aw_len_q;
@@ -156,7 +156,7 @@ module tmv_axi_checker
           $error("AXI_ERRM_W_STABLE: the data changed before WREADY");
       end
       if (m_axi_wvalid) begin
-        // The unit announces a burst no later than its first beat.
+        // The unit shows the address of a burst not later than its first beat.
         if (!(announced_q != filled_q || announce))
           $error("TMV_W_ANNOUNCED: data without an address");
         if (!(m_axi_wlast == (beat_q == ((announced_q != filled_q) ? lengths[filled_q] : m_axi_awlen))))
@@ -185,7 +185,7 @@ module tmv_axi_checker
     end
   end
 
-  // AXI4-Lite: requests accepted and not yet answered, and the answers that wait.
+  // AXI4-Lite: requests that were taken and not yet answered, and answers that wait.
   logic b_waiting_q, r_waiting_q;
   logic [1:0] b_resp_q, r_resp_q, aw_open_q, w_open_q, ar_open_q;
   logic [31:0] r_data_q;

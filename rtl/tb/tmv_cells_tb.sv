@@ -1,4 +1,4 @@
-/// Test top: the unit's cells side by side, in the sizes that matter, with plain ports. Simulation only.
+/// Test top: cells and bus parts side by side, in the sizes that tests need, behind plain ports. Simulation only.
 module tmv_cells_tb
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -60,7 +60,7 @@ module tmv_cells_tb
   output logic                 stream_fault_o,
   output logic  [   7:0]       stream_fault_code_o,
   output addr_t                stream_fault_addr_o,
-  /// Collector of 4 ports and 8 tokens. A word's accumulators are all the same.
+  /// Collector of 4 ports and 8 tokens. All accumulators of a word are equal.
   input  logic  [   3:0]       collector_valid_i,
   output logic  [   3:0]       collector_ready_o,
   input  logic  [   3:0]       collector_last_i,
@@ -244,7 +244,7 @@ module tmv_cells_tb
       .nz_i       (nz),
       .neg_i      (neg),
       .neg_count_i(neg_count_q),
-      // As many bits as the sum has, and its sign above them.
+      // A sum has fewer bits: Verilator extends its sign.
       /* verilator lint_off WIDTH */
       .sum_o      (sum)
       /* verilator lint_on WIDTH */

@@ -1,2 +1,2 @@
-// Simulation only, in every model of the unit: the checkers bound to it. Read after ternary/tmv_files.f. Relative to rtl/.
+// Checkers that every simulated model of the unit binds. Relative to rtl/; read after ternary/tmv_files.f.
 tb/tmv_axi_checker.sv

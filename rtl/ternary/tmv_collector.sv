@@ -2,22 +2,24 @@
 
 /// Reorder buffer for results: engines finish row blocks in any order, the writer takes them in dispatch order.
 ///
-/// A result word holds the `RowBlock` accumulators of one block and one token. An engine hands over a block in one or
-/// several groups of words, and says which token the first word of a group is of. Copies one word a cycle from the
-/// engines and offers one a cycle to the writer. `ready_words_o` counts the words, oldest first, that can be taken
-/// without a gap, so that the writer can wait for a worthwhile burst.
+/// A result word has the `RowBlock` accumulators of one block and one token. An engine hands over a block in one or
+/// more groups of words, with the token of the first word of each group. The collector copies one word a cycle from the
+/// engines and offers one word a cycle to the writer. `ready_words_o` counts the words, oldest first, that follow one
+/// another without a gap, so the writer can wait for a burst that is worth it. No combinational path from an input to
+/// an output.
 module tmv_collector
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
+  /// Engines, at least 1.
   parameter  int unsigned Ports = 4,
-  /// Most tokens of an operator.
+  /// Most tokens of an operator, 1 to 8.
   parameter  int unsigned Tokens = 4,
   localparam int unsigned WordBits = RowBlock * AccBits
 ) (
   input  logic                                                 clk_i,
   input  logic                                                 rst_ni,
-  /// Results of the engines.
+  /// Results of the engines, see `tmv_engine`.
   input  logic  [Ports-1:0]                                    result_valid_i,
   output logic  [Ports-1:0]                                    result_ready_o,
   input  logic  [Ports-1:0]                                    result_last_i,
@@ -25,18 +27,18 @@ module tmv_collector
   input  logic  [ 3:0]                                         result_token_i [Ports],
   input  logic  [WordBits-1:0]                                 result_i       [Ports],
   input  slot_t                                                result_slot_i  [Ports],
-  /// The writer turns to an operator of this many blocks and tokens; all words before were taken.
+  /// The writer begins an operator with so many blocks and tokens. It has taken all words of the operator before.
   input  logic                                                 start_i,
   input  logic  [16:0]                                         blocks_i,
   input  logic  [ 3:0]                                         tokens_i,
-  /// Words ready without a gap, and whether they reach to the operator's end.
+  /// Words that are ready without a gap; they reach to the end of the operator.
   output logic  [ 9:0]                                         ready_words_o,
   output logic                                                 complete_o,
-  /// The oldest word.
+  /// The oldest word that is ready.
   output logic                                                 word_valid_o,
   input  logic                                                 word_ready_i,
   output logic  [WordBits-1:0]                                 word_o,
-  /// A slot is free again.
+  /// The oldest slot is free again.
   output logic                                                 slot_free_o
 );
   localparam int unsigned TokenBits = (Tokens > 1) ? $clog2(Tokens) : 1;
@@ -47,10 +49,10 @@ module tmv_collector
   logic [WordBits-1:0] mem[Window << TokenBits];
   logic [Window-1:0] done_q;
 
-  // Copy results in, one engine at a time.
+  // Copies results, one engine at a time.
   logic copying_q, copy_last, copy_done;
   logic [PortIndexBits-1:0] port_q;
-  // The word of a group, and the token it is of.
+  // Number of a word within its group; its token.
   token_t word_q, token;
   logic [Ports-1:0] grant;
 
@@ -86,9 +88,9 @@ module tmv_collector
     if (copying_q) mem[{result_slot_i[port_q], token}] <= result_i[port_q];
   end
 
-  // Find the finished prefix of the operator: look at a block, then count it; copying takes as long. Slots are looked at
-  // in rows of eight, a cycle late: the first of a row waits for its row, because in the row before slots may be done
-  // again already, for a later block.
+  // Finds the finished prefix of the operator. A block takes two cycles: look at its slot, then count its words.
+  // Copying a block takes as long. Slots are read in rows of eight, a cycle late. The first slot of a row waits until
+  // its row was read: slots of the row before may be done again, for a later block.
   logic [16:0] unscanned_q;
   logic [3:0] tokens_q;
   slot_t scan_slot_q;
@@ -126,7 +128,7 @@ module tmv_collector
 
   always_ff @(posedge clk_i) row_q <= done_q[{scan_slot_q[$bits(slot_t)-1:3], 3'b0}+:8];
 
-  // Offer the words, token by token within a block.
+  // Offers the words of a block token by token.
   logic [9:0] unread_q;
   slot_t read_slot_q;
   token_t read_token_q;

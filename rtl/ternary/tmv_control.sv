@@ -2,25 +2,34 @@
 
 /// Error latch, drain and reset of the datapath.
 ///
-/// An error or a soft reset halts the datapath: no new burst starts, those in flight are received or finished, then
-/// the datapath is reset for one cycle. After an error the unit stays halted, with the first code and address held,
-/// until a soft reset; after a soft reset it runs again. Errors while halted are not recorded: the first one counts.
+/// An error or a soft reset halts the datapath: no new burst starts, bursts in flight are completed, then the datapath
+/// is in reset for one cycle. After an error the unit stays halted, with code, source and address of the error held,
+/// until a soft reset. After a soft reset the unit runs again. Does not record errors while halted: the first counts.
+///
+/// Combinational: errors to `error_event_o`, `rst_ni` to `core_rst_no`.
+///
+///          error or soft reset         quiet          soft reset
+///   Run ------------------------> Drain -----> Reset ------------> Run
+///                                   ^            | error
+///                        soft reset |            v
+///                                   +--------- Halted
 module tmv_control
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
+  /// Ports, 1 to 14.
   parameter int unsigned Ports = 4
 ) (
   input  logic               clk_i,
   input  logic               rst_ni,
-  /// Errors of this cycle; lower index first.
+  /// Errors. The first of a cycle counts: front end, ports from 0 on, writer, watchdog.
   input  fault_t             port_fault_i[Ports],
   input  fault_t             frontend_fault_i,
   input  fault_t             writer_fault_i,
   /// Soft reset requested, for one cycle.
   input  logic               soft_reset_i,
-  /// Watchdog: limit in cycles, 0 = off; the unit is busy; some AXI channel made progress.
+  /// Watchdog: limit in cycles, 0 = off; the unit is busy; some AXI channel or engine makes progress.
   input  logic   [     31:0] watchdog_i,
   input  logic               busy_i,
   input  logic               progress_i,
@@ -28,11 +37,11 @@ module tmv_control
   input  logic               quiet_i,
   /// No new bursts.
   output logic               halt_o,
-  /// Reset of the datapath, active low; follows `rst_ni` at once, so that power-up state is never taken for a run.
+  /// Reset of the datapath, active low. Combinational from `rst_ni`, so that state of power-up never looks like a run.
   output logic               core_rst_no,
   /// The ring restarts: a soft reset completed.
   output logic               restart_o,
-  /// Status.
+  /// Status: drain or reset in progress; an error is held, is latched in this cycle; code, source, address.
   output logic               draining_o,
   output logic               error_o,
   output logic               error_event_o,
@@ -50,7 +59,6 @@ module tmv_control
   state_e state_q;
   logic soft_q, core_rst_q;
 
-  // The first error of the cycle: front end, ports, writer, watchdog.
   localparam fault_t WatchdogFault = '{valid: 1'b1, code: ErrWatchdog, addr: '0};
 
   logic any_fault;
@@ -84,7 +92,7 @@ module tmv_control
       watchdog_q    <= watchdog_i != '0 && idle_cycles_q >= watchdog_i;
       idle_cycles_q <= (busy_i && !progress_i && state_q == Run) ? idle_cycles_q + 1'b1 : '0;
       if (error_event_o) begin
-        // Each gated by those before, then all together: a chain of choices is deeper.
+        // Each error is gated by those before it, then all are ORed. A chain of choices has more levels.
         automatic fault_t fault = '0;
         automatic logic [3:0] source = '0;
         automatic logic earlier = frontend_fault_i.valid;
@@ -116,7 +124,7 @@ module tmv_control
       unique case (state_q)
         Run:     if (any_fault || soft_reset_i) state_q <= Drain;
         Drain:   if (quiet_i) state_q <= Reset;
-        // Until the datapath is in reset: an error it still shows is of the run before.
+        // Until the datapath is in reset: errors that it still shows belong to the run before.
         Reset:   if (!core_rst_q) begin
           state_q <= soft_q ? Run : Halted;
           if (soft_q) begin

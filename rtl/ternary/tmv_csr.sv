@@ -3,12 +3,15 @@
 /// Registers of the unit: identity, control, status, ring, interrupts and performance counters.
 ///
 /// Offsets and fields come from `tmv_reg_pkg`, generated from `registers.toml`; `docs/registers.md` is for reading.
-/// An unknown offset, or a write to a read-only register, raises the error and changes nothing.
+/// An unknown offset or a write to a read-only register is an error and changes nothing. A write takes effect in the
+/// next cycle; the answer to a read comes within two cycles. Combinational: `write_addr_i` to `write_error_o`, and the
+/// register bus to `count_*_o`.
 module tmv_csr
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
+  /// Parameters of the unit, see `tmv_unit`: for PARAM0 and PARAM1.
   parameter int unsigned Ports = 4,
   parameter int unsigned PortBits = 128,
   parameter int unsigned Vectors = 4,
@@ -18,17 +21,17 @@ module tmv_csr
 ) (
   input  logic                  clk_i,
   input  logic                  rst_ni,
-  /// Register bus.
+  /// Register bus, writes.
   input  logic                  write_i,
   input  logic      [11:0]      write_addr_i,
   input  logic      [31:0]      write_data_i,
   output logic                  write_error_o,
-  /// Answered two cycles later; the answer stays until the next read.
+  /// Register bus, reads. The answer stays until the next read.
   input  logic                  read_i,
   input  logic      [11:0]      read_addr_i,
   output logic      [31:0]      read_data_o,
   output logic                  read_error_o,
-  /// Control.
+  /// Control, see `tmv_control`: requests, status, and the error that is held.
   output logic                  soft_reset_o,
   output logic      [31:0]      watchdog_o,
   input  logic                  restart_i,
@@ -39,14 +42,14 @@ module tmv_csr
   input  error_e                code_i,
   input  logic      [ 3:0]      source_i,
   input  addr_t                 addr_i,
-  /// Ring.
+  /// Ring: base address, log2 of its number of descriptors, number of descriptors ever queued; one more is complete.
   output addr_t                 ring_base_o,
   output logic      [ 3:0]      ring_log2_o,
   output logic      [15:0]      ring_tail_o,
   input  logic                  done_i,
-  /// Cycle counter.
+  /// Cycle counter, its low half.
   output logic      [31:0]      cycle_o,
-  /// Interrupt.
+  /// A descriptor with the IRQ flag is complete; the interrupt, a level.
   input  logic                  done_irq_i,
   output logic                  irq_o,
   /// Counters of the ports, see `tmv_port`.
@@ -99,13 +102,13 @@ module tmv_csr
     end
   end
 
-  // The doorbell is deaf while an error is pending: a soft reset starts a new ring.
+  // The doorbell does nothing while an error is held or the unit drains. A soft reset starts a new ring.
   always_ff @(posedge clk_i) begin
     if (!rst_ni || restart_i) ring_tail_o <= '0;
     else if (write_i && write_addr_i == RingTailOffset && !error_i && !draining_i) ring_tail_o <= write_data_i[15:0];
   end
 
-  // Completed descriptors: what was completed before an error stays visible until the soft reset.
+  // Number of completed descriptors. It stays visible after an error, until the soft reset.
   logic [15:0] ring_head_q;
 
   assign busy_o = ring_tail_o != ring_head_q;
@@ -138,7 +141,7 @@ module tmv_csr
     end
   end
 
-  // Reads: registers first, then the port counters that were asked for at the same time.
+  // Reads. A register answers in the next cycle; counters of the ports, requested in the same cycle, in the one after.
   logic is_count, is_count_q, read_q;
   logic [2:0] port_q;
 

@@ -1,27 +1,29 @@
 `include "tmv_macros.svh"
 
-/// Turns a beat of weights into bit planes: `nz` where a weight is not zero, `neg` where it is -1.
+/// Turns a beat of weights into bit planes: `nz` where a weight is not zero, `neg` where a weight is -1. Combinational.
 ///
-/// Combinational. `illegal_o` reports a code that is no ternary weight; it depends on nothing but the beat, so it can
-/// be used where the beat's address is still known. `Weights2b`: the low half of the beat is `nz`, the high half
-/// `neg`; `neg` without `nz` is illegal. `WeightsBase3`: each byte is five trits, the lowest first, trit = weight + 1;
-/// 243 and above is illegal, and its planes mean nothing: the unit stops. Two bodies for base 3 (`TMV_LUT_BODIES`).
+/// 2-bit codec: the low half of the beat is `nz`, the high half `neg`; `neg` without `nz` is illegal.
+///
+/// Base 3: each byte is five trits, the lowest first, trit = weight + 1. A byte of 243 or more is illegal; its planes
+/// are don't-care, because the unit stops. Two bodies with the same function, one for LUTs (`TMV_LUT_BODIES`).
+///
+/// `illegal_o` depends on nothing but the beat, so a decoder can sit where the address of a beat is still known.
 module tmv_decode
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
-  /// Weight codec, see `tmv_pkg`.
+  /// Weight codec: `CodecWeights2b` or `CodecWeightsBase3`.
   parameter  int unsigned Codec = CodecWeights2b,
   /// Bits of a beat: 64 or 128.
   parameter  int unsigned PortBits = 128,
-  /// Weights of a beat, in slices of up to 64: simulators work on machine words.
+  /// Lanes, in slices of up to 64: simulators work on machine words.
   localparam int unsigned Lanes = lanes_of(Codec, PortBits),
   localparam int unsigned Slices = slices_of(Lanes),
   localparam int unsigned SliceLanes = Lanes / Slices
 ) (
   /// One beat of weights.
   input  logic [  PortBits-1:0] beat_i,
-  /// Planes, one bit a lane.
+  /// Planes, a bit for each lane.
   output logic [SliceLanes-1:0] nz_o  [Slices],
   output logic [SliceLanes-1:0] neg_o [Slices],
   /// Some lane holds no ternary weight.
@@ -32,7 +34,7 @@ module tmv_decode
     assign neg_o[0]  = beat_i[PortBits-1:Lanes];
     assign illegal_o = |(beat_i[PortBits-1:Lanes] & ~beat_i[Lanes-1:0]);
   end else if (Codec == CodecWeightsBase3) begin : gen_weights_base3
-    // A slice is eight bytes.
+    // A slice has eight bytes.
 `ifdef TMV_LUT_BODIES
     logic [PortBits/8-1:0] illegal;
 
@@ -62,7 +64,7 @@ module tmv_decode
           | (WideBase3[bytes[6]] << 10) | (WideBase3[bytes[7]] << 15);
       assign nz_o[s]  = {high[19:0], low[19:0]};
       assign neg_o[s] = {high[39:20], low[39:20]};
-      // Bit 7 of a byte: it is 128 or more, and so is the rest of it plus 13.
+      // A byte is 243 or more if it has bit 7 and its other bits plus 13 give 128 or more.
       assign illegal = |(bytes & ((bytes & {8{8'h7f}}) + {8{8'd13}}) & {8{8'h80}});
     end
 

@@ -1,27 +1,28 @@
 `include "tmv_macros.svh"
 
-/// Deals the row blocks of queued operators, in order, to whichever port is free.
+/// Dispatcher: deals the row blocks of queued operators, in order, to ports that are free.
 ///
-/// At most one block a cycle. No more than `Window` blocks are between dispatch and the result writer, which hands
-/// their slots back in order. The next operator's blocks follow without a gap.
+/// One block a cycle; one idle cycle between operators. At most `Window` blocks are between dispatcher and result
+/// writer; the collector hands their slots back in order. Combinational: `free_i` to `grant_o`.
 module tmv_dispatcher
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
+  /// Ports, at least 1.
   parameter int unsigned Ports = 4
 ) (
   input  logic               clk_i,
   input  logic               rst_ni,
-  /// Operators.
+  /// Operators, in order.
   input  logic               op_valid_i,
   output logic               op_ready_o,
   input  dispatch_t          op_i,
-  /// Ports that can take a block, and the one that gets `block_o` now.
+  /// Ports that can take a block; the port that takes `block_o` in this cycle.
   input  logic   [Ports-1:0] free_i,
   output logic   [Ports-1:0] grant_o,
   output block_t             block_o,
-  /// Where its beats are, and how many.
+  /// Address and number of the beats of the block.
   output addr_t              block_addr_o,
   output beats_t             block_beats_o,
   /// The oldest slot is free again.
@@ -63,7 +64,7 @@ module tmv_dispatcher
     end
   end
 
-  // What is taken without an operator, nobody looks at.
+  // Don't-care while no operator is active.
   always_ff @(posedge clk_i) begin
     if (op_ready_o) begin
       op_q                <= op_i;

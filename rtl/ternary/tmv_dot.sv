@@ -1,17 +1,16 @@
-/// Dot product of one beat of ternary weights with one word of int8 activations, both in bit planes.
+/// Dot product of one beat of ternary weights with the activations of one vector, both in bit planes.
 ///
 /// With weight planes nz, neg and two's complement activation planes x0..x7, because -x = ~x + 1:
 ///   sum w*x = sum_{b<7} 2^b pop(nz & (x_b ^ neg)) - 2^7 pop(nz & (x_7 ^ neg)) + pop(neg)
-/// Activations stay while weights stream: `load_i` replaces them. pop(neg) is the same for all vectors and comes from
-/// outside, a cycle after the planes. Throughput one beat a cycle, latency two cycles: counts, then their weighted
-/// sum. No multiplier. The sum of `Lanes` products needs
-/// clog2(128 * Lanes) + 2 bits, because -128 times -1 is +128. Does not accumulate and does not check weight codes.
+/// Throughput one beat a cycle, latency two cycles: counts, then their weighted sum. Activations stay until the next
+/// load. pop(neg) is common to all vectors and comes from outside, a cycle after the planes. No multiplier.
+/// A sum has clog2(128 * Lanes) + 2 bits, because -128 times -1 is +128. Does not accumulate, does not check codes.
 module tmv_dot
   import tmv_pkg::*;
 #(
-  /// Weights of a beat: up to 64, or an even number up to 128.
+  /// Lanes of a beat: up to 64, or an even number up to 128.
   parameter  int unsigned Lanes = 64,
-  /// Planes come in slices of up to 64 lanes: simulators count ones a machine word at a time.
+  /// Planes come in slices of up to 64 lanes: a simulator counts ones of a machine word at a time.
   localparam int unsigned Slices = slices_of(Lanes),
   localparam int unsigned SliceLanes = Lanes / Slices,
   /// Bits of a sum.
@@ -19,17 +18,17 @@ module tmv_dot
   localparam int unsigned CountBits = $clog2(Lanes + 1)
 ) (
   input  logic                             clk_i,
-  /// The word of activations for the beats from the next cycle on.
+  /// Activations for the beats from the next cycle on.
   input  logic                             load_i,
   input  logic        [7:0][Lanes-1:0]     x_i,
-  /// The planes are valid, and were valid a cycle ago.
+  /// The planes are valid; they were valid in the cycle before.
   input  logic                             valid_i,
   input  logic                             valid_q_i,
   input  logic        [SliceLanes-1:0]     nz_i  [Slices],
   input  logic        [SliceLanes-1:0]     neg_i [Slices],
   /// pop(neg) of the planes of the cycle before.
   input  logic        [CountBits-1:0]      neg_count_i,
-  /// The sum, two cycles after the planes.
+  /// Sum, two cycles after the planes.
   output logic signed [  SumBits-1:0]      sum_o
 );
   typedef logic signed [SumBits-1:0] sum_t;

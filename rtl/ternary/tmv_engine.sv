@@ -1,26 +1,29 @@
 `include "tmv_macros.svh"
 
-/// Dot engine of one port: consumes row blocks, beat by beat, and delivers their accumulators.
+/// Dot engine of one port: takes row blocks and their beats, delivers the accumulators of each block.
 ///
-/// Beats of a block come interleaved: for each word of activations the `RowBlock` rows in turn, so a word is read
-/// once for `RowBlock` beats and accumulation has `RowBlock` cycles from one use of an accumulator to the next.
-/// Tokens beyond `Vectors` are in further groups: the beats of a word are kept and met by the words of the other groups
-/// too, one group after the other, so that weights come once for all tokens.
-/// Throughput one beat a cycle, across blocks too, provided that the previous result is collected within a block.
-/// Latency from a block's last beat to its result: five cycles. Accumulators cannot overflow, see `AccBits`.
+/// Beats of a block come interleaved: for each word of activations one beat of each row. So the engine reads a word
+/// once for `RowBlock` beats. Tokens beyond `Vectors` are in further groups: the engine keeps the `RowBlock` beats of a
+/// word, and they meet the words of the other groups too, one group after the other. So weights come once for all
+/// tokens.
+///
+/// Throughput one beat a cycle, across blocks too. In the last word of a block, the first beat of a group waits until
+/// the collector has taken the result before. Latency four cycles from the last beat of a block to its result; the
+/// README of this folder draws the pipeline. Accumulators cannot overflow, see `AccBits`. No combinational path from an
+/// input to an output.
 module tmv_engine
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
-  /// Weights of a beat.
+  /// Lanes of a beat.
   parameter  int unsigned Lanes = 64,
   /// Activation vectors.
   parameter  int unsigned Vectors = 4,
-  /// Words of an activation bank, a power of two.
+  /// Words of an activation bank, a power of two, at least 2.
   parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
-  /// Row blocks queued ahead of the beats, a power of two.
+  /// Row blocks queued ahead of the beats, a power of two, at least 2.
   parameter  int unsigned BlockFifo = 8,
   localparam int unsigned Slices = slices_of(Lanes),
   localparam int unsigned SliceLanes = Lanes / Slices,
@@ -32,7 +35,7 @@ module tmv_engine
   input  logic                                              block_valid_i,
   output logic                                              block_ready_o,
   input  block_t                                            block_i,
-  /// Weight beats, as planes.
+  /// Beats of weights, as planes.
   input  logic                                              beat_valid_i,
   output logic                                              beat_ready_o,
   input  logic   [SliceLanes-1:0]                           nz_i           [Slices],
@@ -45,8 +48,9 @@ module tmv_engine
   output logic   [WordAddrBits-1:0]                         x_addr_o,
   input  logic                                              x_valid_i,
   input  logic   [Vectors-1:0][7:0][Lanes-1:0]              x_i,
-  /// Accumulators of a block and group, a word a token; the block's slot, the token of the first word, whether this
-  /// word is the group's last, and whether the group is the block's last.
+  /// Results: `RowBlock` accumulators of one token a transfer. `result_slot_o` is the slot of the block,
+  /// `result_token_o` the token of the first transfer of a group, `result_last_o` marks the last transfer of a group,
+  /// `result_done_o` the last group of a block.
   output logic                                              result_valid_o,
   input  logic                                              result_ready_i,
   output logic   [RowBlock-1:0][AccBits-1:0]                result_o,
@@ -54,7 +58,7 @@ module tmv_engine
   output logic   [3:0]                                      result_token_o,
   output logic                                              result_last_o,
   output logic                                              result_done_o,
-  /// What this cycle was spent on, at most one high: a beat consumed, or what was missing.
+  /// Use of this cycle, at most one of them high: a beat at work; no beat; no word of activations; result not taken.
   output logic                                              busy_o,
   output logic                                              stall_data_o,
   output logic                                              stall_x_o,
@@ -68,10 +72,11 @@ module tmv_engine
   localparam int unsigned StepBits = $clog2(Groups * RowBlock);
 
   typedef logic [GroupBits-1:0] group_t;
-  /// Place within a word: group and row, and with them the place of an accumulator.
+  /// Place within a word: group and row. Also the place of an accumulator.
   typedef logic [StepBits-1:0] step_t;
 
-  // Row blocks, read twice: activations are fetched ahead of the beats. The one at work is in registers.
+  // Queue of row blocks with two readers: activations are fetched ahead of the beats. The block at work is in
+  // registers.
   block_t blocks[BlockFifo];
   logic [BlockBits:0] push_q, fetch_q, load_q, compute_q;
   logic push, load_block, current_valid_q, compute_pop;
@@ -79,7 +84,7 @@ module tmv_engine
   assign push       = block_valid_i && block_ready_o;
   assign load_block = push_q != load_q && (!current_valid_q || compute_pop);
 
-  // Activation words: one in use, one behind it.
+  // Words of activations: one is in use, in `tmv_plane`; the next one waits in `next_q`.
   logic [$clog2(BankWords)-1:0] fetch_word_q;
   group_t fetch_group_q;
   logic [1:0] words_q;
@@ -88,7 +93,7 @@ module tmv_engine
 
   assign word_shift = next_valid_q && (!word_valid_q || word_done);
 
-  // The beat at work, one behind it in the queue before: from there, or from those kept for the groups that follow.
+  // The beat at work. The first group takes beats from the port, the other groups take the beats that were kept.
   step_t take_q;
   group_t take_group;
   logic beat_valid_q, take, take_beat, first_take;
@@ -130,7 +135,7 @@ module tmv_engine
     end
   end
 
-  // One beat a cycle: row by row within a word, group by group, word by word within a block.
+  // One beat a cycle. Words of a block in turn, for each word its groups, for each group its rows.
   slot_t slot_q;
   logic [MaxTokens-1:0] tokens_mask_q;
   logic [3:0] tokens_q, result_tokens_q;
@@ -151,8 +156,8 @@ module tmv_engine
   assign finish_word = word_done && last_group;
   assign compute_pop = finish_word && last_word_q;
 
-  // Dot products, then accumulation, of the vectors that carry a token; the others keep still. Where a sum belongs goes
-  // alongside the dot pipeline.
+  // Dot products and accumulation for the vectors that carry a token; registers of the other vectors keep still. The
+  // place of a sum travels beside the dot pipeline.
   step_t sum_step_q, sum_step_qq;
   logic first_sum_q, first_sum_qq, last_sum_q, last_sum_qq;
   logic [Vectors-1:0] used, used_q, used_qq;
@@ -160,13 +165,13 @@ module tmv_engine
 
   assign used = busy_o ? Vectors'(tokens_mask_q >> (group * Vectors)) : '0;
 
-  // Results of a group: begun with the group's first beat of the last word, complete with the last sum, then popped.
+  // The result of a group begins with the first beat of the last word, is complete with the last sum, and then leaves.
   assign result_start  = busy_o && last_word_q && step_q[RowBits-1:0] == '0;
   assign result_pop    = result_valid_o && result_ready_i;
   assign result_last_o = result_tokens_q == 4'd1;
   assign result_end    = result_pop && result_last_o;
 
-  // In the order of use, consumers first: what a statement reads, a later one changes. A simulator then needs no copies.
+  // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies.
   always_ff @(posedge clk_i) begin
     sum_step_qq  <= sum_step_q;
     first_sum_qq <= first_sum_q;
@@ -206,7 +211,7 @@ module tmv_engine
       if (take) beat_valid_q <= take_beat;
       if (take_beat) begin
         take_q <= take_q + 1'b1;
-        // The beat before it is at work: both are of the same block.
+        // Of the last row, so the row before is at work, and `tokens_q` belongs to the block of both.
         if (&take_q[RowBits-1:0] && (Groups == 1 || 32'(tokens_q) <= (32'(take_group) + 1) * Vectors)) take_q <= '0;
       end
 
@@ -217,7 +222,7 @@ module tmv_engine
     end
   end
 
-  // Requests for activations.
+  // Requests for words of activations.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       x_req_o       <= 1'b0;
@@ -249,7 +254,7 @@ module tmv_engine
     end
   end
 
-  // The block at work, and the queue it comes from.
+  // The block at work and the queue of blocks.
   always_ff @(posedge clk_i) begin
     if (finish_word) begin
       last_word_q  <= words_left_q == word_t'(1);
@@ -315,8 +320,8 @@ module tmv_engine
     always_ff @(posedge clk_i) if (used_qq[v]) acc_q[sum_step_qq] <= acc[v];
   end
 
-  // Results form a chain, one link a vector: rows shift in at every link, words shift out at the first. What a vector
-  // without a token holds is never taken.
+  // Results are a chain with a link for each vector. Rows shift into the link of their vector; links leave at link 0.
+  // The link of a vector without a token is don't-care.
   typedef logic [Vectors-1:0][RowBlock-1:0][AccBits-1:0] results_t;
   results_t result_q;
 

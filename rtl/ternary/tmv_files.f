@@ -1,4 +1,4 @@
-// Every file of the unit in order of use, relative to rtl/: the one list for simulators, linters and synthesis.
+// Every file of the unit in order of use, relative to rtl/. Simulators, lint and synthesis read this list.
 axi/tmv_axi_pkg.sv
 ternary/tmv_reg_pkg.sv
 ternary/tmv_pkg.sv

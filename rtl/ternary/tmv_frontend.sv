@@ -1,11 +1,19 @@
 `include "tmv_macros.svh"
 
-/// Fetches descriptors from the ring, checks them, loads activations and hands operators to dispatch and retirement.
+/// Front end: fetches descriptors from the ring, checks them, loads activations, and hands operators to dispatcher and
+/// writer.
 ///
-/// One read stream serves both descriptors and activations. An operator is published as soon as its descriptor is
-/// checked, so that its weights flow while its activations load; `x_loaded_o` holds the engines back until then.
-/// Activations go to the other bank as soon as no operator in flight uses that bank. At most `Contexts` operators
-/// are in flight. Takes one beat of activations a cycle. Descriptor layout: `docs/registers.md`.
+/// One read stream serves descriptors and activations. The front end publishes an operator as soon as its descriptor is
+/// checked, so its weights flow while its activations load; `x_loaded_o` holds the engines back until then. Activations
+/// go to the other bank, as soon as no operator in flight uses that bank. At most `Contexts` operators are in flight.
+/// Takes one beat of activations a cycle. Descriptor layout: `docs/registers.md`.
+///
+///   Idle -> Fetch -> Receive -> Check -> Publish -> WaitBank -> Load -> Idle
+///                                           |   KEEP_X
+///                                           +-----------------> Idle
+///
+/// A bad descriptor stays in Publish: its error ends in a reset of the datapath. Combinational: `halt_i` to
+/// `cmd_valid_o`.
 module tmv_frontend
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -15,9 +23,9 @@ module tmv_frontend
   parameter  int unsigned PortBits = 128,
   /// Activation vectors.
   parameter  int unsigned Vectors = 4,
-  /// Activations of a word.
+  /// Lanes of a beat: activations of a vector in a word.
   parameter  int unsigned Lanes = 64,
-  /// Words of an activation bank, a power of two.
+  /// Words of an activation bank, a power of two, at least 2.
   parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
@@ -27,13 +35,13 @@ module tmv_frontend
   input  logic                            rst_ni,
   /// No new command starts while this is high.
   input  logic                            halt_i,
-  /// Ring: base address, log2 of its size, number of descriptors ever queued.
+  /// Ring: base address, log2 of its number of descriptors, number of descriptors ever queued.
   input  addr_t                           ring_base_i,
   input  logic    [         3:0]          ring_log2_i,
   input  logic    [        15:0]          ring_tail_i,
   /// Cycle counter.
   input  logic    [        31:0]          cycle_i,
-  /// Read stream.
+  /// Read stream: commands, and their beats.
   output logic                            cmd_valid_o,
   input  logic                            cmd_ready_i,
   output addr_t                           cmd_addr_o,
@@ -41,19 +49,19 @@ module tmv_frontend
   input  logic                            beat_valid_i,
   output logic                            beat_ready_o,
   input  logic    [PortBits-1:0]          beat_i,
-  /// Activation memory.
+  /// Activation memory: planes of a word of one vector. `x_loaded_o`: contexts whose activations are complete.
   output logic                            x_write_o,
   output logic    [         3:0]          x_vector_o,
   output logic    [WordAddrBits-1:0]      x_addr_o,
   output logic    [         7:0][Lanes-1:0] x_data_o,
   output logic    [Contexts-1:0]          x_loaded_o,
-  /// Operators; both consumers always have room for `Contexts` of them.
+  /// Operators. Both consumers have room for `Contexts` of them, so there is no ready.
   output logic                            op_valid_o,
   output dispatch_t                       dispatch_o,
   output retire_t                         retire_o,
   /// The oldest operator is complete.
   input  logic                            done_i,
-  /// Errors.
+  /// An error of a descriptor, with its address; stays until reset.
   output fault_t                          fault_o
 );
   localparam int unsigned PortBytes = PortBits / 8;
@@ -95,12 +103,13 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (fetch_start) begin
-      desc_addr_q   <= {ring_base_i[AddrBits-1:$clog2(DescBytes)], $clog2(DescBytes)'(0)} + (addr_t'(ring_index) << $clog2(DescBytes));
+      desc_addr_q   <= {ring_base_i[AddrBits-1:$clog2(DescBytes)], $clog2(DescBytes)'(0)}
+          + (addr_t'(ring_index) << $clog2(DescBytes));
       start_cycle_q <= cycle_i;
     end
   end
 
-  // Descriptor, shifted in beat by beat; word 0 ends in the low bits.
+  // Descriptor, shifted in beat by beat. Its first beat ends in the low bits.
   logic [DescBytes*8-1:0] desc_q;
   logic [$clog2(DescBeats)-1:0] desc_beat_q;
 
@@ -109,13 +118,14 @@ module tmv_frontend
     return desc[32*index+:32];
   endfunction
 
-  // A ring elsewhere than asked for has to be refused, whatever is found there.
+  // The fetch drops the low bits of the ring's address. If they are not zero, memory there is not the ring, so the
+  // address is refused and the descriptor is not looked at.
   logic ring_aligned;
 
   assign ring_aligned = ring_base_i[$clog2(DescBytes)-1:0] == '0;
 
-  // Every field has one right range. `row_beats` repeats what `in_features` implies, so a driver with another idea
-  // of the image layout is refused.
+  // Every field has one right range. `row_beats` follows from `in_features`: a driver that assumes another layout of
+  // the image gives another number, and is refused.
   logic [7:0] flags;
   logic keep_x;
   beats_t row_beats, row_beats_q;
@@ -138,8 +148,8 @@ module tmv_frontend
     logic [16:0] padding;
     logic [31:0] beats;
     beats = 32'(desc[32*DescInFeaturesWord+16+:16]);
-    // Lanes of a row that carry no weight: fewer than a beat has. Rows longer than their beats would have below zero.
-    // Beats that could overflow it are too many anyway.
+    // Lanes of a row without a weight: fewer than a beat has. A row that is longer than its beats makes this negative,
+    // which is a large number. It may overflow only with more beats than `BankWords`, which are refused anyway.
     padding = 17'(scaled(beats, 8'(Lanes))) - 17'(desc[32*DescInFeaturesWord+:16]);
     return beats == '0 || beats > BankWords || padding >= 17'(Lanes)
         || field(desc, DescWStrideWord) < beats * RowBlock * PortBytes;
@@ -158,7 +168,7 @@ module tmv_frontend
 
   always_ff @(posedge clk_i) begin
     if (state_q == Check) begin
-      // In two registers, because together they would be the longest path of the unit.
+      // Two registers, because one for both would end the longest path of the unit.
       bad_field_q  <= ring_aligned && (has_bad_field(desc_q)
           || (keep_x && (!x_valid_q || row_beats != row_beats_q || tokens != tokens_q)));
       bad_row_q    <= ring_aligned && has_bad_row(desc_q);
@@ -169,14 +179,14 @@ module tmv_frontend
 
   assign bad = bad_field_q || bad_row_q;
 
-  // The operators before this one are right, so they come to their end first.
+  // The operators before this one are good, so the error waits until they are complete.
   assign fault_o = '{
     valid: state_q == Publish && (bad || misaligned_q) && inflight_q == '0,
     code: bad ? ErrBadDescriptor : ErrMisaligned,
     addr: desc_addr_q
   };
 
-  // Banks: which operators in flight read which.
+  // Banks: the bank that each operator in flight reads.
   logic bank_q, bank;
   context_id_t publish_id_q, done_id_q;
   logic [Contexts-1:0] bank_of_q, pending_q;
@@ -216,7 +226,7 @@ module tmv_frontend
     end
   end
 
-  // Operators.
+  // Operators for dispatcher and writer.
   always_ff @(posedge clk_i) begin
     if (publish) begin
       row_beats_q <= row_beats;
@@ -248,7 +258,7 @@ module tmv_frontend
     else op_valid_o <= publish;
   end
 
-  // Activations: one command a token, words assembled from beats, bytes turned into planes.
+  // Activations: a command for each token. Beats become words, bytes become planes.
   logic [3:0] request_token_q, token_q, vector_q;
   logic requesting_q, word_last, word_full, load_done_q;
   addr_t row_addr_q;
@@ -260,7 +270,7 @@ module tmv_frontend
     for (int unsigned i = 0; i < PortBytes; i++) transpose[i] = beat[8*i+plane];
   endfunction
 
-  // Tokens fill the vectors of a group, then those of the next.
+  // Tokens fill the vectors of a group, then the vectors of the next group.
   logic vector_last;
   logic [WordAddrBits-1:0] x_addr;
 
@@ -279,7 +289,7 @@ module tmv_frontend
     assign x_addr = {bank_q, group_q, word_q};
   end
 
-  // Beats are counted in Load only: of a descriptor none is the last of a word.
+  // `word_beat_q` counts in Load only, so no beat of a descriptor is the last of a word.
   assign word_full    = beat_valid_i && word_beat_q == ($clog2(WordBeats + 1))'(WordBeats - 1);
   assign word_last    = beats_t'(word_q) == row_beats_q - 1'b1;
   assign beat_ready_o = state_q == Receive || state_q == Load;
@@ -361,7 +371,8 @@ module tmv_frontend
                "tmv_frontend: Vectors * Groups must be 1 to 8")
   `TMV_REQUIRE(row, BankWords >= 2 && Lanes < 256 && BankWords * Lanes < (1 << 17),
                "tmv_frontend: BankWords must be at least 2, Lanes fit 8 bits, and a row's lanes 17 bits")
-  `TMV_COVER(ContextsFull, state_q == Idle && fetched_q != ring_tail_i && inflight_q == ($clog2(Contexts) + 1)'(Contexts))
+  `TMV_COVER(ContextsFull,
+             state_q == Idle && fetched_q != ring_tail_i && inflight_q == ($clog2(Contexts) + 1)'(Contexts))
   `TMV_COVER(BankBusy, state_q == WaitBank && !bank_free)
   `TMV_COVER(KeepActivations, publish && keep_x)
   `TMV_COVER(RingWraps, fetch_start && ring_index == '0 && fetched_q != '0)

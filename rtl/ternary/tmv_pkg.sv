@@ -1,30 +1,40 @@
-/// Types and constants that every module of the unit shares.
+/// Types and constants that the modules of the unit share.
 ///
-/// Beat: one transfer of a read port. Lane: one weight of a beat. Row block: `RowBlock` rows whose beats are
-/// interleaved in memory, the unit of dispatch. Word: the activations that one beat of weights meets, all vectors.
+/// Terms:
+///   beat       one transfer of a read port
+///   lane       one weight of a beat
+///   row block  `RowBlock` rows whose beats are interleaved in memory: the work that a port is given at a time
+///   vector     the activations of one token
+///   word       the activations of all vectors that meet one beat of weights
+///   group      `Vectors` tokens; a unit with several groups shows each beat to the words of all groups
+///   context    an operator in flight
+///   slot       the place of a row block in the window of unwritten results
 package tmv_pkg;
   import tmv_axi_pkg::*;
   import tmv_reg_pkg::*;
 
-  /// Bits of an accumulator: |K x 128| <= 65,535 x 128 < 2^23, and a sign.
+  /// Bits of an accumulator, with its sign: |K x 128| <= 65,535 x 128 < 2^23.
   localparam int unsigned AccBits = 24;
-  /// Row blocks between the oldest unwritten result and the youngest dispatched block.
+  /// Most row blocks between the oldest unwritten result and the youngest dispatched block.
   localparam int unsigned Window = 64;
 
   /// Index of a word of activations, or of a beat within its row.
   typedef logic [10:0] word_t;
+  /// Number of a context.
   typedef logic [$clog2(Contexts)-1:0] context_id_t;
+  /// Number of a slot.
   typedef logic [$clog2(Window)-1:0] slot_t;
+  /// Accumulator.
   typedef logic signed [AccBits-1:0] acc_t;
 
-  /// An error report; `valid` for one cycle.
+  /// An error, with the address of its beat, burst or descriptor.
   typedef struct packed {
     logic   valid;
     error_e code;
     addr_t  addr;
   } fault_t;
 
-  /// What the dispatcher needs of a descriptor.
+  /// Fields of a descriptor that the dispatcher needs.
   typedef struct packed {
     context_id_t id;
     logic        bank;
@@ -35,7 +45,7 @@ package tmv_pkg;
     logic [31:0] w_stride;
   } dispatch_t;
 
-  /// What the result writer needs of a descriptor.
+  /// Fields of a descriptor that the result writer needs.
   typedef struct packed {
     logic        irq;
     logic [3:0]  tokens;
@@ -47,7 +57,7 @@ package tmv_pkg;
     logic [15:0] tag;
   } retire_t;
 
-  /// One row block on its way through a port: where its activations are, and where its results go.
+  /// A row block on its way through a port: the place of its activations, and the place for its results.
   typedef struct packed {
     context_id_t id;
     logic        bank;
@@ -59,7 +69,7 @@ package tmv_pkg;
     word_t       last_word;
   } block_t;
 
-  /// value * factor by shifts and additions: synthesis would spend a DSP block on a product.
+  /// value * factor by shifts and additions, because synthesis would take a DSP block for a product.
   function automatic logic [31:0] scaled(logic [31:0] value, logic [7:0] factor);
     scaled = '0;
     for (int unsigned b = 0; b < 8; b++) if (factor[b]) scaled += value << b;
@@ -79,7 +89,7 @@ package tmv_pkg;
   typedef logic [9:0] trits_t;
   typedef trits_t base3_t[256];
 
-  /// The planes of a byte; those of the illegal bytes 243 and above mean nothing.
+  /// Planes of a byte. Those of the illegal bytes 243 and above are don't-care.
   function automatic trits_t trits_of(int unsigned code);
     for (int unsigned j = 0; j < 5; j++) begin
       trits_of[j]   = code % 3 != 1;
@@ -88,16 +98,18 @@ package tmv_pkg;
     end
   endfunction
 
+  /// Planes of all bytes.
   function automatic base3_t base3_table();
     for (int unsigned code = 0; code < 256; code++) base3_table[code] = trits_of(code);
   endfunction
 
   localparam base3_t Base3 = base3_table();
 
-  /// The same as planes of 20 bits, so that shift and OR put four bytes together: for simulators.
+  /// Planes of a byte with 20 bits each, for simulation: shift and OR join those of four bytes.
   typedef logic [39:0] wide_trits_t;
   typedef wide_trits_t wide_base3_t[256];
 
+  /// Wide planes of all bytes.
   function automatic wide_base3_t wide_base3_table();
     for (int unsigned code = 0; code < 256; code++) begin
       trits_t trits;
@@ -108,12 +120,12 @@ package tmv_pkg;
 
   localparam wide_base3_t WideBase3 = wide_base3_table();
 
-  /// Weights of one beat.
+  /// Lanes of a beat of `port_bits` bits.
   function automatic int unsigned lanes_of(int unsigned codec, int unsigned port_bits);
     return (codec == CodecWeightsBase3) ? port_bits / 8 * 5 : port_bits / 2;
   endfunction
 
-  /// Slices of the planes of a beat, of up to 64 lanes each.
+  /// Slices of the planes of a beat. A slice has up to 64 lanes, a machine word of the simulator.
   function automatic int unsigned slices_of(int unsigned lanes);
     return (lanes + 63) / 64;
   endfunction

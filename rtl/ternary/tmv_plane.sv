@@ -1,14 +1,14 @@
 `include "tmv_macros.svh"
 
-/// One plane of a word of activations: keeps it, and counts the lanes of a beat where it adds one.
+/// One plane of a word of activations of one vector, and its count for each beat of weights.
 ///
-/// count = pop(nz & (x ^ neg)), a cycle after the beat's planes. Activations stay while weights stream. Two bodies
-/// with the same function: `$countones` for simulation, where it becomes one machine instruction a slice, and the
-/// LUTs of `tmv_popcount` for synthesis (`TMV_LUT_BODIES`).
+/// count = pop(nz & (x ^ neg)). Throughput one beat a cycle, latency one cycle. The plane stays until the next load.
+/// Two bodies have the same function: `$countones` for simulation, one machine instruction a slice, and the LUTs of
+/// `tmv_popcount` for synthesis (`TMV_LUT_BODIES`).
 module tmv_plane
   import tmv_pkg::*;
 #(
-  /// Weights of a beat: up to 64, or an even number up to 128.
+  /// Lanes of a beat: up to 64, or an even number up to 128.
   parameter  int unsigned Lanes = 64,
   localparam int unsigned Slices = slices_of(Lanes),
   localparam int unsigned SliceLanes = Lanes / Slices,
@@ -19,13 +19,13 @@ module tmv_plane
   /// The plane for the beats from the next cycle on.
   input  logic                  load_i,
   input  logic [     Lanes-1:0] x_i,
-  /// A beat.
+  /// A beat of weights; the count, a cycle later.
   input  logic                  valid_i,
   input  logic [SliceLanes-1:0] nz_i  [Slices],
   input  logic [SliceLanes-1:0] neg_i [Slices],
   output logic [ CountBits-1:0] count_o
 );
-  // A name that no block above has: Verilator 5.048 takes one for the other below a module that it keeps.
+  // No block above has this name: Verilator 5.048 confuses blocks of one name below a module that it does not inline.
   for (genvar s = 0; s < int'(Slices); s++) begin : gen_plane_slice
     logic [SliceLanes-1:0] x_q, ones;
 

@@ -1,7 +1,9 @@
-/// One read port: weight stream and dot engine. Row blocks in, accumulators out.
+/// One read port: weight stream and dot engine. Takes row blocks, delivers accumulators.
 ///
-/// A block is accepted when the stream has requested all of the block before and the engine can queue it, so
-/// requests run ahead of the engine by the depth of the stream's queue and no further.
+/// Takes a block when the stream has requested all beats of the block before and the engine has room for it. So
+/// requests run ahead of the engine, by the beats of the stream's queue at most. Throughput one beat a cycle. Checks
+/// beats as they arrive, while their address is known. Counts cycles by their use. No combinational path from an input
+/// to an output.
 module tmv_port
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -11,15 +13,15 @@ module tmv_port
   parameter  int unsigned PortBits = 128,
   /// Activation vectors.
   parameter  int unsigned Vectors = 4,
-  /// Weight codec, see `tmv_pkg`.
+  /// Weight codec, see `tmv_decode`.
   parameter  int unsigned Codec = CodecWeights2b,
-  /// Words of an activation bank, a power of two.
+  /// Words of an activation bank, a power of two, at least 2.
   parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
   /// Beats of the weight queue, a power of two.
   parameter  int unsigned FifoBeats = 256,
-  /// Bursts in flight.
+  /// Bursts in flight, a power of two, at least 2.
   parameter  int unsigned Outstanding = 8,
   localparam int unsigned Lanes = lanes_of(Codec, PortBits),
   localparam int unsigned Slices = slices_of(Lanes),
@@ -28,30 +30,30 @@ module tmv_port
 ) (
   input  logic                                              clk_i,
   input  logic                                              rst_ni,
-  /// No new burst while `halt_i`; `quiet_o` when none is in flight.
+  /// No new burst starts while `halt_i` is high. `quiet_o`: no burst is requested or in flight.
   input  logic                                              halt_i,
   output logic                                              quiet_o,
-  /// Dispatcher.
+  /// Dispatcher: the port can take a block; `grant_i` gives it the block, with address and number of its beats.
   output logic                                              free_o,
   input  logic                                              grant_i,
   input  block_t                                            block_i,
   input  addr_t                                             block_addr_i,
   input  beats_t                                            block_beats_i,
-  /// Read channels.
+  /// Read channels; R is always ready.
   output logic                                              ar_valid_o,
   input  logic                                              ar_ready_i,
   output ar_t                                               ar_o,
   input  logic                                              r_valid_i,
   input  logic   [PortBits-1:0]                             r_data_i,
   input  r_t                                                r_i,
-  /// Activation memory.
+  /// Activation memory, see `tmv_engine`.
   input  logic   [Contexts-1:0]                             x_loaded_i,
   output logic                                              x_req_o,
   input  logic                                              x_grant_i,
   output logic   [WordAddrBits-1:0]                         x_addr_o,
   input  logic                                              x_valid_i,
   input  logic   [Vectors-1:0][7:0][Lanes-1:0]              x_i,
-  /// Results.
+  /// Results, see `tmv_engine`.
   output logic                                              result_valid_o,
   input  logic                                              result_ready_i,
   output logic   [RowBlock-1:0][AccBits-1:0]                result_o,
@@ -59,11 +61,11 @@ module tmv_port
   output logic   [3:0]                                      result_token_o,
   output logic                                              result_last_o,
   output logic                                              result_done_o,
-  /// Errors, a cycle after their beat.
+  /// An error, two cycles after its beat; stays until reset.
   output fault_t                                            fault_o,
-  /// A beat of weights met a word of activations.
+  /// A beat of weights meets a word of activations.
   output logic                                              busy_o,
-  /// Performance counters: `count_o` is counter `count_index_i` (order as in the register map) a cycle after
+  /// Performance counters: `count_o` is counter `count_index_i`, in the order of the register map, a cycle after
   /// `count_read_i`.
   input  logic                                              count_clear_i,
   input  logic                                              count_read_i,
@@ -113,8 +115,8 @@ module tmv_port
     .fault_o     (stream_fault)
   );
 
-  // A cycle late: whether a beat is illegal and which error is the first do not fit one cycle. It stays until the reset
-  // that every error ends in.
+  // A register, because the check of a beat and the choice of the first error do not fit one cycle. The error stays:
+  // the datapath is reset after every error.
   always_ff @(posedge clk_i) begin
     if (stream_fault.valid) fault_o <= fault_t'(stream_fault);
     if (!rst_ni) fault_o.valid <= 1'b0;

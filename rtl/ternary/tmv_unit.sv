@@ -1,13 +1,14 @@
 `include "tmv_macros.svh"
 
-/// Ternary matrix-vector unit: y = W x for ternary W and int8 x, `Vectors` vectors at the full rate of the weights, and
-/// `Groups` times as many in one pass over them.
+/// Ternary matrix-vector unit: y = W x for ternary W and int8 x.
 ///
-/// AXI4-Lite slave for control, `Ports` AXI4 read ports for weights, the first of which also carries descriptors and
-/// activations and has the write channels for results. Each port has its own dot engine; row blocks are dealt to the
-/// port that is free. Peak rate: `Ports` beats of weights a cycle. Registers, descriptor and errors:
-/// `docs/registers.md`; how the parts work together: `ARCHITECTURE.md`.
-/// One clock. Every output is a register: there is no combinational path through the unit. RREADY and BREADY are high.
+/// One pass over the weights serves `Vectors` vectors at the full rate of the weights, and up to `Groups` times as many
+/// at a rate divided by the number of groups in use. Each port has its own dot engine; a row block goes to a port that
+/// is free. Peak rate: `Ports` beats of weights a cycle. Registers, descriptor and errors: `docs/registers.md`. How the
+/// parts work together: `ARCHITECTURE.md`.
+///
+/// One clock. No combinational path from an input to an output. RREADY and BREADY are always high, because room is
+/// reserved before a burst is requested.
 module tmv_unit
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -17,17 +18,17 @@ module tmv_unit
   parameter int unsigned Ports = 4,
   /// Bits of a beat: 64 (Zynq-7000) or 128 (UltraScale+).
   parameter int unsigned PortBits = 128,
-  /// Activation vectors, 1 to 8.
+  /// Activation vectors at the full rate of the weights, 1 to 8.
   parameter int unsigned Vectors = 4,
-  /// Groups of them that a pass serves in turn, a power of two; at most `MaxTokens` tokens in all.
+  /// Groups of vectors that a pass serves in turn, a power of two; `Vectors * Groups` is at most `MaxTokens`.
   parameter int unsigned Groups = 1,
-  /// Weight codec: 0 = 2-bit planes; 1 = base-3.
+  /// Weight codec: 0 = 2-bit planes, 1 = base 3.
   parameter int unsigned Codec = CodecWeights2b,
-  /// Words of an activation bank, a power of two: in_features <= BankWords * lanes.
+  /// Words of an activation bank, a power of two, at least 2: in_features <= BankWords * lanes.
   parameter int unsigned BankWords = DefaultBankWords,
-  /// Beats of each port's weight queue, a power of two.
+  /// Beats of the weight queue of each port, a power of two, at least 32.
   parameter int unsigned FifoBeats = 256,
-  /// Read bursts in flight on each port, a power of two.
+  /// Bursts in flight of each read stream, a power of two, at least 2.
   parameter int unsigned Outstanding = 8
 ) (
   input  logic                             clk_i,
@@ -53,8 +54,8 @@ module tmv_unit
   input  logic                             s_axil_rready,
   output logic [        31:0]              s_axil_rdata,
   output logic [         1:0]              s_axil_rresp,
-  /// AXI4 read channels, one element a port. Bursts: INCR, full width, at most 16 beats. ID 1 on port 0: descriptors
-  /// and activations; all else 0.
+  /// AXI4 read channels, an element for each port. Bursts: INCR, full width, at most 16 beats. Weights have ID 0;
+  /// descriptors and activations come through port 0 with ID 1.
   output logic [   Ports-1:0]              m_axi_arvalid,
   input  logic [   Ports-1:0]              m_axi_arready,
   output logic [   Ports-1:0][AddrBits-1:0] m_axi_araddr,
@@ -81,7 +82,7 @@ module tmv_unit
 );
   localparam int unsigned Lanes = lanes_of(Codec, PortBits);
   localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups);
-  /// Beats of the queue for descriptors and activations: covers the latency of the memory.
+  /// Beats of the queue for descriptors and activations: enough for the latency of a memory.
   localparam int unsigned FrontendBeats = 128;
 
   logic core_rst_n, halt, quiet, busy, progress;
@@ -233,7 +234,7 @@ module tmv_unit
     .addr_o          (error_addr)
   );
 
-  // Weights in every port. Port 0 carries a second read stream, the front end's: see `tmv_read_mux`.
+  // Each port has a stream of weights (`w_`). Port 0 carries a second stream, that of the front end (`f_`).
   logic f_ar_valid, f_ar_ready, f_r_valid;
   ar_t f_ar;
 
@@ -345,7 +346,7 @@ module tmv_unit
   beats_t cmd_beats;
   logic [PortBits-1:0] beat;
 
-  // A cycle late, as those of the ports.
+  // A register, because errors of the ports have one too: control compares errors that happened in the same cycle.
   always_ff @(posedge clk_i) begin
     frontend_fault <= frontend_stream_fault.valid ? fault_t'(frontend_stream_fault) : frontend_desc_fault;
     if (!core_rst_n) frontend_fault.valid <= 1'b0;
@@ -516,7 +517,7 @@ module tmv_unit
       "tmv_unit: Groups must be a power of two, and Vectors * Groups at most 8")
   `TMV_REQUIRE(words, BankWords <= (1 << $bits(word_t)), "tmv_unit: a word's index must fit word_t")
   `TMV_REQUIRE(features, BankWords * Lanes <= 65535, "tmv_unit: in_features must fit 16 bits")
-  // Widths that are written as numbers in the modules: tokens in 4 bits, result words of 32 bytes, rows of 8 slots.
+  // The modules have these sizes as numbers: tokens have 4 bits, result words 32 bytes, rows of slots 8 bits.
   `TMV_REQUIRE(sizes, RowBlock == 8 && MaxTokens == 8 && DescBytes == 64 && (1 << $clog2(Contexts)) == Contexts
       && MaxOutFeatures <= 524288, "tmv_unit: the register map asks for sizes that this RTL is not written for")
   // Faults of the bus become faults of the unit by a cast.

@@ -1,11 +1,15 @@
 `include "tmv_macros.svh"
 
-/// AXI4 write master for results, in operator order, then each operator's completion record.
+/// Result writer: writes the results of each operator, then its completion record; operators in order.
 ///
-/// Waits until `GroupBytes` of results or the rest of the operator are ready, then writes bursts of at most 16 beats
-/// that never cross 4 KiB; a burst is announced only when all its data is at hand, so it can always be finished.
-/// The record (last 16 bytes of the descriptor) is written after every result burst was acknowledged.
-/// A result word becomes `RowBlock` int32 values.
+///   Idle -> Results -> Record -> Answer -> Idle
+///
+/// Waits until `GroupBytes` of results or the rest of the operator are ready, then writes until no whole burst is ready
+/// any more. A burst starts only when all of its words are ready, so it can always be finished. A result word,
+/// `RowBlock` accumulators, becomes as many int32 values. The record is the last 16 bytes of the descriptor; it starts
+/// when every result of its operator is acknowledged. If the memory refuses the record, the operator is not complete.
+/// `tmv_write_stream` cuts bursts and speaks AXI. Combinational: `op_valid_i` to `start_o`, `w_ready_i` to
+/// `word_ready_o`, the response to `fault_o`.
 module tmv_writer
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -13,9 +17,9 @@ module tmv_writer
 #(
   /// Bits of a beat: 64 or 128.
   parameter  int unsigned PortBits = 128,
-  /// Bytes of results worth a turnaround of the memory bus.
+  /// Bytes of results that are worth a turnaround of the memory bus.
   parameter  int unsigned GroupBytes = 1024,
-  /// Bursts in flight, a power of two.
+  /// Bursts in flight, a power of two, at least 2.
   parameter  int unsigned Outstanding = 8,
   localparam int unsigned WordBits = RowBlock * AccBits
 ) (
@@ -25,23 +29,23 @@ module tmv_writer
   input  logic                  halt_i,
   /// No burst is open or in flight.
   output logic                  quiet_o,
-  /// Operators to retire, in order.
+  /// Operators, in order.
   input  logic                  op_valid_i,
   output logic                  op_ready_o,
   input  retire_t               op_i,
-  /// The operator's record was acknowledged.
+  /// The record of the operator was acknowledged; the operator asks for an interrupt.
   output logic                  done_o,
   output logic                  done_irq_o,
   /// Cycle counter, for the record.
   input  logic [          31:0] cycle_i,
-  /// Collector.
+  /// Collector: begin of an operator, words that are ready, and the words. See `tmv_collector`.
   output logic                  start_o,
   input  logic [           9:0] ready_words_i,
   input  logic                  complete_i,
   input  logic                  word_valid_i,
   output logic                  word_ready_o,
   input  logic [  WordBits-1:0] word_i,
-  /// AXI4 write channels.
+  /// Write channels, see `tmv_write_stream`.
   output logic                  aw_valid_o,
   input  logic                  aw_ready_i,
   output aw_t                   aw_o,
@@ -51,7 +55,7 @@ module tmv_writer
   output logic                  w_last_o,
   input  logic                  b_valid_i,
   input  resp_e                 b_resp_i,
-  /// Errors.
+  /// An error, in the cycle of its response, with the address of the burst.
   output fault_t                fault_o
 );
   localparam int unsigned WordBytes = RowBlock * 4;
@@ -74,7 +78,7 @@ module tmv_writer
   logic [31:0] start_cycle_q, end_cycle_q;
   addr_t record_addr_q;
 
-  // Two commands an operator: its results, then its record.
+  // Two commands for an operator: its results, then its record.
   logic cmd_valid, cmd_ready;
   addr_t cmd_addr;
   logic [CountBits-1:0] cmd_beats;
@@ -85,7 +89,7 @@ module tmv_writer
   assign cmd_addr = (state_q == Idle) ? op_i.y_addr : record_addr_q;
   assign cmd_beats = (state_q == Idle) ? CountBits'(op_i.words) << SliceBits : CountBits'(RecordBeats);
 
-  // A burst of results starts when the group is worth it and all words of the burst are ready; the record when every
+  // A burst of results starts when a group was ready and all words of the burst are. The record starts when every
   // result is acknowledged.
   logic burst_valid, burst_ready, enough, draining_q;
   length_t burst_beats, burst_words;
@@ -94,7 +98,7 @@ module tmv_writer
   assign enough = ready_words_i >= 10'(burst_words);
   assign burst_ready = (state_q == Results) ? draining_q && enough : quiet_o;
 
-  // One beat of data: a slice of the current word, or of the record.
+  // A beat is a slice of the current word or of the record.
   logic beat_valid, beat_ready;
   logic [PortBits-1:0] beat;
   logic [127:0] record;
@@ -107,10 +111,10 @@ module tmv_writer
     for (int unsigned r = 0; r < RowBlock; r++) widen[32*r+:32] = 32'(signed'(accumulators[r*AccBits+:AccBits]));
   endfunction
 
-  // The end is when the record begins to leave; the bus may take its second beat late.
+  // END_CYCLE is when the first beat of the record leaves; the bus may take the second beat late.
   assign record = {16'b0, tag_q, RecordBeats == 1 ? cycle_i : end_cycle_q, start_cycle_q, 32'h8000_0000};
   assign beat_valid = word_valid_i || state_q == Record;
-  // Not while the next burst waits: that is most of the time, and the simulator then has less to do.
+  // Zero while the next burst waits, which is most of the time: the simulator then skips the work.
   always_comb begin
     beat = '0;
     if (!burst_valid) begin
@@ -119,7 +123,8 @@ module tmv_writer
     end
   end
 
-  assign word_ready_o = state_q == Results && beat_ready && slice_q == '1;
+  // A record has fewer slices than a word, so it takes no word.
+  assign word_ready_o = beat_ready && slice_q == '1;
   assign done_o = state_q == Answer && quiet_o && !refused_q;
   assign done_irq_o = done_o && irq_q;
   assign fault_o = fault_t'(stream_fault);
@@ -135,11 +140,8 @@ module tmv_writer
         Results: if (cmd_ready) state_q <= Record;
         Record:  if (cmd_ready) state_q <= Answer;
         Answer:  if (quiet_o) state_q <= Idle;
-        default: state_q <= Idle;
       endcase
-      if (state_q == Results && burst_valid) begin
-        draining_q <= ready_words_i >= 10'(GroupWords) || complete_i || (draining_q && enough);
-      end
+      if (burst_valid) draining_q <= ready_words_i >= 10'(GroupWords) || complete_i || (draining_q && enough);
       // A refused record completes nothing.
       refused_q <= stream_fault.valid;
     end

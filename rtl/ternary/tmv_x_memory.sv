@@ -2,21 +2,21 @@
 
 /// Activation memory: two banks of words in bit planes, one memory a vector, shared by all engines.
 ///
-/// A bank has `Groups` times `BankWords` words: tokens beyond `Vectors` are in further groups of the same memories.
-/// One read a cycle, granted in turn; the answer comes two cycles after the grant. An engine needs a word every
-/// `RowBlock` cycles, so up to `RowBlock` engines are served at full rate. Writes never wait.
-/// Writing the words of a bank that is being read is the caller's mistake.
+/// A bank has `Groups * BankWords` words: tokens beyond `Vectors` are in further groups of the same memories. One read
+/// a cycle, requests in turn; the answer comes two cycles after the grant. An engine needs a word every `RowBlock`
+/// cycles, so up to `RowBlock` engines are served at full rate. Writes never wait. Combinational: `req_i` to `grant_o`.
+/// Does not keep writes from a bank that is being read: the front end writes to the other bank.
 module tmv_x_memory
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
-  /// Readers.
+  /// Engines, 1 to `RowBlock`.
   parameter  int unsigned Ports = 4,
-  /// Activation vectors.
+  /// Activation vectors, 1 to 8.
   parameter  int unsigned Vectors = 4,
   /// Activations of a word.
   parameter  int unsigned Lanes = 64,
-  /// Words of a bank and group, a power of two.
+  /// Words of a bank and group, a power of two, at least 2.
   parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
@@ -33,7 +33,7 @@ module tmv_x_memory
   input  logic [   Ports-1:0]                                 req_i,
   output logic [   Ports-1:0]                                 grant_o,
   input  logic [WordAddrBits-1:0]                             addr_i [Ports],
-  /// Answers.
+  /// Answers: the engine that the word is for, and the word.
   output logic [   Ports-1:0]                                 valid_o,
   output logic [ Vectors-1:0][7:0][Lanes-1:0]                 data_o
 );

@@ -1,8 +1,8 @@
 `include "tmv_formal.svh"
 
-/// `tmv_axil_slave` keeps the rules of AXI4-Lite, and makes of each access one access to the register file.
+/// `tmv_axil_slave` keeps the rules of AXI4-Lite, and turns each access into one access to the register file.
 ///
-/// Registers: a model keeps what was accepted last, and what is still owed. Unbounded.
+/// A model keeps the last address and data that were accepted, and the answers that are owed. Unbounded.
 module tmv_axil_slave_fv
   import tmv_axi_pkg::*;
 (
@@ -67,7 +67,7 @@ module tmv_axil_slave_fv
   assign ar = s_axil_arvalid && s_axil_arready;
   assign r  = s_axil_rvalid && s_axil_rready;
 
-  // Writes. A half or both are there, until the access is performed; then an answer is owed.
+  // Writes. The slave holds address, data or both until it performs the write; then it owes an answer.
   logic have_aw_q, have_w_q, answer_q, perform, refused_q;
   logic [11:0] awaddr_q;
   logic [31:0] wdata_q;
@@ -90,7 +90,7 @@ module tmv_axil_slave_fv
     if (perform) refused_q <= write_error_i || wstrb_q != '1;
   end
 
-  // An address or a word on top of one that still waits would be lost.
+  // A second address or word would overwrite one that waits.
   `TMV_ASSERT(OneAddressAtATime, !(aw && have_aw_q))
   `TMV_ASSERT(OneWordAtATime, !(w && have_w_q))
   `TMV_ASSERT(WriteOnce, write == (perform && wstrb_q == '1))
@@ -100,7 +100,7 @@ module tmv_axil_slave_fv
   `TMV_ASSERT(WriteNeverBlocked, have_aw_q || s_axil_awready)
   `TMV_ASSERT(WordNeverBlocked, have_w_q || s_axil_wready)
 
-  // Reads: the register file is asked a cycle after the address came, answers two cycles later, and stays with that.
+  // Reads: the slave asks the register file a cycle after the address. The answer comes within two cycles and stays.
   logic asked_q, asked2_q, waiting_q, reset_q;
   logic [1:0] age_q;
   logic [11:0] araddr_q;
@@ -119,7 +119,7 @@ module tmv_axil_slave_fv
       asked2_q  <= asked_q;
     end
     if (ar) araddr_q <= s_axil_araddr;
-    // Cycles since the address, up to three.
+    // Cycles since the address was taken, up to three.
     age_q <= ar ? '0 : age_q + 2'(age_q != '1);
     {data_q, error_q} <= {read_data_i, read_error_i};
   end

@@ -1,11 +1,12 @@
 `include "tmv_formal.svh"
 
-/// `tmv_read_stream` asks for the beats of its commands, all of them, in order and by the rules of AXI4, and delivers
-/// what comes back, once and in order, whatever memory, consumer and `halt_i` do.
+/// `tmv_read_stream` requests all beats of its commands, in order and by the rules of AXI4, and delivers each beat once
+/// and in order.
 ///
-/// The memory answers after any time, with any data, response and RLAST. Commands have any address and length.
-/// Unbounded, except for what is in `gen_follow`: the values of beats, which are followed for a bounded time. Beyond it,
-/// `RoomReserved` in the stream says that the queue takes every beat, and the proof of `tmv_fifo` that it keeps them.
+/// Memory, consumer and `halt_i` are free: the memory answers after any time, with any data, response and RLAST.
+/// Commands have any address and length. Unbounded, except for the values of beats: `gen_follow` follows them for a
+/// bounded time. For longer times `RoomReserved` in the stream says that the queue takes every beat, and the proof of
+/// `tmv_fifo` says that a queue keeps its entries.
 module tmv_read_stream_fv
   import tmv_axi_pkg::*;
 #(
@@ -27,7 +28,7 @@ module tmv_read_stream_fv
   input logic                r_last_i,
   input logic                r_illegal_i,
   input logic                beat_ready_i,
-  /// Follow the beat that arrives now.
+  /// The beat that arrives in this cycle is the one to follow.
   input logic                pick_i
 );
   localparam int unsigned ByteBits = $clog2(PortBits / 8);
@@ -82,7 +83,7 @@ module tmv_read_stream_fv
 
   `TMV_ASSUME(CommandsAligned, !cmd_valid_i || cmd_addr_i[ByteBits-1:0] == '0)
 
-  // Read address channel. A burst counts from the cycle it is first shown.
+  // Read address channel. A burst counts from the first cycle of its ARVALID.
   logic waiting_q, reset_q, halt_q, show;
   addr_t ar_addr_q;
   len_t ar_len_q;
@@ -105,7 +106,7 @@ module tmv_read_stream_fv
   `TMV_ASSERT(AtMost16Beats, !ar_valid || ar_len < 8'(BurstBeats))
   `TMV_ASSERT(NoBurstAfterHalt, !(show && halt_q))
 
-  // The range that remains to be asked for, of the command at work.
+  // The rest of the command at work: the range that the stream has not requested yet.
   addr_t addr_q, addr_now;
   beats_t left_q, left_now;
 
@@ -122,8 +123,8 @@ module tmv_read_stream_fv
   `TMV_ASSERT(NothingTooMuch, !show || ar_beats <= left_q)
   `TMV_ASSERT(AllBeforeTheNext, !accept || left_now == '0)
 
-  // The memory: bursts it accepted and has not answered to the end, the oldest first, each with the beats it still has
-  // to send and the address of the next of them. It may answer from the cycle after.
+  // The memory: bursts that it has accepted and not yet answered completely, the oldest first. Each has the number of
+  // beats to come and the address of the next beat. The first answer comes a cycle after the burst at the earliest.
   logic [4:0] mem_left[Outstanding];
   addr_t mem_addr[Outstanding];
   count_t bursts_q;
@@ -141,7 +142,7 @@ module tmv_read_stream_fv
     logic [4:0] left_after;
     addr_t addr_after;
 
-    // After the oldest burst ends, all others move up by one.
+    // When the oldest burst ends, all others move up by one.
     if (i + 1 < int'(Outstanding)) begin : gen_older
       assign left_after = ends ? mem_left[i+1] : mem_left[i] - 5'(r_valid_i && i == 0);
       assign addr_after = ends ? mem_addr[i+1] : mem_addr[i] + (addr_t'(r_valid_i && i == 0) << ByteBits);
@@ -158,7 +159,7 @@ module tmv_read_stream_fv
       else mem_addr[i] <= addr_after;
     end
 
-    // Helpers: entries are in use from the first on, and are the stream's own.
+    // Helpers: entries are in use from the first on, and equal those of the stream.
     ptr_t place;
     logic [3:0] sent;
     assign place = u_stream.burst_ptr_q + ptr_t'(i);
@@ -174,7 +175,7 @@ module tmv_read_stream_fv
   `TMV_ASSERT(InFlight, bursts_q + count_t'(ar_valid) <= count_t'(Outstanding))
   `TMV_ASSERT(QuietMeansNone, quiet == (bursts_q == '0 && !ar_valid))
 
-  // Beats owed, each of which must find room: RREADY has no register.
+  // Beats that the memory owes. Each must find room, because RREADY is always high.
   count_t owed;
 
   always_comb begin
@@ -193,7 +194,7 @@ module tmv_read_stream_fv
   `TMV_ASSERT(RoomForEveryBeatOwed, held_q + owed <= count_t'(FifoBeats))
   `TMV_ASSERT(NothingFromNothing, !leave || held_q != '0)
 
-  // A beat, picked by the solver, and how many are ahead of it. What holds for it holds for every beat.
+  // The solver picks a beat; `ahead_q` counts the beats ahead of it. The choice is free: this holds for every beat.
   if (Follow != 0) begin : gen_follow
     count_t ahead_q;
     logic follow_q, arrives;
@@ -215,7 +216,7 @@ module tmv_read_stream_fv
     `TMV_COVER(FourthOfFive, arrives && held_q == count_t'(2) && ahead_q == '0 && bursts_q == '0)
   end
 
-  // Room that was reserved is given back: with nothing on its way the next burst goes out, so there is no deadlock.
+  // No deadlock: with nothing in flight and an empty queue the next burst goes out, so no reserved room is lost.
   logic must_ask_q;
 
   always_ff @(posedge clk_i) begin
@@ -224,7 +225,7 @@ module tmv_read_stream_fv
 
   `TMV_ASSERT(Progress, !must_ask_q || show)
 
-  // Errors: a cycle after the beat, with its address.
+  // An error comes a cycle after its beat, with the address of the beat.
   bus_fault_t expected_q;
 
   always_ff @(posedge clk_i) begin
@@ -237,7 +238,7 @@ module tmv_read_stream_fv
   `TMV_ASSERT(FaultTold, fault.valid == expected_q.valid)
   `TMV_ASSERT(FaultRight, !fault.valid || (fault.code == expected_q.code && fault.addr == expected_q.addr))
 
-  // Helpers for the induction: the model's state is the stream's.
+  // Helpers for the induction: the state of the model equals that of the stream.
   `TMV_ASSERT(HelpCommand, u_stream.left_q == left_now && (left_now == '0 || u_stream.addr_q == addr_now)
       && (left_now == '0 || addr_now[ByteBits-1:0] == '0))
   `TMV_ASSERT(HelpLine, !ar_valid || (5'(ar_addr[ByteBits+:4]) + 5'(ar_len) < 5'd16 && ar_len < 8'd16
@@ -250,7 +251,7 @@ module tmv_read_stream_fv
   `TMV_ASSERT(HelpShown, !ar_valid || (u_stream.burst_len[shown] == ar_len[3:0]
       && u_stream.burst_addr[shown] == ar_addr))
   `TMV_ASSERT(HelpIdle, bursts_q != '0 || u_stream.beat_q == '0)
-  // Beats owed, counted: a sum and a count that are compared with each other are easier than one of them with more.
+  // The same number as `owed`, counted. Induction is faster with two steps: count equals sum, count fits the room.
   count_t counted_q, counted;
   assign counted = counted_q + (show ? count_t'(ar_beats) : '0);
 
@@ -267,7 +268,7 @@ module tmv_read_stream_fv
 
   `TMV_ASSERT(HelpQueue, held_q == stored + count_t'(beat_valid) && stored <= count_t'(FifoBeats))
 
-  // One whole command of two bursts, across 4 KiB, both on their way at a time.
+  // A command of two bursts across 4 KiB, both in flight at the same time.
   logic across_q;
 
   always_ff @(posedge clk_i) begin

@@ -1,10 +1,10 @@
 `include "tmv_formal.svh"
 
-/// `tmv_write_stream` writes the beats of its commands, all of them, in order, to the right addresses and by the rules of
-/// AXI4, whatever client, memory and `halt_i` do.
+/// `tmv_write_stream` writes all beats of its commands, in order, to the right addresses and by the rules of AXI4.
 ///
-/// The client offers beats and starts bursts at any time. The memory takes addresses and data at any time and answers a
-/// burst after both, with any response. Commands have any address and length. Unbounded.
+/// Client, memory and `halt_i` are free: the client offers beats and starts bursts at any time; the memory takes
+/// addresses and data at any time and answers a burst after both, with any response. Commands have any address and
+/// length. Unbounded.
 module tmv_write_stream_fv
   import tmv_axi_pkg::*;
 #(
@@ -79,7 +79,7 @@ module tmv_write_stream_fv
 
   `TMV_ASSUME(CommandsAligned, !cmd_valid_i || cmd_addr_i[ByteBits-1:0] == '0)
 
-  // Address and data stay until they are taken. A burst counts from the cycle it is first shown, and so does a beat.
+  // Address and data stay until they are taken. Bursts and beats count from the first cycle of their VALID.
   logic reset_q, halt_q, aw_waiting_q, w_waiting_q, w_last_q, take_q, show, show_w;
   aw_t aw_q;
   logic [PortBits-1:0] w_data_q, beat_q;
@@ -108,14 +108,14 @@ module tmv_write_stream_fv
   `TMV_ASSERT(AtMost16Beats, !aw_valid || aw.len < 8'(BurstBeats))
   `TMV_ASSERT(NoBurstAfterHalt, !(show && halt_q))
 
-  // The range that remains to be announced, of the command at work.
+  // The rest of the command at work: the range that the stream has not announced yet.
   addr_t addr_q, addr_now;
   count_t left_q, left_now;
 
   assign addr_now = show ? addr_q + (addr_t'(aw_beats) << ByteBits) : addr_q;
   assign left_now = show ? left_q - count_t'(aw_beats) : left_q;
 
-  // Bursts shown and not acknowledged, and beats of the one that is open.
+  // Bursts that are announced and not acknowledged; beats to come of the burst that is open.
   bursts_t bursts_q, bursts_now;
   length_t open_q, open_now;
 
@@ -149,15 +149,15 @@ module tmv_write_stream_fv
 
   `TMV_ASSERT(ToldLength, !show || aw_beats == told_q)
 
-  // Data follow their address, in the order of the bursts; WLAST is with a burst's last beat and no other.
+  // Data follow their address, in the order of the bursts. WLAST marks the last beat of a burst and no other.
   `TMV_ASSERT(BurstAfterBurst, !show || open_q == '0)
   `TMV_ASSERT(DataBelongToBurst, !show_w || open_now != '0)
   `TMV_ASSERT(AXI_ERRM_WLAST, !show_w || w_last == (open_now == length_t'(1)))
   `TMV_ASSERT(BeatOnce, show_w == take_q)
   `TMV_ASSERT(Value, !show_w || w_data == beat_q)
 
-  // The memory acknowledges a burst when its address and its last beat were taken. Bursts whose address and whose last
-  // beat were taken, each less the acknowledged ones:
+  // The memory acknowledges a burst after it has taken address and last beat. `aw_done_q`: bursts whose address was
+  // taken, `w_done_q`: bursts whose last beat was taken, both without the acknowledged bursts.
   bursts_t aw_done_q, w_done_q;
 
   always_ff @(posedge clk_i) begin
@@ -172,13 +172,13 @@ module tmv_write_stream_fv
 
   `TMV_ASSUME(AnswersToBursts, !b_valid_i || (aw_done_q != '0 && w_done_q != '0))
 
-  // Addresses of the bursts that were shown and not acknowledged, the oldest first.
+  // Addresses of the bursts that are announced and not acknowledged, the oldest first.
   addr_t mem_addr[Outstanding];
 
   for (genvar i = 0; i < int'(Outstanding); i++) begin : gen_mem
     addr_t after;
 
-    // After the oldest burst is acknowledged, all others move up by one.
+    // When the oldest burst is acknowledged, all others move up by one.
     if (i + 1 < int'(Outstanding)) begin : gen_older
       assign after = b_valid_i ? mem_addr[i+1] : mem_addr[i];
     end else begin : gen_youngest
@@ -190,7 +190,7 @@ module tmv_write_stream_fv
       else mem_addr[i] <= after;
     end
 
-    // Helper: the stream's own entries.
+    // Helper: entries equal those of the stream.
     `TMV_ASSERT(HelpTable, bursts_t'(i) >= bursts_q
         || u_stream.burst_addr[PtrBits'(u_stream.answer_ptr_q + PtrBits'(i))] == mem_addr[i])
   end
@@ -209,13 +209,13 @@ module tmv_write_stream_fv
   `TMV_ASSERT(Progress, !must_show_q || show)
   `TMV_ASSERT(BeatsAreTaken, beat_ready || open_now == length_t'(show_w) || (w_valid && !w_ready_i))
 
-  // Helpers for the induction: the model's state is the stream's.
+  // Helpers for the induction: the state of the model equals that of the stream.
   length_t to_send;
 
   assign to_send = open_now - length_t'(show_w);
 
-  `TMV_ASSERT(HelpCommand, u_stream.busy_q == (left_now != '0)
-      && (left_now == '0 || (u_stream.left_q == left_now && u_stream.addr_q == addr_now && addr_now[ByteBits-1:0] == '0)))
+  `TMV_ASSERT(HelpCommand, u_stream.busy_q == (left_now != '0) && (left_now == '0
+      || (u_stream.left_q == left_now && u_stream.addr_q == addr_now && addr_now[ByteBits-1:0] == '0)))
   `TMV_ASSERT(HelpFlight, bursts_t'(u_stream.inflight_q) == bursts_now
       && PtrBits'(u_stream.issue_ptr_q - u_stream.answer_ptr_q) == PtrBits'(bursts_now))
   `TMV_ASSERT(HelpOpen, to_send == (u_stream.open_q ? u_stream.burst_left_q : '0) && u_stream.open_q == (to_send != '0)
@@ -230,7 +230,7 @@ module tmv_write_stream_fv
   `TMV_ASSERT(HelpShown, !show
       || u_stream.burst_addr[PtrBits'(u_stream.issue_ptr_q - 1'b1)] == aw.addr)
 
-  // One whole command of two bursts, across 4 KiB, both in flight at a time, the second refused.
+  // A command of two bursts across 4 KiB, both in flight at the same time; the memory refuses the second.
   logic across_q;
 
   always_ff @(posedge clk_i) begin

@@ -1,9 +1,9 @@
 `include "tmv_formal.svh"
 
-/// `tmv_fifo` gives back what it took: every entry once, in order, and never more than it has room for.
+/// `tmv_fifo` gives back every entry once and in order, and never holds more entries than it has room for.
 ///
-/// One entry, picked by the solver, is followed from its way in to its way out; that it comes out after exactly the
-/// entries that were ahead of it holds for every entry then. Unbounded.
+/// The solver picks one entry, and the harness follows it. The entry leaves after exactly the entries that were ahead
+/// of it. The choice is free, so this holds for every entry. Unbounded.
 module tmv_fifo_fv #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 4
@@ -41,7 +41,7 @@ module tmv_fifo_fv #(
   assign enter = wvalid_i && wready;
   assign leave = rvalid && rready_i;
 
-  // Entries in the queue; the followed one, and how many are ahead of it.
+  // Number of entries in the queue; the followed entry, and the number of entries ahead of it.
   count_t held_q, ahead_q;
   logic follow_q, enter_q, stalled_q;
   logic [Width-1:0] value_q, rdata_q;
@@ -71,7 +71,7 @@ module tmv_fifo_fv #(
   `TMV_ASSERT(RoomIsOffered, wready || held_q >= count_t'(Depth))
   `TMV_ASSERT(ValueAndOrder, !(follow_q && leave && ahead_q == '0) || rdata == value_q)
   `TMV_ASSERT(StaysWhileWaiting, !stalled_q || (rvalid && rdata == rdata_q))
-  // Two cycles through the queue: only an entry that is alone and came a cycle ago is not offered yet.
+  // Latency two cycles: an entry is not offered only if it is alone and came in the cycle before.
   `TMV_ASSERT(Latency, !(held_q != '0 && !rvalid) || (enter_q && held_q == count_t'(1)))
 
   // Helpers for the induction: where the followed entry is.

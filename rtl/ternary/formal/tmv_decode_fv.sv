@@ -2,8 +2,8 @@
 
 /// `tmv_decode` in base 3 against the codec's definition: byte = sum (w_j + 1) * 3^j over five weights w_j.
 ///
-/// From the weights to the byte, so that no table and no division is compared with itself. All bytes of a beat at once,
-/// each with any value; there is no state, so one cycle is everything.
+/// The harness goes from weights to the byte, so it compares no table and no division with itself. All bytes of a beat
+/// are free. The module has no state, so one cycle shows everything.
 module tmv_decode_fv
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
@@ -45,7 +45,7 @@ module tmv_decode_fv
     assign is_neg     = neg[5*b+:5];
     assign too_big[b] = code > 8'd242;
 
-    // The byte that the decoded weights stand for. w + 1 is 1 for a zero, 0 for -1, 2 for +1.
+    // The byte that the decoded weights make. w + 1 is 0 for -1, 1 for 0, 2 for +1.
     always_comb begin
       sum = '0;
       for (int j = 4; j >= 0; j--) sum = 9'(3 * sum) + (is_neg[j] ? 9'd0 : is_nz[j] ? 9'd2 : 9'd1);

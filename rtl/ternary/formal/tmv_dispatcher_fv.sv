@@ -1,9 +1,9 @@
 `include "tmv_formal.svh"
 
-/// `tmv_dispatcher` deals every row block of every operator once, in order, to a port that is free, and never has more
-/// than `Window` blocks on their way.
+/// `tmv_dispatcher` deals every row block of every operator once, in order, to a port that is free. At most `Window`
+/// blocks are between dispatcher and collector.
 ///
-/// The whole range of operators: up to 131,071 blocks, any address and stride. Unbounded.
+/// Operators are free: up to 131,071 blocks, any address and stride. Unbounded.
 module tmv_dispatcher_fv
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -49,12 +49,12 @@ module tmv_dispatcher_fv
   assign accept  = op_valid_i && op_ready;
   assign granted = grant != '0;
 
-  // The operator at work: how many of its blocks were dealt, and where the next one lies.
+  // The operator at work: number of blocks dealt, address of the next block.
   logic any_q;
   dispatch_t op_q;
   logic [16:0] dealt_q;
   addr_t addr_q;
-  // Blocks on their way, and the slot of the oldest.
+  // Blocks between dispatcher and collector, and the slot of the oldest.
   used_t used_q;
   slot_t oldest_q;
 
@@ -78,7 +78,7 @@ module tmv_dispatcher_fv
     end
   end
 
-  // The front end refuses an operator without rows, and the collector hands back only what it was given.
+  // The front end refuses an operator without rows. The collector hands back only slots that are in use.
   `TMV_ASSUME(SomeBlocks, !op_valid_i || op_i.blocks != '0)
   `TMV_ASSUME(SlotWasTaken, !slot_free_i || used_q != '0)
 
@@ -90,20 +90,21 @@ module tmv_dispatcher_fv
   `TMV_ASSERT(Block, !granted || (block.id == op_q.id && block.bank == op_q.bank && block.tokens == op_q.tokens
       && block.last_word == word_t'(op_q.row_beats - 1'b1) && block_beats == beats_t'(op_q.row_beats * RowBlock)))
   `TMV_ASSERT(WindowKept, used_q <= used_t'(Window))
-  // Slots follow one another, so within the window none is given twice: `SlotIsNotInUse` says it for any of them.
+  // Slots follow one another, so no slot of the window is given twice. The solver picks any slot: `any_slot_i`.
   `TMV_ASSERT(SlotsInOrder, !granted || block.slot == slot_t'(oldest_q + used_q))
-  `TMV_ASSERT(SlotIsNotInUse, !(granted && block.slot == any_slot_i) || used_t'(slot_t'(any_slot_i - oldest_q)) >= used_q)
+  `TMV_ASSERT(SlotIsNotInUse,
+              !(granted && block.slot == any_slot_i) || used_t'(slot_t'(any_slot_i - oldest_q)) >= used_q)
 
   for (genvar t = 0; t < int'(MaxTokens); t++) begin : gen_token
     `TMV_ASSERT(TokensMask, !granted || block.tokens_mask[t] == (t < op_q.tokens))
   end
 
-  // Nothing waits without a reason: no operator, no port, no slot.
+  // A cycle without a grant has a reason: no operator, no free port or no free slot.
   assign blocked = !any_q || dealt_q == op_q.blocks || free_i == '0 || used_q == used_t'(Window);
   `TMV_ASSERT(NoCycleIsLost, granted || blocked)
   `TMV_ASSERT(NextOperatorIsTaken, op_ready || dealt_q != op_q.blocks)
 
-  // Helpers for the induction: the model's state is the dispatcher's.
+  // Helpers for the induction: the state of the model equals that of the dispatcher.
   `TMV_ASSERT(HelpWindow, u_dispatcher.used_q == used_q && u_dispatcher.block_o.slot == slot_t'(oldest_q + used_q))
   `TMV_ASSERT(HelpOperator, op_ready == (!any_q || dealt_q == op_q.blocks) && (!any_q || dealt_q <= op_q.blocks)
       && (op_ready || (u_dispatcher.op_q.blocks == op_q.blocks - dealt_q && u_dispatcher.op_q.w_addr == addr_q

@@ -1,10 +1,10 @@
 `include "tmv_formal.svh"
 
-/// `tmv_writer` writes the results of its operators, all of them, in order and by the rules of AXI4, and an operator's
-/// record when all of its results were acknowledged and not before.
+/// `tmv_writer` writes all results of its operators, in order and by the rules of AXI4. The record of an operator
+/// follows when all of its results are acknowledged.
 ///
-/// The memory takes addresses and data at any time and answers a burst after both; the collector has any words ready at
-/// any time. Operators of any number of words, to any aligned address. Unbounded.
+/// The memory takes addresses and data at any time and answers a burst after both. The collector has any words ready at
+/// any time. Operators have any number of words, at any aligned address. Unbounded.
 module tmv_writer_fv
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -85,7 +85,7 @@ module tmv_writer_fv
   assign w      = w_valid && w_ready_i;
   assign take   = word_valid_i && word_ready;
 
-  // Results begin at a beat's and a word's address; a record is the last 16 bytes of 64. The front end refuses others.
+  // Results begin at a multiple of a word, a record at a multiple of 16 bytes. The front end refuses other addresses.
   `TMV_ASSUME(ResultsAligned, !op_valid_i || op_i.y_addr[4:0] == '0)
   `TMV_ASSUME(RecordAligned, !op_valid_i || op_i.record_addr[3:0] == '0)
 
@@ -118,7 +118,7 @@ module tmv_writer_fv
   `TMV_ASSERT(AtMost16Beats, !aw_valid || aw_len < 8'(BurstBeats))
   `TMV_ASSERT(NoBurstAfterHalt, !(show && halt_q))
 
-  // The operator at work: what remains to be announced, then its record.
+  // The operator at work: the range that the writer has not announced yet, then the record.
   retire_t op_q;
   logic busy_q, recorded_q;
   addr_t addr_q, addr_now;
@@ -128,7 +128,7 @@ module tmv_writer_fv
   assign addr_now  = (show && !is_record) ? addr_q + (addr_t'(aw_beats) << ByteBits) : addr_q;
   assign left_now  = (show && !is_record) ? left_q - aw_beats : left_q;
 
-  // Bursts shown and not acknowledged, and beats of the one that is open.
+  // Bursts that are announced and not acknowledged; beats to come of the burst that is open.
   bursts_t bursts_q, bursts_now;
   logic [4:0] open_q, open_now;
   // The answer of the cycle before was a refusal.
@@ -167,14 +167,14 @@ module tmv_writer_fv
   `TMV_ASSERT(DoneIrq, done_irq == (done && op_q.irq))
   `TMV_ASSERT(OneOperatorAtATime, !accept || !busy_q)
   `TMV_ASSERT(InFlight, bursts_now <= bursts_t'(Outstanding))
-  // Data follow their address, in the order of the bursts; WLAST is with a burst's last beat and no other.
+  // Data follow their address, in the order of the bursts. WLAST marks the last beat of a burst and no other.
   `TMV_ASSERT(BurstAfterBurst, !show || open_q == '0)
   `TMV_ASSERT(DataBelongToBurst, !show_w || open_now != '0)
   `TMV_ASSERT(AXI_ERRM_WLAST, !show_w || w_last == (open_now == 5'd1))
   `TMV_ASSERT(QuietMeansNone, !quiet || (bursts_now == '0 && open_now == '0 && !aw_valid && !w_valid))
 
-  // The memory acknowledges a burst when its address and its last beat were taken. Bursts whose address and whose last
-  // beat were taken, each less the acknowledged ones:
+  // The memory acknowledges a burst after it has taken address and last beat. `aw_done_q`: bursts whose address was
+  // taken, `w_done_q`: bursts whose last beat was taken, both without the acknowledged bursts.
   bursts_t aw_done_q, w_done_q;
 
   always_ff @(posedge clk_i) begin
@@ -189,8 +189,8 @@ module tmv_writer_fv
 
   `TMV_ASSUME(AnswersToBursts, !b_valid_i || (aw_done_q != '0 && w_done_q != '0))
 
-  // The collector: words that are ready stay ready, and one of them is offered a cycle later. In `ready_words_i` the
-  // words of one operator only, which is what the collector was started for.
+  // The collector: words that are ready stay ready, and one of them is offered a cycle later. `ready_words_i` counts
+  // words of the operator at work only, for which the collector was started.
   logic [9:0] ready_q;
   logic word_stalled_q, take_q;
   logic [WordBits-1:0] word_q;
@@ -215,12 +215,12 @@ module tmv_writer_fv
   `TMV_ASSUME(WordStays, !word_stalled_q || (word_valid_i && word_i == word_q))
   `TMV_ASSUME(OperatorsFit, !op_valid_i || op_i.words <= 21'd1048576)
 
-  // A burst is announced only when its words are there, so it cannot get stuck half way.
+  // A burst is announced only when its words are ready, so it cannot stop in the middle.
   `TMV_ASSERT(WordsAtHand, !(show && !is_record) || 25'(ready_q) * WordBeats >= aw_beats)
   `TMV_ASSERT(NeverBeyondTheEnd, !take || ready_words_i != '0)
   `TMV_ASSERT(AllTaken, !(show && is_record) || untaken_q == '0)
 
-  // Values. A beat is a slice of the word at hand; the word is given back with its last slice.
+  // Values. A beat is a slice of the current word; the writer takes the word with its last slice.
   logic [$clog2(WordBeats)-1:0] slice_q;
 
   always_ff @(posedge clk_i) begin
@@ -260,7 +260,7 @@ module tmv_writer_fv
       && !u_writer.u_stream.open_q))
   `TMV_ASSERT(HelpRecorded, !busy_q
       || ((in_record && !u_writer.u_stream.busy_q) || in_end) == (recorded_q || (show && is_record)))
-  // The last beat of the record is shown when the writer begins to wait for the answer, so no answer is earlier.
+  // The last beat of the record is on the bus when the writer begins to wait for the answer, so no answer is earlier.
   `TMV_ASSERT(HelpRecordOpen, !in_record || u_writer.u_stream.busy_q || u_writer.u_stream.open_q || show_w)
   `TMV_ASSERT(HelpNothingLeft, !(in_record || in_end) || left_now == '0)
   `TMV_ASSERT(HelpFlight, bursts_t'(u_writer.u_stream.inflight_q) == bursts_now)
