@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """CPU profile of BitNet b1.58 in PyTorch: times the modules of transformers one by one.
 
-    ./run.py                               one decoder layer of 2B-4T at its true size, random weights, 3 tokens
+    ./run.py                               one decoder layer of 2B-4T at its true size, synthetic weights, 3 tokens
     ./run.py --model DIR --prompt Hello    a checkpoint: Tokenization, Prefill, Decode, Detokenization, every layer
 
 Each combination of dtype and mode runs in its own process. It writes a folder, OUT/DTYPE-MODE, with the files that
@@ -308,7 +308,7 @@ def set_mode(module, mode):
 
 
 def random_layer(dtype):
-    """Returns a decoder layer of 2B-4T with random weights, and its configuration."""
+    """Returns a decoder layer of 2B-4T with synthetic weights, and its configuration."""
     import torch
     from transformers import BitNetConfig
     from transformers.integrations.bitnet import AutoBitLinear
@@ -347,7 +347,7 @@ def profile_layer(options, dtype):
 
     calls, walls, others = measure_operators(options, [(0, layer)], run)
     stages = [not_measured(name, "one layer alone was measured") for name in STAGES]
-    name = "one decoder layer with the dimensions of BitNet b1.58-2B-4T, random weights"
+    name = "one decoder layer with the dimensions of BitNet b1.58-2B-4T, synthetic weights"
     return load, stages, calls, walls, {"model_name": name, "tokens": tokens, OTHERS: others}, []
 
 
@@ -367,10 +367,10 @@ def profile_model(options, dtype):
         file = options.model / "tokenizer.json"
         tokenizer = Tokenizer.from_file(str(file)) if file.exists() else None
     except (OSError, ValueError) as error:
-        say(f"error: {options.model}: not a checkpoint that transformers loads: {error}")
+        say(f"error: {options.model}: transformers cannot load this checkpoint: {error}")
         sys.exit(3)
     if options.prompt is not None and tokenizer is None:
-        say("error: --prompt: the checkpoint has no tokenizer.json; --prompt-ids takes token ids")
+        say("error: --prompt: the checkpoint has no tokenizer.json; give token ids with --prompt-ids")
         sys.exit(2)
     config, stages = model.config, []
     if options.prompt is None:
@@ -397,7 +397,7 @@ def profile_model(options, dtype):
         say(f"warm-up pass {i + 1} of {options.warm_up}")
         out = prefill()
         model(input_ids=prompt[:, :1], past_key_values=out.past_key_values, use_cache=True, logits_to_keep=1)
-    say(f"{options.tokens} tokens behind a prompt of {len(ids)}")
+    say(f"generating {options.tokens} tokens after a prompt of {len(ids)} tokens")
     clocks, times, generated = [], [], []
     with Stage(STAGES[1]) as stage:
         out = prefill()
@@ -414,7 +414,7 @@ def profile_model(options, dtype):
     if times:
         stages.append(stage.report(tokens=len(times), a_token=spread(times)))
     else:
-        stages.append(not_measured(STAGES[2], "one token was asked for, and the prefill gives it"))
+        stages.append(not_measured(STAGES[2], "only one token was requested, and the prefill computes it"))
     if options.prompt is None:
         stages.append(not_measured(STAGES[3], why))
     else:
@@ -482,11 +482,11 @@ def publish(options, framework, threads, load, stages, calls, walls, about, cloc
     clocks = [mhz for mhz in [*clocks, current_mhz()] if mhz]
     current = statistics.median(clocks) if clocks else None
     if options.freq_mhz:
-        mhz, source = options.freq_mhz, "what the command was given"
+        mhz, source = options.freq_mhz, "the frequency that the command was given"
     elif current:
-        mhz, source = current, "the fastest core's, the median of samples taken between passes"
+        mhz, source = current, "the fastest core's frequency, the median of samples between passes"
     else:
-        mhz, source = base_mhz(), "the base frequency; the system does not tell the current one"
+        mhz, source = base_mhz(), "the base frequency, because the system does not report the current one"
     for stage in stages:
         if mhz and stage["duration_ms"] is not None:
             stage["duration_normalized_ms"] = stage["duration_ms"] * mhz / REFERENCE_MHZ
@@ -515,7 +515,7 @@ def publish(options, framework, threads, load, stages, calls, walls, about, cloc
         "cpu_info": {"brand": brand_name(), "freq_base_mhz": base_mhz(), "freq_current_mhz": current},
         "freq_normalization": {
             "scale_factor": mhz / REFERENCE_MHZ if mhz else None,
-            "explanation": formula if mhz else "not normalised: the system tells no CPU frequency, and none was given",
+            "explanation": formula if mhz else "not normalised: no CPU frequency was reported or given",
         },
         "model_load": load.report(),
         "stage_profiles": stages,
@@ -526,7 +526,7 @@ def publish(options, framework, threads, load, stages, calls, walls, about, cloc
         "layer_wall": spread(walls), "operators": rows, "blocks": blocks, "layers": by_layer,
     }  # fmt: skip
     write(options.out, report, calls)
-    print(f"{report['meta']['framework']}; others took {about[OTHERS]} % of the CPU")
+    print(f"{report['meta']['framework']}; other processes used {about[OTHERS]} % of the CPU")
     for row in [*rows, {"name": "layer, wall", **report["layer_wall"]}]:
         print("{name:26}{median_ms:10.3f} ms  ({min_ms:.3f} to {max_ms:.3f})".format(**row))
     for stage in stages:
@@ -557,23 +557,23 @@ def some(*known):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", metavar="DIR", type=Path, help="folder of a checkpoint [default: one random layer]")
-    parser.add_argument("--prompt", metavar="TEXT", help="text, for checkpoints with a tokenizer.json")
+    parser.add_argument("--model", metavar="DIR", type=Path, help="checkpoint folder [default: one synthetic layer]")
+    parser.add_argument("--prompt", metavar="TEXT", help="text of the prompt, for checkpoints with a tokenizer.json")
     parser.add_argument("--prompt-ids", metavar="IDS", type=ids, default=[], help="token ids, separated by commas")
-    parser.add_argument("--tokens", metavar="N", type=count, default=9, help="to generate; the prefill gives one")
+    parser.add_argument("--tokens", metavar="N", type=count, default=9, help="number of tokens to generate")
     parser.add_argument("--mode", metavar="LIST", type=some("online", "offline"), default=["online", "offline"])
     parser.add_argument("--dtype", metavar="LIST", type=some("fp32", "bf16"), default=["fp32", "bf16"])
-    parser.add_argument("--layer-repeats", metavar="N", type=count, default=10)
-    parser.add_argument("--warm-up", metavar="N", type=int, default=3)
-    parser.add_argument("--threads", metavar="N", type=count)
-    parser.add_argument("--eager", action="store_true", help="quantisers without torch.compile")
-    parser.add_argument("--freq-mhz", metavar="MHZ", type=float, help="frequency of the CPU, if the system is silent")
-    parser.add_argument("--member", metavar="NAME", help="who measures, for `host profile merge`")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("target/cpu-profile"))
+    parser.add_argument("--layer-repeats", metavar="N", type=count, default=10, help="measurements of each operator")
+    parser.add_argument("--warm-up", metavar="N", type=int, default=3, help="passes before, which are not counted")
+    parser.add_argument("--threads", metavar="N", type=count, help="number of threads [default: one per core]")
+    parser.add_argument("--eager", action="store_true", help="run the quantisers without torch.compile")
+    parser.add_argument("--freq-mhz", metavar="MHZ", type=float, help="CPU frequency [default: as the system reports]")
+    parser.add_argument("--member", metavar="NAME", help="name of the person who measures, for `host profile merge`")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("target/cpu-profile"), help="folder to write")
     parser.add_argument("--in-venv", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.prompt is not None and (options.model is None or options.prompt_ids):
-        parser.error("--prompt needs --model, and takes the place of --prompt-ids")
+        parser.error("--prompt needs --model, and cannot be combined with --prompt-ids")
     if options.in_venv:
         [options.mode], [options.dtype] = options.mode, options.dtype
         profile(options)
@@ -588,7 +588,7 @@ def main():
     if options.eager:
         environment["TORCHDYNAMO_DISABLE"] = "1"
     elif not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
-        say("torch.compile needs a C++ compiler and there is none; --eager does without")
+        say("error: torch.compile needs a C++ compiler, and none was found; --eager works without a compiler")
         return 4
     for dtype in options.dtype:
         for mode in options.mode:

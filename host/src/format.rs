@@ -7,11 +7,11 @@ use cpu_profile::tables::Table;
 /// How a table is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Lines around the cells.
+    /// Text with lines around the cells.
     Text,
-    /// For a document.
+    /// Markdown, for a document.
     Markdown,
-    /// For a spreadsheet.
+    /// Comma-separated values, for a spreadsheet.
     Csv,
 }
 

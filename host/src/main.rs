@@ -13,16 +13,17 @@ use program::panics::report_panics;
 
 const EXAMPLES: &str = "\
 Examples:
-  host profile                                   stages and operators of BitNet b1.58-2B-4T, weights invented
+  host profile                                   stages and operators of BitNet b1.58-2B-4T, with synthetic weights
   host profile --layer 14                        the operators of one layer
-  host profile --model DIR --prompt Hello        a checkpoint, text included (cargo run -p host --features text)
-  host profile merge a/*.json b/*.json c/*.json  the table of a team
+  host profile --model DIR --prompt Hello        a checkpoint and a text (cargo run -p host --features text)
+  host profile merge a/*.json b/*.json c/*.json  one table from the reports of a team
   host profile compare A.json B.json             operators side by side, with ratios
-  host profile tables                            the built-in report's tables, recomputed
+  host profile tables                            the tables of the built-in report, recomputed
 
-Exit codes: 0 done; 1 a table states what does not follow from its data; 2 usage; 3 input file; 70 internal error";
+Exit codes: 0 done; 1 a table states a value that does not follow from its data; 2 usage; 3 input file;
+70 internal error";
 
-/// The host side of BitNet, on this machine's CPU.
+/// Measures BitNet models on this machine's CPU, without a unit.
 #[derive(Debug, Parser)]
 #[command(name = "host", version, max_term_width = 110, disable_help_subcommand = true)]
 struct Cli {
@@ -44,11 +45,11 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ProfileCommand {
-    /// The reports of a team as one table
+    /// Join the reports of a team in one table
     Merge(tables::FilesArgs),
-    /// Profiles side by side, and how many times the first each is
+    /// Compare profiles operator by operator, with ratios to the first profile
     Compare(tables::CompareArgs),
-    /// The tables of a report, recomputed from its times; differences are marked
+    /// Recompute the tables of a report from its times, and mark differences
     Tables(tables::TablesArgs),
 }
 

@@ -24,7 +24,7 @@ use crate::format::{Format, csv, show};
 /// What to measure, and where to write it.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Folder of a Hugging Face checkpoint [default: invented weights with the dimensions of BitNet b1.58-2B-4T]
+    /// Folder of a Hugging Face checkpoint [default: synthetic weights with the dimensions of BitNet b1.58-2B-4T]
     #[arg(long, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
     /// Text of the prompt, for checkpoints with a tokenizer.json
@@ -33,34 +33,34 @@ pub(crate) struct RunArgs {
     /// Token ids of the prompt, separated by commas [default: three, as in the built-in profile]
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub(crate) prompt_ids: Vec<u32>,
-    /// Tokens to generate; the prefill gives the first
+    /// Number of tokens to generate; the prefill computes the first token
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = positive())]
     pub(crate) tokens: usize,
-    /// This layer alone, without stages
+    /// Measure only the operators of this layer, and no stages
     #[arg(long, value_name = "N", conflicts_with = "tokens")]
     pub(crate) layer: Option<usize>,
-    /// Times each layer and operator is measured
+    /// Number of measurements of each layer and operator
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive())]
     pub(crate) layer_repeats: usize,
-    /// Passes before, whose times do not count
+    /// Number of warm-up passes, which are not counted
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) warm_up: usize,
-    /// Threads [default: one a core]
+    /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = positive())]
     pub(crate) threads: Option<usize>,
-    /// Arithmetic of everything but the ternary products
+    /// Arithmetic of all operators except the ternary products
     #[arg(long, value_enum, default_value = "fp32")]
     pub(crate) dtype: ComputeType,
-    /// Seed of invented weights
+    /// Seed of the synthetic weights
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Frequency of the CPU, where the system does not tell it
+    /// Frequency of the CPU in MHz [default: the frequency that the system reports]
     #[arg(long, value_name = "MHZ", value_parser = frequency)]
     pub(crate) freq_mhz: Option<f64>,
-    /// Who measures, for `merge`
+    /// Name of the person who measures, for the table of `merge`
     #[arg(long, value_name = "NAME")]
     pub(crate) member: Option<String>,
-    /// Folder for the report and the CSV files; files of these names are replaced
+    /// Folder for the report and the CSV files; existing files with their names are replaced
     #[arg(long, value_name = "DIR", default_value = "target/cpu-profile")]
     pub(crate) out: PathBuf,
 }
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let source = source(args)?;
     let tokenizer = args.model.as_deref().map(Tokenizer::open).transpose()?.flatten();
     let ids = match &args.prompt_ids[..] {
-        [] => source.config().invented_prompt(TOKENS),
+        [] => source.config().synthetic_prompt(TOKENS),
         given => given.to_vec(),
     };
     let prompt = prompt(args, tokenizer.as_ref(), &ids)?;
@@ -78,15 +78,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let refused = |e: std::io::Error| Failure::usage(format!("{}: cannot write: {}", args.out.display(), e.kind()));
     fs::create_dir_all(&args.out).map_err(refused)?;
     let settings = settings(args);
-    let invented = if args.model.is_none() { "no --model, so weights are invented: " } else { "" };
-    tell(format_args!("{invented}{}", source.describe()));
+    let synthetic = if args.model.is_none() { "no --model, so a synthetic model is used: " } else { "" };
+    tell(format_args!("{synthetic}{}", source.describe()));
     let measurement = measure(source.as_ref(), &prompt, &settings, &mut |what| tell(what))?;
     write(args, &measurement)?;
     print(&(text(&measurement.profile) + &format!("Written to {}\n", args.out.display())))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the checkpoint, or creates invented weights if there is none.
+/// Opens the checkpoint, or creates synthetic weights if there is none.
 fn source(args: &RunArgs) -> Result<Box<dyn WeightSource>, Failure> {
     Ok(match &args.model {
         Some(folder) => Box::new(Checkpoint::open(folder)?),
@@ -99,11 +99,11 @@ fn prompt<'a>(args: &'a RunArgs, tokenizer: Option<&'a Tokenizer>, ids: &'a [u32
     match (&args.prompt, tokenizer) {
         (Some(text), Some(tokenizer)) => Ok(Prompt::Text(text, tokenizer)),
         (Some(_), None) if !text::AVAILABLE => Err(Failure::usage(
-            "--prompt: this build has no tokenizers; cargo run -p host --features text -- profile ... has, and \
-             --prompt-ids takes token ids",
+            "--prompt: this build has no tokenizers; cargo run -p host --features text -- profile ... \
+             has them; or give token ids with --prompt-ids",
         )),
         (Some(_), None) => {
-            Err(Failure::usage("--prompt: the checkpoint has no tokenizer.json; --prompt-ids takes token ids"))
+            Err(Failure::usage("--prompt: the checkpoint has no tokenizer.json; give token ids with --prompt-ids"))
         }
         (None, Some(_)) => Ok(Prompt::Ids(ids, "the prompt was given as token ids")),
         (None, None) if text::AVAILABLE => Ok(Prompt::Ids(ids, "there is no tokenizer.json")),
@@ -149,7 +149,7 @@ fn text(profile: &CpuProfile) -> String {
     }
     if let Some(wall) = profile.layer_wall {
         text += &format!(
-            "\nA layer as it runs, linears together: median {:.3} ms, {:.3} to {:.3} ms of {}\n",
+            "\nA whole layer, linears with equal input together: median {:.3} ms, {:.3} to {:.3} ms of {}\n",
             wall.median_ms, wall.min_ms, wall.max_ms, wall.samples
         );
     }
@@ -157,7 +157,7 @@ fn text(profile: &CpuProfile) -> String {
         text += &stage.note.as_ref().map_or(String::new(), |note| format!("{}: {note}\n", stage.name));
     }
     if let Some(others) = profile.meta.other["cpu_taken_by_others_percent"].as_f64() {
-        text += &format!("Other processes took {others:.1} % of the CPU while operators were timed\n");
+        text += &format!("Other processes used {others:.1} % of the CPU while the operators were measured\n");
     }
     text + &format!("Normalisation: {}\n", profile.freq_normalization.explanation)
 }

@@ -14,10 +14,10 @@ use crate::format::{Format, show};
 /// Reports to put into one table.
 #[derive(Debug, Args)]
 pub(crate) struct FilesArgs {
-    /// Reports: inference_profile_report.json
+    /// Reports of `host profile`: files named inference_profile_report.json
     #[arg(required = true, value_name = "REPORT")]
     pub(crate) reports: Vec<PathBuf>,
-    /// How the table is printed
+    /// Output format of the table
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
 }
@@ -27,7 +27,7 @@ pub(crate) struct FilesArgs {
 pub(crate) struct CompareArgs {
     #[command(flatten)]
     pub(crate) files: FilesArgs,
-    /// Fastest calls instead of medians, for a machine that is busy otherwise
+    /// Compare the fastest calls instead of the medians, for a machine that is busy with other work
     #[arg(long)]
     pub(crate) fastest: bool,
 }
@@ -35,10 +35,10 @@ pub(crate) struct CompareArgs {
 /// A report whose tables are recomputed.
 #[derive(Debug, Args)]
 pub(crate) struct TablesArgs {
-    /// A report with operators [default: the built-in one]
+    /// Report with operators [default: the built-in report]
     #[arg(value_name = "REPORT")]
     pub(crate) report: Option<PathBuf>,
-    /// How the tables are printed
+    /// Output format of the tables
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
 }
@@ -80,8 +80,8 @@ pub(crate) fn recompute(args: &TablesArgs) -> Result<ExitCode, Failure> {
     }
     let wrong = report.unlisted().count();
     text += &match report.differences.len() {
-        0 => "\nevery cell follows from times and shapes\n".to_string(),
-        n => format!("\n\n{n} cells differ from what follows from times and shapes, {wrong} of them not listed\n"),
+        0 => "\nevery cell agrees with the times and shapes\n".to_string(),
+        n => format!("\n\n{n} cells do not agree with the times and shapes, {wrong} of them not listed\n"),
     };
     print(&text)?;
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })

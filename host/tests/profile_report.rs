@@ -423,7 +423,7 @@ fn profiles_side_by_side() {
     assert!(stderr.contains("builtin.json") && stderr.contains("found [1, 3, 2560]"), "{stderr}");
 }
 
-/// Tests the PyTorch program without PyTorch: invented calls of a layer of 2B-4T pass through all its computing and
+/// Tests the PyTorch program without PyTorch: synthetic calls of a layer of 2B-4T pass through all its computing and
 /// writing.
 #[test]
 fn the_pytorch_program_writes_the_same_files() {

@@ -11,11 +11,11 @@ pub(crate) fn run() -> Result<Exit, Failure> {
     for (i, board) in BOARDS.iter().enumerate() {
         let default = if i == 0 { ", the default" } else { "" };
         text += &format!(
-            "{}: {}, unit with {} vectors x {}{default}\n",
+            "{}: {}, unit with {} vectors x {} groups{default}\n",
             board.name, board.part, board.vectors, board.groups
         );
         board.sources().iter().for_each(|line| text += &format!("  {line}\n"));
     }
-    print(&(text + "How the memory is modelled, and how well it agrees: docs/memory-model.md\n"))?;
+    print(&(text + "The memory model and how well it agrees with measurements: docs/memory-model.md\n"))?;
     Ok(Exit::Ok)
 }

@@ -12,24 +12,24 @@ use crate::{boards, export, generate, hand_off, layer, merge, sweep};
 
 const EXAMPLES: &str = "\
 Examples:
-  sim --layer 14                                 all seven BitLinears, weights invented
-  sim --layer 14 --op gate_proj --memory ideal   one operator, judging the RTL
-  sim --layer 0 --model DIR --prompt-ids 1,2,3   the weights of a checkpoint, behind a prompt
+  sim --layer 14                                 all seven BitLinears of a layer, with synthetic weights
+  sim --layer 14 --op gate_proj --memory ideal   one operator, with the RTL as the only limit
+  sim --layer 0 --model DIR --prompt-ids 1,2,3   a checkpoint, with the activations of a prompt
   sim --all-layers                               a forward pass of the whole model, every BitLinear on the unit
-  sim --all-layers --shard 1/8 --json 1.json     an eighth of it; `sim merge *.json` joins the reports
-  sim generate --model DIR --prompt Hello        tokens, every BitLinear on the unit
-  sim sweep --board kv260,zedboard               many units: tokens a second, bytes, LUTs
+  sim --all-layers --shard 1/8 --json 1.json     an eighth of this pass; `sim merge *.json` joins the reports
+  sim generate --model DIR --prompt Hello        generated tokens, with every BitLinear on the unit
+  sim sweep --board kv260,zedboard               comparison of many units: tokens a second, bytes, LUTs
   sim handoff --board zedboard --out DIR         RTL, Tcl and register map for Vivado
-  sim --layer 14 --json report.json              the same report for programs
-  sim --layer 14 --html report.html              and as a page, with roofline and Amdahl's law
-  sim --layer 14 --inject weight-bit             proof that the check notices: exit code 1
+  sim --layer 14 --json report.json              the report of a layer as JSON, for programs
+  sim --layer 14 --html report.html              the report as a page, with roofline and Amdahl's law
+  sim --layer 14 --inject weight-bit             proof that the check notices a fault: exit code 1
   sim --layer 14 --op k_proj --trace k.fst       a waveform; open it with surfer or gtkwave
 
 Exit codes: 0 all outputs equal golden's; 1 mismatch; 2 usage; 3 input file; 4 tool missing;
 5 fault of unit, simulator or protocol; 70 internal error; 130 Ctrl-C";
 
-/// Drives the ternary matrix-vector unit (RTL, under Verilator) with the BitLinears of a BitNet decoder layer or of the
-/// whole model, checks every output against the golden model and projects the time on an FPGA.
+/// Runs the BitLinears of a BitNet decoder layer, or of the whole model, on the ternary matrix-vector unit (RTL in
+/// Verilator). Compares every output with the golden model, and projects the time on an FPGA.
 #[derive(Debug, Parser)]
 #[command(name = "sim", version, after_help = EXAMPLES, max_term_width = 110)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -42,17 +42,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Generate tokens, every BitLinear on the unit, or on the CPU alone
+    /// Generate tokens, with every BitLinear on the unit or on the CPU alone
     Generate(Box<generate::GenerateArgs>),
     /// Join the reports of all shards of a run
     Merge(merge::MergeArgs),
-    /// Write the invented model as a Hugging Face folder, as large as the published one
+    /// Write a synthetic model as a Hugging Face folder, as large as the published model
     Export(export::ExportArgs),
-    /// Compare units of many sizes: tokens a second, bytes, LUTs; a sample of them simulated
+    /// Compare units of many sizes: tokens a second, bytes, LUTs; some units are simulated
     Sweep(Box<sweep::SweepArgs>),
-    /// Write what somebody who has Vivado needs to build the unit for a board
+    /// Write the folder from which Vivado builds the unit for a board
     Handoff(hand_off::HandoffArgs),
-    /// List the boards and where their figures are from
+    /// List the boards and the sources of their figures
     Boards,
 }
 

@@ -1,4 +1,4 @@
-//! `sim export`: writes the invented model as a Hugging Face folder.
+//! `sim export`: writes the synthetic model as a Hugging Face folder.
 
 use std::path::PathBuf;
 
@@ -15,22 +15,22 @@ use crate::output::Progress;
 /// How a checkpoint stores ternary weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FormKind {
-    /// Masters of 16 bits, made ternary when they are loaded: 4.8 GB.
+    /// bf16 master weights, made ternary when they are loaded: 4.8 GB.
     Bf16,
-    /// Two bits a weight: 1.2 GB.
+    /// Ternary weights of two bits each: 1.2 GB.
     Packed,
 }
 
-/// What to write where.
+/// What to write, and where.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportArgs {
-    /// Folder to write, which must not exist or be empty
+    /// Folder to write; it must be new or empty
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// How ternary weights are stored
     #[arg(long, value_enum, default_value = "packed")]
     pub(crate) form: FormKind,
-    /// Seed of the weights
+    /// Seed of the synthetic weights
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     let form = args.form.into();
     let source = Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed);
     let bytes = export_bytes(source.config(), form);
-    tell(format_args!("seed {}: {}; {bytes} bytes into {}", args.seed, source.describe(), args.out.display()));
+    tell(format_args!("seed {}: {}; writing {bytes} bytes into {}", args.seed, source.describe(), args.out.display()));
     let progress = Progress::new("writing", bytes);
     let mut told = 0;
     export(&source, form, &args.out, &mut |done, _| {

@@ -9,13 +9,13 @@ use program::console::tell;
 use crate::args::numbers::rate;
 use crate::failure::{Exit, Failure};
 
-/// For which board, and where to.
+/// The board and the folder to write.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HandoffArgs {
-    /// Board to build for; `help` lists them
+    /// Board to build for; `help` lists the boards
     #[arg(long, value_name = "NAME", default_value = "kv260")]
     pub(crate) board: String,
-    /// Folder to write, which must not exist or be empty
+    /// Folder to write; it must be new or empty
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Weight codec: 2bit, or base3 (1.6 bits a weight)
@@ -29,11 +29,11 @@ pub(crate) struct HandoffArgs {
 /// Runs the command.
 pub(crate) fn run(args: &HandoffArgs) -> Result<Exit, Failure> {
     let folder = Folder::new(&args.board, args.codec, args.clock_mhz)?;
-    let out = args.out.as_deref().ok_or_else(|| Failure::usage("--out DIR is missing: where to write the folder"))?;
+    let out = args.out.as_deref().ok_or_else(|| Failure::usage("--out DIR is missing: name a folder to write"))?;
     folder.write(out)?;
     let (files, board) = (folder.files.len(), &folder.board.name);
     tell(format_args!(
-        "{}: {files} files for {board} with Vivado; not run in Vivado. Read README.md there",
+        "{}: wrote {files} files to build the unit for {board}. They were not run in Vivado; see README.md there",
         out.display()
     ));
     Ok(Exit::Ok)

@@ -16,10 +16,10 @@ use crate::output::JsonOutput;
 /// Reports to join.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MergeArgs {
-    /// Reports of all shards, as --json wrote them
+    /// Reports of all shards, written by --json
     #[arg(required = true, value_name = "REPORT")]
     pub(crate) reports: Vec<PathBuf>,
-    /// Write the joined report as JSON; `-` is standard output, in place of the table
+    /// Write the joined report as JSON; `-` prints it on standard output instead of the table
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }

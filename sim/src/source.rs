@@ -18,7 +18,7 @@ pub(crate) const DEFAULT_TOKENS: usize = cpu_profile::report::TOKENS;
 
 /// The source of the weights.
 pub(crate) enum Source {
-    /// Weights invented from a seed.
+    /// Synthetic weights from a seed.
     Synthetic(Synthetic),
     /// A checkpoint folder with ternary weights.
     Checkpoint(Box<Checkpoint>),
@@ -41,7 +41,7 @@ impl Source {
             Event::Hit { .. } => {}
             Event::Miss { .. } => {
                 if !told.swap(true, Ordering::Relaxed) {
-                    tell("making masters ternary (first use of this checkpoint)");
+                    tell("making the master weights ternary (only at the first use of this checkpoint)");
                 }
             }
             // The cache is damaged or unusable. Its content is made again.
@@ -64,19 +64,19 @@ impl Source {
         let about = self.weights().describe();
         match self {
             Self::Synthetic(_) => {
-                format!("no --model, so weights are invented at the dimensions of BitNet b1.58-2B-4T ({about})")
+                format!("no --model, so the dimensions of BitNet b1.58-2B-4T are used: {about}")
             }
             _ => about,
         }
     }
 
-    /// The token ids of the prompt: `given`, or `tokens` invented ids. Checks that all ids are in the vocabulary.
+    /// The token ids of the prompt: `given`, or `tokens` synthetic ids. Checks that all ids are in the vocabulary.
     pub(crate) fn prompt(&self, given: &[u32], tokens: Option<usize>) -> Result<Vec<u32>, Failure> {
         let config = self.weights().config();
         let ids = match (given.len(), tokens) {
-            (0, tokens) => config.invented_prompt(tokens.unwrap_or(DEFAULT_TOKENS)),
+            (0, tokens) => config.synthetic_prompt(tokens.unwrap_or(DEFAULT_TOKENS)),
             (ids, Some(tokens)) if ids != tokens => {
-                let message = format!("--tokens {tokens} and --prompt-ids with {ids} ids disagree; leave --tokens out");
+                let message = format!("--tokens {tokens} and --prompt-ids with {ids} ids disagree; omit --tokens");
                 return Err(Failure::usage(message));
             }
             _ => given.to_vec(),
@@ -122,6 +122,6 @@ pub(crate) fn check_length(config: &ModelConfig, tokens: usize) -> Result<(), Fa
     if (1..=max).contains(&tokens) {
         Ok(())
     } else {
-        Err(Failure::usage(format!("{tokens} tokens: the model takes 1 to {max}")))
+        Err(Failure::usage(format!("{tokens} tokens: the model supports 1 to {max}")))
     }
 }

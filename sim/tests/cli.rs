@@ -327,9 +327,9 @@ fn a_dry_run_builds_and_writes_nothing() {
 }
 
 #[test]
-fn without_a_model_the_layer_is_invented_at_true_dimensions() {
+fn without_a_model_the_layer_is_synthetic_at_true_dimensions() {
     let ran = sim(&["--layer", "14", "--op", "k_proj", "--json", "-", "--memory", "ideal"]).code(0);
-    let ran = ran.says(&["seed 1", "invented", "2B-4T"]);
+    let ran = ran.says(&["seed 1", "synthetic", "2B-4T"]);
     let k = &ran.json()["operators"][0];
     assert_eq!((&k["outputs"], &k["ideal_cycles"], &k["cpu_ms"]), (&1920.into(), &5120.into(), &0.7.into()), "{ran}");
 }

@@ -10,7 +10,7 @@ mod program;
 
 use program::{Ran, sim, testdata};
 
-/// `sim --layer 14` with invented weights and the options `more`.
+/// `sim --layer 14` with synthetic weights and the options `more`.
 fn layer(more: &[&str]) -> Ran {
     sim(&[&["--layer", "14"], more].concat())
 }

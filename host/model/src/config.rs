@@ -140,8 +140,11 @@ impl ModelConfig {
         if config.weights == WeightForm::Offline {
             for linear in Linear::ALL {
                 if !linear.out_features(&config).is_multiple_of(4) {
-                    let key =
-                        if matches!(linear, Linear::Gate | Linear::Up) { "intermediate_size" } else { "hidden_size" };
+                    let key = match linear {
+                        Linear::Gate | Linear::Up => "intermediate_size",
+                        Linear::K | Linear::V => "num_key_value_heads",
+                        Linear::Q | Linear::O | Linear::Down => "hidden_size",
+                    };
                     return Err(file.bad(key, format!("packed {linear} to have a multiple of 4 outputs")));
                 }
             }
@@ -166,7 +169,7 @@ impl ModelConfig {
 
     /// A prompt for runs without a given prompt: BOS (or token 0), then ids in steps of 997, modulo the size of the
     /// vocabulary.
-    pub fn invented_prompt(&self, tokens: usize) -> Vec<u32> {
+    pub fn synthetic_prompt(&self, tokens: usize) -> Vec<u32> {
         let vocab = self.vocab_size as u64;
         let first = u64::from(self.bos_token_id.unwrap_or(0)) % vocab;
         (0..tokens as u64).map(|i| ((first + 997 * i) % vocab) as u32).collect()

@@ -13,7 +13,7 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] bitnet::Error),
     /// A profile report cannot be compared with the other reports.
-    #[error("{}: not a report to put beside the others: {reason}", path.display())]
+    #[error("{}: cannot be combined with the other reports: {reason}", path.display())]
     ForeignReport {
         /// File of the report.
         path: PathBuf,

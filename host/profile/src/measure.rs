@@ -252,9 +252,9 @@ fn meta(
 /// The frequency from which times are normalised, in MHz, and its source in words.
 fn frequency(settings: &Settings, current: Option<f64>) -> (Option<f64>, &'static str) {
     match (settings.mhz, current, machine::base_mhz()) {
-        (Some(mhz), ..) => (Some(mhz), "what the command was given"),
-        (None, Some(mhz), _) => (Some(mhz), "the fastest core's, the median of samples taken between passes"),
-        (None, None, base) => (base, "the base frequency; the system does not tell the current one"),
+        (Some(mhz), ..) => (Some(mhz), "the frequency that the command was given"),
+        (None, Some(mhz), _) => (Some(mhz), "the fastest core's frequency, the median of samples between passes"),
+        (None, None, base) => (base, "the base frequency, because the system does not report the current one"),
     }
 }
 
@@ -279,7 +279,7 @@ fn passes(
         say(&format!("warm-up pass {} of {}", i + 1, settings.warm_up));
         Model::new(resident, settings.dtype).next_logits(ids, &mut CpuBackend, &mut ())?;
     }
-    say(&format!("{} tokens behind a prompt of {}", settings.tokens, ids.len()));
+    say(&format!("generating {} tokens after a prompt of {} tokens", settings.tokens, ids.len()));
     let mut model = Model::new(resident, settings.dtype);
     let limits = Limits { tokens: settings.tokens, stop: vec![] };
     let (mut generated, mut decode) = (vec![], vec![]);
@@ -304,7 +304,7 @@ fn passes(
             a_token: Some(spread),
             ..probe.stage(STAGES[2], Duration::from_secs_f64(decode.iter().sum::<f64>() / 1e3))
         },
-        _ => not_measured(STAGES[2], "one token was asked for, and the prefill gives it"),
+        _ => not_measured(STAGES[2], "only one token was requested, and the prefill computes it"),
     });
     Ok(generated)
 }

@@ -139,7 +139,7 @@ impl FreqNormalization {
             },
             None => Self {
                 scale_factor: None,
-                explanation: "not normalised: the system tells no CPU frequency, and none was given".into(),
+                explanation: "not normalised: no CPU frequency was reported or given".into(),
             },
         }
     }

@@ -54,7 +54,7 @@ impl<D: Device + ?Sized> Device for &mut D {
 #[non_exhaustive]
 pub enum DeviceError {
     /// The unit refused a register access.
-    #[error("register {name} (offset {offset:#05x}): {access} answered with SLVERR")]
+    #[error("register {name} (offset {offset:#05x}): the {access} was answered with SLVERR")]
     Register {
         /// Offset of the register in bytes.
         offset: u32,
@@ -65,7 +65,7 @@ pub enum DeviceError {
     },
     /// The driver does not support this unit.
     #[error(
-        "register {register} reads {found:#010x} where this driver expects {expected:#010x}: another unit or another version"
+        "register {register}: expected {expected:#010x}, found {found:#010x}: this unit or version is not supported"
     )]
     WrongUnit {
         /// Name of the register.
@@ -91,7 +91,7 @@ pub enum DeviceError {
     },
     /// The unit signalled the end, but a descriptor has no completion record.
     #[error(
-        "descriptor {index} carries no completion record: expected status 0x80000000 and tag {tag}, found {found:#010x}"
+        "descriptor {index} has no completion record: expected status 0x80000000 and tag {tag}, found {found:#010x}"
     )]
     Incomplete {
         /// Number of the descriptor in the run.
@@ -102,7 +102,7 @@ pub enum DeviceError {
         found: u32,
     },
     /// The shared memory is too small.
-    #[error("device memory: {asked} bytes asked for {what}, {free} of {total} free")]
+    #[error("device memory: {what} needs {asked} bytes, but only {free} of {total} bytes are free")]
     OutOfMemory {
         /// Purpose of the memory.
         what: &'static str,
@@ -114,7 +114,7 @@ pub enum DeviceError {
         total: usize,
     },
     /// An operator the unit cannot run.
-    #[error("the unit cannot run this operator: {what} is {found}, at most {limit} allowed")]
+    #[error("the unit cannot run this operator: {what} is {found}, but at most {limit} is allowed")]
     Unsupported {
         /// The quantity that exceeds a limit.
         what: &'static str,
@@ -124,7 +124,7 @@ pub enum DeviceError {
         limit: usize,
     },
     /// A soft reset did not end.
-    #[error("the soft reset did not end within {polls} reads of STATUS, which now reads {status:#010x}")]
+    #[error("the soft reset did not end within {polls} reads of STATUS; its last value is {status:#010x}")]
     ResetTimeout {
         /// Reads of STATUS.
         polls: u32,

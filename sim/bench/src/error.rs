@@ -53,13 +53,13 @@ pub enum Error {
     #[error(transparent)]
     Output(#[from] program::Error),
     /// The requested fault cannot be injected.
-    #[error("--inject weight-bit: no weight of {run} meets an activation other than 0")]
+    #[error("--inject weight-bit: no weight of {run} can change a result: each product with an activation is 0")]
     NothingToInject {
         /// The run.
         run: String,
     },
     /// An injected fault had no effect.
-    #[error("injected {what}, and nothing noticed it")]
+    #[error("injected {what}, but no check noticed it")]
     Unnoticed {
         /// Description of the fault.
         what: String,

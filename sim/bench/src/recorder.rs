@@ -130,7 +130,7 @@ mod tests {
         let mut recorder = Recorder::new(sender, selection);
         let mut last = Ok(());
         for (layer, group) in (0..passes * 2).flat_map(|i| Linear::GROUPS.iter().map(move |group| (i % 2, group))) {
-            let weights = source.layer(layer).expect("invented weights");
+            let weights = source.layer(layer).expect("synthetic weights");
             let operators: Vec<_> = group.iter().map(|l| (*l, weights.linear(*l))).collect();
             let x_q = vec![layer as i8 + 1; TOKENS * group[0].in_features(&config)];
             let request = MatvecRequest { layer, weights: &weights, operators: &operators, x_q: &x_q, tokens: TOKENS };

@@ -23,18 +23,18 @@ const TESTS: [&str; 5] = ["cells", "registers", "unit", "faults", "cycles"];
 #[derive(Debug, Parser)]
 #[command(name = "coverage", version)]
 struct Options {
-    /// Test programs to run, instead of all that simulate the unit or its parts.
+    /// Test programs to run [default: all that simulate the unit or its parts].
     tests: Vec<String>,
-    /// Report what is in this folder; run nothing.
+    /// Report the counts in this folder; run no tests.
     #[arg(long, value_name = "DIR", conflicts_with = "tests")]
     data: Option<PathBuf>,
-    /// The page with the annotated source.
+    /// File for the page with the annotated source.
     #[arg(long, value_name = "FILE", default_value = "target/coverage/index.html")]
     html: PathBuf,
-    /// Least percentage of lines, and of toggles.
+    /// Minimum percentage of covered lines, and of covered toggles.
     #[arg(long, value_name = "PERCENT", default_value_t = 90.0)]
     bar: f64,
-    /// Why holes are holes [default: ternary/coverage.toml of the RTL].
+    /// File that explains the holes [default: ternary/coverage.toml of the RTL].
     #[arg(long, value_name = "FILE")]
     holes: Option<PathBuf>,
 }

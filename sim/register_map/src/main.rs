@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use register_map::{RegisterMap, SOURCE, generate};
 
 fn main() -> ExitCode {
-    match run(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    match folder.ancestors().nth(2).ok_or("no root".into()).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("error: {message}");

@@ -8,7 +8,8 @@ use crate::source::GENERATED;
 /// The text of the page.
 pub fn page(map: &RegisterMap) -> String {
     let mut s = format!(
-        "# Registers, descriptor and error codes\n\n{GENERATED} Map version {}.{}, hash `{:#010x}`.\n\n\
+        "# Registers, descriptor and error codes\n\n{GENERATED}
+Map version {}.{}, hash `{:#010x}`.\n\n\
          AXI4-Lite, 32-bit data, 4 KiB window. The unit answers any other offset, a write to a read-only register and a write\n\
          with partial strobes with SLVERR, and changes nothing.\n\n| offset | name | access | meaning |\n|---|---|---|---|\n",
         map.version[0], map.version[1], map.hash

@@ -29,7 +29,7 @@ pub enum Error {
         why: String,
     },
     /// The picture of a sweep would be empty.
-    #[error("--svg: no unit of this sweep is near enough to a synthesised one to estimate LUTs")]
+    #[error("--svg: no unit of this sweep is similar enough to a synthesised unit to estimate its LUTs")]
     NothingToDraw,
     /// A library that writes a picture or a table failed: an internal error.
     #[error("{what}: {why}")]

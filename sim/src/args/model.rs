@@ -7,16 +7,16 @@ use program::options::ComputeType;
 /// The model.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ModelArgs {
-    /// Folder of a Hugging Face checkpoint [default: invented weights with the dimensions of BitNet b1.58-2B-4T]
+    /// Folder of a Hugging Face checkpoint [default: synthetic weights with the dimensions of BitNet b1.58-2B-4T]
     #[arg(long, value_name = "DIR", help_heading = "What")]
     pub(crate) model: Option<PathBuf>,
-    /// Token ids of the prompt, separated by commas [default: BOS and ids derived from it]
+    /// Token ids of the prompt, separated by commas [default: BOS, then ids in steps of 997]
     #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "What")]
     pub(crate) prompt_ids: Vec<u32>,
     /// Compute type of norms, attention and activation
     #[arg(long, value_enum, default_value = "fp32", help_heading = "What")]
     pub(crate) dtype: ComputeType,
-    /// Seed of invented weights, of power-up values and of stalls
+    /// Seed of synthetic weights, power-up values, stalls and sampling
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "What")]
     pub(crate) seed: u64,
 }

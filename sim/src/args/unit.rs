@@ -16,9 +16,9 @@ use crate::failure::Failure;
 /// Timing of the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MemoryArg {
-    /// Every beat ready after a fixed latency: judges the RTL.
+    /// Every beat is ready after a fixed latency, so only the RTL limits the speed.
     Ideal,
-    /// The board's DRAM: for projections.
+    /// A model of the board's DRAM, for projections.
     Ddr,
 }
 
@@ -31,14 +31,14 @@ impl From<MemoryArg> for MemoryMode {
     }
 }
 
-/// A fault on purpose, in the first run.
+/// A fault that is injected into the first run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum InjectArg {
     /// Flip the sign of one weight in the unit's memory: a mismatch, exit code 1.
     WeightBit,
     /// Flip one bit of a result on its way to memory: a mismatch, exit code 1.
     ResultBit,
-    /// Answer a read beat with SLVERR: the unit has to report it, exit code 5.
+    /// Answer a read beat with SLVERR: the unit must report it, exit code 5.
     Slverr,
 }
 
@@ -55,10 +55,10 @@ impl From<InjectArg> for Injection {
 /// The unit and the memory behind it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct UnitArgs {
-    /// Board whose ports, clock and memory are taken; `help` lists them
+    /// Board that determines ports, clock and memory; `help` lists the boards
     #[arg(long, value_name = "NAME", default_value = "kv260", help_heading = "Unit")]
     pub(crate) board: String,
-    /// Timing of the memory: `ideal` judges the RTL, `ddr` projects the board
+    /// Timing of the memory: `ideal` (only the RTL limits the speed) or `ddr` (the board's DRAM)
     #[arg(
         long,
         value_enum,
@@ -71,32 +71,32 @@ pub(crate) struct UnitArgs {
     /// Clock of the unit in MHz [default: the board's]
     #[arg(long, value_name = "MHZ", value_parser = rate, help_heading = "Unit")]
     pub(crate) clock_mhz: Option<f64>,
-    /// A DRAM that delivers so many GB/s, in place of the board's
+    /// Use a DRAM that delivers this many GB/s instead of the board's DRAM
     #[arg(long, value_name = "GB", value_parser = rate, hide_short_help = true, help_heading = "Unit")]
     pub(crate) ddr_gb_per_s: Option<f64>,
-    /// What the processors read from the DRAM meanwhile, in GB/s
+    /// Rate at which the processors read the DRAM at the same time, in GB/s
     #[arg(long, value_name = "GB", default_value_t = 0.0, value_parser = amount, hide_short_help = true, help_heading = "Unit")]
     pub(crate) ps_gb_per_s: f64,
     /// AXI read ports, 1 to 8 [default: the board's]
     #[arg(long, value_name = "P", value_parser = one_to_eight(), help_heading = "Unit")]
     pub(crate) ports: Option<usize>,
-    /// Activation vectors a pass over the weights serves, 1 to 8 [default: the board's]
+    /// Activation vectors that the unit multiplies at the same time, 1 to 8 [default: the board's]
     #[arg(long, value_name = "V", value_parser = one_to_eight(), help_heading = "Unit")]
     pub(crate) vectors: Option<usize>,
-    /// Groups of vectors that a pass over the weights serves in turn: 1, 2, 4 or 8, at most 8 tokens in all [default:
-    /// the board's, or as many as fit]
+    /// Groups of vectors that share one pass over the weights, one after the other: 1, 2, 4 or 8; at most 8 tokens in
+    /// all [default: the board's, or as many as fit]
     #[arg(long, value_name = "G", value_parser = groups, help_heading = "Unit")]
     pub(crate) groups: Option<usize>,
     /// Weight codec: 2bit, or base3 (1.6 bits a weight)
     #[arg(long, value_parser = str::parse::<Codec>, default_value = "base3", help_heading = "Unit")]
     pub(crate) codec: Codec,
-    /// Chance in 256 that an AXI channel idles for a cycle
+    /// Probability that an AXI channel pauses for a cycle: N of 256
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = "Unit")]
     pub(crate) stall: u8,
-    /// Threads that simulate [default: one a core]
+    /// Number of simulation threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = positive(), help_heading = "Run")]
     pub(crate) jobs: Option<usize>,
-    /// Commit a fault in the first run, which must not go unnoticed
+    /// Inject a fault into the first run, to show that the checks notice it
     #[arg(long, value_enum, value_name = "FAULT", help_heading = "Run")]
     pub(crate) inject: Option<InjectArg>,
 }
@@ -121,7 +121,7 @@ impl UnitArgs {
         };
         if unit.max_tokens() > MAX_TOKENS {
             return Err(Failure::usage(format!(
-                "--groups {}: with {} vectors a pass would serve {} tokens, and takes at most {MAX_TOKENS}",
+                "--groups {}: with {} vectors a pass would serve {} tokens, but at most {MAX_TOKENS} are possible",
                 unit.groups,
                 unit.vectors,
                 unit.max_tokens()
@@ -130,7 +130,7 @@ impl UnitArgs {
         let ports = board.family.ports.value;
         if self.memory == MemoryArg::Ddr && unit.ports > ports {
             return Err(Failure::usage(format!(
-                "--ports {}: the memory of {} has {ports} ports; with --memory ideal there may be up to 8",
+                "--ports {}: the memory of {} has {ports} ports; --memory ideal allows up to 8",
                 unit.ports, board.name
             )));
         }
@@ -155,7 +155,7 @@ pub(crate) fn board(name: &str) -> Result<&'static Board, Failure> {
 pub(crate) fn check_width(setup: &Setup, config: &ModelConfig, linears: &[Linear]) -> Result<(), Failure> {
     let Some((linear, limit)) = setup.too_wide(config, linears) else { return Ok(()) };
     let (found, bits) = (linear.in_features(config), setup.unit.port_bits);
-    Err(Failure::usage(format!("{linear} has {found} inputs; the unit with {bits}-bit ports takes at most {limit}")))
+    Err(Failure::usage(format!("{linear} has {found} inputs; the unit with {bits}-bit ports supports at most {limit}")))
 }
 
 /// The bench for `setup`, without a waveform.

@@ -11,18 +11,18 @@ use crate::args::unit::UnitArgs;
 /// Where the ternary products are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DeviceKind {
-    /// On the CPU alone: an inference program.
+    /// On the CPU alone, without simulation.
     Golden,
-    /// By the unit, every output compared with the CPU's.
+    /// On the CPU and on the simulated unit; every output of the unit is compared.
     Rtl,
 }
 
 /// How the output head is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HeadKind {
-    /// As the reference does it.
+    /// Floating point, as in the reference.
     Float,
-    /// int8 rows and activations: half the bytes of bf16, not the reference's bits.
+    /// int8 rows and activations: half the bytes of bf16; results are not bit-identical to the reference.
     Int8,
 }
 
@@ -38,22 +38,22 @@ pub(crate) struct GenerateArgs {
     /// Put the prompt into the checkpoint's chat template, as the user's message
     #[arg(long, requires = "prompt", help_heading = "What")]
     pub(crate) chat: bool,
-    /// Tokens to generate
+    /// Number of tokens to generate
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive(), help_heading = "What")]
     pub(crate) tokens: usize,
-    /// Go on behind tokens that end a text
+    /// Continue after a token that ends a text
     #[arg(long, help_heading = "What")]
     pub(crate) ignore_eos: bool,
-    /// Sample with this temperature [default: the most likely token]
+    /// Sample with this temperature [default: always take the most likely token]
     #[arg(long, value_name = "X", help_heading = "Sampling")]
     pub(crate) temperature: Option<f64>,
-    /// Sample among the K most likely tokens
+    /// Sample only from the K most likely tokens
     #[arg(long, value_name = "K", requires = "temperature", help_heading = "Sampling")]
     pub(crate) top_k: Option<usize>,
-    /// Sample among the most likely tokens that make up this probability
+    /// Sample only from the most likely tokens whose probabilities add up to P
     #[arg(long, value_name = "P", requires = "temperature", help_heading = "Sampling")]
     pub(crate) top_p: Option<f64>,
-    /// Where ternary products are computed
+    /// Where the ternary products are computed
     #[arg(long, value_enum, default_value = "rtl", help_heading = "Unit")]
     pub(crate) device: DeviceKind,
     /// Arithmetic of the output head
@@ -62,7 +62,7 @@ pub(crate) struct GenerateArgs {
     /// The unit
     #[command(flatten)]
     pub(crate) unit: UnitArgs,
-    /// Write the report as JSON; `-` is standard output, in place of the text
+    /// Write the report as JSON; `-` prints it on standard output instead of the text
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) json: Option<PathBuf>,
 }

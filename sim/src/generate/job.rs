@@ -54,10 +54,10 @@ fn prompt(args: &GenerateArgs, source: &Source, tokenizer: Option<&Tokenizer>) -
     let Some(text) = &args.prompt else { return source.prompt(&args.model.prompt_ids, None) };
     let Some(tokenizer) = tokenizer else {
         return Err(Failure::usage(if text::AVAILABLE {
-            "--prompt: the checkpoint has no tokenizer.json; --prompt-ids takes token ids"
+            "--prompt: the checkpoint has no tokenizer.json; give token ids with --prompt-ids"
         } else {
-            "--prompt: this build has no tokenizers; cargo run -p sim --features text -- generate ... has, and \
-             --prompt-ids takes token ids"
+            "--prompt: this build has no tokenizers; cargo run -p sim --features text -- generate ... \
+             has them; or give token ids with --prompt-ids"
         }));
     };
     if args.chat {

@@ -48,7 +48,7 @@ impl Job<'_> {
         let Verified { produced, outcomes, library } = verified;
         let runs = produced.map_err(|failure| failure.repeat_with(command))?;
         if outcomes.len() != runs {
-            let message = format!("{} runs were compared, {runs} were to be", outcomes.len());
+            let message = format!("{} runs were compared, expected {runs}", outcomes.len());
             return Err(Failure::new(Exit::Internal, message));
         }
         Ok(self.verification(&outcomes, library.is_some_and(|library| library.was_cached())))

@@ -10,19 +10,19 @@ use crate::args::model::ModelArgs;
 use crate::args::numbers::amount;
 use crate::args::unit::UnitArgs;
 
-/// What to run, on what, and what to write.
+/// What to run, on which unit, and what to write.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LayerArgs {
     /// Decoder layer to run
     #[arg(long, value_name = "N", help_heading = "What")]
     pub(crate) layer: Option<usize>,
-    /// One forward pass of the whole model: embedding, all layers, final norm, output head
+    /// Run one forward pass of the whole model: embedding, all layers, final norm, output head
     #[arg(long, conflicts_with = "layer", help_heading = "What")]
     pub(crate) all_layers: bool,
-    /// Only this operator, such as q_proj or mlp.gate_proj; may be repeated
+    /// Verify only this operator, such as q_proj or mlp.gate_proj; may be repeated
     #[arg(long = "op", value_name = "NAME", value_parser = str::parse::<Linear>, help_heading = "What")]
     pub(crate) operators: Vec<Linear>,
-    /// Tokens of the forward pass [default: 3, as in the CPU profile, or those of --prompt-ids]
+    /// Number of tokens in the forward pass [default: the number of --prompt-ids, or 3 as in the CPU profile]
     #[arg(long, value_name = "T", value_parser = positive(), help_heading = "What")]
     pub(crate) tokens: Option<usize>,
     /// The model
@@ -32,41 +32,41 @@ pub(crate) struct LayerArgs {
     #[command(flatten)]
     pub(crate) unit: UnitArgs,
 
-    /// Verify only part I of N of the runs; `merge` joins the reports
+    /// Verify only part I of N parts of the runs; `sim merge` joins the reports
     #[arg(long, value_name = "I/N", help_heading = "Run")]
     pub(crate) shard: Option<Shard>,
-    /// Keep verified runs in this file, and go on from there if it exists
+    /// Record verified runs in this file; if it exists already, continue after the runs in it
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub(crate) journal: Option<PathBuf>,
-    /// Print the plan; build and write nothing
+    /// Only print the plan; build and write nothing
     #[arg(long, help_heading = "Run")]
     pub(crate) dry_run: bool,
 
-    /// CPU profile to compare with [default: PyTorch on a Ryzen 7 9700X]; may be repeated, the first is in the table
+    /// CPU profile to compare with [default: PyTorch on a Ryzen 7 9700X]; may be repeated; the table shows the first
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) cpu_profile: Vec<PathBuf>,
-    /// Overhead of a driver call in microseconds
+    /// Assumed overhead of a driver call in microseconds
     #[arg(long, value_name = "US", default_value_t = 15.0, value_parser = amount, help_heading = "Report")]
     pub(crate) driver_overhead_us: f64,
-    /// Write the report as JSON; `-` is standard output, in place of the table
+    /// Write the report as JSON; `-` prints it on standard output instead of the table
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) json: Option<PathBuf>,
-    /// Write the report as a page that needs neither network nor script
+    /// Write the report as an HTML page that works without network and scripts
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) html: Option<PathBuf>,
-    /// Write the page's pictures as SVG files into this folder, too
+    /// Also write the pictures of the page as SVG files into this folder
     #[arg(long, value_name = "DIR", requires = "html", help_heading = "Report")]
     pub(crate) svg: Option<PathBuf>,
     /// Write every tensor of the layers: inputs, int8 codes, scales, accumulators, outputs
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Report")]
     pub(crate) dump: Option<PathBuf>,
-    /// Record a waveform of the first run (FST, or VCD by the name's extension)
+    /// Record a waveform of the first run (FST, or VCD if the name ends in .vcd)
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) trace: Option<PathBuf>,
     /// First cycle of the waveform
     #[arg(long, value_name = "CYCLE", default_value_t = 0, requires = "trace", help_heading = "Report")]
     pub(crate) trace_from: u64,
-    /// Cycles of the waveform
+    /// Length of the waveform in cycles
     #[arg(long, value_name = "N", default_value_t = 10_000, requires = "trace", help_heading = "Report")]
     pub(crate) trace_cycles: u64,
 }

@@ -25,7 +25,7 @@ pub(super) struct Job<'a> {
     pub(super) source: Source,
     /// The requested layer, or all layers.
     pub(super) layers: Range<usize>,
-    /// Token ids of the prompt; `None` for invented hidden states.
+    /// Token ids of the prompt; `None` for synthetic hidden states.
     pub(super) ids: Option<Vec<u32>>,
     pub(super) tokens: usize,
     /// The selected operators, in the order of execution.
@@ -57,7 +57,7 @@ impl<'a> Job<'a> {
         let mut job = Self { args, source, layers, ids, tokens, linears, setup, baseline, inputs, build, jobs: 1 };
         let runs = job.runs_here().len();
         if runs == 0 {
-            return Err(Failure::usage(format!("--shard: only {} runs to share out", job.runs_in_all())));
+            return Err(Failure::usage(format!("--shard: there are only {} runs to divide", job.runs_in_all())));
         }
         job.jobs = args.unit.jobs.unwrap_or_else(threads).min(runs);
         Ok(job)
@@ -141,13 +141,13 @@ impl<'a> Job<'a> {
 fn check_options(args: &LayerArgs) -> Result<(), Failure> {
     if args.layer.is_none() && !args.all_layers {
         return Err(Failure::usage(
-            "--layer N says which decoder layer to run, for instance --layer 14, and --all-layers runs them all; \
+            "give --layer N to run one decoder layer, for instance --layer 14, or --all-layers to run all layers; \
              see --help",
         ));
     }
     if args.unit.inject.is_some() && args.journal.is_some() {
         return Err(Failure::usage(
-            "--inject commits its fault in the first run, which a journal may have: leave one out",
+            "--inject changes the first run, which the journal may already contain: omit --inject or --journal",
         ));
     }
     Ok(())
@@ -157,7 +157,7 @@ fn check_options(args: &LayerArgs) -> Result<(), Failure> {
 fn prompt(args: &LayerArgs, source: &Source) -> Result<(Option<Vec<u32>>, usize), Failure> {
     if matches!(source, Source::Synthetic(_)) && !args.all_layers {
         if !args.model.prompt_ids.is_empty() {
-            return Err(Failure::usage("--prompt-ids: an invented layer has no prompt; give --model too"));
+            return Err(Failure::usage("--prompt-ids: a synthetic layer has no prompt; add --model"));
         }
         let tokens = args.tokens.unwrap_or(DEFAULT_TOKENS);
         check_length(source.weights().config(), tokens)?;

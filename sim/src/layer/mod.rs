@@ -131,7 +131,7 @@ fn execute(
 /// Writes the part of the report that was verified before Ctrl-C. Returns the failure with which the command ends.
 fn interrupted(job: &Job<'_>, outputs: &Outputs, partial: &Report) -> Result<Failure, Failure> {
     let mut place =
-        job.args.journal.as_ref().map_or(String::new(), |j| format!("; go on with --journal {}", j.display()));
+        job.args.journal.as_ref().map_or(String::new(), |j| format!("; continue with --journal {}", j.display()));
     if let Some(target) = &outputs.json.file {
         target.write(Json.export(partial).as_bytes())?;
         place += "; partial report written";
@@ -146,7 +146,7 @@ fn check_complete(job: &Job<'_>, outcomes: &[Outcome]) -> Result<(), Failure> {
     if found == job.runs_here() {
         return Ok(());
     }
-    let message = format!("runs {found:?} were compared, {:?} were to be", job.runs_here());
+    let message = format!("runs {found:?} were compared, expected {:?}", job.runs_here());
     Err(Failure::new(Exit::Internal, message))
 }
 

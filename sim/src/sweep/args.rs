@@ -11,7 +11,7 @@ use crate::args::unit::MemoryArg;
 /// Which units to compare.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SweepArgs {
-    /// Boards, separated by commas
+    /// Boards, separated by commas; `help` lists the boards
     #[arg(
         long = "board",
         value_name = "NAMES",
@@ -35,7 +35,7 @@ pub(crate) struct SweepArgs {
     /// Weight codecs
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = str::parse::<Codec>, default_value = "2bit,base3", help_heading = "Units")]
     pub(crate) codec: Vec<Codec>,
-    /// Clocks of the unit [default: the board's]
+    /// Clocks of the unit in MHz [default: the board's]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = rate, help_heading = "Units")]
     pub(crate) clock_mhz: Vec<f64>,
     /// Timing of the memory: ideal or ddr
@@ -48,25 +48,25 @@ pub(crate) struct SweepArgs {
         help_heading = "Units"
     )]
     pub(crate) memory: MemoryArg,
-    /// Tokens of the prompt for prefill
+    /// Number of prompt tokens for the prefill figures
     #[arg(long, value_name = "T", value_parser = positive(), default_value_t = 64, help_heading = "Run")]
     pub(crate) prefill_tokens: usize,
-    /// Units to simulate, those on the front first
+    /// Number of units to simulate; units on the Pareto front come first
     #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Run")]
     pub(crate) sample: usize,
-    /// Seed of invented weights and of power-up values
+    /// Seed of synthetic weights and power-up values
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Run")]
     pub(crate) seed: u64,
-    /// Threads that simulate [default: one a core]
+    /// Number of simulation threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = positive(), help_heading = "Run")]
     pub(crate) jobs: Option<usize>,
     /// Write the points as CSV
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) csv: Option<PathBuf>,
-    /// Draw decode speed over LUTs
+    /// Draw decode speed over LUTs as an SVG file
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) svg: Option<PathBuf>,
-    /// Write all of it as JSON; `-` is standard output, in place of the tables
+    /// Write the tables as JSON; `-` prints them on standard output instead of the text
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) json: Option<PathBuf>,
 }

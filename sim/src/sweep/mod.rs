@@ -52,10 +52,10 @@ pub(crate) fn run(args: &SweepArgs, command: &str) -> Result<Exit, Failure> {
 
 fn assumptions(args: &SweepArgs, setups: &[Setup]) -> Vec<String> {
     let mut lines = vec![
-        "tokens a second are of the BitLinears alone: no driver calls, norms, attention or output head".into(),
-        "cycles by a formula (sim/cost/src/formula.rs); its error against the RTL is below the table".into(),
+        "tokens a second count only the BitLinears: no driver calls, norms, attention or output head".into(),
+        "cycles come from a formula (sim/cost/src/formula.rs); its error against the RTL is below the table".into(),
         format!("LUTs: {}", luts::SOURCE),
-        "that a clock closes timing is assumed for every point".into(),
+        "every point is assumed to close timing at its clock".into(),
     ];
     if args.memory == MemoryArg::Ddr {
         let mut boards: Vec<&Board> = setups.iter().map(|s| s.board).collect();

@@ -36,7 +36,7 @@ pub(super) fn sample(setup: &Setup, point: &Point, args: &SweepArgs) -> Result<S
     let operators = || outcomes.iter().flat_map(|o| &o.operators);
     let compared: Vec<Linear> = operators().map(|o| o.linear).collect();
     if compared != Linear::ALL {
-        let message = format!("{compared:?} were compared, {:?} were to be", Linear::ALL);
+        let message = format!("{compared:?} were compared, expected {:?}", Linear::ALL);
         return Err(Failure::new(Exit::Internal, message));
     }
     let cycles: u64 = operators().map(|o| o.cycles).sum();

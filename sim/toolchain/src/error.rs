@@ -17,7 +17,7 @@ pub enum Error {
     },
     /// The directory for built models cannot be written.
     #[error(
-        "the cache directory {} is not writable ({source}); set TMV_CACHE_DIR to a directory that is",
+        "the cache directory {} is not writable ({source}); set TMV_CACHE_DIR to a writable directory",
         path.display()
     )]
     CacheUnwritable {

@@ -40,7 +40,7 @@ pub enum Error {
         reason: String,
     },
     /// The top module has no port with the requested name.
-    #[error("`{top}` has no port `{name}`; it has {available}")]
+    #[error("`{top}` has no port `{name}`; its ports are {available}")]
     NoSuchPin {
         /// The top module.
         top: String,
@@ -76,7 +76,7 @@ pub enum Error {
         message: String,
     },
     /// The library was built without the requested facility.
-    #[error("`{top}` was built without {facility}; set it in its ModelSpec")]
+    #[error("`{top}` was built without {facility}; enable it in the ModelSpec")]
     NotBuiltIn {
         /// The top module.
         top: String,
