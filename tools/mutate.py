@@ -58,7 +58,7 @@ class Failed(Exception):
     """The tests do not pass on the RTL as it is."""
 
 
-Test = collections.namedtuple("Test", "target names seed", defaults=([], None))
+Test = collections.namedtuple("Test", "target names seed", defaults=((), None))
 
 
 @functools.cache

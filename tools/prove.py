@@ -91,7 +91,7 @@ def read_proofs(path):
             raise Unreadable(f"{path}: unknown tables: {', '.join(plan)}")
         return proofs
     except (OSError, tomllib.TOMLDecodeError, TypeError, KeyError) as error:
-        raise Unreadable(f"{path}: {error}") from error
+        raise Unreadable(f"{path}: {type(error).__name__}: {error}") from error
 
 
 def all_proofs():

@@ -239,6 +239,7 @@ module tmv_unit
   ar_t f_ar;
 
   for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
+    // Signals of this block: arrays of structs would become more code in a simulated model.
     logic w_ar_valid, w_ar_ready, w_r_valid;
     ar_t w_ar, ar;
     r_t r;
