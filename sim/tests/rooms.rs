@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, TargetKind};
+use serde::Deserialize;
 use syn::visit::{self, Visit};
 
 /// For each crate, the crates that it depends on.
@@ -19,23 +20,52 @@ fn root() -> PathBuf {
     fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap()
 }
 
-fn metadata() -> Metadata {
-    MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .no_deps()
-        .other_options(["--offline".into()])
-        .exec()
-        .unwrap()
+/// What `cargo metadata` prints, as far as these tests need it. The crate `cargo_metadata` is not used: it switches on a
+/// feature of `serde_json`, and half of all dependencies would be compiled again for the tests.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    manifest_path: PathBuf,
+    dependencies: Vec<Dependency>,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `dev` or `build`; absent for a dependency of the crate itself.
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+    src_path: PathBuf,
+}
+
+/// The members of the workspace.
+fn packages() -> Vec<Package> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["metadata", "--format-version", "1", "--no-deps", "--offline"]).current_dir(root());
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice::<Metadata>(&output.stdout).unwrap().packages
 }
 
 /// The crates of the workspace, each with the workspace crates that it needs outside its tests.
-fn built(metadata: &Metadata) -> Crates {
-    let members: BTreeSet<&str> = metadata.workspace_packages().iter().map(|p| p.name.as_str()).collect();
-    let needs = |package: &cargo_metadata::Package| {
-        let normal = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal);
-        normal.map(|d| d.name.clone()).filter(|name| members.contains(name.as_str())).collect()
+fn built(packages: &[Package]) -> Crates {
+    let members: BTreeSet<&String> = packages.iter().map(|p| &p.name).collect();
+    let needs = |package: &Package| {
+        let normal = package.dependencies.iter().filter(|d| d.kind.is_none() && members.contains(&d.name));
+        normal.map(|d| d.name.clone()).collect()
     };
-    metadata.workspace_packages().iter().map(|p| (p.name.to_string(), needs(p))).collect()
+    packages.iter().map(|p| (p.name.clone(), needs(p))).collect()
 }
 
 /// The crates in the table of a document. The table has the columns name, folder, needed crates, purpose.
@@ -203,7 +233,7 @@ fn circle(modules: &Modules) -> Option<Vec<String>> {
 
 #[test]
 fn crates_depend_as_drawn() {
-    let (built, document) = (built(&metadata()), fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap());
+    let (built, document) = (built(&packages()), fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap());
     let wrong = differences(&built, &drawn(&document));
     assert!(wrong.is_empty(), "ARCHITECTURE.md, table of crates:\n{}", wrong.join("\n"));
     assert!(circle(&built).is_none());
@@ -211,12 +241,11 @@ fn crates_depend_as_drawn() {
 
 #[test]
 fn no_module_imports_in_a_circle() {
-    let metadata = metadata();
     let (mut read, mut circles) = (0, Vec::new());
-    for package in metadata.workspace_packages() {
-        let is_code = |kind: &TargetKind| matches!(kind, TargetKind::Lib | TargetKind::Bin | TargetKind::Example);
+    for package in packages() {
+        let is_code = |kind: &String| ["lib", "bin", "example"].contains(&kind.as_str());
         for target in package.targets.iter().filter(|target| target.kind.iter().any(is_code)) {
-            let modules = Reader::new(target.src_path.as_std_path()).imports();
+            let modules = Reader::new(&target.src_path).imports();
             read += modules.len();
             circles.extend(
                 circle(&modules).map(|circle| format!("{}, {}: {}", package.name, target.name, circle.join(" -> "))),
@@ -246,14 +275,13 @@ fn lines(folder: &Path, others: &BTreeSet<PathBuf>) -> usize {
 
 #[test]
 fn no_crate_is_above_a_fifth_of_the_product() {
-    let metadata = metadata();
-    let folder =
-        |package: &&cargo_metadata::Package| package.manifest_path.parent().unwrap().as_std_path().to_path_buf();
-    let folders: BTreeSet<PathBuf> = metadata.workspace_packages().iter().map(folder).collect();
+    let packages = packages();
+    let folder = |package: &Package| package.manifest_path.parent().unwrap().to_path_buf();
+    let folders: BTreeSet<PathBuf> = packages.iter().map(folder).collect();
     let all = lines(&root(), &BTreeSet::new());
     println!("| crate | lines | share |\n|---|---|---|");
-    for package in metadata.workspace_packages() {
-        let count = lines(&folder(&package), &folders);
+    for package in &packages {
+        let count = lines(&folder(package), &folders);
         println!("| {} | {count} | {:.1} % |", package.name, 100.0 * count as f64 / all as f64);
         assert!(5 * count <= all, "{} has {count} of {all} lines", package.name);
     }
