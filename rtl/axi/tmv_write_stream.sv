@@ -78,9 +78,11 @@ module tmv_write_stream
 
   // A burst ends at the end of its line or of the command.
   length_t to_line;
+  logic last;
 
   assign to_line = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:BurstBits]};
-  assign burst_beats_o = (left_q < count_t'(to_line)) ? left_q[BurstBits:0] : to_line;
+  assign last = left_q <= count_t'(to_line);
+  assign burst_beats_o = last ? left_q[BurstBits:0] : to_line;
   assign burst_valid_o = busy_q && !open_q;
   assign cmd_ready_o = !busy_q && !open_q;
   assign beat_ready_o = open_q && (!w_valid_o || w_ready_i);
@@ -120,7 +122,7 @@ module tmv_write_stream
       else if (w_ready_i) w_valid_o <= 1'b0;
       if (issue) open_q <= 1'b1;
       else if (send && last_beat) open_q <= 1'b0;
-      if (issue) busy_q <= left_q != count_t'(burst_beats_o);
+      if (issue) busy_q <= !last;
       else if (cmd_ready_o) busy_q <= cmd_valid_i && cmd_beats_i != '0;
       if (issue != b_valid_i) inflight_q <= issue ? inflight_q + 1'b1 : inflight_q - 1'b1;
       if (issue) issue_ptr_q <= issue_ptr_q + 1'b1;

@@ -156,7 +156,8 @@ module tmv_csr
       port_q       <= read_addr_i[7:5];
       read_data_o  <= '0;
       read_error_o <= 1'b0;
-      unique case (read_addr_i)
+      // Registers are below 0x80. Five bits of the address select the data, so that the path through `busy_o` is short.
+      unique case ({5'b0, read_addr_i[6:2], 2'b0})
         IdOffset: read_data_o <= IdValue;
         VersionOffset: read_data_o <= MapVersion;
         MapHashOffset: read_data_o <= MapHash;
@@ -188,11 +189,13 @@ module tmv_csr
         CycleHiOffset: read_data_o <= cycle_q[63:32];
         RunStartOffset: read_data_o <= run_start_q;
         BusyCyclesOffset: read_data_o <= busy_cycles_q;
-        default: begin
-          read_error_o <= !is_count || read_addr_i[1:0] != '0 || read_addr_i[4:2] >= 3'(Events)
-              || 32'(read_addr_i[7:5]) >= Ports;
-        end
+        default: read_error_o <= 1'b1;
       endcase
+      if (read_addr_i[11:7] != '0 || read_addr_i[1:0] != '0) begin
+        read_data_o  <= '0;
+        read_error_o <= !is_count || read_addr_i[1:0] != '0 || read_addr_i[4:2] >= 3'(Events)
+            || 32'(read_addr_i[7:5]) >= Ports;
+      end
     end else if (read_q && is_count_q && !read_error_o) begin
       for (int unsigned p = 0; p < Ports; p++) if (port_q == 3'(p)) read_data_o <= count_i[p];
     end
