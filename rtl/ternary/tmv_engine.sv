@@ -79,7 +79,8 @@ module tmv_engine
   // registers.
   block_t blocks[BlockFifo];
   logic [BlockBits:0] push_q, fetch_q, load_q, compute_q;
-  logic push, load_block, current_valid_q, compute_pop;
+  // `fetch_valid_q`: a block in the queue has words to fetch. A comparison of pointers would have a level more.
+  logic push, load_block, current_valid_q, compute_pop, fetch_valid_q;
 
   assign push       = block_valid_i && block_ready_o;
   assign load_block = push_q != load_q && (!current_valid_q || compute_pop);
@@ -222,7 +223,7 @@ module tmv_engine
     end
   end
 
-  // Requests for words of activations.
+  // Requests for words of activations. Statements stand in the order of use, as above.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       x_req_o       <= 1'b0;
@@ -230,27 +231,32 @@ module tmv_engine
       fetch_word_q  <= '0;
       fetch_group_q <= '0;
       fetch_q       <= '0;
+      fetch_valid_q <= 1'b0;
     end else begin
-      if (word_done) words_q <= words_q - 1'b1;
+      automatic logic request = 1'b0;
       if (x_req_o) begin
         if (x_grant_i) x_req_o <= 1'b0;
-      end else if (words_q != 2'd2) begin
+      end else if (words_q != 2'd2 && fetch_valid_q) begin
         automatic block_t fetch = blocks[fetch_q[BlockBits-1:0]];
-        if (push_q != fetch_q && x_loaded_i[fetch.id]) begin
+        request = x_loaded_i[fetch.id];
+        if (request) begin
           x_req_o  <= 1'b1;
           x_addr_o <= {fetch.bank, (WordAddrBits - 1)'({fetch_group_q, fetch_word_q})};
-          words_q  <= words_q + 2'(!word_done);
-          fetch_group_q <= fetch_group_q + 1'b1;
-          if (Groups == 1 || 32'(fetch.tokens) <= (32'(fetch_group_q) + 1) * Vectors) begin
+          if (Groups > 1 && 32'(fetch.tokens) > (32'(fetch_group_q) + 1) * Vectors) begin
+            fetch_group_q <= fetch_group_q + 1'b1;
+          end else begin
             fetch_group_q <= '0;
-            fetch_word_q  <= fetch_word_q + 1'b1;
-            if (word_t'(fetch_word_q) == fetch.last_word) begin
-              fetch_word_q <= '0;
-              fetch_q      <= fetch_q + 1'b1;
+            if (word_t'(fetch_word_q) != fetch.last_word) fetch_word_q <= fetch_word_q + 1'b1;
+            else begin
+              fetch_word_q  <= '0;
+              fetch_valid_q <= push_q != fetch_q + 1'b1;
+              fetch_q       <= fetch_q + 1'b1;
             end
           end
         end
       end
+      if (request != word_done) words_q <= request ? words_q + 1'b1 : words_q - 1'b1;
+      if (push) fetch_valid_q <= 1'b1;
     end
   end
 
@@ -344,6 +350,7 @@ module tmv_engine
   `TMV_REQUIRE(blocks, BlockFifo >= 2 && (1 << BlockBits) == BlockFifo,
                "tmv_engine: BlockFifo must be a power of two, at least 2")
   `TMV_ASSERT(ReadyIsRoom, block_ready_o == ((push_q - compute_q) != (BlockBits + 1)'(BlockFifo)))
+  `TMV_ASSERT(FetchIsQueued, fetch_valid_q == (push_q != fetch_q))
   `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q || word_shift)
   `TMV_ASSERT(BlockOfBeat, !beat_valid_q || current_valid_q)
   `TMV_ASSERT(OneCause, $onehot0({busy_o, stall_data_o, stall_x_o, stall_result_o}))
