@@ -31,6 +31,8 @@ fn main() -> anyhow::Result<()> {
         stall: 0,
         interleave: false,
         shy: false,
+        late_writes: false,
+        data_first: false,
         seed: 1,
         faults: Faults::default(),
     };

@@ -117,6 +117,8 @@ impl Bench {
             stall: self.stall,
             interleave: self.stall != 0,
             shy: false,
+            late_writes: false,
+            data_first: false,
             seed,
             faults: Faults::default(),
         };

@@ -4,6 +4,8 @@
 //! answers, applies them to the unit's inputs, and clocks the edge. The unit has no combinational path from an input
 //! to an output, so one evaluation per cycle is enough.
 
+use rand_core::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
 use tmv::config::UnitConfig;
 use tmv::device::{Device, DeviceError};
 use tmv::regs;
@@ -30,6 +32,8 @@ pub struct VerilatedDevice {
     patience: u64,
     /// Called from time to time during a wait; `true` stops the wait.
     stop: Option<fn() -> bool>,
+    /// Source of the delays of a rude master of the registers.
+    rude: Option<SplitMix64>,
     /// Whether the write channels were idle in the previous cycle and their input pins are already set to idle.
     write_idle: bool,
     /// Inputs of the read channels as last set.
@@ -89,6 +93,7 @@ impl VerilatedDevice {
             port_bytes,
             patience: 1 << 32,
             stop: None,
+            rude: None,
             write_idle: false,
             read_inputs: ReadInputs::default(),
         };
@@ -101,7 +106,7 @@ impl VerilatedDevice {
         Ok(device)
     }
 
-    /// Holds the reset input low for four cycles. The memory keeps its content.
+    /// Holds the reset input low for four cycles, with a memory that is reset too. The memory keeps its content.
     pub fn reset(&mut self) -> Result<(), SimulationError> {
         self.write_idle = false;
         self.memory.reset();
@@ -126,6 +131,21 @@ impl VerilatedDevice {
         self.model.set(self.pins.rst_ni, 1);
         self.model.cycle()?;
         Ok(())
+    }
+
+    /// Holds the reset input low for `cycles` cycles, with a memory that does not notice: bursts in flight go on, as
+    /// those of a Zynq do when only the programmable logic is reset. Returns whether the memory waits for write data
+    /// of before the reset.
+    pub fn reset_unit_alone(&mut self, cycles: u64) -> Result<bool, SimulationError> {
+        self.write_idle = false;
+        self.model.set(self.pins.rst_ni, 0);
+        self.memory.allow_resets();
+        for _ in 0..cycles {
+            self.step()?;
+        }
+        self.model.set(self.pins.rst_ni, 1);
+        self.step()?;
+        Ok(self.memory.waits_for_data())
     }
 
     /// Clock cycles since power-up.
@@ -249,48 +269,81 @@ impl VerilatedDevice {
         Ok(self.model.get(pin) != 0)
     }
 
-    /// Waits until READY is high, then holds VALID high for one cycle: one handshake.
-    fn handshake(&mut self, valid: Pin, ready: Pin, offset: u32) -> Result<(), SimulationError> {
-        if !self.step_until(ready, REGISTER_CYCLES)? {
-            return Err(SimulationError::NoAnswer { offset });
-        }
-        self.model.set(valid, 1);
-        self.step()?;
-        self.model.set(valid, 0);
-        Ok(())
+    /// Makes the master of the registers rude: from now on, it gives address and data in any order, and takes answers
+    /// late. Without this, it gives the address first and takes an answer at once.
+    pub fn set_rude(&mut self, seed: u64) {
+        self.rude = Some(SplitMix64::seed_from_u64(seed));
+    }
+
+    /// Cycles that the rude master waits before something, mostly few; `polite` of the other master.
+    fn delay(&mut self, polite: u64) -> u64 {
+        let Some(random) = &mut self.rude else { return polite };
+        let longest = if random.next_u64() % 16 == 0 { 200 } else { 5 };
+        random.next_u64() % longest
     }
 
     /// Performs an AXI4-Lite write with byte strobes. Returns the response code.
     pub fn axil_write(&mut self, offset: u32, value: u32, strobes: u8) -> Result<u8, SimulationError> {
+        let (address, data, answer) = (self.delay(0), self.delay(1), self.delay(0));
         let p = &self.pins;
         let (awvalid, awready, wvalid, wready) = (p.s_axil_awvalid, p.s_axil_awready, p.s_axil_wvalid, p.s_axil_wready);
-        let (bvalid, bresp) = (p.s_axil_bvalid, p.s_axil_bresp);
+        let (bvalid, bready, bresp) = (p.s_axil_bvalid, p.s_axil_bready, p.s_axil_bresp);
         self.model.set(p.s_axil_awaddr, u64::from(offset));
         self.model.set(p.s_axil_wdata, u64::from(value));
         self.model.set(p.s_axil_wstrb, u64::from(strobes));
-        self.handshake(awvalid, awready, offset)?;
-        self.handshake(wvalid, wready, offset)?;
-        if !self.step_until(bvalid, REGISTER_CYCLES)? {
-            return Err(SimulationError::NoAnswer { offset });
+        let (mut aw, mut w) = (Sender::after(address), Sender::after(data));
+        for cycle in 0..REGISTER_CYCLES {
+            aw.offer(&mut self.model, awvalid, awready, cycle);
+            w.offer(&mut self.model, wvalid, wready, cycle);
+            self.model.set(bready, u64::from(cycle >= answer));
+            let taken = cycle >= answer && self.model.get(bvalid) != 0;
+            let resp = self.model.get(bresp) as u8;
+            self.step()?;
+            if taken {
+                return Ok(resp);
+            }
         }
-        let resp = self.model.get(bresp) as u8;
-        self.step()?;
-        Ok(resp)
+        Err(SimulationError::NoAnswer { offset })
     }
 
     /// Performs an AXI4-Lite read. Returns the value and the response code.
     pub fn axil_read(&mut self, offset: u32) -> Result<(u32, u8), SimulationError> {
+        let (address, answer) = (self.delay(0), self.delay(0));
         let p = &self.pins;
-        let (arvalid, arready, rvalid) = (p.s_axil_arvalid, p.s_axil_arready, p.s_axil_rvalid);
+        let (arvalid, arready, rvalid, rready) = (p.s_axil_arvalid, p.s_axil_arready, p.s_axil_rvalid, p.s_axil_rready);
         let (rdata, rresp) = (p.s_axil_rdata, p.s_axil_rresp);
         self.model.set(p.s_axil_araddr, u64::from(offset));
-        self.handshake(arvalid, arready, offset)?;
-        if !self.step_until(rvalid, REGISTER_CYCLES)? {
-            return Err(SimulationError::NoAnswer { offset });
+        let mut ar = Sender::after(address);
+        for cycle in 0..REGISTER_CYCLES {
+            ar.offer(&mut self.model, arvalid, arready, cycle);
+            self.model.set(rready, u64::from(cycle >= answer));
+            let taken = cycle >= answer && self.model.get(rvalid) != 0;
+            let found = (self.model.get(rdata) as u32, self.model.get(rresp) as u8);
+            self.step()?;
+            if taken {
+                return Ok(found);
+            }
         }
-        let answer = (self.model.get(rdata) as u32, self.model.get(rresp) as u8);
-        self.step()?;
-        Ok(answer)
+        Err(SimulationError::NoAnswer { offset })
+    }
+}
+
+/// The master of a channel that makes one transfer: it waits, holds VALID high until READY, and is done.
+struct Sender {
+    from: u64,
+    done: bool,
+}
+
+impl Sender {
+    fn after(from: u64) -> Self {
+        Self { from, done: false }
+    }
+
+    /// Sets VALID for this cycle.
+    fn offer(&mut self, model: &mut Model, valid: Pin, ready: Pin, cycle: u64) {
+        let now = !self.done && cycle >= self.from;
+        model.set(valid, u64::from(now));
+        self.done |= now && model.get(ready) != 0;
     }
 }
 

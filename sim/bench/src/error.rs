@@ -4,7 +4,7 @@ use tmv::device::DeviceError;
 use zynq_memory::Violation;
 
 /// Maximum number of cycles that a register access may take.
-pub(crate) const REGISTER_CYCLES: u64 = 64;
+pub(crate) const REGISTER_CYCLES: u64 = 1024;
 
 /// A reason why a simulation stopped, other than an error that the unit reported itself.
 #[derive(Debug, thiserror::Error)]

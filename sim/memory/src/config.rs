@@ -18,8 +18,20 @@ pub struct MemoryConfig {
     pub interleave: bool,
     /// Whether READY stays low until VALID is high, as AXI allows.
     pub shy: bool,
+    /// Whether written data becomes visible only with the response of its burst.
+    pub late_writes: bool,
+    /// Whether the slave takes write data before its address.
+    pub data_first: bool,
     /// Seed of stalls, interleaving and the reads of the processors.
     pub seed: u64,
     /// Injected faults.
     pub faults: Faults,
+}
+
+impl MemoryConfig {
+    /// Whether the memory does nothing unexpected: no stalls, no faults, everything in order.
+    pub(crate) fn is_plain(&self) -> bool {
+        let unkind = self.interleave || self.shy || self.late_writes || self.data_first;
+        self.stall == 0 && !unkind && self.faults == Faults::default()
+    }
 }

@@ -73,6 +73,8 @@ pub fn stream(
         stall: 0,
         interleave: false,
         shy: false,
+        late_writes: false,
+        data_first: false,
         seed: 1,
         faults: Faults::default(),
     };

@@ -37,10 +37,27 @@ struct WritePort {
     waiting: Option<Address>,
     waiting_data: bool,
     queue: VecDeque<Burst>,
-    responses: VecDeque<(u64, u8)>,
+    /// Beats that came before their address: the data, and WLAST.
+    ahead: VecDeque<(Vec<u8>, bool)>,
+    /// Beats of the burst in progress that are not visible yet.
+    unseen: Vec<Unseen>,
+    responses: VecDeque<Response>,
     beats: u64,
     /// Response of the burst in progress, if one of its beats had a fault or an address outside the memory.
     fault: Option<u8>,
+}
+
+/// A response that waits for its time. The beats become visible with it.
+struct Response {
+    at: u64,
+    resp: u8,
+    unseen: Vec<Unseen>,
+}
+
+/// Data that was written and is not visible yet, and its offset in the memory.
+struct Unseen {
+    offset: usize,
+    data: Vec<u8>,
 }
 
 /// The memory and its AXI slaves: read channels on all ports, write channels on port 0.
@@ -55,6 +72,8 @@ pub struct AxiMemory {
     first: usize,
     cycle: u64,
     faulted: Option<u64>,
+    /// Whether the master may be reset without the slaves.
+    resets: bool,
     /// True if there are no stalls, no interleaving and no faults, and READY does not wait for VALID. Most cycles of
     /// most runs are like this and use a faster path.
     plain: bool,
@@ -71,8 +90,9 @@ impl AxiMemory {
             rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
             first: 0,
             cycle: 0,
-            plain: config.stall == 0 && !config.interleave && !config.shy && config.faults == Faults::default(),
+            plain: config.is_plain(),
             faulted: None,
+            resets: false,
             port_bytes,
             config,
         }
@@ -94,9 +114,25 @@ impl AxiMemory {
         &mut self.config.faults
     }
 
+    /// Read beats that `port` has delivered since power-up.
+    pub fn read_beats(&self, port: usize) -> u64 {
+        self.reads[port].beats
+    }
+
     /// Address of the last read beat, or of the last write burst, with a fault from [`Faults`].
     pub fn faulted(&self) -> Option<u64> {
         self.faulted
+    }
+
+    /// From now on, VALID may fall before READY: the master may be reset, and the slaves are not.
+    pub fn allow_resets(&mut self) {
+        self.resets = true;
+    }
+
+    /// Whether the slave waits for write data. If the master is reset now, the slave takes the data of the master's
+    /// next burst for it.
+    pub fn waits_for_data(&self) -> bool {
+        !self.write.queue.is_empty() || !self.write.ahead.is_empty()
     }
 
     /// Discards all bursts, like an interconnect that is reset together with the unit. The content of the memory is
@@ -276,28 +312,40 @@ impl AxiMemory {
         if aw.valid && ready {
             self.check_burst(0, ["AXI_ERRM_AWLEN_AXI3", "AXI_ERRM_AWADDR_BOUNDARY", "AXI_ERRM_AWADDR_ALIGN"], aw)?;
             self.write.queue.push_back(Burst { addr: aw.addr, len: aw.len, id: aw.id, beat: 0, ready_at: 0 });
+            while let (false, Some((data, last))) = (self.write.queue.is_empty(), self.write.ahead.pop_front()) {
+                self.take(&data, last)?;
+            }
         }
         Ok(ready)
     }
 
-    /// Runs one cycle of the write data channel. Returns WREADY. Data is accepted only after its address. While
-    /// WVALID is low, WREADY may be high.
+    /// Runs one cycle of the write data channel. Returns WREADY. Data is accepted after its address, or before it if
+    /// the configuration says so. While WVALID is low, WREADY may be high.
     ///
     /// # Errors
     /// The protocol rule that the master broke.
     pub fn write_data(&mut self, valid: bool, data: &[u8], last: bool) -> Result<bool, Violation> {
-        if self.write.waiting_data && !valid {
+        if self.write.waiting_data && !valid && !self.resets {
             return Err(self.error(0, "AXI_ERRM_WVALID_STABLE", "WVALID fell before WREADY".into()));
         }
-        let room = if valid { !self.write.queue.is_empty() } else { !self.config.shy };
+        let early = self.config.data_first && self.write.ahead.len() < MAX_BURST;
+        let room = if valid { !self.write.queue.is_empty() || early } else { !self.config.shy };
         let ready = room
             && !self.config.faults.write_starved(self.cycle)
             && !self.stalls()
             && self.controller.as_ref().is_none_or(Controller::takes_writes);
         self.write.waiting_data = valid && !ready;
-        if !(valid && ready) {
-            return Ok(ready);
+        if valid && ready {
+            match self.write.queue.is_empty() {
+                true => self.write.ahead.push_back((data.to_vec(), last)),
+                false => self.take(data, last)?,
+            }
         }
+        Ok(ready)
+    }
+
+    /// Takes a beat of the oldest burst.
+    fn take(&mut self, data: &[u8], last: bool) -> Result<(), Violation> {
         let count = self.write.beats;
         self.write.beats += 1;
         let burst = &mut self.write.queue[0];
@@ -316,10 +364,13 @@ impl AxiMemory {
             (Some(WriteFault::Response(resp)), _) => self.write.fault = Some(resp),
             (_, None) => self.write.fault = Some(DECERR),
             (flip, Some(offset)) => {
-                let bytes = &mut self.bytes[offset..offset + self.port_bytes];
-                bytes.copy_from_slice(data);
+                let mut data = data.to_vec();
                 if let Some(WriteFault::FlipBit(bit)) = flip {
-                    bytes[usize::from(bit / 8) % data.len()] ^= 1 << (bit % 8);
+                    data[usize::from(bit / 8) % self.port_bytes] ^= 1 << (bit % 8);
+                }
+                match self.config.late_writes {
+                    true => self.write.unseen.push(Unseen { offset, data }),
+                    false => self.bytes[offset..offset + data.len()].copy_from_slice(&data),
                 }
             }
         }
@@ -327,10 +378,13 @@ impl AxiMemory {
             if let (Some(burst), Some(controller)) = (self.write.queue.pop_front(), &mut self.controller) {
                 controller.write(burst.addr, (usize::from(burst.len) + 1) * self.port_bytes, self.cycle);
             }
-            let resp = self.write.fault.take().unwrap_or(OKAY);
-            self.write.responses.push_back((self.cycle + self.config.timing.latency, resp));
+            self.write.responses.push_back(Response {
+                at: self.cycle + self.config.timing.latency,
+                resp: self.write.fault.take().unwrap_or(OKAY),
+                unseen: std::mem::take(&mut self.write.unseen),
+            });
         }
-        Ok(ready)
+        Ok(())
     }
 
     /// Runs one cycle of the write response channel. Returns the response, if one is due. The master must keep BREADY
@@ -342,11 +396,15 @@ impl AxiMemory {
         if !ready {
             return Err(self.error(0, "TMV_BREADY_HIGH", "BREADY is low".into()));
         }
-        let due = self.write.responses.front().is_some_and(|(at, _)| *at <= self.cycle);
+        let due = self.write.responses.front().is_some_and(|response| response.at <= self.cycle);
         if !due || self.config.faults.write_starved(self.cycle) || self.stalls() {
             return Ok(None);
         }
-        Ok(self.write.responses.pop_front().map(|(_, resp)| resp))
+        let Some(response) = self.write.responses.pop_front() else { return Ok(None) };
+        for Unseen { offset, data } in response.unseen {
+            self.bytes[offset..offset + data.len()].copy_from_slice(&data);
+        }
+        Ok(Some(response.resp))
     }
 
     fn offset(&self, addr: u64) -> Option<usize> {
@@ -363,7 +421,7 @@ impl AxiMemory {
         waiting: Option<Address>,
         now: Address,
     ) -> Result<(), Violation> {
-        match waiting {
+        match waiting.filter(|_| !self.resets) {
             Some(_) if !now.valid => Err(self.error(port, valid_rule, "VALID fell before READY".into())),
             Some(before) if before != now => {
                 Err(self.error(port, payload_rule, format!("{before:x?} became {now:x?} before READY")))
@@ -410,6 +468,8 @@ mod tests {
             stall: 0,
             interleave: false,
             shy: false,
+            late_writes: false,
+            data_first: false,
             seed: 1,
             faults: Faults::default(),
         };
@@ -495,6 +555,57 @@ mod tests {
         });
         assert_eq!((response, memory.faulted()), (Some(SLVERR), Some(0x1000_0040)));
         assert_eq!(memory.bytes()[0x40..0x60], [[0; 16], [8; 16]].concat());
+    }
+
+    #[test]
+    fn late_writes_come_with_their_response() {
+        let config = MemoryConfig { late_writes: true, ..memory().config };
+        let mut memory = AxiMemory::new(config, 2, 16);
+        memory.tick();
+        assert_eq!(memory.write_address(read(0x1000_0040, 0)), Ok(true));
+        assert_eq!(memory.write_data(true, &[7; 16], true), Ok(true));
+        for cycle in 0..4 {
+            assert_eq!(memory.bytes()[0x40], 0, "cycle {cycle}");
+            let expected = if cycle == 3 { Some(OKAY) } else { None };
+            assert_eq!(memory.write_response(true), Ok(expected), "cycle {cycle}");
+            memory.tick();
+        }
+        assert_eq!(memory.bytes()[0x40..0x50], [7; 16]);
+    }
+
+    #[test]
+    fn data_may_come_before_its_address() {
+        let config = MemoryConfig { data_first: true, ..memory().config };
+        let mut memory = AxiMemory::new(config, 2, 16);
+        memory.tick();
+        assert_eq!(memory.write_data(true, &[7; 16], false), Ok(true));
+        assert_eq!(memory.write_data(true, &[8; 16], true), Ok(true));
+        assert_eq!(memory.write_address(read(0x1000_0040, 1)), Ok(true));
+        assert_eq!(memory.bytes()[0x40..0x60], [[7; 16], [8; 16]].concat());
+        // Without the switch, the slave lets data wait.
+        let mut memory = self::memory();
+        memory.tick();
+        assert_eq!(memory.write_data(true, &[7; 16], false), Ok(false));
+    }
+
+    #[test]
+    fn bursts_outlive_a_reset_of_the_master() {
+        let mut memory = memory();
+        memory.tick();
+        assert_eq!(memory.read_address(1, read(0x1000_0100, 1)), Ok(true));
+        assert!(!memory.waits_for_data(), "no write burst is open");
+        let beats = (0..8).filter(|_| {
+            memory.tick();
+            memory.read_data(1, true).unwrap().valid
+        });
+        assert_eq!(beats.count(), 2);
+        assert_eq!(memory.write_address(read(0x1000_0040, 1)), Ok(true));
+        assert!(memory.waits_for_data(), "the slave waits for two beats");
+        // The master falls silent in the middle of a handshake.
+        memory.allow_resets();
+        memory.faults().starve_read_address = Some((0, 0));
+        assert_eq!(memory.read_address(0, read(0x1000_0100, 1)), Ok(false));
+        assert_eq!(memory.read_address(0, Address::default()), Ok(false));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub fn memory() -> MemoryConfig {
         stall: 0,
         interleave: false,
         shy: false,
+        late_writes: false,
+        data_first: false,
         seed: 1,
         faults: Faults::default(),
     }
@@ -62,6 +64,8 @@ pub fn restless(rng: &mut Random) -> MemoryConfig {
         stall: pick(rng, &[0, 10, 128, 220]),
         interleave: rng.next_u32() & 1 != 0,
         shy: rng.next_u32() & 1 != 0,
+        late_writes: rng.next_u32() & 1 != 0,
+        data_first: rng.next_u32() & 1 != 0,
         seed: rng.next_u64(),
         ..memory()
     }
