@@ -56,7 +56,9 @@ package tmv_axi_pkg;
     BusWriteSlverr = 8'd4,
     BusWriteDecerr = 8'd5,
     /// The consumer of a read stream says that the beat is no valid data.
-    BusBeatIllegal = 8'd8
+    BusBeatIllegal = 8'd8,
+    /// An answer that belongs to no burst: the slave kept it from before a reset, or it is broken.
+    BusStray = 8'd11
   } bus_error_e;
 
   /// An error of the bus, with the address of its beat or burst; `valid` for one cycle.

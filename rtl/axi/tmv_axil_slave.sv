@@ -2,9 +2,10 @@
 
 /// AXI4-Lite slave in front of a register file: one write and one read at a time, each independent of the other.
 ///
-/// The slave performs a write when address and data have both arrived. It answers SLVERR to partial strobes and to
-/// accesses that the register file refuses. BVALID comes two cycles after address and data, RVALID three cycles after
-/// the address. No combinational path from bus to bus: only RDATA and RRESP follow inputs, those of the register file.
+/// The slave performs a write when address and data have both arrived. It answers OKAY to every access: an error on a
+/// stray register access stops Linux on Arm with a panic. A register file that refuses an access has to remember it.
+/// BVALID comes two cycles after address and data, RVALID three cycles after the address. No combinational path from
+/// bus to bus: only RDATA follows an input, that of the register file.
 module tmv_axil_slave
   import tmv_axi_pkg::*;
 (
@@ -28,24 +29,23 @@ module tmv_axil_slave
   input  logic        s_axil_rready,
   output logic [31:0] s_axil_rdata,
   output logic [ 1:0] s_axil_rresp,
-  /// Write to the register file, for one cycle. `write_error_i` in that cycle refuses the write.
+  /// Write to the register file, for one cycle. `write_full_o`: all strobes are set.
   output logic        write_o,
+  output logic        write_full_o,
   output logic [11:0] write_addr_o,
   output logic [31:0] write_data_o,
-  input  logic        write_error_i,
   /// Read of the register file, for one cycle. The answer comes within two cycles and stays.
   output logic        read_o,
   output logic [11:0] read_addr_o,
-  input  logic [31:0] read_data_i,
-  input  logic        read_error_i
+  input  logic [31:0] read_data_i
 );
   // Writes: the slave holds address and data until it has both.
-  logic aw_held_q, w_held_q, full_q, write_now;
+  logic aw_held_q, w_held_q;
 
   assign s_axil_awready = !aw_held_q;
   assign s_axil_wready  = !w_held_q;
-  assign write_now      = aw_held_q && w_held_q && !s_axil_bvalid;
-  assign write_o        = write_now && full_q;
+  assign s_axil_bresp   = RespOkay;
+  assign write_o        = aw_held_q && w_held_q && !s_axil_bvalid;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -54,10 +54,10 @@ module tmv_axil_slave
       s_axil_bvalid <= 1'b0;
     end else begin
       if (s_axil_awvalid && s_axil_awready) aw_held_q <= 1'b1;
-      else if (write_now) aw_held_q <= 1'b0;
+      else if (write_o) aw_held_q <= 1'b0;
       if (s_axil_wvalid && s_axil_wready) w_held_q <= 1'b1;
-      else if (write_now) w_held_q <= 1'b0;
-      if (write_now) s_axil_bvalid <= 1'b1;
+      else if (write_o) w_held_q <= 1'b0;
+      if (write_o) s_axil_bvalid <= 1'b1;
       else if (s_axil_bready) s_axil_bvalid <= 1'b0;
     end
   end
@@ -66,9 +66,8 @@ module tmv_axil_slave
     if (s_axil_awready) write_addr_o <= s_axil_awaddr;
     if (s_axil_wready) begin
       write_data_o <= s_axil_wdata;
-      full_q       <= &s_axil_wstrb;
+      write_full_o <= &s_axil_wstrb;
     end
-    if (write_now) s_axil_bresp <= (full_q && !write_error_i) ? RespOkay : RespSlvErr;
   end
 
   // Reads.
@@ -92,11 +91,11 @@ module tmv_axil_slave
   always_ff @(posedge clk_i) if (s_axil_arready) read_addr_o <= s_axil_araddr;
 
   assign s_axil_rdata = read_data_i;
-  assign s_axil_rresp = read_error_i ? RespSlvErr : RespOkay;
+  assign s_axil_rresp = RespOkay;
 
   `TMV_COVER(AddressFirst, aw_held_q && !w_held_q)
   `TMV_COVER(DataFirst, w_held_q && !aw_held_q)
-  `TMV_COVER(PartialStrobes, write_now && !full_q)
+  `TMV_COVER(PartialStrobes, write_o && !write_full_o)
   `TMV_COVER(ReadBesideWrite, write_o && read_o)
   `TMV_COVER(AnswerWaits, s_axil_rvalid && !s_axil_rready)
 endmodule

@@ -7,23 +7,26 @@
 /// consumer that stalls never holds the port. Throughput one beat a cycle; one idle cycle between commands. Latency two
 /// cycles from a command to ARVALID, two from RVALID to the consumer. No combinational path from an input to an output.
 /// Reports a bad response, a misplaced RLAST and a beat that the consumer calls illegal; delivers such a beat too.
+/// Reports a beat that belongs to no burst and drops it: after a reset, a slave may still deliver beats of before.
 module tmv_read_stream
   import tmv_axi_pkg::*;
 #(
   /// Bits of a beat: 64 or 128.
-  parameter int unsigned PortBits = 128,
+  parameter  int unsigned PortBits = 128,
   /// Beats of the queue, a power of two, at least two bursts.
-  parameter int unsigned FifoBeats = 256,
+  parameter  int unsigned FifoBeats = 256,
   /// Bursts in flight, a power of two, at least 2.
-  parameter int unsigned Outstanding = 8,
+  parameter  int unsigned Outstanding = 8,
   /// AXI ID of the bursts.
-  parameter logic Id = 1'b0
+  parameter  logic Id = 1'b0,
+  localparam int unsigned TableBits = $clog2(Outstanding)
 ) (
   input  logic                clk_i,
   input  logic                rst_ni,
   /// No new burst starts while this is high.
   input  logic                halt_i,
-  /// No burst is requested or in flight.
+  /// Bursts that are requested or in flight; none of them.
+  output logic [TableBits:0]  inflight_o,
   output logic                quiet_o,
   /// Command: a range of `cmd_beats_i` beats from `cmd_addr_i`, aligned to a beat.
   input  logic                cmd_valid_i,
@@ -34,10 +37,11 @@ module tmv_read_stream
   output logic                ar_valid_o,
   input  logic                ar_ready_i,
   output ar_t                 ar_o,
-  /// Read data channel, always ready. `r_i.id` is not looked at.
+  /// Read data channel, always ready. `r_taken_o`: the beat belongs to a burst.
   input  logic                r_valid_i,
   input  logic [PortBits-1:0] r_data_i,
   input  r_t                  r_i,
+  output logic                r_taken_o,
   /// The consumer calls the beat on the read data channel illegal.
   input  logic                r_illegal_i,
   /// Beats to the consumer.
@@ -50,7 +54,6 @@ module tmv_read_stream
   localparam int unsigned PortBytes = PortBits / 8;
   localparam int unsigned ByteBits = $clog2(PortBytes);
   localparam int unsigned SpaceBits = $clog2(FifoBeats) + 1;
-  localparam int unsigned TableBits = $clog2(Outstanding);
 
   addr_t addr_q;
   beats_t left_q;
@@ -59,7 +62,10 @@ module tmv_read_stream
   logic [TableBits:0] inflight_q;
 
   assign cmd_ready_o = !busy_q;
+  assign inflight_o  = inflight_q;
   assign quiet_o     = inflight_q == '0;
+  // No counter moves on any other beat.
+  assign r_taken_o   = r_valid_i && !quiet_o && r_i.id == Id;
 
   // Bursts in flight, oldest first: address and length, for the address of a beat and for the last beat.
   addr_t burst_addr[Outstanding];
@@ -71,7 +77,7 @@ module tmv_read_stream
   always_ff @(posedge clk_i) begin
     automatic logic pop = beat_valid_o && beat_ready_i;
     automatic logic last_beat = beat_q == burst_len[burst_ptr_q];
-    automatic logic finish = r_valid_i && last_beat;
+    automatic logic finish = r_taken_o && last_beat;
 
     // A burst goes out when the address channel is free, its beats have room and a place in the table is free.
     automatic length_t length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:BurstBits]};
@@ -85,11 +91,11 @@ module tmv_read_stream
 
     // A cycle late, so that the simulator works out the address only when there is an error to report.
     fault_o.valid <= 1'b0;
-    if (r_valid_i && (r_i.resp[1] || r_i.last != last_beat || r_illegal_i)) begin
+    if (r_valid_i && (!r_taken_o || r_i.resp[1] || r_i.last != last_beat || r_illegal_i)) begin
       fault_o.valid <= 1'b1;
-      fault_o.code  <= r_i.resp[1] ? (r_i.resp[0] ? BusReadDecerr : BusReadSlverr)
+      fault_o.code  <= !r_taken_o ? BusStray : r_i.resp[1] ? (r_i.resp[0] ? BusReadDecerr : BusReadSlverr)
           : (r_i.last != last_beat) ? BusReadLast : BusBeatIllegal;
-      fault_o.addr  <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
+      fault_o.addr  <= r_taken_o ? burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits) : '0;
     end
 
     if (issue) begin
@@ -125,7 +131,7 @@ module tmv_read_stream
       if (issue || pop) space_q <= space_q - (issue ? SpaceBits'(length) : '0) + SpaceBits'(pop);
       if (issue != finish) inflight_q <= issue ? inflight_q + 1'b1 : inflight_q - 1'b1;
       if (finish) burst_ptr_q <= burst_ptr_q + 1'b1;
-      if (r_valid_i) beat_q <= finish ? '0 : beat_q + 1'b1;
+      if (r_taken_o) beat_q <= finish ? '0 : beat_q + 1'b1;
     end
   end
 
@@ -137,7 +143,7 @@ module tmv_read_stream
   ) u_fifo (
     .clk_i,
     .rst_ni,
-    .wvalid_i(r_valid_i),
+    .wvalid_i(r_taken_o),
     .wready_o(fifo_ready),
     .wdata_i (r_data_i),
     .rvalid_o(beat_valid_o),
@@ -150,11 +156,11 @@ module tmv_read_stream
   `TMV_REQUIRE(table, Outstanding >= 2 && (1 << TableBits) == Outstanding,
                "tmv_read_stream: Outstanding must be a power of two, at least 2")
   `TMV_ASSERT(BusyIsLeft, busy_q == (left_q != '0))
-  `TMV_ASSERT(RoomReserved, !r_valid_i || fifo_ready)
-  `TMV_ASSERT(BeatExpected, !r_valid_i || inflight_q != '0)
+  `TMV_ASSERT(RoomReserved, !r_taken_o || fifo_ready)
   `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))
   `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))
   `TMV_COVER(AddressStalled, ar_valid_o && !ar_ready_i)
   `TMV_COVER(BeatWhileHalted, halt_i && r_valid_i)
+  `TMV_COVER(StrayBeat, r_valid_i && !r_taken_o)
   `TMV_COVER(ConsumerStalls, beat_valid_o && !beat_ready_i)
 endmodule

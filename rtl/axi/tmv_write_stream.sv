@@ -12,22 +12,25 @@
 ///
 /// Throughput one beat a cycle within a burst; one idle cycle between bursts, two between commands. Latency one cycle
 /// from the start of a burst to AWVALID, one from a beat to WVALID. Combinational: `w_ready_i` to `beat_ready_o`, the
-/// response to `fault_o`. Does not gather beats. Does not wait for responses: `quiet_o` says that all have come.
+/// response to `fault_o`. Does not gather beats. Does not wait for responses: `quiet_o` says that all have come. Reports
+/// a response that belongs to no burst whose address and data were taken, and no counter moves on it.
 module tmv_write_stream
   import tmv_axi_pkg::*;
 #(
   /// Bits of a beat: 64 or 128.
-  parameter int unsigned PortBits = 128,
+  parameter  int unsigned PortBits = 128,
   /// Bits of the number of beats of a command, more than `BurstBits`.
-  parameter int unsigned CountBits = 16,
+  parameter  int unsigned CountBits = 16,
   /// Bursts in flight, a power of two, at least 2.
-  parameter int unsigned Outstanding = 8
+  parameter  int unsigned Outstanding = 8,
+  localparam int unsigned TableBits = $clog2(Outstanding)
 ) (
   input  logic                 clk_i,
   input  logic                 rst_ni,
   /// No new burst starts while this is high.
   input  logic                 halt_i,
-  /// No burst is open or in flight.
+  /// Bursts that are open or in flight; none of them.
+  output logic [TableBits:0]   inflight_o,
   output logic                 quiet_o,
   /// Command: a range of `cmd_beats_i` beats from `cmd_addr_i`, aligned to a beat. Taken when the last beat of the
   /// command before was taken.
@@ -61,7 +64,6 @@ module tmv_write_stream
   localparam int unsigned PortBytes = PortBits / 8;
   localparam int unsigned ByteBits = $clog2(PortBytes);
   localparam int unsigned LineBits = ByteBits + BurstBits;
-  localparam int unsigned TableBits = $clog2(Outstanding);
 
   typedef logic [CountBits-1:0] count_t;
 
@@ -71,6 +73,10 @@ module tmv_write_stream
   logic busy_q, open_q;
   length_t burst_left_q;
   logic [TableBits:0] inflight_q;
+
+  // Bursts whose last beat was taken and whose response has not come.
+  logic [TableBits:0] complete_q;
+  logic answer;
 
   // Bursts in flight, oldest first, for the address of an error.
   addr_t burst_addr[Outstanding];
@@ -86,18 +92,22 @@ module tmv_write_stream
   assign burst_valid_o = busy_q && !open_q;
   assign cmd_ready_o = !busy_q && !open_q;
   assign beat_ready_o = open_q && (!w_valid_o || w_ready_i);
+  assign inflight_o = inflight_q;
   assign quiet_o = inflight_q == '0;
+  // The slave answers a burst after it took the address too. Only the address of the youngest burst can be waiting.
+  assign answer = b_valid_i && complete_q != '0 && !(aw_valid_o && inflight_q == (TableBits + 1)'(1));
 
   assign fault_o = '{
-    valid: b_valid_i && b_resp_i[1],
-    code: b_resp_i[0] ? BusWriteDecerr : BusWriteSlverr,
-    addr: burst_addr[answer_ptr_q]
+    valid: b_valid_i && (!answer || b_resp_i[1]),
+    code: !answer ? BusStray : b_resp_i[0] ? BusWriteDecerr : BusWriteSlverr,
+    addr: answer ? burst_addr[answer_ptr_q] : '0
   };
 
   // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies.
   always_ff @(posedge clk_i) begin
     automatic logic send = beat_valid_i && beat_ready_o;
     automatic logic last_beat = burst_left_q == length_t'(1);
+    automatic logic complete = w_valid_o && w_ready_i && w_last_o;
     automatic logic issue = burst_valid_o && burst_ready_i && !halt_i && (!aw_valid_o || aw_ready_i)
         && inflight_q != (TableBits + 1)'(Outstanding);
 
@@ -113,6 +123,7 @@ module tmv_write_stream
     if (!rst_ni) begin
       {aw_valid_o, w_valid_o, busy_q, open_q} <= '0;
       inflight_q   <= '0;
+      complete_q   <= '0;
       issue_ptr_q  <= '0;
       answer_ptr_q <= '0;
     end else begin
@@ -124,9 +135,10 @@ module tmv_write_stream
       else if (send && last_beat) open_q <= 1'b0;
       if (issue) busy_q <= !last;
       else if (cmd_ready_o) busy_q <= cmd_valid_i && cmd_beats_i != '0;
-      if (issue != b_valid_i) inflight_q <= issue ? inflight_q + 1'b1 : inflight_q - 1'b1;
+      if (issue != answer) inflight_q <= issue ? inflight_q + 1'b1 : inflight_q - 1'b1;
+      if (complete != answer) complete_q <= complete ? complete_q + 1'b1 : complete_q - 1'b1;
       if (issue) issue_ptr_q <= issue_ptr_q + 1'b1;
-      if (b_valid_i) answer_ptr_q <= answer_ptr_q + 1'b1;
+      if (answer) answer_ptr_q <= answer_ptr_q + 1'b1;
     end
 
     if (issue) begin
@@ -149,10 +161,11 @@ module tmv_write_stream
                "tmv_write_stream: Outstanding must be a power of two, at least 2")
   `TMV_ASSERT(OpenHasBeats, !open_q || burst_left_q != '0)
   `TMV_ASSERT(BusyIsLeft, !busy_q || left_q != '0)
-  `TMV_ASSERT(ResponseExpected, !b_valid_i || inflight_q != '0)
   `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))
+  `TMV_ASSERT(CompleteWasIssued, complete_q <= inflight_q)
   `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))
   `TMV_COVER(AddressStalled, aw_valid_o && !aw_ready_i)
   `TMV_COVER(DataStalled, w_valid_o && !w_ready_i)
   `TMV_COVER(HaltedInBurst, halt_i && open_q)
+  `TMV_COVER(StrayResponse, b_valid_i && !answer)
 endmodule

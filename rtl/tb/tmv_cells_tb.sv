@@ -97,13 +97,12 @@ module tmv_cells_tb
   output logic  [  31:0]       s_axil_rdata,
   output logic  [   1:0]       s_axil_rresp,
   output logic                 axil_write_o,
+  output logic                 axil_write_full_o,
   output logic  [  11:0]       axil_write_addr_o,
   output logic  [  31:0]       axil_write_data_o,
-  input  logic                 axil_write_error_i,
   output logic                 axil_read_o,
   output logic  [  11:0]       axil_read_addr_o,
-  input  logic  [  31:0]       axil_read_data_i,
-  input  logic                 axil_read_error_i
+  input  logic  [  31:0]       axil_read_data_i
 );
   for (genvar i = 0; i < 2; i++) begin : gen_fifo
     tmv_fifo #(
@@ -255,7 +254,8 @@ module tmv_cells_tb
 
   bus_fault_t stream_fault;
   ar_t stream_ar;
-  logic unused_stream_id;
+  logic unused_stream_id, unused_taken;
+  logic [2:0] unused_inflight;
 
   assign stream_fault_o      = stream_fault.valid;
   assign stream_fault_code_o = 8'(stream_fault.code);
@@ -272,6 +272,7 @@ module tmv_cells_tb
     .clk_i,
     .rst_ni,
     .halt_i      (stream_halt_i),
+    .inflight_o  (unused_inflight),
     .quiet_o     (stream_quiet_o),
     .cmd_valid_i (stream_cmd_valid_i),
     .cmd_ready_o (stream_cmd_ready_o),
@@ -283,6 +284,7 @@ module tmv_cells_tb
     .r_valid_i   (stream_r_valid_i),
     .r_data_i    (stream_r_data_i),
     .r_i         ('{resp: resp_e'(stream_r_resp_i), last: stream_r_last_i, id: 1'b0}),
+    .r_taken_o   (unused_taken),
     .r_illegal_i (1'b0),
     .beat_valid_o(stream_beat_valid_o),
     .beat_ready_i(stream_beat_ready_i),
@@ -347,13 +349,12 @@ module tmv_cells_tb
     .s_axil_rready,
     .s_axil_rdata,
     .s_axil_rresp,
-    .write_o      (axil_write_o),
-    .write_addr_o (axil_write_addr_o),
-    .write_data_o (axil_write_data_o),
-    .write_error_i(axil_write_error_i),
-    .read_o       (axil_read_o),
-    .read_addr_o  (axil_read_addr_o),
-    .read_data_i  (axil_read_data_i),
-    .read_error_i (axil_read_error_i)
+    .write_o     (axil_write_o),
+    .write_full_o(axil_write_full_o),
+    .write_addr_o(axil_write_addr_o),
+    .write_data_o(axil_write_data_o),
+    .read_o      (axil_read_o),
+    .read_addr_o (axil_read_addr_o),
+    .read_data_i (axil_read_data_i)
   );
 endmodule

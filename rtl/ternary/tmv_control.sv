@@ -5,10 +5,11 @@
 /// An error or a soft reset halts the datapath: no new burst starts, bursts in flight are completed, then the datapath
 /// is in reset for one cycle. After an error the unit stays halted, with code, source and address of the error held,
 /// until a soft reset. After a soft reset the unit runs again. Does not record errors while halted: the first counts.
+/// An abort is a soft reset that does not wait for bursts in flight, for a slave that never answers.
 ///
-/// Combinational: errors to `error_event_o`, `rst_ni` to `core_rst_no`.
+/// Combinational: errors to `error_event_o`.
 ///
-///          error or soft reset         quiet          soft reset
+///          error or soft reset     quiet or abort     soft reset
 ///   Run ------------------------> Drain -----> Reset ------------> Run
 ///                                   ^            | error
 ///                        soft reset |            v
@@ -23,12 +24,16 @@ module tmv_control
 ) (
   input  logic               clk_i,
   input  logic               rst_ni,
-  /// Errors. The first of a cycle counts: front end, ports from 0 on, writer, watchdog.
+  /// Errors. The first of a cycle counts: front end, ports from 0 on, writer, watchdog, doorbell.
   input  fault_t             port_fault_i[Ports],
   input  fault_t             frontend_fault_i,
   input  fault_t             writer_fault_i,
-  /// Soft reset requested, for one cycle.
+  /// A doorbell was refused: the value that was written.
+  input  logic               doorbell_fault_i,
+  input  logic   [     15:0] doorbell_i,
+  /// Soft reset requested, for one cycle; as an abort.
   input  logic               soft_reset_i,
+  input  logic               abort_i,
   /// Watchdog: limit in cycles, 0 = off; the unit is busy; some AXI channel or engine makes progress.
   input  logic   [     31:0] watchdog_i,
   input  logic               busy_i,
@@ -37,7 +42,7 @@ module tmv_control
   input  logic               quiet_i,
   /// No new bursts.
   output logic               halt_o,
-  /// Reset of the datapath, active low. Combinational from `rst_ni`, so that state of power-up never looks like a run.
+  /// Reset of the datapath, active low: a register, low from power-up on, because it drives the whole datapath.
   output logic               core_rst_no,
   /// The ring restarts: a soft reset completed.
   output logic               restart_o,
@@ -57,16 +62,21 @@ module tmv_control
   } state_e;
 
   state_e state_q;
-  logic soft_q, core_rst_q;
+  logic soft_q, abort_q, core_rst_q;
+
+  initial core_rst_q = 1'b0;
 
   localparam fault_t WatchdogFault = '{valid: 1'b1, code: ErrWatchdog, addr: '0};
+
+  fault_t doorbell_fault;
+  assign doorbell_fault = '{valid: 1'b1, code: ErrBadDoorbell, addr: addr_t'(doorbell_i)};
 
   logic any_fault;
   logic [31:0] idle_cycles_q;
   logic watchdog_q;
 
   always_comb begin
-    any_fault = frontend_fault_i.valid || writer_fault_i.valid || watchdog_q;
+    any_fault = frontend_fault_i.valid || writer_fault_i.valid || watchdog_q || doorbell_fault_i;
     for (int unsigned p = 0; p < Ports; p++) any_fault |= port_fault_i[p].valid;
   end
 
@@ -74,12 +84,13 @@ module tmv_control
   assign halt_o        = state_q != Run;
   assign draining_o    = state_q == Drain || state_q == Reset;
   assign restart_o     = state_q == Reset && soft_q;
-  assign core_rst_no   = rst_ni && core_rst_q;
+  assign core_rst_no   = core_rst_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       state_q       <= Run;
       soft_q        <= 1'b0;
+      abort_q       <= 1'b0;
       error_o       <= 1'b0;
       code_o        <= ErrNone;
       source_o      <= '0;
@@ -111,8 +122,13 @@ module tmv_control
           fault |= writer_fault_i;
           source |= 4'(SourceWriter);
         end
-        if (watchdog_q && !earlier && !writer_fault_i.valid) begin
+        earlier |= writer_fault_i.valid;
+        if (watchdog_q && !earlier) begin
           fault |= WatchdogFault;
+          source |= 4'(SourceFrontend);
+        end
+        if (doorbell_fault_i && !earlier && !watchdog_q) begin
+          fault |= doorbell_fault;
           source |= 4'(SourceFrontend);
         end
         error_o  <= 1'b1;
@@ -121,12 +137,14 @@ module tmv_control
         addr_o   <= fault.addr;
       end
       if (soft_reset_i) soft_q <= 1'b1;
+      if (abort_i) abort_q <= 1'b1;
       unique case (state_q)
         Run:     if (any_fault || soft_reset_i) state_q <= Drain;
-        Drain:   if (quiet_i) state_q <= Reset;
+        Drain:   if (quiet_i || abort_q) state_q <= Reset;
         // Until the datapath is in reset: errors that it still shows belong to the run before.
         Reset:   if (!core_rst_q) begin
           state_q <= soft_q ? Run : Halted;
+          abort_q <= 1'b0;
           if (soft_q) begin
             soft_q   <= 1'b0;
             error_o  <= 1'b0;
@@ -148,4 +166,5 @@ module tmv_control
   `TMV_COVER(SoftResetWhileDraining, state_q == Drain && soft_reset_i)
   `TMV_COVER(SoftResetWithFault, state_q == Run && soft_reset_i && any_fault)
   `TMV_COVER(DrainTakesTime, state_q == Drain && !quiet_i)
+  `TMV_COVER(AbortCutsDrain, state_q == Drain && !quiet_i && abort_q)
 endmodule

@@ -3,9 +3,9 @@
 /// Registers of the unit: identity, control, status, ring, interrupts and performance counters.
 ///
 /// Offsets and fields come from `tmv_reg_pkg`, generated from `registers.toml`; `docs/registers.md` is for reading.
-/// An unknown offset or a write to a read-only register is an error and changes nothing. A write takes effect in the
-/// next cycle; the answer to a read comes within two cycles. Combinational: `write_addr_i` to `write_error_o`, and the
-/// register bus to `count_*_o`.
+/// An access that is not allowed changes nothing, and IRQ_STATUS.BAD_ACCESS remembers it. A write takes effect in the
+/// next cycle, a doorbell a cycle later; the answer to a read comes within two cycles. Combinational: the register bus
+/// to `count_*_o`.
 module tmv_csr
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -21,18 +21,18 @@ module tmv_csr
 ) (
   input  logic                  clk_i,
   input  logic                  rst_ni,
-  /// Register bus, writes.
+  /// Register bus, writes. `write_full_i`: all strobes are set.
   input  logic                  write_i,
+  input  logic                  write_full_i,
   input  logic      [11:0]      write_addr_i,
   input  logic      [31:0]      write_data_i,
-  output logic                  write_error_o,
   /// Register bus, reads. The answer stays until the next read.
   input  logic                  read_i,
   input  logic      [11:0]      read_addr_i,
   output logic      [31:0]      read_data_o,
-  output logic                  read_error_o,
   /// Control, see `tmv_control`: requests, status, and the error that is held.
   output logic                  soft_reset_o,
+  output logic                  abort_o,
   output logic      [31:0]      watchdog_o,
   input  logic                  restart_i,
   output logic                  busy_o,
@@ -42,11 +42,17 @@ module tmv_csr
   input  error_e                code_i,
   input  logic      [ 3:0]      source_i,
   input  addr_t                 addr_i,
+  /// Outstanding bursts of the front end and of the writer.
+  input  logic      [ 7:0]      frontend_bursts_i,
+  input  logic      [ 7:0]      write_bursts_i,
   /// Ring: base address, log2 of its number of descriptors, number of descriptors ever queued; one more is complete.
   output addr_t                 ring_base_o,
   output logic      [ 3:0]      ring_log2_o,
   output logic      [15:0]      ring_tail_o,
   input  logic                  done_i,
+  /// The doorbell was refused, for one cycle, and the value that was written.
+  output logic                  doorbell_fault_o,
+  output logic      [15:0]      doorbell_o,
   /// Cycle counter, its low half.
   output logic      [31:0]      cycle_o,
   /// A descriptor with the IRQ flag is complete; the interrupt, a level.
@@ -58,30 +64,49 @@ module tmv_csr
   output logic      [ 2:0]      count_index_o,
   input  logic      [31:0]      count_i[Ports]
 );
-  localparam int unsigned Events = 6;
+  localparam int unsigned Events = 7;
 
-  logic [1:0] irq_enable_q, irq_status_q;
+  // Sources of interrupts, in the order of IRQ_ENABLE.
+  localparam int unsigned Sources = 3;
+
+  logic [Sources-1:0] irq_enable_q, irq_status_q, irq_clear;
   logic [63:0] cycle_q;
+  logic [31:0] cycle_hi_q;
   logic [31:0] run_start_q, busy_cycles_q;
   logic busy_q;
 
-  assign count_clear_o = !rst_ni || (write_i && write_addr_i == ControlOffset && write_data_i[ControlClearCountersLsb]);
+  assign count_clear_o = !rst_ni || (write && write_addr_i == ControlOffset && write_data_i[ControlClearCountersLsb]);
   assign irq_o = |(irq_status_q & irq_enable_q);
   assign cycle_o = cycle_q[31:0];
 
-  // Writes.
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) soft_reset_o <= 1'b0;
-    else soft_reset_o <= write_i && write_addr_i == ControlOffset && write_data_i[ControlSoftResetLsb];
-  end
+  // Writes. A refused one does nothing: a register that cannot be written, partial strobes, a reserved bit, the ring
+  // while the unit works on it, a doorbell that the unit would forget.
+  logic write, refused;
+
+  assign write = write_i && !refused;
 
   always_comb begin
-    write_error_o = 1'b0;
     unique case (write_addr_i)
-      ControlOffset, IrqEnableOffset, IrqStatusOffset, WatchdogOffset, RingBaseLoOffset, RingBaseHiOffset,
-      RingLog2Offset, RingTailOffset: ;
-      default: write_error_o = 1'b1;
+      ControlOffset:    refused = |(write_data_i & ~ControlBits);
+      IrqEnableOffset:  refused = |(write_data_i & ~IrqEnableBits);
+      IrqStatusOffset:  refused = |(write_data_i & ~IrqStatusBits);
+      WatchdogOffset:   refused = 1'b0;
+      RingBaseLoOffset: refused = busy_o;
+      RingBaseHiOffset: refused = busy_o || |(write_data_i & ~RingBaseHiBits);
+      RingLog2Offset:   refused = busy_o || |(write_data_i & ~RingLog2Bits);
+      RingTailOffset:   refused = error_i || draining_i || |(write_data_i & ~RingTailBits);
+      default:          refused = 1'b1;
     endcase
+    refused |= !write_full_i;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) {soft_reset_o, abort_o} <= '0;
+    else begin
+      automatic logic control = write && write_addr_i == ControlOffset;
+      soft_reset_o <= control && (write_data_i[ControlSoftResetLsb] || write_data_i[ControlAbortLsb]);
+      abort_o      <= control && write_data_i[ControlAbortLsb];
+    end
   end
 
   always_ff @(posedge clk_i) begin
@@ -90,9 +115,9 @@ module tmv_csr
       watchdog_o   <= WatchdogReset;
       ring_base_o  <= '0;
       ring_log2_o  <= '0;
-    end else if (write_i) begin
+    end else if (write) begin
       unique case (write_addr_i)
-        IrqEnableOffset:  irq_enable_q <= write_data_i[1:0];
+        IrqEnableOffset:  irq_enable_q <= write_data_i[Sources-1:0];
         WatchdogOffset:   watchdog_o <= write_data_i;
         RingBaseLoOffset: ring_base_o[31:0] <= write_data_i;
         RingBaseHiOffset: ring_base_o[AddrBits-1:32] <= write_data_i[AddrBits-33:0];
@@ -102,47 +127,76 @@ module tmv_csr
     end
   end
 
-  // The doorbell does nothing while an error is held or the unit drains. A soft reset starts a new ring.
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni || restart_i) ring_tail_o <= '0;
-    else if (write_i && write_addr_i == RingTailOffset && !error_i && !draining_i) ring_tail_o <= write_data_i[15:0];
-  end
-
   // Number of completed descriptors. It stays visible after an error, until the soft reset.
   logic [15:0] ring_head_q;
 
   assign busy_o = ring_tail_o != ring_head_q;
+
+  // The doorbell may not take back descriptors, and the ring must hold all that are queued. Distances from the head
+  // are compared, so numbers may wrap. A soft reset starts a new ring.
+  logic doorbell_q, doorbell_good;
+  logic [15:0] ahead_q, ahead_before_q;
+
+  assign doorbell_good = ahead_q >= ahead_before_q && ahead_q <= (16'd1 << ring_log2_o);
+  assign doorbell_fault_o = doorbell_q && !doorbell_good;
+
+  always_ff @(posedge clk_i) begin
+    if (write) doorbell_o <= write_data_i[15:0];
+    ahead_q        <= write_data_i[15:0] - ring_head_q;
+    ahead_before_q <= ring_tail_o - ring_head_q;
+    if (!rst_ni || restart_i) begin
+      doorbell_q  <= 1'b0;
+      ring_tail_o <= '0;
+    end else begin
+      doorbell_q <= write && write_addr_i == RingTailOffset;
+      if (doorbell_q && doorbell_good) ring_tail_o <= doorbell_o;
+    end
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || restart_i) ring_head_q <= '0;
     else ring_head_q <= ring_head_q + 16'(done_i);
   end
 
-  // A source that fires in the cycle of its clearing stays pending.
+  // A source that fires in the cycle of its clearing stays pending. A read is refused in the cycle after `read_i`.
+  logic read_q, read_error_q, bad_write, bad_access;
+
+  assign bad_write  = write_i && refused;
+  assign bad_access = bad_write || (read_q && read_error_q);
+  assign irq_clear  = (write && write_addr_i == IrqStatusOffset) ? write_data_i[Sources-1:0] : '0;
+
   always_ff @(posedge clk_i) begin
     if (!rst_ni) irq_status_q <= '0;
-    else begin
-      irq_status_q <= (irq_status_q & ~((write_i && write_addr_i == IrqStatusOffset) ? write_data_i[1:0] : 2'b00))
-          | {error_event_i, done_irq_i};
+    else irq_status_q <= (irq_status_q & ~irq_clear) | {bad_access, error_event_i, done_irq_i};
+  end
+
+  // The first access that was refused, while BAD_ACCESS is pending.
+  logic access_write_q;
+  logic [11:0] access_addr_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!irq_status_q[IrqEnableBadAccessLsb] || irq_clear[IrqEnableBadAccessLsb]) begin
+      access_write_q <= bad_write;
+      access_addr_q  <= bad_write ? write_addr_i : read_addr_i;
     end
   end
 
   // Counters.
   always_ff @(posedge clk_i) begin
-    busy_q <= busy_o;
+    // No reset: it starts anywhere, so tests see it pass its carries. Only differences mean something.
+    cycle_q <= cycle_q + 1'b1;
+    busy_q  <= busy_o;
     if (!rst_ni) begin
-      cycle_q       <= '0;
       run_start_q   <= '0;
       busy_cycles_q <= '0;
     end else begin
-      cycle_q <= cycle_q + 1'b1;
       if (busy_o && !busy_q) run_start_q <= cycle_q[31:0];
       busy_cycles_q <= count_clear_o ? '0 : busy_cycles_q + 32'(busy_o);
     end
   end
 
   // Reads. A register answers in the next cycle; counters of the ports, requested in the same cycle, in the one after.
-  logic is_count, is_count_q, read_q;
+  logic is_count, is_count_q;
   logic [2:0] port_q;
 
   assign is_count      = read_addr_i[11:8] == PortBusyOffset[11:8];
@@ -155,7 +209,7 @@ module tmv_csr
       is_count_q   <= is_count;
       port_q       <= read_addr_i[7:5];
       read_data_o  <= '0;
-      read_error_o <= 1'b0;
+      read_error_q <= 1'b0;
       // Registers are below 0x80. Five bits of the address select the data, so that the path through `busy_o` is short.
       unique case ({5'b0, read_addr_i[6:2], 2'b0})
         IdOffset: read_data_o <= IdValue;
@@ -172,11 +226,18 @@ module tmv_csr
         ControlOffset: ;
         StatusOffset: begin
           read_data_o <= (32'(busy_o) << StatusBusyLsb) | (32'(error_i) << StatusErrorLsb)
-              | (32'(draining_i) << StatusDrainingLsb);
+              | (32'(draining_i) << StatusDrainingLsb) | (32'(frontend_bursts_i) << StatusFrontendBurstsLsb)
+              | (32'(write_bursts_i) << StatusWriteBurstsLsb);
         end
         ErrorOffset: read_data_o <= (32'(code_i) << ErrorCodeLsb) | (32'(source_i) << ErrorSourceLsb);
         ErrorAddrLoOffset: read_data_o <= addr_i[31:0];
         ErrorAddrHiOffset: read_data_o <= 32'(addr_i[AddrBits-1:32]);
+        AccessErrorOffset: begin
+          if (irq_status_q[IrqEnableBadAccessLsb]) begin
+            read_data_o <= (32'(access_addr_q) << AccessErrorOffsetLsb) | (32'(access_write_q) << AccessErrorWriteLsb)
+                | (32'd1 << AccessErrorValidLsb);
+          end
+        end
         IrqEnableOffset: read_data_o <= 32'(irq_enable_q);
         IrqStatusOffset: read_data_o <= 32'(irq_status_q);
         WatchdogOffset: read_data_o <= watchdog_o;
@@ -185,18 +246,21 @@ module tmv_csr
         RingLog2Offset: read_data_o <= 32'(ring_log2_o);
         RingTailOffset: read_data_o <= 32'(ring_tail_o);
         RingHeadOffset: read_data_o <= 32'(ring_head_q);
-        CycleLoOffset: read_data_o <= cycle_q[31:0];
-        CycleHiOffset: read_data_o <= cycle_q[63:32];
+        CycleLoOffset: begin
+          read_data_o <= cycle_q[31:0];
+          cycle_hi_q  <= cycle_q[63:32];
+        end
+        CycleHiOffset: read_data_o <= cycle_hi_q;
         RunStartOffset: read_data_o <= run_start_q;
         BusyCyclesOffset: read_data_o <= busy_cycles_q;
-        default: read_error_o <= 1'b1;
+        default: read_error_q <= 1'b1;
       endcase
       if (read_addr_i[11:7] != '0 || read_addr_i[1:0] != '0) begin
         read_data_o  <= '0;
-        read_error_o <= !is_count || read_addr_i[1:0] != '0 || read_addr_i[4:2] >= 3'(Events)
+        read_error_q <= !is_count || read_addr_i[1:0] != '0 || read_addr_i[4:2] >= 3'(Events)
             || 32'(read_addr_i[7:5]) >= Ports;
       end
-    end else if (read_q && is_count_q && !read_error_o) begin
+    end else if (read_q && is_count_q && !read_error_q) begin
       for (int unsigned p = 0; p < Ports; p++) if (port_q == 3'(p)) read_data_o <= count_i[p];
     end
   end
@@ -206,5 +270,7 @@ module tmv_csr
                "tmv_csr: a parameter does not fit its field of PARAM0 or PARAM1")
   `TMV_COVER(DoorbellDeaf, write_i && write_addr_i == RingTailOffset && (error_i || draining_i))
   `TMV_COVER(DoorbellWhileBusy, write_i && write_addr_i == RingTailOffset && busy_o)
+  `TMV_COVER(DoorbellRefused, doorbell_fault_o)
+  `TMV_COVER(RingWhileBusy, write_i && write_addr_i == RingBaseLoOffset && busy_o)
   `TMV_COVER(InterruptWhileCleared, write_i && write_addr_i == IrqStatusOffset && (error_event_i || done_irq_i))
 endmodule

@@ -129,18 +129,21 @@ module tmv_frontend
   logic [7:0] flags;
   logic keep_x;
   beats_t row_beats, row_beats_q;
+  logic [15:0] in_features, in_features_q;
   logic [3:0] tokens, tokens_q;
   logic x_valid_q, bad_field_q, bad_row_q, bad, misaligned_q;
   logic [16:0] blocks_q;
 
   /// Whether a field of the descriptor is out of range.
   function automatic logic has_bad_field(logic [DescBytes*8-1:0] desc);
-    logic [31:0] control, n;
-    control = field(desc, DescControlWord);
-    n       = field(desc, DescOutFeaturesWord);
-    return control[31:24] != 8'(Opcode) || control[23:12] != '0 || (control[7:0] & ~8'(FlagKeepX | FlagIrq)) != '0
-        || control[11:8] == '0 || control[11:8] > 4'(Vectors * Groups)
-        || n == '0 || n > MaxOutFeatures || field(desc, DescReservedWord) != '0;
+    logic [7:0] opcode;
+    logic [3:0] count;
+    logic [31:0] n;
+    opcode = desc[32*DescControlWord+24+:8];
+    count  = desc[32*DescControlWord+8+:4];
+    n      = field(desc, DescOutFeaturesWord);
+    return opcode != 8'(Opcode) || count == '0 || count > 4'(Vectors * Groups) || n == '0 || n > MaxOutFeatures
+        || (desc & DescReservedBits) != '0;
   endfunction
 
   /// Whether a row has no beats, too many or not those of its length, or is longer than its stride.
@@ -165,12 +168,13 @@ module tmv_frontend
   assign keep_x    = (flags & 8'(FlagKeepX)) != '0;
   assign tokens    = desc_q[32*DescControlWord+8+:4];
   assign row_beats = desc_q[32*DescInFeaturesWord+16+:16];
+  assign in_features = desc_q[32*DescInFeaturesWord+:16];
 
   always_ff @(posedge clk_i) begin
     if (state_q == Check) begin
       // Two registers, because one for both would end the longest path of the unit.
       bad_field_q  <= ring_aligned && (has_bad_field(desc_q)
-          || (keep_x && (!x_valid_q || row_beats != row_beats_q || tokens != tokens_q)));
+          || (keep_x && (!x_valid_q || in_features != in_features_q || tokens != tokens_q)));
       bad_row_q    <= ring_aligned && has_bad_row(desc_q);
       misaligned_q <= !ring_aligned || is_misaligned(desc_q);
       blocks_q     <= 17'((field(desc_q, DescOutFeaturesWord) + RowBlock - 1) / RowBlock);
@@ -229,8 +233,9 @@ module tmv_frontend
   // Operators for dispatcher and writer.
   always_ff @(posedge clk_i) begin
     if (publish) begin
-      row_beats_q <= row_beats;
-      tokens_q    <= tokens;
+      row_beats_q   <= row_beats;
+      in_features_q <= in_features;
+      tokens_q      <= tokens;
       dispatch_o <= '{
         id: publish_id_q,
         bank: bank,
@@ -258,7 +263,8 @@ module tmv_frontend
     else op_valid_o <= publish;
   end
 
-  // Activations: a command for each token. Beats become words, bytes become planes.
+  // Activations: a command for each token. Beats become words, bytes become planes. Bytes beyond the row are padding:
+  // they become zero, so weights in the padding have no effect, whatever is in memory there.
   logic [3:0] request_token_q, token_q, vector_q;
   logic requesting_q, word_last, word_full, load_done_q;
   addr_t row_addr_q;
@@ -300,9 +306,24 @@ module tmv_frontend
     x_addr_o   <= x_addr;
   end
 
+  // Activations that are left of the row, and the bytes of the beat that are activations.
+  logic [15:0] x_left_q;
+  logic [PortBytes-1:0] is_x;
+
+  always_comb begin
+    for (int unsigned i = 0; i < PortBytes; i++) is_x[i] = x_left_q > 16'(i);
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (state_q == WaitBank || (word_full && word_last)) x_left_q <= in_features_q;
+    else if (beat_valid_i && state_q == Load) begin
+      x_left_q <= (x_left_q > 16'(PortBytes)) ? x_left_q - 16'(PortBytes) : '0;
+    end
+  end
+
   for (genvar b = 0; b < 8; b++) begin : gen_plane
     always_ff @(posedge clk_i) begin
-      if (beat_valid_i) x_data_o[b] <= {transpose(beat_i, b), x_data_o[b][Lanes-1:PortBytes]};
+      if (beat_valid_i) x_data_o[b] <= {transpose(beat_i, b) & is_x, x_data_o[b][Lanes-1:PortBytes]};
     end
   end
 

@@ -65,14 +65,15 @@ module tmv_port
   output fault_t                                            fault_o,
   /// A beat of weights meets a word of activations.
   output logic                                              busy_o,
-  /// Performance counters: `count_o` is counter `count_index_i`, in the order of the register map, a cycle after
-  /// `count_read_i`.
+  /// Performance counters, and the bursts that are outstanding: `count_o` is number `count_index_i`, in the order of
+  /// the register map, a cycle after `count_read_i`.
   input  logic                                              count_clear_i,
   input  logic                                              count_read_i,
   input  logic   [2:0]                                      count_index_i,
   output logic   [31:0]                                     count_o
 );
-  logic cmd_ready, block_ready, beat_valid, beat_ready, illegal, stall_data, stall_x, stall_result;
+  logic cmd_ready, block_ready, r_taken, beat_valid, beat_ready, illegal, stall_data, stall_x, stall_result;
+  logic [$clog2(Outstanding):0] inflight;
   logic [PortBits-1:0] beat;
   bus_fault_t stream_fault;
   logic [SliceLanes-1:0] nz[Slices], neg[Slices];
@@ -97,6 +98,7 @@ module tmv_port
     .clk_i,
     .rst_ni,
     .halt_i,
+    .inflight_o  (inflight),
     .quiet_o,
     .cmd_valid_i (grant_i),
     .cmd_ready_o (cmd_ready),
@@ -108,6 +110,7 @@ module tmv_port
     .r_valid_i,
     .r_data_i,
     .r_i,
+    .r_taken_o   (r_taken),
     .r_illegal_i (illegal),
     .beat_valid_o(beat_valid),
     .beat_ready_i(beat_ready),
@@ -176,14 +179,15 @@ module tmv_port
         3'd2:    count_o <= stall_x_q;
         3'd3:    count_o <= stall_result_q;
         3'd4:    count_o <= beats_q;
-        default: count_o <= bursts_q;
+        3'd5:    count_o <= bursts_q;
+        default: count_o <= 32'(inflight);
       endcase
     end
     if (busy_o) busy_q <= busy_q + 1'b1;
     else if (stall_data) stall_data_q <= stall_data_q + 1'b1;
     else if (stall_x) stall_x_q <= stall_x_q + 1'b1;
     else if (stall_result) stall_result_q <= stall_result_q + 1'b1;
-    if (r_valid_i) beats_q <= beats_q + 1'b1;
+    if (r_taken) beats_q <= beats_q + 1'b1;
     if (ar_valid_o && ar_ready_i) bursts_q <= bursts_q + 1'b1;
     if (count_clear_i) begin
       busy_q         <= '0;

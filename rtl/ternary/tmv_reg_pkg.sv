@@ -1,9 +1,10 @@
 // Generated from `rtl/ternary/registers.toml` by `cargo run -p register_map`; do not edit.
 
-/// Constants, register offsets (bytes), field positions (bits), error codes and descriptor words (32 bits each).
+/// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits), error
+/// codes and descriptor words (32 bits each).
 package tmv_reg_pkg;
-  localparam logic [31:0] MapVersion = 32'h0000_0002;
-  localparam logic [31:0] MapHash = 32'h7e31_f20c;
+  localparam logic [31:0] MapVersion = 32'h0000_0003;
+  localparam logic [31:0] MapHash = 32'h6a48_4f1f;
 
   /// Value of the register ID: the letters TMV1.
   localparam int unsigned IdValue = 1414354481;
@@ -50,26 +51,40 @@ package tmv_reg_pkg;
   localparam int unsigned Param1RowBlockLsb = 16;
   localparam int unsigned Param1ContextsLsb = 20;
   localparam logic [11:0] ControlOffset = 12'h014;
+  localparam logic [31:0] ControlBits = 32'h00000007;
   localparam int unsigned ControlSoftResetLsb = 0;
   localparam int unsigned ControlClearCountersLsb = 1;
+  localparam int unsigned ControlAbortLsb = 2;
   localparam logic [11:0] StatusOffset = 12'h018;
   localparam int unsigned StatusBusyLsb = 0;
   localparam int unsigned StatusErrorLsb = 1;
   localparam int unsigned StatusDrainingLsb = 2;
+  localparam int unsigned StatusFrontendBurstsLsb = 8;
+  localparam int unsigned StatusWriteBurstsLsb = 16;
   localparam logic [11:0] ErrorOffset = 12'h01c;
   localparam int unsigned ErrorCodeLsb = 0;
   localparam int unsigned ErrorSourceLsb = 8;
   localparam logic [11:0] ErrorAddrLoOffset = 12'h020;
   localparam logic [11:0] ErrorAddrHiOffset = 12'h024;
+  localparam logic [11:0] AccessErrorOffset = 12'h028;
+  localparam int unsigned AccessErrorOffsetLsb = 0;
+  localparam int unsigned AccessErrorWriteLsb = 30;
+  localparam int unsigned AccessErrorValidLsb = 31;
   localparam logic [11:0] IrqEnableOffset = 12'h030;
+  localparam logic [31:0] IrqEnableBits = 32'h00000007;
   localparam int unsigned IrqEnableDoneLsb = 0;
   localparam int unsigned IrqEnableErrorLsb = 1;
+  localparam int unsigned IrqEnableBadAccessLsb = 2;
   localparam logic [11:0] IrqStatusOffset = 12'h034;
+  localparam logic [31:0] IrqStatusBits = 32'h00000007;
   localparam logic [11:0] WatchdogOffset = 12'h038;
   localparam logic [11:0] RingBaseLoOffset = 12'h040;
   localparam logic [11:0] RingBaseHiOffset = 12'h044;
+  localparam logic [31:0] RingBaseHiBits = 32'h000000ff;
   localparam logic [11:0] RingLog2Offset = 12'h048;
+  localparam logic [31:0] RingLog2Bits = 32'h0000000f;
   localparam logic [11:0] RingTailOffset = 12'h04c;
+  localparam logic [31:0] RingTailBits = 32'h0000ffff;
   localparam logic [11:0] RingHeadOffset = 12'h050;
   localparam logic [11:0] CycleLoOffset = 12'h060;
   localparam logic [11:0] CycleHiOffset = 12'h064;
@@ -81,6 +96,7 @@ package tmv_reg_pkg;
   localparam logic [11:0] PortStallResultOffset = 12'h10c;
   localparam logic [11:0] PortBeatsOffset = 12'h110;
   localparam logic [11:0] PortBurstsOffset = 12'h114;
+  localparam logic [11:0] PortOutstandingOffset = 12'h118;
 
   typedef enum logic [7:0] {
     ErrNone = 8'd0,
@@ -92,7 +108,9 @@ package tmv_reg_pkg;
     ErrBadDescriptor = 8'd6,
     ErrMisaligned = 8'd7,
     ErrBadWeight = 8'd8,
-    ErrWatchdog = 8'd9
+    ErrWatchdog = 8'd9,
+    ErrBadDoorbell = 8'd10,
+    ErrStrayResponse = 8'd11
   } error_e;
 
   localparam int unsigned DescControlWord = 0;
@@ -100,12 +118,35 @@ package tmv_reg_pkg;
   localparam int unsigned DescOutFeaturesWord = 2;
   localparam int unsigned DescReservedWord = 3;
   localparam int unsigned DescXAddrWord = 4;
+  localparam int unsigned DescXAddrHiWord = 5;
   localparam int unsigned DescWAddrWord = 6;
+  localparam int unsigned DescWAddrHiWord = 7;
   localparam int unsigned DescYAddrWord = 8;
+  localparam int unsigned DescYAddrHiWord = 9;
   localparam int unsigned DescXStrideWord = 10;
   localparam int unsigned DescWStrideWord = 11;
   localparam int unsigned DescStatusWord = 12;
   localparam int unsigned DescStartCycleWord = 13;
   localparam int unsigned DescEndCycleWord = 14;
   localparam int unsigned DescTagWord = 15;
+
+  /// Bits of a descriptor that must be zero.
+  localparam logic [511:0] DescReservedBits = {
+    32'h00000000,
+    32'h00000000,
+    32'h00000000,
+    32'h00000000,
+    32'h00000000,
+    32'h00000000,
+    32'hffffff00,
+    32'h00000000,
+    32'hffffff00,
+    32'h00000000,
+    32'hffffff00,
+    32'h00000000,
+    32'hffffffff,
+    32'h00000000,
+    32'h00000000,
+    32'h00fff0fc
+  };
 endpackage

@@ -85,19 +85,22 @@ module tmv_unit
   /// Beats of the queue for descriptors and activations: enough for the latency of a memory.
   localparam int unsigned FrontendBeats = 128;
 
+  /// Bits of a number of outstanding bursts.
+  localparam int unsigned TableBits = $clog2(Outstanding);
+
   logic core_rst_n, halt, quiet, busy, progress;
   logic [31:0] cycle;
 
   // Control.
-  logic csr_write, csr_write_error, csr_read, csr_read_error;
+  logic csr_write, csr_write_full, csr_read;
   logic [11:0] csr_write_addr, csr_read_addr;
   logic [31:0] csr_write_data, csr_read_data;
-  logic soft_reset, restart, draining, error, error_event, done_irq;
+  logic soft_reset, abort, restart, draining, error, error_event, done_irq, doorbell_fault;
   logic [31:0] watchdog;
   error_e error_code;
   logic [3:0] error_source, ring_log2;
   addr_t error_addr, ring_base;
-  logic [15:0] ring_tail;
+  logic [15:0] ring_tail, doorbell;
 
   // Ports.
   logic [Ports-1:0] port_quiet, port_free, port_grant;
@@ -118,6 +121,7 @@ module tmv_unit
   // Front end, dispatch, retirement.
   logic [Contexts-1:0] x_loaded;
   logic op_valid, op_done, x_write, frontend_quiet;
+  logic [TableBits:0] frontend_bursts, write_bursts;
   dispatch_t op_dispatch, dispatch;
   retire_t op_retire, retire;
   logic dispatch_valid, dispatch_take, retire_valid, retire_take;
@@ -159,14 +163,13 @@ module tmv_unit
     .s_axil_rready,
     .s_axil_rdata,
     .s_axil_rresp,
-    .write_o      (csr_write),
-    .write_addr_o (csr_write_addr),
-    .write_data_o (csr_write_data),
-    .write_error_i(csr_write_error),
-    .read_o       (csr_read),
-    .read_addr_o  (csr_read_addr),
-    .read_data_i  (csr_read_data),
-    .read_error_i (csr_read_error)
+    .write_o     (csr_write),
+    .write_full_o(csr_write_full),
+    .write_addr_o(csr_write_addr),
+    .write_data_o(csr_write_data),
+    .read_o      (csr_read),
+    .read_addr_o (csr_read_addr),
+    .read_data_i (csr_read_data)
   );
 
   tmv_csr #(
@@ -180,14 +183,14 @@ module tmv_unit
     .clk_i,
     .rst_ni,
     .write_i          (csr_write),
+    .write_full_i     (csr_write_full),
     .write_addr_i     (csr_write_addr),
     .write_data_i     (csr_write_data),
-    .write_error_o    (csr_write_error),
     .read_i           (csr_read),
     .read_addr_i      (csr_read_addr),
     .read_data_o      (csr_read_data),
-    .read_error_o     (csr_read_error),
     .soft_reset_o     (soft_reset),
+    .abort_o          (abort),
     .watchdog_o       (watchdog),
     .restart_i        (restart),
     .busy_o           (busy),
@@ -197,10 +200,14 @@ module tmv_unit
     .code_i           (error_code),
     .source_i         (error_source),
     .addr_i           (error_addr),
+    .frontend_bursts_i(8'(frontend_bursts)),
+    .write_bursts_i   (8'(write_bursts)),
     .ring_base_o      (ring_base),
     .ring_log2_o      (ring_log2),
     .ring_tail_o      (ring_tail),
     .done_i           (op_done),
+    .doorbell_fault_o (doorbell_fault),
+    .doorbell_o       (doorbell),
     .cycle_o          (cycle),
     .done_irq_i       (done_irq),
     .irq_o,
@@ -218,7 +225,10 @@ module tmv_unit
     .port_fault_i    (port_fault),
     .frontend_fault_i(frontend_fault),
     .writer_fault_i  (writer_fault),
+    .doorbell_fault_i(doorbell_fault),
+    .doorbell_i      (doorbell),
     .soft_reset_i    (soft_reset),
+    .abort_i         (abort),
     .watchdog_i      (watchdog),
     .busy_i          (busy),
     .progress_i      (progress),
@@ -362,6 +372,7 @@ module tmv_unit
     .clk_i,
     .rst_ni      (core_rst_n),
     .halt_i      (halt),
+    .inflight_o  (frontend_bursts),
     .quiet_o     (frontend_quiet),
     .cmd_valid_i (cmd_valid),
     .cmd_ready_o (cmd_ready),
@@ -373,6 +384,7 @@ module tmv_unit
     .r_valid_i   (f_r_valid),
     .r_data_i    (m_axi_rdata[0]),
     .r_i         (gen_port[0].r),
+    .r_taken_o   (),
     .r_illegal_i (1'b0),
     .beat_valid_o(beat_valid),
     .beat_ready_i(beat_ready),
@@ -488,6 +500,7 @@ module tmv_unit
     .clk_i,
     .rst_ni       (core_rst_n),
     .halt_i       (halt),
+    .inflight_o   (write_bursts),
     .quiet_o      (writer_quiet),
     .op_valid_i   (retire_valid),
     .op_ready_o   (retire_take),
@@ -521,11 +534,13 @@ module tmv_unit
   // The modules have these sizes as numbers: tokens have 4 bits, result words 32 bytes, rows of slots 8 bits.
   `TMV_REQUIRE(sizes, RowBlock == 8 && MaxTokens == 8 && DescBytes == 64 && (1 << $clog2(Contexts)) == Contexts
       && MaxOutFeatures <= 524288, "tmv_unit: the register map asks for sizes that this RTL is not written for")
+  `TMV_REQUIRE(outstanding, TableBits < 8, "tmv_unit: a number of outstanding bursts must fit 8 bits of STATUS")
   // Faults of the bus become faults of the unit by a cast.
   `TMV_REQUIRE(codes, $bits(bus_fault_t) == $bits(fault_t)
       && 8'(BusReadSlverr) == 8'(ErrReadSlverr) && 8'(BusReadDecerr) == 8'(ErrReadDecerr)
       && 8'(BusReadLast) == 8'(ErrReadLast) && 8'(BusBeatIllegal) == 8'(ErrBadWeight)
-      && 8'(BusWriteSlverr) == 8'(ErrWriteSlverr) && 8'(BusWriteDecerr) == 8'(ErrWriteDecerr),
+      && 8'(BusWriteSlverr) == 8'(ErrWriteSlverr) && 8'(BusWriteDecerr) == 8'(ErrWriteDecerr)
+      && 8'(BusStray) == 8'(ErrStrayResponse),
       "tmv_unit: error codes of the bus parts differ from those of the register map")
   `TMV_COVER(AllEnginesBusy, port_busy == '1)
   `TMV_COVER(AllPortsDeliver, m_axi_rvalid == '1)

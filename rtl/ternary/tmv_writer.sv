@@ -21,13 +21,15 @@ module tmv_writer
   parameter  int unsigned GroupBytes = 1024,
   /// Bursts in flight, a power of two, at least 2.
   parameter  int unsigned Outstanding = 8,
+  localparam int unsigned TableBits = $clog2(Outstanding),
   localparam int unsigned WordBits = RowBlock * AccBits
 ) (
   input  logic                  clk_i,
   input  logic                  rst_ni,
   /// No new burst starts while this is high.
   input  logic                  halt_i,
-  /// No burst is open or in flight.
+  /// Bursts that are open or in flight; none of them.
+  output logic [TableBits:0]    inflight_o,
   output logic                  quiet_o,
   /// Operators, in order.
   input  logic                  op_valid_i,
@@ -166,6 +168,7 @@ module tmv_writer
     .clk_i,
     .rst_ni,
     .halt_i,
+    .inflight_o,
     .quiet_o,
     .cmd_valid_i  (cmd_valid),
     .cmd_ready_o  (cmd_ready),

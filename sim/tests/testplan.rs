@@ -55,7 +55,7 @@ struct Found {
 /// Folders in `rtl` with modules and proofs.
 const ROOMS: [&str; 3] = ["prim", "axi", "ternary"];
 /// Test programs for the RTL. Each of their tests must belong to a feature.
-const RTL_TESTS: [&str; 6] = ["unit", "cells", "faults", "registers", "cycles", "conformance"];
+const RTL_TESTS: [&str; 8] = ["unit", "cells", "faults", "hostile", "long", "registers", "cycles", "conformance"];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

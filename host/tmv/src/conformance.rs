@@ -7,7 +7,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use std::println;
+use std::{format, println};
 
 use golden::{Codec, TernaryMatrix};
 use rand_core::{Rng, SeedableRng};
@@ -23,10 +23,12 @@ use crate::regs;
 macro_rules! conformance_suite {
     ($fresh:expr) => {
         $crate::conformance_suite!(
-            $fresh, identity, reset_values, read_write_registers, read_only_registers, unknown_offsets, run_and_record,
-            chained_operators, ring_wraps, queueing_more, interrupts, no_interrupt, keep_x_across_runs,
-            unusual_shapes, bad_descriptors, bad_addresses, misaligned_ring, bad_weights, error_stops_the_ring,
-            bad_behind_good, head_after_an_error, reset_forgets_activations,
+            $fresh, identity, reset_values, read_write_registers, read_only_registers, reserved_register_bits,
+            unknown_offsets, first_refused_access, run_and_record, chained_operators, ring_wraps, queueing_more,
+            interrupts, no_interrupt, keep_x_across_runs, unusual_shapes, bad_descriptors, reserved_descriptor_bits,
+            bad_addresses, addresses_partly_outside, misaligned_ring, ring_of_a_stopped_unit, bad_doorbells,
+            doorbells_of_a_full_ring, bad_weights, padding_has_no_effect, error_stops_the_ring, bad_behind_good,
+            head_after_an_error, abort_is_a_soft_reset, reset_forgets_activations,
         );
     };
     ($fresh:expr, $($rule:ident),* $(,)?) => {
@@ -43,6 +45,7 @@ pub type Random = Xoshiro256PlusPlus;
 
 const FRONT_END: u8 = regs::SOURCE_FRONTEND as u8;
 const WRITER: u8 = regs::SOURCE_WRITER as u8;
+const ALL_SOURCES: u32 = regs::IRQ_ENABLE_DONE | regs::IRQ_ENABLE_ERROR | regs::IRQ_ENABLE_BAD_ACCESS;
 /// The byte that fills result memory before a run.
 const STALE: u8 = 0xa5;
 
@@ -86,8 +89,8 @@ impl<D: Device> Bench<D> {
         self.write(regs::RING_BASE_LO, base as u32);
         self.write(regs::RING_BASE_HI, (base >> 32) as u32);
         self.write(regs::RING_LOG2, self.log2);
-        self.write(regs::IRQ_STATUS, 3);
-        self.write(regs::IRQ_ENABLE, 3);
+        self.write(regs::IRQ_STATUS, ALL_SOURCES);
+        self.write(regs::IRQ_ENABLE, ALL_SOURCES);
         self.queued = 0;
     }
 
@@ -196,7 +199,7 @@ impl<D: Device> Bench<D> {
         while self.read(regs::RING_HEAD) != u32::from(self.queued) {
             assert_eq!(self.wait(), regs::IRQ_ENABLE_DONE, "{:?}", self.error());
         }
-        self.write(regs::IRQ_STATUS, 3);
+        self.write(regs::IRQ_STATUS, ALL_SOURCES);
     }
 
     /// Queues the operators, runs them, and checks their records and results.
@@ -265,8 +268,26 @@ fn rng(seed: u64) -> Random {
     Random::seed_from_u64(seed)
 }
 
-fn refused<T>(result: Result<T, DeviceError>, offset: u32, access: &str) -> bool {
-    matches!(result, Err(DeviceError::Register { offset: o, access: a, .. }) if o == offset && a == access)
+/// The refused access that the unit remembers: offset, and whether it is a write. The unit forgets it.
+pub fn take_refused<D: Device>(device: &mut D) -> Option<(u32, bool)> {
+    let error = device.read_register(regs::ACCESS_ERROR).unwrap();
+    let pending = device.read_register(regs::IRQ_STATUS).unwrap() & regs::IRQ_ENABLE_BAD_ACCESS != 0;
+    assert_eq!(pending, error & regs::ACCESS_ERROR_VALID != 0, "BAD_ACCESS and ACCESS_ERROR contradict each other");
+    device.write_register(regs::IRQ_STATUS, regs::IRQ_ENABLE_BAD_ACCESS).unwrap();
+    pending.then_some((error & regs::ACCESS_ERROR_OFFSET, error & regs::ACCESS_ERROR_WRITE != 0))
+}
+
+/// Writes a register. Returns whether the unit refused this access.
+fn refuses<D: Device>(device: &mut D, offset: u32, value: u32) -> bool {
+    take_refused(device);
+    device.write_register(offset, value).unwrap();
+    match take_refused(device) {
+        None => false,
+        Some(found) => {
+            assert_eq!(found, (offset & 0xfff, true), "the refused access");
+            true
+        }
+    }
 }
 
 /// Offsets of all registers with their access. Registers that exist once per port are listed for every port.
@@ -299,7 +320,7 @@ pub fn check_reset_values<D: Device>(device: &mut D) {
     let info = UnitInfo::read(device).unwrap();
     for (offset, access) in registers(&info) {
         let expected = match offset {
-            regs::ID..=regs::PARAM1 | regs::CYCLE_LO => continue,
+            regs::ID..=regs::PARAM1 | regs::CYCLE_LO | regs::CYCLE_HI => continue,
             regs::WATCHDOG => regs::WATCHDOG_RESET,
             _ => 0,
         };
@@ -310,15 +331,15 @@ pub fn check_reset_values<D: Device>(device: &mut D) {
 pub fn read_write_registers<D: Device>(mut device: D) {
     let mut rng = rng(1);
     for (offset, mask) in [
-        (regs::IRQ_ENABLE, 3),
+        (regs::IRQ_ENABLE, 7),
         (regs::WATCHDOG, u32::MAX),
         (regs::RING_BASE_LO, u32::MAX),
         (regs::RING_BASE_HI, 0xff),
         (regs::RING_LOG2, 0xf),
     ] {
-        for value in [u32::MAX, 0, rng.next_u32(), rng.next_u32()] {
+        for value in [u32::MAX, 0, rng.next_u32(), rng.next_u32()].map(|value| value & mask) {
             device.write_register(offset, value).unwrap();
-            assert_eq!(device.read_register(offset).unwrap(), value & mask, "register {offset:#05x}");
+            assert_eq!(device.read_register(offset).unwrap(), value, "register {offset:#05x}");
         }
     }
     assert_eq!(device.read_register(regs::STATUS).unwrap(), 0);
@@ -329,11 +350,39 @@ pub fn read_only_registers<D: Device>(mut device: D) {
     for (offset, access) in registers(&info) {
         if access == "ro" {
             let before = device.read_register(offset).unwrap();
-            assert!(refused(device.write_register(offset, !before), offset, "write"), "register {offset:#05x}");
+            assert!(refuses(&mut device, offset, !before), "register {offset:#05x}");
             let after = device.read_register(offset).unwrap();
             assert!(after == before || offset == regs::CYCLE_LO, "register {offset:#05x}");
         }
     }
+}
+
+/// Every reserved bit of every register that can be written. The register keeps its value.
+pub fn reserved_register_bits<D: Device>(mut device: D) {
+    for (offset, allowed) in regs::WRITABLE {
+        for bit in (0..32).map(|bit| 1 << bit).filter(|bit| bit & allowed == 0) {
+            let before = device.read_register(*offset).unwrap();
+            assert!(refuses(&mut device, *offset, bit | (!before & allowed)), "register {offset:#05x}, bit {bit:#x}");
+            assert_eq!(device.read_register(*offset).unwrap(), before, "register {offset:#05x}, bit {bit:#x}");
+        }
+    }
+    assert_eq!(device.read_register(regs::STATUS).unwrap(), 0);
+}
+
+/// ACCESS_ERROR keeps the first refused access until BAD_ACCESS is cleared. A refused access raises the interrupt.
+pub fn first_refused_access<D: Device>(mut device: D) {
+    assert_eq!(take_refused(&mut device), None);
+    device.read_register(0xffc).unwrap();
+    device.write_register(regs::ID, 1).unwrap();
+    assert_eq!(take_refused(&mut device), Some((0xffc, false)));
+    assert_eq!(take_refused(&mut device), None);
+    device.write_register(regs::RING_HEAD, 1).unwrap();
+    device.read_register(0x44c).unwrap();
+    assert!(matches!(device.wait_interrupt(), Err(DeviceError::Timeout { .. })), "the source is not enabled");
+    device.write_register(regs::IRQ_ENABLE, regs::IRQ_ENABLE_BAD_ACCESS).unwrap();
+    device.wait_interrupt().unwrap();
+    assert_eq!(take_refused(&mut device), Some((regs::RING_HEAD, true)));
+    assert!(matches!(device.wait_interrupt(), Err(DeviceError::Timeout { .. })));
 }
 
 pub fn unknown_offsets<D: Device>(mut device: D) {
@@ -341,8 +390,9 @@ pub fn unknown_offsets<D: Device>(mut device: D) {
     let known = registers(&info);
     for offset in (0..0x1000).step_by(4).chain([1, regs::STATUS + 2, regs::WATCHDOG + 1, regs::PORT_BUSY + 3]) {
         if !known.iter().any(|(register, _)| *register == offset) {
-            assert!(refused(device.read_register(offset), offset, "read"), "offset {offset:#05x}");
-            assert!(refused(device.write_register(offset, 1), offset, "write"), "offset {offset:#05x}");
+            assert_eq!(device.read_register(offset).unwrap(), 0, "offset {offset:#05x}");
+            assert_eq!(take_refused(&mut device), Some((offset, false)));
+            assert!(refuses(&mut device, offset, 1), "offset {offset:#05x}");
         }
     }
     assert_eq!(device.read_register(regs::STATUS).unwrap(), 0);
@@ -478,7 +528,7 @@ fn fails<D: Device>(bench: &mut Bench<D>, good: &Operator, bytes: &[u8; DESCRIPT
     let ring = |bench: &mut Bench<D>| (bench.read(regs::RING_HEAD), bench.read(regs::RING_TAIL));
     let before = ring(bench);
     bench.queue(good);
-    bench.ring();
+    assert!(refuses(&mut bench.device, regs::RING_TAIL, u32::from(bench.queued)));
     assert!(matches!(bench.device.wait_interrupt(), Err(DeviceError::Timeout { .. })));
     assert_eq!(ring(bench), before);
     assert_eq!(bench.error().0, code, "errors are sticky");
@@ -510,8 +560,6 @@ pub fn bad_descriptors<D: Device>(device: D) {
         ("no tokens", regs::DESC_CONTROL, control(regs::OPCODE, 0, 2)),
         ("too many tokens", regs::DESC_CONTROL, control(regs::OPCODE, most + 1, 2)),
         ("most tokens the field holds", regs::DESC_CONTROL, control(regs::OPCODE, 15, 2)),
-        ("unknown flag", regs::DESC_CONTROL, control(regs::OPCODE, 1, 4)),
-        ("reserved bit of CONTROL", regs::DESC_CONTROL, control(regs::OPCODE, 1, 2) | 1 << 16),
         ("no columns", regs::DESC_IN_FEATURES, shape(0, beats)),
         ("no columns, no beats", regs::DESC_IN_FEATURES, shape(0, 0)),
         ("too few beats", regs::DESC_IN_FEATURES, shape(k, beats - 1)),
@@ -522,7 +570,6 @@ pub fn bad_descriptors<D: Device>(device: D) {
         ("too many rows", regs::DESC_OUT_FEATURES, regs::MAX_OUT_FEATURES + 1),
         ("absurdly many rows", regs::DESC_OUT_FEATURES, u32::MAX),
         ("blocks that overlap", regs::DESC_W_STRIDE, good.descriptor.w_stride as u32 - 64),
-        ("reserved word", regs::DESC_RESERVED, 1),
         ("KEEP_X without activations", regs::DESC_CONTROL, control(regs::OPCODE, 1, 3)),
     ];
     for (what, word, value) in cases {
@@ -536,9 +583,56 @@ pub fn bad_descriptors<D: Device>(device: D) {
     let found =
         fails(&mut bench, &good, &with(&other.descriptor, 0, control(regs::OPCODE, 1, 3)), regs::ERR_BAD_DESCRIPTOR);
     assert_eq!(found, (FRONT_END, bench.slot(1)));
+    // As many beats, and another number of activations: where the padding begins is part of the activations.
+    let fewer = shape(k - 1, beats);
+    let mut bytes = with(&d, regs::DESC_IN_FEATURES, fewer);
+    bytes[0] |= regs::FLAG_KEEP_X as u8;
+    let found = fails(&mut bench, &good, &bytes, regs::ERR_BAD_DESCRIPTOR);
+    assert_eq!(found, (FRONT_END, bench.slot(1)));
     if most > 1 {
         let found = fails(&mut bench, &good, &with(&d, 0, control(regs::OPCODE, 2, 3)), regs::ERR_BAD_DESCRIPTOR);
         assert_eq!(found, (FRONT_END, bench.slot(1)));
+    }
+}
+
+/// Every bit of a descriptor that must be zero.
+pub fn reserved_descriptor_bits<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(17));
+    let good = bench.operator(&mut rng, 8, 2 * bench.info.lanes(), 1);
+    let mut tried = 0;
+    for (word, reserved) in regs::DESC_RESERVED_BITS.into_iter().enumerate() {
+        for bit in (0..32).filter(|bit| reserved >> bit & 1 != 0) {
+            let mut bytes = good.descriptor.encode();
+            bytes[4 * word + bit / 8] ^= 1 << (bit % 8);
+            bench.queue_bytes(&bytes);
+            bench.ring();
+            let found = bench.expect_error(regs::ERR_BAD_DESCRIPTOR);
+            assert_eq!(found, (FRONT_END, bench.slot(0)), "word {word}, bit {bit}");
+            bench.soft_reset();
+            tried += 1;
+        }
+    }
+    assert!(tried > 100, "{tried} reserved bits");
+    bench.run(&[good]);
+}
+
+/// Memory ends within an operator: the error has the address of the first beat that is outside.
+pub fn addresses_partly_outside<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(18));
+    let lanes = bench.info.lanes();
+    let (good, long) = (bench.operator(&mut rng, 8, lanes, 1), bench.operator(&mut rng, 8, 4 * lanes, 1));
+    let tall = bench.operator(&mut rng, 24, lanes, 1).descriptor;
+    let end = bench.device.memory_base() + bench.device.memory().len() as u64;
+    let d = long.descriptor;
+    // The last 64 bytes of memory are weights that are legal in every codec.
+    bench.bytes(end - 64, 64).fill(0);
+    for (bad, code, reporter) in [
+        (Descriptor { x_addr: end - 64, ..d }, regs::ERR_READ_DECERR, FRONT_END),
+        (Descriptor { w_addr: end - 64, ..d }, regs::ERR_READ_DECERR, 0),
+        (Descriptor { y_addr: end - 64, ..tall }, regs::ERR_WRITE_DECERR, WRITER),
+    ] {
+        assert_eq!(fails(&mut bench, &good, &bad.encode(), code), (reporter, end));
+        bench.soft_reset();
     }
 }
 
@@ -595,6 +689,116 @@ pub fn misaligned_ring<D: Device>(device: D) {
             bench.soft_reset();
         }
     }
+}
+
+/// The ring cannot be changed while a descriptor is queued, and a stopped unit has one. After a soft reset it can.
+pub fn ring_of_a_stopped_unit<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(19));
+    let op = bench.operator(&mut rng, 8, 40, 1);
+    bench.run(std::slice::from_ref(&op));
+    bench.queue_bytes(&[0; DESCRIPTOR_BYTES]);
+    bench.ring();
+    bench.expect_error(regs::ERR_BAD_DESCRIPTOR);
+    while bench.read(regs::STATUS) & regs::STATUS_DRAINING != 0 {}
+    for register in [regs::RING_BASE_LO, regs::RING_BASE_HI, regs::RING_LOG2] {
+        let before = bench.read(register);
+        assert!(refuses(&mut bench.device, register, before ^ 1), "register {register:#05x}");
+        assert_eq!(bench.read(register), before, "register {register:#05x}");
+    }
+    bench.soft_reset();
+    bench.write(regs::RING_LOG2, 5);
+    assert_eq!((bench.read(regs::RING_LOG2), take_refused(&mut bench.device)), (5, None));
+    bench.set_up();
+    bench.run(&[op]);
+}
+
+/// A doorbell that takes descriptors back, or that asks for more than the ring holds. The unit stops with the value.
+pub fn bad_doorbells<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::with_ring(device, 2), rng(20));
+    let op = bench.operator(&mut rng, 8, 40, 1);
+    for done in [0u16, 3, 4, 6] {
+        for tail in [done.wrapping_sub(1), done + 5, done + 6, done.wrapping_add(1 << 15), done.wrapping_sub(4)] {
+            for _ in 0..done {
+                bench.run(std::slice::from_ref(&op));
+            }
+            // Good descriptors in the whole ring: none of them may run.
+            let before = bench.queued;
+            for _ in 0..4 {
+                bench.queue(&op);
+            }
+            bench.write(regs::RING_TAIL, u32::from(tail));
+            let what = format!("doorbell {tail} after {done} descriptors");
+            assert_eq!(bench.expect_error(regs::ERR_BAD_DOORBELL), (FRONT_END, u64::from(tail)), "{what}");
+            let ring = (bench.read(regs::RING_HEAD), bench.read(regs::RING_TAIL));
+            assert_eq!(ring, (u32::from(done), u32::from(before)), "{what}");
+            assert!(bench.results(&op).iter().all(|y| y.to_le_bytes() == [STALE; 4]), "{what}: a stale descriptor ran");
+            bench.soft_reset();
+        }
+    }
+    bench.run(&[op]);
+}
+
+/// The ring takes as many descriptors as it has places, again and again, also with a doorbell for each.
+pub fn doorbells_of_a_full_ring<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::with_ring(device, 2), rng(21));
+    let op = bench.operator(&mut rng, 8, 40, 1);
+    for round in 0..6 {
+        let numbers: Vec<u16> = (0..4).map(|_| bench.queue(&op)).collect();
+        for number in numbers.iter().filter(|_| round % 2 == 0) {
+            bench.write(regs::RING_TAIL, u32::from(number.wrapping_add(1)));
+        }
+        bench.finish();
+        numbers.iter().for_each(|number| bench.check(&op, *number));
+    }
+}
+
+/// Weights and activations in the padding of a row change nothing. The rows that fill up the last block get the products
+/// of their weights.
+pub fn padding_has_no_effect<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(22));
+    let (lanes, port_bytes, codec) = (bench.info.lanes(), bench.info.port_bytes, bench.info.codec);
+    for cols in [1, lanes / 2 - 1, lanes - 1, lanes + 1, 2 * lanes - port_bytes, 2 * lanes - port_bytes - 1, 2 * lanes]
+    {
+        let tokens = bench.info.max_tokens();
+        let op = bench.operator(&mut rng, 9, cols, tokens);
+        let d = op.descriptor;
+        // The same matrix with random weights in its padding.
+        let (rows, padded) = (16, d.row_beats * lanes);
+        let weights: Vec<i8> = (0..rows * padded)
+            .map(|i| match (i / padded, i % padded) {
+                (row, col) if row < 9 && col < cols => op.matrix.get(row, col),
+                _ => (rng.next_u32() % 3) as i8 - 1,
+            })
+            .collect();
+        let matrix = TernaryMatrix::from_rows(rows, padded, &weights).unwrap();
+        let image = bench.bytes(d.w_addr, codec.image_bytes(rows, padded, port_bytes, d.w_stride));
+        codec.encode(&matrix, port_bytes, d.w_stride, image).unwrap();
+        for token in 0..tokens {
+            let row = bench.bytes(d.x_addr + (token * d.x_stride) as u64, d.x_stride);
+            row[cols..].fill_with(|| rng.next_u32() as u8);
+        }
+        bench.run(std::slice::from_ref(&op));
+
+        let whole = Operator { descriptor: Descriptor { out_features: rows, ..d }, ..op };
+        let inner: Vec<i8> = weights.chunks(padded).flat_map(|row| row[..cols].to_vec()).collect();
+        let expected = golden::matvec::reference(&TernaryMatrix::from_rows(rows, cols, &inner).unwrap(), &whole.x);
+        assert_eq!(bench.results(&whole), expected, "{cols} columns");
+    }
+}
+
+/// ABORT of a unit that waits for nothing is a soft reset.
+pub fn abort_is_a_soft_reset<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(23));
+    let op = bench.operator(&mut rng, 20, 100, 1);
+    bench.run(std::slice::from_ref(&op));
+    bench.queue_bytes(&[0; DESCRIPTOR_BYTES]);
+    bench.ring();
+    bench.expect_error(regs::ERR_BAD_DESCRIPTOR);
+    bench.write(regs::CONTROL, regs::CONTROL_ABORT);
+    while bench.read(regs::STATUS) != 0 {}
+    assert_eq!((bench.error(), bench.read(regs::RING_TAIL), bench.read(regs::RING_HEAD)), ((0, 0, 0), 0, 0));
+    bench.set_up();
+    bench.run(&[op]);
 }
 
 /// An invalid weight code in each beat of a block.

@@ -4,6 +4,7 @@
 //! later, a board. This module does not depend on operators or checkpoints.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::error::Error as StdError;
 use core::fmt;
 
@@ -53,8 +54,8 @@ impl<D: Device + ?Sized> Device for &mut D {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// The unit refused a register access.
-    #[error("register {name} (offset {offset:#05x}): the {access} was answered with SLVERR")]
+    /// The unit or the bus refused a register access.
+    #[error("register {name} (offset {offset:#05x}): the {access} was refused")]
     Register {
         /// Offset of the register in bytes.
         offset: u32,
@@ -124,12 +125,17 @@ pub enum DeviceError {
         limit: usize,
     },
     /// A soft reset did not end.
-    #[error("the soft reset did not end within {polls} reads of STATUS; its last value is {status:#010x}")]
+    #[error(
+        "the soft reset did not end within {polls} reads of STATUS, whose last value is {status:#010x}; bursts without \
+         an answer: {outstanding}"
+    )]
     ResetTimeout {
         /// Reads of STATUS.
         polls: u32,
         /// Value of the register STATUS.
         status: u32,
+        /// The bursts that the unit waits for.
+        outstanding: Outstanding,
     },
     /// The interrupt did not arrive in time.
     #[error("no interrupt within {cycles} cycles; STATUS reads {status:#010x}")]
@@ -142,6 +148,23 @@ pub enum DeviceError {
     /// The device itself failed: the simulator, a protocol checker or the bus.
     #[error(transparent)]
     Fault(#[from] Box<dyn StdError + Send + Sync>),
+}
+
+/// Bursts that a unit has requested and that are not complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outstanding {
+    /// Read bursts of the front end: descriptors and activations.
+    pub front_end: u32,
+    /// Read bursts of weights, for each port.
+    pub ports: Vec<u32>,
+    /// Write bursts.
+    pub writes: u32,
+}
+
+impl fmt::Display for Outstanding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "front end {}, ports {:?}, writes {}", self.front_end, self.ports, self.writes)
+    }
 }
 
 /// The part of a unit that reports an error, as in the field SOURCE of the register ERROR.
@@ -186,8 +209,7 @@ impl fmt::Display for Origin {
 }
 
 impl DeviceError {
-    /// The error for an access to the register at `offset` that was answered with SLVERR. `access` is `read` or
-    /// `write`.
+    /// The error for a refused access to the register at `offset`. `access` is `read` or `write`.
     pub fn register(offset: u32, access: &'static str) -> Self {
         let name = regs::REGISTERS.iter().find(|r| r.1 == offset).map_or("unknown", |r| r.0);
         Self::Register { offset, name, access }

@@ -12,7 +12,7 @@ use golden::TernaryMatrix;
 
 use crate::counters::PortCounters;
 use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
-use crate::device::{Device, DeviceError, Origin};
+use crate::device::{Device, DeviceError, Origin, Outstanding};
 use crate::info::UnitInfo;
 use crate::regs;
 
@@ -22,6 +22,8 @@ const ALIGN: usize = DESCRIPTOR_BYTES;
 const MAX_RING_LOG2: u32 = 15;
 /// The most reads of STATUS before a soft reset counts as failed. Draining takes a few hundred cycles.
 const RESET_POLLS: u32 = 10_000;
+/// All sources of interrupts.
+const ALL_SOURCES: u32 = regs::IRQ_ENABLE_DONE | regs::IRQ_ENABLE_ERROR | regs::IRQ_ENABLE_BAD_ACCESS;
 
 /// A weight matrix in a device's memory.
 #[derive(Clone, Copy, Debug)]
@@ -94,18 +96,45 @@ impl<D: Device> Driver<D> {
     }
 
     /// Resets the unit, also after an error. Loaded weights stay in memory.
+    ///
+    /// # Errors
+    /// If the unit waits for a burst that the memory does not answer. [`Driver::abort`] ends that.
     pub fn reset(&mut self) -> Result<(), DeviceError> {
-        self.device.write_register(regs::CONTROL, regs::CONTROL_SOFT_RESET)?;
+        self.restart(regs::CONTROL_SOFT_RESET)
+    }
+
+    /// Resets the unit without waiting for bursts that are outstanding. This is the last resort after a memory that
+    /// never answers: reset the ports of the memory too. If an answer comes later, the unit stops with STRAY_RESPONSE.
+    pub fn abort(&mut self) -> Result<(), DeviceError> {
+        self.restart(regs::CONTROL_ABORT)
+    }
+
+    fn restart(&mut self, command: u32) -> Result<(), DeviceError> {
+        self.device.write_register(regs::CONTROL, command)?;
         let mut status = 0;
         for _ in 0..RESET_POLLS {
             status = self.device.read_register(regs::STATUS)?;
             if status == 0 {
                 self.queued = 0;
-                self.device.write_register(regs::IRQ_STATUS, regs::IRQ_ENABLE_DONE | regs::IRQ_ENABLE_ERROR)?;
-                return self.device.write_register(regs::IRQ_ENABLE, regs::IRQ_ENABLE_DONE | regs::IRQ_ENABLE_ERROR);
+                self.device.write_register(regs::IRQ_STATUS, ALL_SOURCES)?;
+                return self.device.write_register(regs::IRQ_ENABLE, ALL_SOURCES);
             }
         }
-        Err(DeviceError::ResetTimeout { polls: RESET_POLLS, status })
+        let outstanding = self.outstanding()?;
+        Err(DeviceError::ResetTimeout { polls: RESET_POLLS, status, outstanding })
+    }
+
+    /// Bursts that the unit has requested and that are not complete.
+    fn outstanding(&mut self) -> Result<Outstanding, DeviceError> {
+        let status = self.device.read_register(regs::STATUS)?;
+        let field = |mask: u32| (status & mask) >> mask.trailing_zeros();
+        let ports = (0..self.info.ports as u32)
+            .map(|port| self.device.read_register(regs::PORT_OUTSTANDING + port * regs::PORT_OUTSTANDING_STRIDE));
+        Ok(Outstanding {
+            ports: ports.collect::<Result<_, _>>()?,
+            front_end: field(regs::STATUS_FRONTEND_BURSTS),
+            writes: field(regs::STATUS_WRITE_BURSTS),
+        })
     }
 
     /// Encodes `matrix` into the device's memory. The result can be used by any number of runs.
@@ -226,7 +255,15 @@ impl<D: Device> Driver<D> {
         self.device.write_register(regs::RING_TAIL, u32::from(self.queued))?;
         self.device.wait_interrupt()?;
         let pending = self.device.read_register(regs::IRQ_STATUS)?;
+        let access = match pending & regs::IRQ_ENABLE_BAD_ACCESS {
+            0 => 0,
+            _ => self.device.read_register(regs::ACCESS_ERROR)?,
+        };
         self.device.write_register(regs::IRQ_STATUS, pending)?;
+        if access != 0 {
+            let kind = if access & regs::ACCESS_ERROR_WRITE != 0 { "write" } else { "read" };
+            return Err(DeviceError::register(access & regs::ACCESS_ERROR_OFFSET, kind));
+        }
         if self.device.read_register(regs::STATUS)? & regs::STATUS_ERROR == 0 {
             return Ok(());
         }

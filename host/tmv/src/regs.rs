@@ -1,9 +1,9 @@
 //! Register map of the TMV unit. Generated from `rtl/ternary/registers.toml` by `cargo run -p register_map`; do not edit.
 
 /// Version of the map: major in 31:16, minor in 15:0.
-pub const MAP_VERSION: u32 = 0x2;
+pub const MAP_VERSION: u32 = 0x3;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0x7e31f20c;
+pub const MAP_HASH_VALUE: u32 = 0x6a484f1f;
 
 /// Constant: value of the register ID: the letters TMV1.
 pub const ID_VALUE: u32 = 0x544d5631;
@@ -68,6 +68,8 @@ pub const CONTROL: u32 = 0x14;
 pub const CONTROL_SOFT_RESET: u32 = 0x1;
 /// CONTROL: zero all performance counters.
 pub const CONTROL_CLEAR_COUNTERS: u32 = 0x2;
+/// CONTROL: a soft reset that does not wait for outstanding bursts: the last resort after a slave that never answers. A later answer ends in STRAY_RESPONSE.
+pub const CONTROL_ABORT: u32 = 0x4;
 /// Offset. What the unit is doing.
 pub const STATUS: u32 = 0x18;
 /// STATUS: descriptors are queued or in flight.
@@ -76,39 +78,53 @@ pub const STATUS_BUSY: u32 = 0x1;
 pub const STATUS_ERROR: u32 = 0x2;
 /// STATUS: waiting for outstanding bursts after an error or a soft reset.
 pub const STATUS_DRAINING: u32 = 0x4;
+/// STATUS: read bursts of the front end that are outstanding.
+pub const STATUS_FRONTEND_BURSTS: u32 = 0xff00;
+/// STATUS: write bursts that are outstanding.
+pub const STATUS_WRITE_BURSTS: u32 = 0xff0000;
 /// Offset. The error latched first since the last soft reset; sticky.
 pub const ERROR: u32 = 0x1c;
 /// ERROR: error code, see the table of codes.
 pub const ERROR_CODE: u32 = 0xff;
 /// ERROR: number of the AXI read port, or SOURCE_WRITER, or SOURCE_FRONTEND.
 pub const ERROR_SOURCE: u32 = 0xf00;
-/// Offset. Address of the beat or descriptor that caused the error, bits 31:0.
+/// Offset. Address of the beat or descriptor that caused the error, bits 31:0; the refused value after BAD_DOORBELL; 0 after STRAY_RESPONSE and WATCHDOG.
 pub const ERROR_ADDR_LO: u32 = 0x20;
 /// Offset. Address of the error, bits 39:32.
 pub const ERROR_ADDR_HI: u32 = 0x24;
+/// Offset. The first access that was refused since IRQ_STATUS.BAD_ACCESS was cleared; 0 if there was none.
+pub const ACCESS_ERROR: u32 = 0x28;
+/// ACCESS_ERROR: offset of the access in bytes.
+pub const ACCESS_ERROR_OFFSET: u32 = 0xfff;
+/// ACCESS_ERROR: the access was a write.
+pub const ACCESS_ERROR_WRITE: u32 = 0x40000000;
+/// ACCESS_ERROR: an access was refused.
+pub const ACCESS_ERROR_VALID: u32 = 0x80000000;
 /// Offset. Interrupt sources that raise the interrupt line.
 pub const IRQ_ENABLE: u32 = 0x30;
 /// IRQ_ENABLE: a descriptor with the IRQ flag completed.
 pub const IRQ_ENABLE_DONE: u32 = 0x1;
 /// IRQ_ENABLE: an error was latched.
 pub const IRQ_ENABLE_ERROR: u32 = 0x2;
+/// IRQ_ENABLE: a register access was refused: see ACCESS_ERROR.
+pub const IRQ_ENABLE_BAD_ACCESS: u32 = 0x4;
 /// Offset. Pending interrupt sources, bits as in IRQ_ENABLE.
 pub const IRQ_STATUS: u32 = 0x34;
 /// Offset. Cycles without progress on any AXI channel, while busy, after which error WATCHDOG is latched; 0 turns it off. WATCHDOG_RESET after reset.
 pub const WATCHDOG: u32 = 0x38;
-/// Offset. Address of the descriptor ring, bits 31:0; aligned to DESC_BYTES, else MISALIGNED. Written while idle.
+/// Offset. Address of the descriptor ring, bits 31:0; aligned to DESC_BYTES, else MISALIGNED. A write is refused while STATUS.BUSY is set.
 pub const RING_BASE_LO: u32 = 0x40;
-/// Offset. Address of the descriptor ring, bits 39:32.
+/// Offset. Address of the descriptor ring, bits 39:32. A write is refused while STATUS.BUSY is set.
 pub const RING_BASE_HI: u32 = 0x44;
-/// Offset. log2 of the number of descriptors in the ring, 0 to 15. Written while idle.
+/// Offset. log2 of the number of descriptors in the ring, 0 to 15. A write is refused while STATUS.BUSY is set.
 pub const RING_LOG2: u32 = 0x48;
-/// Offset. Doorbell: number of descriptors ever queued, modulo 65536. Writing it starts the unit.
+/// Offset. Doorbell: number of descriptors ever queued, modulo 65536. Writing it starts the unit. A number behind the one before, or more than a ring ahead of RING_HEAD, is the error BAD_DOORBELL. A write is refused while STATUS.ERROR or STATUS.DRAINING is set.
 pub const RING_TAIL: u32 = 0x4c;
 /// Offset. Number of descriptors completed, modulo 65536.
 pub const RING_HEAD: u32 = 0x50;
-/// Offset. Free-running cycle counter, bits 31:0. Completion records carry values of it.
+/// Offset. Free-running cycle counter, bits 31:0; a reset does not clear it. Completion records carry values of it. A read keeps bits 63:32 for CYCLE_HI.
 pub const CYCLE_LO: u32 = 0x60;
-/// Offset. Free-running cycle counter, bits 63:32.
+/// Offset. Free-running cycle counter, bits 63:32, at the last read of CYCLE_LO.
 pub const CYCLE_HI: u32 = 0x64;
 /// Offset. CYCLE_LO at the moment the unit last left idle.
 pub const RUN_START: u32 = 0x68;
@@ -138,6 +154,10 @@ pub const PORT_BEATS_STRIDE: u32 = 0x20;
 pub const PORT_BURSTS: u32 = 0x114;
 /// Bytes from one PORT_BURSTS to the next.
 pub const PORT_BURSTS_STRIDE: u32 = 0x20;
+/// Offset. Weight bursts that are outstanding now. Not cleared by CLEAR_COUNTERS.
+pub const PORT_OUTSTANDING: u32 = 0x118;
+/// Bytes from one PORT_OUTSTANDING to the next.
+pub const PORT_OUTSTANDING_STRIDE: u32 = 0x20;
 
 /// Every register: name, offset, access.
 pub const REGISTERS: &[(&str, u32, &str)] = &[
@@ -151,6 +171,7 @@ pub const REGISTERS: &[(&str, u32, &str)] = &[
     ("ERROR", 0x1c, "ro"),
     ("ERROR_ADDR_LO", 0x20, "ro"),
     ("ERROR_ADDR_HI", 0x24, "ro"),
+    ("ACCESS_ERROR", 0x28, "ro"),
     ("IRQ_ENABLE", 0x30, "rw"),
     ("IRQ_STATUS", 0x34, "w1c"),
     ("WATCHDOG", 0x38, "rw"),
@@ -169,6 +190,19 @@ pub const REGISTERS: &[(&str, u32, &str)] = &[
     ("PORT_STALL_RESULT", 0x10c, "ro"),
     ("PORT_BEATS", 0x110, "ro"),
     ("PORT_BURSTS", 0x114, "ro"),
+    ("PORT_OUTSTANDING", 0x118, "ro"),
+];
+
+/// Registers that can be written: offset, and mask of the bits that are not reserved.
+pub const WRITABLE: &[(u32, u32)] = &[
+    (0x14, 0x7),
+    (0x30, 0x7),
+    (0x34, 0x7),
+    (0x38, 0xffffffff),
+    (0x40, 0xffffffff),
+    (0x44, 0xff),
+    (0x48, 0xf),
+    (0x4c, 0xffff),
 ];
 
 /// Error codes: code, name, meaning.
@@ -183,6 +217,8 @@ pub const ERRORS: &[(u8, &str, &str)] = &[
     (7, "MISALIGNED", "the ring's address, or an address or stride in a descriptor, is not a multiple of DESC_BYTES"),
     (8, "BAD_WEIGHT", "a weight beat holds a code that is not a ternary weight"),
     (9, "WATCHDOG", "no AXI channel made progress for WATCHDOG cycles"),
+    (10, "BAD_DOORBELL", "RING_TAIL was set behind its value before, or more than a ring ahead of RING_HEAD"),
+    (11, "STRAY_RESPONSE", "a read beat or a write response came that belongs to no burst of the unit"),
 ];
 /// Error code: no error.
 pub const ERR_NONE: u8 = 0;
@@ -204,6 +240,10 @@ pub const ERR_MISALIGNED: u8 = 7;
 pub const ERR_BAD_WEIGHT: u8 = 8;
 /// Error code: no AXI channel made progress for WATCHDOG cycles.
 pub const ERR_WATCHDOG: u8 = 9;
+/// Error code: RING_TAIL was set behind its value before, or more than a ring ahead of RING_HEAD.
+pub const ERR_BAD_DOORBELL: u8 = 10;
+/// Error code: a read beat or a write response came that belongs to no burst of the unit.
+pub const ERR_STRAY_RESPONSE: u8 = 11;
 
 /// Descriptor word: OPCODE in 31:24; tokens (1 to VECTORS x GROUPS) in 11:8; FLAG_KEEP_X and FLAG_IRQ in 7:0.
 pub const DESC_CONTROL: usize = 0;
@@ -213,12 +253,18 @@ pub const DESC_IN_FEATURES: usize = 1;
 pub const DESC_OUT_FEATURES: usize = 2;
 /// Descriptor word: zero.
 pub const DESC_RESERVED: usize = 3;
-/// Descriptor word: activations, int8 [tokens, X_STRIDE]: address in words 4 (31:0) and 5 (39:32).
+/// Descriptor word: activations, int8 [tokens, X_STRIDE]: address, bits 31:0.
 pub const DESC_X_ADDR: usize = 4;
-/// Descriptor word: weight image, row blocks W_STRIDE apart: address in words 6 and 7.
+/// Descriptor word: activations: address, bits 39:32.
+pub const DESC_X_ADDR_HI: usize = 5;
+/// Descriptor word: weight image, row blocks W_STRIDE apart: address, bits 31:0. Weights in the padding of a row have no effect.
 pub const DESC_W_ADDR: usize = 6;
-/// Descriptor word: results, int32 [ceil(N / ROW_BLOCK), tokens, ROW_BLOCK]: address in words 8 and 9.
+/// Descriptor word: weight image: address, bits 39:32.
+pub const DESC_W_ADDR_HI: usize = 7;
+/// Descriptor word: results, int32 [ceil(N / ROW_BLOCK), tokens, ROW_BLOCK]: address, bits 31:0. Rows beyond N get the products of their weights in the image.
 pub const DESC_Y_ADDR: usize = 8;
+/// Descriptor word: results: address, bits 39:32.
+pub const DESC_Y_ADDR_HI: usize = 9;
 /// Descriptor word: bytes from one token's activations to the next; readable up to whole weight rows.
 pub const DESC_X_STRIDE: usize = 10;
 /// Descriptor word: bytes from one row block to the next, at least a row block.
@@ -231,3 +277,6 @@ pub const DESC_START_CYCLE: usize = 13;
 pub const DESC_END_CYCLE: usize = 14;
 /// Descriptor word: completion record: number of the descriptor since reset, modulo 65536.
 pub const DESC_TAG: usize = 15;
+/// For each word of a descriptor, the mask of the bits that must be zero.
+pub const DESC_RESERVED_BITS: [u32; 16] =
+    [0xfff0fc, 0x0, 0x0, 0xffffffff, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0];

@@ -94,7 +94,7 @@ fn register(xml: &mut Xml, r: &Register, offset: u32) -> Outcome {
         text(xml, "volatile", if r.access == Access::Rw { "false" } else { "true" })?;
         text(xml, "access", access(r.access))?;
         // IP-XACT requires at least one field in a register.
-        let whole = [Field { name: "VALUE".into(), bits: [31, 0], doc: r.doc.clone() }];
+        let whole = [Field { name: "VALUE".into(), bits: r.bits.unwrap_or([31, 0]), doc: r.doc.clone() }];
         let fields = if r.fields.is_empty() { &whole[..] } else { &r.fields };
         fields.iter().try_for_each(|f| field(xml, r, f))
     })

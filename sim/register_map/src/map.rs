@@ -53,6 +53,9 @@ pub struct Register {
     /// Fields of the register; empty if the register is one number.
     #[serde(default)]
     pub fields: Vec<Field>,
+    /// Most and least significant bit of a register without fields; all 32 bits unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<[u32; 2]>,
     /// Number of registers in the bank; 1 for a single register.
     #[serde(default = "one")]
     pub count: u32,
@@ -103,10 +106,26 @@ pub struct Field {
     pub doc: String,
 }
 
+impl Register {
+    /// Mask with ones in the bits that are not reserved.
+    pub fn mask(&self) -> u32 {
+        match self.bits {
+            Some(bits) => mask(bits),
+            None if self.fields.is_empty() => u32::MAX,
+            None => self.fields.iter().fold(0, |all, field| all | field.mask()),
+        }
+    }
+}
+
+/// Mask with ones in the bits `high` to `low`.
+fn mask([high, low]: [u32; 2]) -> u32 {
+    (u32::MAX >> (31 - high + low)) << low
+}
+
 impl Field {
     /// Mask with ones in the bits of the field.
     pub fn mask(&self) -> u32 {
-        (u32::MAX >> (31 - self.bits[0] + self.bits[1])) << self.bits[1]
+        mask(self.bits)
     }
 
     /// Number of bits in the field.
@@ -135,11 +154,24 @@ pub struct DescriptorWord {
     pub name: String,
     /// Index of the word, in words of 32 bits.
     pub word: u32,
+    /// Mask of the bits that must be zero.
+    #[serde(default)]
+    pub reserved: u32,
     /// Content of the word.
     pub doc: String,
 }
 
+/// Words of a descriptor, of 32 bits.
+pub const DESCRIPTOR_WORDS: u32 = 16;
+
 impl RegisterMap {
+    /// For each word of a descriptor, the mask of the bits that must be zero.
+    pub fn reserved_bits(&self) -> [u32; DESCRIPTOR_WORDS as usize] {
+        let mut words = [0; DESCRIPTOR_WORDS as usize];
+        self.descriptor.iter().for_each(|d| words[d.word as usize] |= d.reserved);
+        words
+    }
+
     /// Parses the text of a register map file.
     ///
     /// # Errors
@@ -160,6 +192,12 @@ impl RegisterMap {
 
     fn check(&self) -> Result<(), String> {
         for r in &self.register {
+            if r.bits.is_some_and(|[high, low]| high > 31 || low > high || !r.fields.is_empty()) {
+                return Err(format!(
+                    "register {}: `bits` must be in 31:0, and a register with fields has none",
+                    r.name
+                ));
+            }
             if let Some(f) = r.fields.iter().find(|f| f.bits[0] > 31 || f.bits[1] > f.bits[0]) {
                 let [high, low] = f.bits;
                 return Err(format!("field {}.{}: bits {high}:{low} are not in 31:0", r.name, f.name));
@@ -168,6 +206,9 @@ impl RegisterMap {
         let constants = self.constant.iter().map(|c| &c.name);
         unique("constants", constants.chain(self.register.iter().map(|r| &r.name)))?;
         unique("errors", self.error.iter().map(|e| &e.name))?;
+        if let Some(d) = self.descriptor.iter().find(|d| d.word >= DESCRIPTOR_WORDS) {
+            return Err(format!("descriptor word {}: a descriptor has no word {}", d.name, d.word));
+        }
         unique("descriptor words", self.descriptor.iter().map(|d| &d.name))
     }
 }
@@ -210,6 +251,7 @@ mod tests {
             ("\"R\"", "\"A\"", "called A"),
             ("offset", "ofset", "ofset"),
             ("value = 3\n", "", "value"),
+            ("\"r\"\n", "\"r\"\nbits = [3, 0]\n", "register R: `bits`"),
         ] {
             let why = RegisterMap::parse(&SMALL.replace(old, new)).expect_err(new);
             assert!(why.contains(what), "{new}: {why}");

@@ -10,8 +10,10 @@ pub fn page(map: &RegisterMap) -> String {
     let mut s = format!(
         "# Registers, descriptor and error codes\n\n{GENERATED}
 Map version {}.{}, hash `{:#010x}`.\n\n\
-         AXI4-Lite, 32-bit data, 4 KiB window. The unit answers any other offset, a write to a read-only register and a write\n\
-         with partial strobes with SLVERR, and changes nothing.\n\n| offset | name | access | meaning |\n|---|---|---|---|\n",
+         AXI4-Lite, 32-bit data, 4 KiB window. The unit refuses an access to any other offset, a write to a read-only register,\n\
+         a write with partial strobes and a write that sets a reserved bit. A refused access changes nothing and reads zero. It\n\
+         is answered with OKAY, because Linux on Arm stops with a panic after SLVERR. It sets `IRQ_STATUS.BAD_ACCESS`, and\n\
+         `ACCESS_ERROR` keeps its offset.\n\n| offset | name | access | meaning |\n|---|---|---|---|\n",
         map.version[0], map.version[1], map.hash
     );
     for r in &map.register {
@@ -29,9 +31,10 @@ Map version {}.{}, hash `{:#010x}`.\n\n\
         let _ = writeln!(s, "| {} | `{}` | {} |", e.code, e.name, e.doc);
     }
     s += "\n## Descriptor\n\n64 bytes, little endian, in a ring of 2^`RING_LOG2` at `RING_BASE`, aligned to 64 bytes.\n\n\
-          | word | name | meaning |\n|---|---|---|\n";
+          | word | name | must be zero | meaning |\n|---|---|---|---|\n";
     for d in &map.descriptor {
-        let _ = writeln!(s, "| {} | `{}` | {} |", d.word, d.name, d.doc);
+        let reserved = if d.reserved == 0 { String::new() } else { format!("`{:#010x}`", d.reserved) };
+        let _ = writeln!(s, "| {} | `{}` | {reserved} | {} |", d.word, d.name, d.doc);
     }
     s
 }

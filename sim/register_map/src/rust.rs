@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::map::RegisterMap;
+use crate::map::{Access, RegisterMap};
 use crate::source::GENERATED;
 
 /// The text of the module.
@@ -33,6 +33,10 @@ pub fn constants(map: &RegisterMap) -> String {
     for r in &map.register {
         let _ = writeln!(s, "    ({:?}, {:#x}, {:?}),", r.name, r.offset, r.access.name());
     }
+    s += "];\n\n/// Registers that can be written: offset, and mask of the bits that are not reserved.\npub const WRITABLE: &[(u32, u32)] = &[\n";
+    for r in map.register.iter().filter(|r| r.access != Access::Ro) {
+        let _ = writeln!(s, "    ({:#x}, {:#x}),", r.offset, r.mask());
+    }
     s += "];\n\n/// Error codes: code, name, meaning.\npub const ERRORS: &[(u8, &str, &str)] = &[\n";
     for e in &map.error {
         let _ = writeln!(s, "    ({}, {:?}, {:?}),", e.code, e.name, e.doc);
@@ -45,5 +49,13 @@ pub fn constants(map: &RegisterMap) -> String {
     for d in &map.descriptor {
         let _ = writeln!(s, "/// Descriptor word: {}.\npub const DESC_{}: usize = {};", d.doc, d.name, d.word);
     }
+    let reserved = map.reserved_bits().map(|mask| format!("{mask:#x}"));
+    let _ = writeln!(
+        s,
+        "/// For each word of a descriptor, the mask of the bits that must be zero.\n\
+         pub const DESC_RESERVED_BITS: [u32; {}] =\n    [{}];",
+        reserved.len(),
+        reserved.join(", ")
+    );
     s
 }

@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use crate::map::RegisterMap;
+use crate::map::{Access, RegisterMap};
 use crate::source::GENERATED;
 
 /// The text of the package.
 pub fn package(map: &RegisterMap) -> String {
     let mut s = format!(
         "// {GENERATED}\n\n\
-         /// Constants, register offsets (bytes), field positions (bits), error codes and descriptor words (32 bits each).\n\
+         /// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits), error\n\
+         /// codes and descriptor words (32 bits each).\n\
          package tmv_reg_pkg;\n  localparam logic [31:0] MapVersion = 32'h{:04x}_{:04x};\n  \
          localparam logic [31:0] MapHash = 32'h{:04x}_{:04x};\n\n",
         map.version[0],
@@ -23,6 +24,9 @@ pub fn package(map: &RegisterMap) -> String {
     s += "\n";
     for r in &map.register {
         let _ = writeln!(s, "  localparam logic [11:0] {}Offset = 12'h{:03x};", camel(&r.name), r.offset);
+        if r.access != Access::Ro && r.mask() != u32::MAX {
+            let _ = writeln!(s, "  localparam logic [31:0] {}Bits = 32'h{:08x};", camel(&r.name), r.mask());
+        }
         for f in &r.fields {
             let name = format!("{}{}", camel(&r.name), camel(&f.name));
             let _ = writeln!(s, "  localparam int unsigned {name}Lsb = {};", f.bits[1]);
@@ -37,6 +41,13 @@ pub fn package(map: &RegisterMap) -> String {
     for d in &map.descriptor {
         let _ = writeln!(s, "  localparam int unsigned Desc{}Word = {};", camel(&d.name), d.word);
     }
+    let reserved: Vec<String> = map.reserved_bits().iter().rev().map(|mask| format!("32'h{mask:08x}")).collect();
+    let _ = writeln!(
+        s,
+        "\n  /// Bits of a descriptor that must be zero.\n  localparam logic [{}:0] DescReservedBits = {{\n    {}\n  }};",
+        32 * reserved.len() - 1,
+        reserved.join(",\n    ")
+    );
     s + "endpackage\n"
 }
 

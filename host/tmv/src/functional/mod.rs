@@ -5,11 +5,16 @@
 //! be developed against it. Its cycle counters stay zero. Its errors have the same codes as in hardware, and the same
 //! addresses where hardware reports the address of a beat.
 
+mod request;
+
 use alloc::vec;
 use alloc::vec::Vec;
 
+use golden::TernaryMatrix;
+use request::{Request, record};
+
 use crate::codec;
-use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
+use crate::descriptor::{Completion, DESCRIPTOR_BYTES, ROW_BLOCK};
 use crate::device::{Device, DeviceError, Origin};
 use crate::info::UnitInfo;
 use crate::regs;
@@ -22,6 +27,7 @@ pub struct FunctionalDevice {
     irq_enable: u32,
     irq_status: u32,
     watchdog: u32,
+    access_error: u32,
     ring_base: u64,
     ring_log2: u32,
     tail: u16,
@@ -33,8 +39,8 @@ pub struct FunctionalDevice {
 
 /// The activations of the last descriptor that loaded any.
 struct Activations {
-    row_beats: usize,
-    /// One entry per token. An entry has the length of a whole weight row, including padding.
+    in_features: usize,
+    /// One entry per token. An entry has the length of a whole weight row; its padding is zero.
     rows: Vec<Vec<u8>>,
 }
 
@@ -56,6 +62,7 @@ impl FunctionalDevice {
             irq_enable: 0,
             irq_status: 0,
             watchdog: regs::WATCHDOG_RESET,
+            access_error: 0,
             ring_base: 0,
             ring_log2: 0,
             tail: 0,
@@ -69,12 +76,39 @@ impl FunctionalDevice {
         (self.tail, self.head, self.error, self.held) = (0, 0, None, None);
     }
 
-    /// The bytes `[address, address + len)` of memory. If they are outside memory, the fault with `code` and
-    /// `source`.
+    /// The bytes `[address, address + len)` of memory. If some are outside, the fault with `code` and `source`, with
+    /// the address of the first of them.
     fn slice(&mut self, address: u64, len: usize, code: u8, source: Origin) -> Result<&mut [u8], Fault> {
-        let start = address.wrapping_sub(self.base) as usize;
-        let end = start.checked_add(len).filter(|end| address >= self.base && *end <= self.memory.len());
-        end.map(|end| &mut self.memory[start..end]).ok_or(Fault { code, source, address })
+        let size = self.memory.len() as u64;
+        let start = address.wrapping_sub(self.base);
+        let outside = if start < size { self.base + size } else { address };
+        let fits = start <= size && len as u64 <= size - start;
+        let range = start as usize..(start as usize).wrapping_add(len);
+        if fits { Ok(&mut self.memory[range]) } else { Err(Fault { code, source, address: outside }) }
+    }
+
+    /// Records an access that is not allowed.
+    fn refuse(&mut self, offset: u32, write: u32) {
+        if self.irq_status & regs::IRQ_ENABLE_BAD_ACCESS == 0 {
+            self.access_error = offset | write | regs::ACCESS_ERROR_VALID;
+        }
+        self.irq_status |= regs::IRQ_ENABLE_BAD_ACCESS;
+    }
+
+    fn stop(&mut self, fault: Fault) {
+        self.error = Some(fault);
+        self.irq_status |= regs::IRQ_ENABLE_ERROR;
+    }
+
+    /// Takes a new number of queued descriptors, unless it takes descriptors back or the ring cannot hold all of them.
+    fn doorbell(&mut self, tail: u16) {
+        let (ahead, before) = (tail.wrapping_sub(self.head), self.tail.wrapping_sub(self.head));
+        if ahead < before || u32::from(ahead) > 1 << self.ring_log2 {
+            let address = u64::from(tail);
+            return self.stop(Fault { code: regs::ERR_BAD_DOORBELL, source: Origin::FrontEnd, address });
+        }
+        self.tail = tail;
+        self.run();
     }
 
     fn run(&mut self) {
@@ -86,10 +120,7 @@ impl FunctionalDevice {
                     self.head = self.head.wrapping_add(1);
                     self.irq_status |= if irq { regs::IRQ_ENABLE_DONE } else { 0 };
                 }
-                Err(fault) => {
-                    self.error = Some(fault);
-                    self.irq_status |= regs::IRQ_ENABLE_ERROR;
-                }
+                Err(fault) => self.stop(fault),
             }
         }
     }
@@ -102,55 +133,63 @@ impl FunctionalDevice {
         if !self.ring_base.is_multiple_of(DESCRIPTOR_BYTES as u64) {
             return Err(fault(regs::ERR_MISALIGNED));
         }
-        let d = Descriptor::decode(&bytes).filter(|d| self.accepts(d)).ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
-        let places = d.x_addr | d.w_addr | d.y_addr | d.x_stride as u64 | d.w_stride as u64;
-        if !places.is_multiple_of(DESCRIPTOR_BYTES as u64) {
+        let d = Request::read(&bytes).filter(|d| self.accepts(d)).ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
+        if !d.is_aligned() {
             return Err(fault(regs::ERR_MISALIGNED));
         }
         if !d.keep_x {
-            let row_bytes = d.row_beats * self.info.lanes();
-            let address = |token| d.x_addr + (token * d.x_stride) as u64;
-            let mut load = |token| {
-                self.slice(address(token), row_bytes, regs::ERR_READ_DECERR, Origin::FrontEnd).map(|row| row.to_vec())
-            };
-            let rows = (0..d.tokens).map(&mut load).collect::<Result<_, _>>()?;
-            self.held = Some(Activations { row_beats: d.row_beats, rows });
+            self.held = Some(self.load(&d)?);
         }
         let held = self.held.as_ref().ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
-        let bytes = held.rows.iter().flat_map(|row| &row[..d.in_features]);
-        let x: Vec<i8> = bytes.map(|byte| i8::from_le_bytes([*byte])).collect();
+        let x: Vec<i8> = held.rows.iter().flatten().map(|byte| i8::from_le_bytes([*byte])).collect();
+        let matrix = self.weights(&d)?;
+        let y = golden::matvec::matvec(&matrix, &x);
 
-        let (codec, port_bytes) = (self.info.codec, self.info.port_bytes);
-        let lanes = self.info.lanes();
-        let image_bytes = codec.image_bytes(d.out_features, d.in_features, port_bytes, d.w_stride);
+        let rows = matrix.rows();
+        let image = self.slice(d.y_addr, rows * d.tokens * 4, regs::ERR_WRITE_DECERR, Origin::Writer)?;
+        for (i, word) in image.chunks_exact_mut(4).enumerate() {
+            let (block, token) = (i / ROW_BLOCK / d.tokens, i / ROW_BLOCK % d.tokens);
+            word.copy_from_slice(&y[token * rows + block * ROW_BLOCK + i % ROW_BLOCK].to_le_bytes());
+        }
+        let at = address + Completion::OFFSET as u64;
+        let tag = self.head;
+        self.slice(at, 16, regs::ERR_WRITE_DECERR, Origin::Writer)?.copy_from_slice(&record(tag));
+        Ok(d.irq)
+    }
+
+    /// Loads the activations of a descriptor. The unit reads whole rows and takes the padding as zero.
+    fn load(&mut self, d: &Request) -> Result<Activations, Fault> {
+        let row_bytes = d.row_beats * self.info.lanes();
+        let mut row = |token: usize| {
+            let address = d.x_addr + token as u64 * d.x_stride;
+            let mut row = self.slice(address, row_bytes, regs::ERR_READ_DECERR, Origin::FrontEnd)?.to_vec();
+            row[d.in_features..].fill(0);
+            Ok(row)
+        };
+        let rows = (0..d.tokens).map(&mut row).collect::<Result<_, _>>()?;
+        Ok(Activations { in_features: d.in_features, rows })
+    }
+
+    /// Decodes the weights of a descriptor, with the padding of rows and of the last row block.
+    fn weights(&mut self, d: &Request) -> Result<TernaryMatrix, Fault> {
+        let (codec, port_bytes, lanes) = (self.info.codec, self.info.port_bytes, self.info.lanes());
+        let (rows, cols) = (d.out_features.next_multiple_of(ROW_BLOCK), d.row_beats * lanes);
+        let image_bytes = codec.image_bytes(rows, cols, port_bytes, d.w_stride);
         let image = self.slice(d.w_addr, image_bytes, regs::ERR_READ_DECERR, Origin::Port(0))?;
-        let matrix = codec.decode(image, d.out_features, d.in_features, port_bytes, d.w_stride).map_err(|error| {
+        codec.decode(image, rows, cols, port_bytes, d.w_stride).map_err(|error| {
             let beat = match error {
-                golden::Error::ImageCode { row, col } | golden::Error::ImagePadding { row, col } => {
+                golden::Error::ImageCode { row, col } => {
                     row / ROW_BLOCK * d.w_stride + (col / lanes * ROW_BLOCK + row % ROW_BLOCK) * port_bytes
                 }
                 _ => 0,
             };
             Fault { code: regs::ERR_BAD_WEIGHT, source: Origin::Port(0), address: d.w_addr + beat as u64 }
-        })?;
-        let y = golden::matvec::matvec(&matrix, &x);
-
-        let image = self.slice(d.y_addr, d.result_bytes(), regs::ERR_WRITE_DECERR, Origin::Writer)?;
-        for (i, word) in image.chunks_exact_mut(4).enumerate() {
-            let (block, token) = (i / ROW_BLOCK / d.tokens, i / ROW_BLOCK % d.tokens);
-            let row = block * ROW_BLOCK + i % ROW_BLOCK;
-            let value = if row < d.out_features { y[token * d.out_features + row] } else { 0 };
-            word.copy_from_slice(&value.to_le_bytes());
-        }
-        let record = Completion { status: Completion::DONE, start_cycle: 0, end_cycle: 0, tag: self.head };
-        self.slice(address + Completion::OFFSET as u64, 16, regs::ERR_WRITE_DECERR, Origin::Writer)?
-            .copy_from_slice(&record.encode());
-        Ok(d.irq)
+        })
     }
 
     /// Whether every field of a descriptor is in range for this unit.
-    fn accepts(&self, d: &Descriptor) -> bool {
-        let same_x = |held: &Activations| held.row_beats == d.row_beats && held.rows.len() == d.tokens;
+    fn accepts(&self, d: &Request) -> bool {
+        let same_x = |held: &Activations| held.in_features == d.in_features && held.rows.len() == d.tokens;
         (1..=self.info.max_tokens()).contains(&d.tokens)
             && d.in_features > 0
             && d.row_beats == self.info.codec.row_beats(d.in_features, self.info.port_bytes)
@@ -187,6 +226,8 @@ impl Device for FunctionalDevice {
             regs::ERROR => u32::from(fault.code) | fault.source.source() << 8,
             regs::ERROR_ADDR_LO => fault.address as u32,
             regs::ERROR_ADDR_HI => (fault.address >> 32) as u32,
+            regs::ACCESS_ERROR if self.irq_status & regs::IRQ_ENABLE_BAD_ACCESS != 0 => self.access_error,
+            regs::ACCESS_ERROR => 0,
             regs::IRQ_ENABLE => self.irq_enable,
             regs::IRQ_STATUS => self.irq_status,
             regs::WATCHDOG => self.watchdog,
@@ -196,27 +237,43 @@ impl Device for FunctionalDevice {
             regs::RING_TAIL => u32::from(self.tail),
             regs::RING_HEAD => u32::from(self.head),
             regs::CONTROL | regs::CYCLE_LO | regs::CYCLE_HI | regs::RUN_START | regs::BUSY_CYCLES => 0,
-            offset if bank.contains(&offset) && offset % 4 == 0 && offset % regs::PORT_BUSY_STRIDE < 24 => 0,
-            offset => return Err(DeviceError::register(offset, "read")),
+            offset if bank.contains(&offset) && offset % 4 == 0 && offset % regs::PORT_BUSY_STRIDE < 28 => 0,
+            offset => {
+                self.refuse(offset, 0);
+                0
+            }
         })
     }
 
     fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
+        // The bits of each register that may be set, from `docs/registers.md`.
+        let allowed = match offset {
+            regs::CONTROL | regs::IRQ_ENABLE | regs::IRQ_STATUS => 0x7,
+            regs::WATCHDOG => u32::MAX,
+            // The model is never busy between two accesses, unless an error stopped it.
+            regs::RING_BASE_LO if self.head == self.tail => u32::MAX,
+            regs::RING_BASE_HI if self.head == self.tail => 0xff,
+            regs::RING_LOG2 if self.head == self.tail => 0xf,
+            regs::RING_TAIL if self.error.is_none() => 0xffff,
+            _ => {
+                self.refuse(offset, regs::ACCESS_ERROR_WRITE);
+                return Ok(());
+            }
+        };
+        if value & !allowed != 0 {
+            self.refuse(offset, regs::ACCESS_ERROR_WRITE);
+            return Ok(());
+        }
         match offset {
-            regs::CONTROL if value & regs::CONTROL_SOFT_RESET != 0 => self.soft_reset(),
-            regs::CONTROL => {}
-            regs::IRQ_ENABLE => self.irq_enable = value & 3,
+            regs::CONTROL if value & (regs::CONTROL_SOFT_RESET | regs::CONTROL_ABORT) != 0 => self.soft_reset(),
+            regs::IRQ_ENABLE => self.irq_enable = value,
             regs::IRQ_STATUS => self.irq_status &= !value,
             regs::WATCHDOG => self.watchdog = value,
             regs::RING_BASE_LO => self.ring_base = self.ring_base & !0xffff_ffff | u64::from(value),
-            regs::RING_BASE_HI => self.ring_base = self.ring_base & 0xffff_ffff | u64::from(value & 0xff) << 32,
-            regs::RING_LOG2 => self.ring_log2 = value & 0xf,
-            regs::RING_TAIL if self.error.is_some() => {}
-            regs::RING_TAIL => {
-                self.tail = value as u16;
-                self.run();
-            }
-            offset => return Err(DeviceError::register(offset, "write")),
+            regs::RING_BASE_HI => self.ring_base = self.ring_base & 0xffff_ffff | u64::from(value) << 32,
+            regs::RING_LOG2 => self.ring_log2 = value,
+            regs::RING_TAIL => self.doorbell(value as u16),
+            _ => {}
         }
         Ok(())
     }
