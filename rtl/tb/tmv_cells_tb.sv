@@ -183,18 +183,30 @@ module tmv_cells_tb
   tmv_decode #(
     .PortBits(64)
   ) u_decode64 (
+    .beat_i(decode_beat_i[63:0]),
+    .nz_o  (nz64),
+    .neg_o (neg64)
+  );
+
+  tmv_weight_check #(
+    .PortBits(64)
+  ) u_check64 (
     .beat_i   (decode_beat_i[63:0]),
-    .nz_o     (nz64),
-    .neg_o    (neg64),
     .illegal_o(decode_illegal_o[0])
   );
 
   tmv_decode #(
     .PortBits(128)
   ) u_decode128 (
+    .beat_i(decode_beat_i),
+    .nz_o  (nz128),
+    .neg_o (neg128)
+  );
+
+  tmv_weight_check #(
+    .PortBits(128)
+  ) u_check128 (
     .beat_i   (decode_beat_i),
-    .nz_o     (nz128),
-    .neg_o    (neg128),
     .illegal_o(decode_illegal_o[1])
   );
 
@@ -202,15 +214,22 @@ module tmv_cells_tb
     .Codec   (CodecWeightsBase3),
     .PortBits(128)
   ) u_decode_base3 (
+    .beat_i(decode_beat_i),
+    .nz_o  (nz_base3),
+    .neg_o (neg_base3)
+  );
+
+  tmv_weight_check #(
+    .Codec   (CodecWeightsBase3),
+    .PortBits(128)
+  ) u_check_base3 (
     .beat_i   (decode_beat_i),
-    .nz_o     (nz_base3),
-    .neg_o    (neg_base3),
     .illegal_o(decode_base3_illegal_o)
   );
 
-  logic dot_valid_q;
+  logic dot_valid_q, dot_valid_qq;
 
-  always_ff @(posedge clk_i) dot_valid_q <= dot_valid_i;
+  always_ff @(posedge clk_i) {dot_valid_qq, dot_valid_q} <= {dot_valid_q, dot_valid_i};
 
   for (genvar i = 0; i < 2; i++) begin : gen_dot
     localparam int unsigned Lanes = (i == 0) ? 32 : 80;
@@ -240,6 +259,7 @@ module tmv_cells_tb
       .x_i        (x),
       .valid_i    (dot_valid_i),
       .valid_q_i  (dot_valid_q),
+      .valid_qq_i (dot_valid_qq),
       .nz_i       (nz),
       .neg_i      (neg),
       .neg_count_i(neg_count_q),

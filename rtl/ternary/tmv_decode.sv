@@ -2,12 +2,12 @@
 
 /// Turns a beat of weights into bit planes: `nz` where a weight is not zero, `neg` where a weight is -1. Combinational.
 ///
-/// 2-bit codec: the low half of the beat is `nz`, the high half `neg`; `neg` without `nz` is illegal.
+/// 2-bit codec: the low half of the beat is `nz`, the high half `neg`.
 ///
-/// Base 3: each byte is five trits, the lowest first, trit = weight + 1. A byte of 243 or more is illegal; its planes
-/// are don't-care, because the unit stops. Two bodies with the same function, one for LUTs (`TMV_LUT_BODIES`).
+/// Base 3: each byte is five trits, the lowest first, trit = weight + 1. Two bodies with the same function, one for
+/// LUTs (`TMV_LUT_BODIES`).
 ///
-/// `illegal_o` depends on nothing but the beat, so a decoder can sit where the address of a beat is still known.
+/// The planes of a code that is no weight are don't-care: `tmv_weight_check` has stopped the unit.
 module tmv_decode
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
@@ -25,37 +25,25 @@ module tmv_decode
   input  logic [  PortBits-1:0] beat_i,
   /// Planes, a bit for each lane.
   output logic [SliceLanes-1:0] nz_o  [Slices],
-  output logic [SliceLanes-1:0] neg_o [Slices],
-  /// Some lane holds no ternary weight.
-  output logic                  illegal_o
+  output logic [SliceLanes-1:0] neg_o [Slices]
 );
   if (Codec == CodecWeights2b) begin : gen_weights_2b
-    assign nz_o[0]   = beat_i[Lanes-1:0];
-    assign neg_o[0]  = beat_i[PortBits-1:Lanes];
-    assign illegal_o = |(beat_i[PortBits-1:Lanes] & ~beat_i[Lanes-1:0]);
+    assign nz_o[0]  = beat_i[Lanes-1:0];
+    assign neg_o[0] = beat_i[PortBits-1:Lanes];
   end else if (Codec == CodecWeightsBase3) begin : gen_weights_base3
     // A slice has eight bytes.
 `ifdef TMV_LUT_BODIES
-    logic [PortBits/8-1:0] illegal;
-
     for (genvar b = 0; b < int'(PortBits / 8); b++) begin : gen_byte
       tmv_trits u_trits (
         .byte_i(beat_i[8*b+:8]),
         .nz_o  (nz_o[b/8][5*(b%8)+:5]),
         .neg_o (neg_o[b/8][5*(b%8)+:5])
       );
-
-      assign illegal[b] = beat_i[8*b+:8] >= 8'd243;
     end
-
-    assign illegal_o = |illegal;
 `else
-    localparam int unsigned LastSlice = Slices - 1;
-
     for (genvar s = 0; s < int'(Slices); s++) begin : gen_bytes
       logic [7:0][7:0] bytes;
       wide_trits_t low, high;
-      logic illegal;
 
       assign bytes = beat_i[64*s+:64];
       assign low = WideBase3[bytes[0]] | (WideBase3[bytes[1]] << 5)
@@ -64,11 +52,7 @@ module tmv_decode
           | (WideBase3[bytes[6]] << 10) | (WideBase3[bytes[7]] << 15);
       assign nz_o[s]  = {high[19:0], low[19:0]};
       assign neg_o[s] = {high[39:20], low[39:20]};
-      // A byte is 243 or more if it has bit 7 and its other bits plus 13 give 128 or more.
-      assign illegal = |(bytes & ((bytes & {8{8'h7f}}) + {8{8'd13}}) & {8{8'h80}});
     end
-
-    assign illegal_o = gen_bytes[0].illegal || gen_bytes[LastSlice].illegal;
 `endif
   end else begin : gen_unknown
     $error("tmv_decode: this codec is not built yet");

@@ -2,8 +2,9 @@
 ///
 /// With weight planes nz, neg and two's complement activation planes x0..x7, because -x = ~x + 1:
 ///   sum w*x = sum_{b<7} 2^b pop(nz & (x_b ^ neg)) - 2^7 pop(nz & (x_7 ^ neg)) + pop(neg)
-/// Throughput one beat a cycle, latency two cycles: counts, then their weighted sum. Activations stay until the next
-/// load. pop(neg) is common to all vectors and comes from outside, a cycle after the planes. No multiplier.
+/// Throughput one beat a cycle, latency three cycles: counts, three sums of three numbers, their sum. So a cycle has one
+/// adder of three numbers, which is one carry chain. Activations stay until the next load. pop(neg) is common to all
+/// vectors and comes from outside, a cycle after the planes. No multiplier.
 /// A sum has clog2(128 * Lanes) + 2 bits, because -128 times -1 is +128. Does not accumulate, does not check codes.
 module tmv_dot
   import tmv_pkg::*;
@@ -18,20 +19,26 @@ module tmv_dot
   localparam int unsigned CountBits = $clog2(Lanes + 1)
 ) (
   input  logic                             clk_i,
-  /// Activations for the beats from the next cycle on.
+  /// Activations for the beats from the cycle after the next on. They stay on the input for another cycle.
   input  logic                             load_i,
   input  logic        [7:0][Lanes-1:0]     x_i,
-  /// The planes are valid; they were valid in the cycle before.
+  /// The planes are valid; they were valid one cycle, and two cycles, before.
   input  logic                             valid_i,
   input  logic                             valid_q_i,
+  input  logic                             valid_qq_i,
   input  logic        [SliceLanes-1:0]     nz_i  [Slices],
   input  logic        [SliceLanes-1:0]     neg_i [Slices],
   /// pop(neg) of the planes of the cycle before.
   input  logic        [CountBits-1:0]      neg_count_i,
-  /// Sum, two cycles after the planes.
+  /// Sum, three cycles after the planes.
   output logic signed [  SumBits-1:0]      sum_o
 );
   typedef logic signed [SumBits-1:0] sum_t;
+
+  // A register of this vector's own. Without it, one gate would drive the enables of all planes of all vectors.
+  (* keep = "true" *) logic load_q;
+
+  always_ff @(posedge clk_i) load_q <= load_i;
 
   for (genvar p = 0; p < 8; p++) begin : gen_plane
     logic [CountBits-1:0] count;
@@ -40,7 +47,7 @@ module tmv_dot
       .Lanes(Lanes)
     ) u_plane (
       .clk_i,
-      .load_i,
+      .load_i (load_q),
       .x_i    (x_i[p]),
       .valid_i,
       .nz_i,
@@ -49,13 +56,17 @@ module tmv_dot
     );
   end
 
-  // Plane 7 weighs -128.
+  // Sums of three planes each, the second one without its factor 8. Plane 7 weighs -128.
+  typedef logic [CountBits+2:0] part_t;
+  part_t low_q, middle_q;
+  sum_t high_q;
+
   always_ff @(posedge clk_i) begin
+    if (valid_qq_i) sum_o <= sum_t'(low_q) + (sum_t'(middle_q) << 3) + high_q;
     if (valid_q_i) begin
-      sum_o <= ((sum_t'(gen_plane[0].count) + (sum_t'(gen_plane[1].count) << 1))
-              + ((sum_t'(gen_plane[2].count) << 2) + (sum_t'(gen_plane[3].count) << 3)))
-              + (((sum_t'(gen_plane[4].count) << 4) + (sum_t'(gen_plane[5].count) << 5))
-              + ((sum_t'(gen_plane[6].count) << 6) - (sum_t'(gen_plane[7].count) << 7))) + sum_t'(neg_count_i);
+      low_q    <= part_t'(gen_plane[0].count) + (part_t'(gen_plane[1].count) << 1) + (part_t'(gen_plane[2].count) << 2);
+      middle_q <= part_t'(gen_plane[3].count) + (part_t'(gen_plane[4].count) << 1) + (part_t'(gen_plane[5].count) << 2);
+      high_q   <= (sum_t'(gen_plane[6].count) << 6) - (sum_t'(gen_plane[7].count) << 7) + sum_t'(neg_count_i);
     end
   end
 endmodule

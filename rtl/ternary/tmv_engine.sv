@@ -8,15 +8,17 @@
 /// tokens.
 ///
 /// Throughput one beat a cycle, across blocks too. In the last word of a block, the first beat of a group waits until
-/// the collector has taken the result before. Latency four cycles from the last beat of a block to its result; the
-/// README of this folder draws the pipeline. Accumulators cannot overflow, see `AccBits`. No combinational path from an
+/// the collector has taken the result before. Latency six cycles from the last beat of a block to its result; the README
+/// of this folder draws the pipeline. Accumulators cannot overflow, see `AccBits`. No combinational path from an
 /// input to an output.
 module tmv_engine
   import tmv_pkg::*;
   import tmv_reg_pkg::*;
 #(
-  /// Lanes of a beat.
-  parameter  int unsigned Lanes = 64,
+  /// Weight codec, see `tmv_decode`.
+  parameter  int unsigned Codec = CodecWeights2b,
+  /// Bits of a beat: 64 or 128.
+  parameter  int unsigned PortBits = 128,
   /// Activation vectors.
   parameter  int unsigned Vectors = 4,
   /// Words of an activation bank, a power of two, at least 2.
@@ -25,6 +27,7 @@ module tmv_engine
   parameter  int unsigned Groups = 1,
   /// Row blocks queued ahead of the beats, a power of two, at least 2.
   parameter  int unsigned BlockFifo = 8,
+  localparam int unsigned Lanes = lanes_of(Codec, PortBits),
   localparam int unsigned Slices = slices_of(Lanes),
   localparam int unsigned SliceLanes = Lanes / Slices,
   localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)
@@ -35,11 +38,10 @@ module tmv_engine
   input  logic                                              block_valid_i,
   output logic                                              block_ready_o,
   input  block_t                                            block_i,
-  /// Beats of weights, as planes.
+  /// Beats of weights.
   input  logic                                              beat_valid_i,
   output logic                                              beat_ready_o,
-  input  logic   [SliceLanes-1:0]                           nz_i           [Slices],
-  input  logic   [SliceLanes-1:0]                           neg_i          [Slices],
+  input  logic   [PortBits-1:0]                             beat_i,
   /// Contexts whose activations are in the memory.
   input  logic   [Contexts-1:0]                             x_loaded_i,
   /// Activation words: requests, and answers in order.
@@ -49,7 +51,8 @@ module tmv_engine
   input  logic                                              x_valid_i,
   input  logic   [Vectors-1:0][7:0][Lanes-1:0]              x_i,
   /// Results: `RowBlock` accumulators of one token a transfer. `result_slot_o` is the slot of the block,
-  /// `result_token_o` the token of the first transfer of a group, `result_last_o` marks the last transfer of a group,
+  /// `result_token_o` the token of the first transfer of a group, `result_last_o` marks the last transfer of a group.
+  /// The transfers of a group are taken in successive cycles.
   /// `result_done_o` the last group of a block.
   output logic                                              result_valid_o,
   input  logic                                              result_ready_i,
@@ -94,11 +97,12 @@ module tmv_engine
 
   assign word_shift = next_valid_q && (!word_valid_q || word_done);
 
-  // The beat at work. The first group takes beats from the port, the other groups take the beats that were kept.
+  // The beat at work. The first group takes beats from the port, the other groups take the beats that were kept. A beat
+  // comes out of a block RAM, which is slow, so it goes into a register before anything else.
   step_t take_q;
   group_t take_group;
   logic beat_valid_q, take, take_beat, first_take;
-  logic [SliceLanes-1:0] nz[Slices], neg[Slices];
+  logic [PortBits-1:0] beat_q;
 
   assign take = !beat_valid_q || busy_o;
   assign take_group = group_t'(take_q >> RowBits);
@@ -106,33 +110,36 @@ module tmv_engine
   assign take_beat = take && (beat_valid_i || !first_take);
   assign beat_ready_o = take && first_take;
 
-  for (genvar s = 0; s < int'(Slices); s++) begin : gen_slice
-    logic [SliceLanes-1:0] nz_q, neg_q;
+  // With one group there is nothing to keep.
+  if (Groups == 1) begin : gen_beat
+    always_ff @(posedge clk_i) if (take_beat) beat_q <= beat_i;
+  end else begin : gen_kept
+    logic [PortBits-1:0] kept[RowBlock];
 
-    assign nz[s]  = nz_q;
-    assign neg[s] = neg_q;
-
-    // With one group there is nothing to keep.
-    if (Groups == 1) begin : gen_beat
-      always_ff @(posedge clk_i) begin
-        if (take_beat) begin
-          nz_q  <= nz_i[s];
-          neg_q <= neg_i[s];
-        end
+    always_ff @(posedge clk_i) begin
+      if (take_beat) begin
+        beat_q <= first_take ? beat_i : kept[take_q[RowBits-1:0]];
+        if (first_take) kept[take_q[RowBits-1:0]] <= beat_i;
       end
-    end else begin : gen_kept
-      logic [SliceLanes-1:0] mem_nz[RowBlock], mem_neg[RowBlock];
+    end
+  end
 
-      always_ff @(posedge clk_i) begin
-        if (take_beat) begin
-          nz_q  <= first_take ? nz_i[s] : mem_nz[take_q[RowBits-1:0]];
-          neg_q <= first_take ? neg_i[s] : mem_neg[take_q[RowBits-1:0]];
-          if (first_take) begin
-            mem_nz[take_q[RowBits-1:0]]  <= nz_i[s];
-            mem_neg[take_q[RowBits-1:0]] <= neg_i[s];
-          end
-        end
-      end
+  // A cycle later, the beat as planes.
+  logic [SliceLanes-1:0] nz[Slices], neg[Slices], nz_q[Slices], neg_q[Slices];
+
+  tmv_decode #(
+    .Codec(Codec),
+    .PortBits(PortBits)
+  ) u_decode (
+    .beat_i(beat_q),
+    .nz_o  (nz),
+    .neg_o (neg)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (busy_o) begin
+      nz_q  <= nz;
+      neg_q <= neg;
     end
   end
 
@@ -144,7 +151,16 @@ module tmv_engine
   group_t group;
   word_t words_left_q;
   logic first_word_q, last_word_q, last_group, finish_word;
-  logic result_pending_q, result_start, result_pop, result_end, result_blocked;
+  logic result_pending_q, result_first_q, result_start, result_complete, result_pop, result_end;
+  logic result_release, result_blocked;
+
+  // The result that is being computed: what the outputs say of it when it is complete.
+  struct packed {
+    slot_t      slot;
+    logic [3:0] token;
+    logic       done;
+    logic [3:0] tokens;
+  } result_next_q;
 
   assign group = group_t'(step_q >> RowBits);
   assign last_group = Groups == 1 || 32'(tokens_q) <= (32'(group) + 1) * Vectors;
@@ -157,14 +173,27 @@ module tmv_engine
   assign finish_word = word_done && last_group;
   assign compute_pop = finish_word && last_word_q;
 
-  // Dot products and accumulation for the vectors that carry a token; registers of the other vectors keep still. The
-  // place of a sum travels beside the dot pipeline.
-  step_t sum_step_q, sum_step_qq;
-  logic first_sum_q, first_sum_qq, last_sum_q, last_sum_qq;
-  logic [Vectors-1:0] used, used_q, used_qq;
+  // Dot products and accumulation for the vectors that carry a token; registers of the other vectors keep still. Beside
+  // the pipeline travel the vectors in use and the place of the sum: element 0 with the planes, 1 with the counts, 2 with
+  // the sums of three, `Last` with the sum.
+  localparam int unsigned Last = 3;
+
+  typedef struct packed {
+    step_t step;
+    logic  first;
+    logic  last;
+  } place_t;
+
+  logic [Last:0][Vectors-1:0] used_q;
+  place_t [Last:0] place_q;
+  place_t sum_place;
+  logic [Vectors-1:0] used;
+  logic sum_last;
   logic [CountBits-1:0] neg_count, neg_count_q;
 
   assign used = busy_o ? Vectors'(tokens_mask_q >> (group * Vectors)) : '0;
+  assign sum_place = place_q[Last];
+  assign sum_last = used_q[Last][0] && sum_place.last;
 
   // The result of a group begins with the first beat of the last word, is complete with the last sum, and then leaves.
   assign result_start  = busy_o && last_word_q && step_q[RowBits-1:0] == '0;
@@ -172,28 +201,31 @@ module tmv_engine
   assign result_last_o = result_tokens_q == 4'd1;
   assign result_end    = result_pop && result_last_o;
 
+  assign result_complete = sum_last && &sum_place.step[RowBits-1:0];
+  // The collector takes the tokens of a group in successive cycles. The next group may begin when so few are left that
+  // they are gone before its first sum: that comes `Last + 1` cycles after its first beat, and two cycles after this.
+  assign result_release = result_pop && (result_tokens_q == 4'(Last + 2) || (result_tokens_q < 4'(Last + 2) && result_first_q));
+
   // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies.
   always_ff @(posedge clk_i) begin
-    sum_step_qq  <= sum_step_q;
-    first_sum_qq <= first_sum_q;
-    last_sum_qq  <= last_sum_q;
-    sum_step_q   <= step_q;
-    first_sum_q  <= first_word_q;
-    last_sum_q   <= last_word_q;
+    place_q <= {place_q[Last-1:0], place_t'({step_q, first_word_q, last_word_q})};
 
-    if (result_pop) result_tokens_q <= result_tokens_q - 1'b1;
+    if (result_complete) begin
+      {result_slot_o, result_token_o, result_done_o, result_tokens_q} <= result_next_q;
+    end else if (result_pop) result_tokens_q <= result_tokens_q - 1'b1;
+    result_first_q <= result_complete || (result_first_q && !result_pop);
     if (result_start) begin
-      result_slot_o   <= slot_q;
-      result_token_o  <= 4'(group * Vectors);
-      result_done_o   <= last_group;
-      result_tokens_q <= last_group ? tokens_q - 4'(group * Vectors) : 4'(Vectors);
+      result_next_q.slot   <= slot_q;
+      result_next_q.token  <= 4'(group * Vectors);
+      result_next_q.done   <= last_group;
+      result_next_q.tokens <= last_group ? tokens_q - 4'(group * Vectors) : 4'(Vectors);
     end
 
-    if (busy_o) neg_count_q <= neg_count;
+    if (|used_q[0]) neg_count_q <= neg_count;
     if (x_valid_i) next_q <= x_i;
 
     if (!rst_ni) begin
-      {used_qq, used_q} <= '0;
+      used_q            <= '0;
       result_pending_q  <= 1'b0;
       result_valid_o    <= 1'b0;
       step_q            <= '0;
@@ -202,11 +234,11 @@ module tmv_engine
       next_valid_q      <= 1'b0;
       word_valid_q      <= 1'b0;
     end else begin
-      if (used_qq[0] && last_sum_qq && &sum_step_qq[RowBits-1:0]) result_valid_o <= 1'b1;
+      if (result_complete) result_valid_o <= 1'b1;
       else if (result_end) result_valid_o <= 1'b0;
       if (result_start) result_pending_q <= 1'b1;
-      else if (result_end) result_pending_q <= 1'b0;
-      {used_qq, used_q} <= {used_q, used};
+      else if (result_release) result_pending_q <= 1'b0;
+      used_q <= {used_q[Last-1:0], used};
 
       if (busy_o) step_q <= finish_word ? '0 : step_q + 1'b1;
       if (take) beat_valid_q <= take_beat;
@@ -297,7 +329,7 @@ module tmv_engine
     .Width(Lanes),
     .Slices(Slices)
   ) u_neg_count (
-    .bits_i (neg),
+    .bits_i (neg_q),
     .count_o(neg_count)
   );
 
@@ -313,17 +345,18 @@ module tmv_engine
       .clk_i,
       .load_i     (word_shift),
       .x_i        (next_q[v]),
-      .valid_i    (used[v]),
-      .valid_q_i  (used_q[v]),
-      .nz_i       (nz),
-      .neg_i      (neg),
+      .valid_i    (used_q[0][v]),
+      .valid_q_i  (used_q[1][v]),
+      .valid_qq_i (used_q[2][v]),
+      .nz_i       (nz_q),
+      .neg_i      (neg_q),
       .neg_count_i(neg_count_q),
       .sum_o      (sum)
     );
 
-    assign acc[v] = acc_t'(sum) + (first_sum_qq ? '0 : acc_q[sum_step_qq]);
+    assign acc[v] = acc_t'(sum) + (sum_place.first ? '0 : acc_q[sum_place.step]);
 
-    always_ff @(posedge clk_i) if (used_qq[v]) acc_q[sum_step_qq] <= acc[v];
+    always_ff @(posedge clk_i) if (used_q[Last][v]) acc_q[sum_place.step] <= acc[v];
   end
 
   // Results are a chain with a link for each vector. Rows shift into the link of their vector; links leave at link 0.
@@ -334,7 +367,7 @@ module tmv_engine
   assign result_o = result_q[0];
 
   always_ff @(posedge clk_i) begin
-    if (used_qq[0] && last_sum_qq) begin
+    if (sum_last) begin
       automatic results_t next;
       for (int unsigned v = 0; v < Vectors; v++) next[v] = {acc[v], result_q[v][RowBlock-1:1]};
       result_q <= next;
@@ -351,10 +384,12 @@ module tmv_engine
                "tmv_engine: BlockFifo must be a power of two, at least 2")
   `TMV_ASSERT(ReadyIsRoom, block_ready_o == ((push_q - compute_q) != (BlockBits + 1)'(BlockFifo)))
   `TMV_ASSERT(FetchIsQueued, fetch_valid_q == (push_q != fetch_q))
-  `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q || word_shift)
+  // Planes take `next_q` a cycle after `word_shift`, so no word may come in its place in the cycle of `word_shift`.
+  `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q)
   `TMV_ASSERT(BlockOfBeat, !beat_valid_q || current_valid_q)
   `TMV_ASSERT(OneCause, $onehot0({busy_o, stall_data_o, stall_x_o, stall_result_o}))
-  `TMV_ASSERT(ResultKept, !(used_qq[0] && last_sum_qq && result_valid_o))
+  `TMV_ASSERT(ResultKept, !(sum_last && result_valid_o))
+  `TMV_ASSERT(TakenInSuccession, !result_valid_o || result_first_q || result_ready_i)
   `TMV_COVER(WeightsMissing, stall_data_o)
   `TMV_COVER(ActivationsMissing, stall_x_o)
   `TMV_COVER(ResultBlocked, stall_result_o)

@@ -9,6 +9,7 @@ axi/tmv_read_mux.sv
 axi/tmv_write_stream.sv
 ternary/tmv_trits.sv
 ternary/tmv_decode.sv
+ternary/tmv_weight_check.sv
 prim/tmv_compress.sv
 prim/tmv_popcount.sv
 ternary/tmv_plane.sv

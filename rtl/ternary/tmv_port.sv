@@ -24,8 +24,6 @@ module tmv_port
   /// Bursts in flight, a power of two, at least 2.
   parameter  int unsigned Outstanding = 8,
   localparam int unsigned Lanes = lanes_of(Codec, PortBits),
-  localparam int unsigned Slices = slices_of(Lanes),
-  localparam int unsigned SliceLanes = Lanes / Slices,
   localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)
 ) (
   input  logic                                              clk_i,
@@ -76,17 +74,14 @@ module tmv_port
   logic [$clog2(Outstanding):0] inflight;
   logic [PortBits-1:0] beat;
   bus_fault_t stream_fault;
-  logic [SliceLanes-1:0] nz[Slices], neg[Slices];
 
   assign free_o  = cmd_ready && block_ready;
 
-  tmv_decode #(
+  tmv_weight_check #(
     .Codec(Codec),
     .PortBits(PortBits)
   ) u_check (
     .beat_i   (r_data_i),
-    .nz_o     (),
-    .neg_o    (),
     .illegal_o(illegal)
   );
 
@@ -125,18 +120,9 @@ module tmv_port
     if (!rst_ni) fault_o.valid <= 1'b0;
   end
 
-  tmv_decode #(
-    .Codec(Codec),
-    .PortBits(PortBits)
-  ) u_decode (
-    .beat_i   (beat),
-    .nz_o     (nz),
-    .neg_o    (neg),
-    .illegal_o()
-  );
-
   tmv_engine #(
-    .Lanes(Lanes),
+    .Codec(Codec),
+    .PortBits(PortBits),
     .Vectors(Vectors),
     .BankWords(BankWords),
     .Groups(Groups)
@@ -148,8 +134,7 @@ module tmv_port
     .block_i,
     .beat_valid_i (beat_valid),
     .beat_ready_o (beat_ready),
-    .nz_i         (nz),
-    .neg_i        (neg),
+    .beat_i       (beat),
     .x_loaded_i,
     .x_req_o,
     .x_grant_i,

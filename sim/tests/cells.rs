@@ -272,12 +272,15 @@ fn dot_product() {
         let library = library(lut);
         for_seeds(4, |seed, rng| {
             let mut cells = Cells::of(&library, seed);
-            let mut x = [0i8; 80];
-            let mut pipeline: [Option<[i32; 2]>; 2] = [None; 2];
+            // On the input, and in the planes: a load takes two cycles.
+            let (mut x, mut loaded) = ([0i8; 80], [0i8; 80]);
+            let mut loading = false;
+            let mut pipeline: [Option<[i32; 2]>; 3] = [None; 3];
             let mut shown = None;
             let density = pick(rng, &[60, 200, 256]);
             for cycle in 0..4000 {
-                let load = cycle == 0 || chance(rng, 60);
+                let load = cycle == 0 || (!loading && chance(rng, 60));
+                loading = load;
                 let mut next = x;
                 if load {
                     next = match rng.next_u32() % 4 {
@@ -291,7 +294,7 @@ fn dot_product() {
                 cells.set("dot_load_i", u64::from(load));
                 let pin = cells.pins["dot_x_i"];
                 cells.model.set_wide(pin, &planes);
-                let valid = cycle > 0 && chance(rng, density);
+                let valid = cycle > 1 && chance(rng, density);
                 let (nz, neg) = match rng.next_u32() % 4 {
                     0 => (u128::MAX >> 48, u128::MAX >> 48),
                     1 => (u128::MAX >> 48, 0),
@@ -305,11 +308,11 @@ fn dot_product() {
                 cells.set_wide("dot_nz_i", nz);
                 cells.set_wide("dot_neg_i", neg);
                 cells.cycle();
-                shown = pipeline[1].or(shown);
-                pipeline = [valid.then(|| [32, 80].map(|lanes| dot(&x, nz, neg, lanes))), pipeline[0]];
-                // The planes from the previous cycle appear as a sum after this edge.
-                shown = pipeline[1].or(shown);
-                pipeline[1] = None;
+                let sums = valid.then(|| [32, 80].map(|lanes| dot(&loaded, nz, neg, lanes)));
+                pipeline = [sums, pipeline[0], pipeline[1]];
+                // The planes of two cycles before appear as a sum after this edge.
+                shown = pipeline[2].or(shown);
+                loaded = x;
                 if let Some(expected) = shown {
                     let sums = cells.get("dot_sum_o");
                     let found = [0, 1].map(|i| (sums >> (32 * i)) as u32 as i32);

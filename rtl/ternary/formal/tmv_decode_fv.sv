@@ -1,6 +1,6 @@
 `include "tmv_formal.svh"
 
-/// `tmv_decode` in base 3 against the codec's definition: byte = sum (w_j + 1) * 3^j over five weights w_j.
+/// `tmv_decode` and `tmv_weight_check` in base 3 against the codec's definition: byte = sum (w_j + 1) * 3^j over five weights w_j.
 ///
 /// The harness goes from weights to the byte, so it compares no table and no division with itself. All bytes of a beat
 /// are free. The module has no state, so one cycle shows everything.
@@ -25,8 +25,15 @@ module tmv_decode_fv
     .PortBits(PortBits)
   ) u_decode (
     .beat_i,
-    .nz_o     (nz_slices),
-    .neg_o    (neg_slices),
+    .nz_o (nz_slices),
+    .neg_o(neg_slices)
+  );
+
+  tmv_weight_check #(
+    .Codec   (CodecWeightsBase3),
+    .PortBits(PortBits)
+  ) u_check (
+    .beat_i,
     .illegal_o(illegal)
   );
 
