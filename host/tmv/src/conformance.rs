@@ -182,7 +182,22 @@ impl<D: Device> Bench<D> {
 
     /// Rings the doorbell.
     pub fn ring(&mut self) {
-        self.write(regs::RING_TAIL, u32::from(self.queued));
+        self.doorbell(self.queued);
+    }
+
+    /// Writes the doorbell, with everything in memory visible to the unit.
+    pub fn doorbell(&mut self, tail: u16) {
+        let whole = 0..self.device.memory().len();
+        self.device.to_device(whole).unwrap();
+        self.device.barrier();
+        self.write(regs::RING_TAIL, u32::from(tail));
+    }
+
+    /// Makes everything in memory visible to the host. The unit must be idle, or halted by an error.
+    pub fn settle(&mut self) {
+        self.device.barrier();
+        let whole = 0..self.device.memory().len();
+        self.device.from_device(whole).unwrap();
     }
 
     /// Waits for the interrupt and clears it. Returns the pending sources.
@@ -214,6 +229,7 @@ impl<D: Device> Bench<D> {
 
     /// Checks the results and the completion record of an operator.
     pub fn check(&mut self, op: &Operator, number: u16) {
+        self.settle();
         let record = self.record(number);
         assert_eq!((record.status, record.tag), (Completion::DONE, number), "record of descriptor {number}");
         assert_eq!(self.results(op), op.expected, "results of descriptor {number}");
@@ -669,7 +685,7 @@ pub fn bad_addresses<D: Device>(device: D) {
         bench.soft_reset();
         bench.write(regs::RING_BASE_LO, outside as u32);
         bench.write(regs::RING_BASE_HI, (outside >> 32) as u32);
-        bench.write(regs::RING_TAIL, 1);
+        bench.doorbell(1);
         assert_eq!(bench.expect_error(regs::ERR_READ_DECERR), (FRONT_END, outside));
         bench.soft_reset();
         bench.run(std::slice::from_ref(&good));

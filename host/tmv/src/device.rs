@@ -7,10 +7,31 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::error::Error as StdError;
 use core::fmt;
+use core::ops::Range;
 
 use crate::regs;
 
 /// A unit and the memory it shares with the host.
+///
+/// # Caches
+///
+/// On Zynq the unit reads and writes memory beside the processor's caches. A device whose memory the processor caches
+/// therefore implements [`to_device`](Device::to_device), [`from_device`](Device::from_device) and
+/// [`barrier`](Device::barrier). By default they do nothing, which is right for a simulated device and for a coherent or
+/// an uncached memory. The driver calls them in this order:
+///
+/// 1. `to_device` for weights, when they are loaded;
+/// 2. `to_device` for all that a run uses: descriptors, activations, and also results, because a cache line that is
+///    still dirty could be written over a result later;
+/// 3. `barrier`, then the doorbell (`RING_TAIL`);
+/// 4. the interrupt, then `barrier`;
+/// 5. `from_device` for all that the run uses, then it reads records and results.
+///
+/// All ranges begin and end at multiples of 64 bytes, a cache line of every Zynq, or at the end of the memory. The
+/// [`conformance`](crate::conformance) suite does the same with the whole memory.
+///
+/// With u-dma-buf, for example, `to_device` writes the range to `sync_for_device`, `from_device` to `sync_for_cpu`, and
+/// `barrier` is a DSB.
 pub trait Device {
     /// Reads the 32-bit register at the byte offset `offset`.
     fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError>;
@@ -23,6 +44,23 @@ pub trait Device {
 
     /// The memory shared by host and unit. The host must not access it while the unit is busy.
     fn memory(&mut self) -> &mut [u8];
+
+    /// Makes visible to the unit what the host wrote to `range` of [`Device::memory`], in bytes: cleans the caches.
+    fn to_device(&mut self, range: Range<usize>) -> Result<(), DeviceError> {
+        let _ = range;
+        Ok(())
+    }
+
+    /// Makes visible to the host what the unit wrote to `range` of [`Device::memory`], in bytes: invalidates the caches.
+    /// What the host wrote there and did not pass to [`Device::to_device`] may be lost.
+    #[expect(clippy::wrong_self_convention, reason = "the direction of the data, as in Linux' DMA_FROM_DEVICE")]
+    fn from_device(&mut self, range: Range<usize>) -> Result<(), DeviceError> {
+        let _ = range;
+        Ok(())
+    }
+
+    /// Orders accesses: those before the call, to memory and to registers, are complete before any after it begins.
+    fn barrier(&mut self) {}
 
     /// Waits until the interrupt line is high. Fails if the device gives up waiting.
     fn wait_interrupt(&mut self) -> Result<(), DeviceError>;
@@ -43,6 +81,18 @@ impl<D: Device + ?Sized> Device for &mut D {
 
     fn memory(&mut self) -> &mut [u8] {
         (**self).memory()
+    }
+
+    fn to_device(&mut self, range: Range<usize>) -> Result<(), DeviceError> {
+        (**self).to_device(range)
+    }
+
+    fn from_device(&mut self, range: Range<usize>) -> Result<(), DeviceError> {
+        (**self).from_device(range)
+    }
+
+    fn barrier(&mut self) {
+        (**self).barrier();
     }
 
     fn wait_interrupt(&mut self) -> Result<(), DeviceError> {

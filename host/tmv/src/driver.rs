@@ -151,6 +151,7 @@ impl<D: Device> Driver<D> {
         codec
             .encode(matrix, self.info.port_bytes, stride, &mut self.device.memory()[at..at + bytes])
             .map_err(|error| DeviceError::Fault(error.into()))?;
+        self.device.to_device(at..at + bytes)?;
         Ok(Weights {
             rows: matrix.rows(),
             cols: matrix.cols(),
@@ -241,19 +242,23 @@ impl<D: Device> Driver<D> {
         for (slot, descriptor) in slots.iter().zip(&descriptors) {
             self.device.memory()[*slot..*slot + DESCRIPTOR_BYTES].copy_from_slice(&descriptor.encode());
         }
-        Ok(Plan { ring, log2, descriptors, slots, first_tag: self.queued })
+        let end = y_at.min(self.device.memory().len());
+        Ok(Plan { ring, end, log2, descriptors, slots, first_tag: self.queued })
     }
 
     /// Rings the doorbell and waits until the unit is done or reports an error.
     fn execute(&mut self, plan: &Plan) -> Result<(), DeviceError> {
+        self.device.to_device(plan.ring..plan.end)?;
         let ring = self.device.memory_base() + plan.ring as u64;
         self.device.write_register(regs::CONTROL, regs::CONTROL_CLEAR_COUNTERS)?;
         self.device.write_register(regs::RING_BASE_LO, ring as u32)?;
         self.device.write_register(regs::RING_BASE_HI, (ring >> 32) as u32)?;
         self.device.write_register(regs::RING_LOG2, plan.log2)?;
         self.queued = self.queued.wrapping_add(plan.descriptors.len() as u16);
+        self.device.barrier();
         self.device.write_register(regs::RING_TAIL, u32::from(self.queued))?;
         self.device.wait_interrupt()?;
+        self.device.barrier();
         let pending = self.device.read_register(regs::IRQ_STATUS)?;
         let access = match pending & regs::IRQ_ENABLE_BAD_ACCESS {
             0 => 0,
@@ -265,7 +270,7 @@ impl<D: Device> Driver<D> {
             return Err(DeviceError::register(access & regs::ACCESS_ERROR_OFFSET, kind));
         }
         if self.device.read_register(regs::STATUS)? & regs::STATUS_ERROR == 0 {
-            return Ok(());
+            return self.device.from_device(plan.ring..plan.end);
         }
         let error = self.device.read_register(regs::ERROR)?;
         let low = self.device.read_register(regs::ERROR_ADDR_LO)?;
@@ -334,7 +339,9 @@ impl<D: Device> Driver<D> {
 
 /// The memory layout of a run.
 struct Plan {
+    /// Offset in device memory of the ring, which comes first, and of the end of the results, which come last.
     ring: usize,
+    end: usize,
     log2: u32,
     descriptors: Vec<Descriptor>,
     /// Offset of each descriptor in device memory.
