@@ -154,6 +154,38 @@ fn mistakes_are_told() {
     }
     let unit = path("rtl") + "/ternary/tmv_unit.sv";
     let source = fs::read_to_string(&unit).unwrap();
+    // What the attributes of the wrapper say is read from the RTL.
+    for (file, from, to, parts) in [
+        (
+            "ternary/tmv_unit.sv",
+            "Outstanding = 8",
+            "Outstanding = 4",
+            ["NUM_READ_OUTSTANDING 8, NUM_READ_THREADS 2", ".Outstanding(4)"],
+        ),
+        (
+            "ternary/tmv_writer.sv",
+            "Outstanding = 8",
+            "Outstanding = 2",
+            ["NUM_WRITE_OUTSTANDING 2, NUM_WRITE", ".Outstanding(8)"],
+        ),
+        ("axi/tmv_axi_pkg.sv", "BurstBeats = 16", "BurstBeats = 8", ["MAX_BURST_LENGTH 8,", ".Outstanding(8)"]),
+    ] {
+        let file = Path::new(&path("rtl")).join(file);
+        let source = fs::read_to_string(&file).unwrap();
+        assert!(source.contains(from), "{}: {from}", file.display());
+        fs::write(&file, source.replace(from, to)).unwrap();
+        let out = path("changed");
+        let output = Command::new(cargo_bin("sim"))
+            .env("TMV_RTL_DIR", path("rtl"))
+            .args(["handoff", "--out", &out])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{to}: {}", said(&output));
+        let wrapper = fs::read_to_string(Path::new(&out).join("rtl/tmv_wrapper.v")).unwrap();
+        parts.iter().for_each(|part| assert!(wrapper.contains(part), "{to}: {part} is not in the wrapper"));
+        fs::remove_dir_all(&out).unwrap();
+        fs::write(&file, source).unwrap();
+    }
     fs::write(
         &unit,
         source.replacen(
@@ -398,6 +430,20 @@ fn the_wrapper_is_clean_and_is_the_boards_unit() {
         assert!(settings.contains(&format!("clock_mhz {clock}\n")), "{settings}");
         let xdc = fs::read_to_string(path.join("tmv.xdc")).unwrap();
         assert!(xdc.contains(&format!("-period {:.3} ", 1e3 / clock)), "{xdc}");
+    }
+    // The traffic is that of the RTL: two read streams on port 0, one on the others.
+    let wrapper = text(&folder("kv260"), "rtl/tmv_wrapper.v");
+    for part in [
+        "XIL_INTERFACENAME M_AXI_0, PROTOCOL AXI4, DATA_WIDTH 128, ADDR_WIDTH 40, ID_WIDTH 6, READ_WRITE_MODE READ_WRITE",
+        "MAX_BURST_LENGTH 16, SUPPORTS_NARROW_BURST 0, NUM_READ_OUTSTANDING 16, NUM_READ_THREADS 2, \
+         NUM_WRITE_OUTSTANDING 8, NUM_WRITE_THREADS 1\"",
+        "MAX_BURST_LENGTH 16, SUPPORTS_NARROW_BURST 0, NUM_READ_OUTSTANDING 8, NUM_READ_THREADS 1\"",
+        "MAX_BURST_LENGTH 1, SUPPORTS_NARROW_BURST 0, NUM_READ_OUTSTANDING 1, NUM_READ_THREADS 1, \
+         NUM_WRITE_OUTSTANDING 1, NUM_WRITE_THREADS 1\"",
+        "assign m_axi_3_arid[5:1] = 5'd0;",
+        ".Outstanding(8),",
+    ] {
+        assert!(wrapper.contains(part), "{part} is not in the wrapper");
     }
     let two_bit = Folder::new("kv260", Codec::Weights2b, Some(300.0)).unwrap_or_else(|f| panic!("{}", f));
     assert!(text(&two_bit, "rtl/tmv_wrapper.v").contains("parameter integer Codec = 0,"));

@@ -16,13 +16,14 @@ use tmv::regs::MAP_HASH_VALUE;
 use crate::data::{BoardData, DATA, names};
 use crate::error::Error;
 use crate::templates::{PLAIN, PS, TEMPLATES, fill};
-use crate::wrapper::{self, Interface, Shape};
+use crate::wrapper::{self, FIXED, Interface, Shape, Traffic};
 
-/// Files of the RTL that a hand-off reads: the top module of the unit, the register map, and the package of bus
-/// types.
+/// Files of the RTL that a hand-off reads: the top module of the unit, the register map, the package of bus types, and
+/// the module that writes results.
 const UNIT: &str = "ternary/tmv_unit.sv";
 const MAP: &str = "ternary/registers.toml";
 const PACKAGE: &str = "axi/tmv_axi_pkg.sv";
+const WRITER: &str = "ternary/tmv_writer.sv";
 
 /// A hand-off: all files, by their names in the folder.
 #[derive(Clone, Debug)]
@@ -78,7 +79,7 @@ impl Folder {
         self.add("rtl/tmv_files.f", list);
 
         let bad = |what: String| Error::NotUnderstood { path: rtl::dir().join(UNIT), what };
-        let interface = wrapper::parse(&rtl::read(UNIT)?, addr_bits()?).map_err(bad)?;
+        let interface = wrapper::parse(&rtl::read(UNIT)?, number(PACKAGE, "localparam", "AddrBits")?).map_err(bad)?;
         let shape = self.shape(&interface)?;
         let text = interface.wrapper(&shape).map_err(bad)?;
         self.add("rtl/tmv_wrapper.v", text);
@@ -90,7 +91,7 @@ impl Folder {
         let mut parameters = Vec::new();
         for (name, default) in &interface.parameters {
             let value = match name.as_str() {
-                "Ports" | "PortBits" => continue,
+                fixed if FIXED.contains(&fixed) => continue,
                 "Vectors" => self.unit.vectors,
                 "Groups" => self.unit.groups,
                 "Codec" => codec::number(self.unit.codec) as usize,
@@ -102,7 +103,13 @@ impl Folder {
             };
             parameters.push((name.clone(), value));
         }
-        Ok(Shape { ports: self.unit.ports, port_bits: self.unit.port_bits, parameters })
+        let traffic = Traffic {
+            reads: number(UNIT, "parameter", "Outstanding")?,
+            // The unit leaves this parameter of its writer at the default.
+            writes: number(WRITER, "parameter", "Outstanding")?,
+            burst_beats: number(PACKAGE, "localparam", "BurstBeats")?,
+        };
+        Ok(Shape { ports: self.unit.ports, port_bits: self.unit.port_bits, traffic, parameters })
     }
 
     /// Adds the register map in the formats for other programs.
@@ -244,13 +251,15 @@ fn ip_version() -> &'static str {
     concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"))
 }
 
-/// The value of `AddrBits` in the package.
-fn addr_bits() -> Result<usize, Error> {
-    let package = rtl::read(PACKAGE)?;
-    let line = package.lines().find_map(|line| line.trim().strip_prefix("localparam int unsigned AddrBits ="));
-    let value = line.and_then(|value| value.trim().trim_end_matches(';').parse().ok());
-    value
-        .ok_or_else(|| Error::NotUnderstood { path: rtl::dir().join(PACKAGE), what: "it does not say AddrBits".into() })
+/// The number that a file of the RTL gives to a constant. `kind` is `parameter` or `localparam`.
+fn number(file: &str, kind: &str, name: &str) -> Result<usize, Error> {
+    let text = rtl::read(file)?;
+    let declared = format!("{kind} int unsigned {name} =");
+    let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let value = lines.find_map(|line| line.strip_prefix(&declared).map(String::from));
+    let value = value.and_then(|value| value.trim().trim_end_matches([';', ',']).parse().ok());
+    let what = format!("it does not say \"{declared} NUMBER\"");
+    value.ok_or_else(|| Error::NotUnderstood { path: rtl::dir().join(file), what })
 }
 
 /// The name of a file without its folder.

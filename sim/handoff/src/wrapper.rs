@@ -37,8 +37,22 @@ pub struct Shape {
     pub ports: usize,
     /// Width of an AXI port in bits.
     pub port_bits: usize,
+    /// What the memory ports of the unit do at most.
+    pub traffic: Traffic,
     /// The other parameters, with their values.
     pub parameters: Vec<(String, usize)>,
+}
+
+/// The most that the unit does on its memory ports, as the RTL is built. Vivado assumes two bursts in flight where a
+/// design does not say more, and its interconnect then holds the others back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bursts that a read stream has in flight. Port 0 has two streams, the other ports have one.
+    pub reads: usize,
+    /// Bursts that the write stream has in flight.
+    pub writes: usize,
+    /// Beats of the longest burst.
+    pub burst_beats: usize,
 }
 
 /// An output of an AXI4 master that the unit has no pin for, because the value never changes: channel, name, width in
@@ -51,7 +65,7 @@ const CONSTANTS: &[Constant] = &[
     ("ar", "arcache", Some(4), |_| "4'b0011".into(), "modifiable and bufferable, not cached"),
     ("ar", "arprot", Some(3), |_| "3'b000".into(), "data, secure, unprivileged"),
     ("ar", "arqos", Some(4), |_| "4'b0000".into(), "no quality of service"),
-    ("aw", "awid", Some(1), |_| "1'b0".into(), "all writes in order"),
+    ("aw", "awid", Some(ID_BITS), |_| format!("{ID_BITS}'d0"), "all writes in order"),
     ("aw", "awsize", Some(3), |bytes| format!("3'd{}", bytes.trailing_zeros()), "beats of full width"),
     ("aw", "awburst", Some(2), |_| "2'b01".into(), "INCR"),
     ("aw", "awlock", Some(1), |_| "1'b0".into(), "no exclusive access"),
@@ -62,8 +76,15 @@ const CONSTANTS: &[Constant] = &[
 ];
 /// Inputs of an AXI4 master that the unit does not use: channel, name.
 const IGNORED: &[(&str, &str)] = &[("b", "bid")];
-/// Signals that are declared as vectors even if they have one bit.
-const VECTORS: &[&str] = &["arid", "rid", "awid", "bid"];
+/// IDs. The unit has one bit; the wrapper has [`ID_BITS`], with zeros in front.
+const IDS: &[&str] = &["arid", "rid", "awid", "bid"];
+/// Width of the IDs of an HP port, in bits: UG585 (S_AXI_HP), UG1085 (PL-PS Interface Specifics). With equal widths an
+/// interface can be connected to the port itself.
+const ID_BITS: usize = 6;
+
+/// Parameters of the unit that are fixed in the wrapper's text, because its ports and its attributes depend on them:
+/// number of ports, bits of a port, bursts in flight of a read stream.
+pub const FIXED: [&str; 3] = ["Ports", "PortBits", "Outstanding"];
 
 /// The prefix of the unit's memory ports.
 const MEMORY: &str = "m_axi_";
@@ -180,10 +201,15 @@ impl Interface {
 
     /// Adds the AXI4-Lite interface. Its ports have the unit's names.
     fn add_control(&self, shape: &Shape, parts: &mut Parts) {
-        let mut first = Some(
-            "XIL_INTERFACENAME S_AXIL, PROTOCOL AXI4LITE, DATA_WIDTH 32, ADDR_WIDTH 12, READ_WRITE_MODE READ_WRITE, \
-             HAS_BURST 0",
+        // `tmv_axil_slave` takes one read and one write at a time.
+        let mine: Vec<&str> = self.ports.iter().filter_map(|port| port.name.strip_prefix("s_axil_")).collect();
+        let text = format!(
+            "XIL_INTERFACENAME S_AXIL, PROTOCOL AXI4LITE, DATA_WIDTH 32, ADDR_WIDTH 12, ID_WIDTH 0, \
+             READ_WRITE_MODE READ_WRITE, {}, MAX_BURST_LENGTH 1, SUPPORTS_NARROW_BURST 0, NUM_READ_OUTSTANDING 1, \
+             NUM_READ_THREADS 1, NUM_WRITE_OUTSTANDING 1, NUM_WRITE_THREADS 1",
+            optional_signals(&|signal| mine.contains(&signal))
         );
+        let mut first = Some(text.as_str());
         for port in &self.ports {
             let Some(signal) = port.name.strip_prefix("s_axil_") else { continue };
             let info = format!("xilinx.com:interface:aximm:1.0 S_AXIL {}", signal.to_uppercase());
@@ -209,7 +235,17 @@ impl Interface {
             if pins.is_empty() {
                 continue;
             }
-            pins.iter().for_each(|(signal, port)| add(signal, port.input, shape.bits(&port.bits)));
+            for (signal, port) in &pins {
+                let id = IDS.contains(signal);
+                add(signal, port.input, if id { ID_BITS } else { shape.bits(&port.bits) });
+                // The part of an ID that the unit does not have.
+                let rest = format!("m_axi_{p}_{signal}[{}:1]", ID_BITS - 1);
+                match (id, port.input) {
+                    (true, true) => parts.unused.push(rest),
+                    (true, false) => parts.constants += &format!("  assign {rest} = {}'d0;\n", ID_BITS - 1),
+                    _ => {}
+                }
+            }
             // If the unit gets a pin for the signal, the pin replaces the constant.
             let missing = |signal: &str| pins.iter().all(|(pin, _)| *pin != signal);
             for (_, signal, bits, value, why) in CONSTANTS.iter().filter(|c| c.0 == channel_name && missing(c.1)) {
@@ -218,7 +254,7 @@ impl Interface {
                 parts.constants += &format!("  assign m_axi_{p}_{signal} = {value};  // {why}\n");
             }
             for (_, signal) in IGNORED.iter().filter(|c| c.0 == channel_name && missing(c.1)) {
-                add(signal, true, 1);
+                add(signal, true, if IDS.contains(signal) { ID_BITS } else { 1 });
                 parts.unused.push(format!("m_axi_{p}_{signal}"));
             }
         }
@@ -229,10 +265,11 @@ impl Interface {
     fn connect_memory_ports(&self, shape: &Shape, parts: &mut Parts) {
         for port in self.ports.iter().filter(|port| port.name.starts_with(MEMORY)) {
             let signal = &port.name[MEMORY.len()..];
+            let bit = if IDS.contains(&signal) { "[0]" } else { "" };
             let pieces: Vec<String> = match port.per_port {
                 // The highest element comes first.
-                true => (0..shape.ports).rev().map(|p| format!("m_axi_{p}_{signal}")).collect(),
-                false => vec![format!("m_axi_0_{signal}")],
+                true => (0..shape.ports).rev().map(|p| format!("m_axi_{p}_{signal}{bit}")).collect(),
+                false => vec![format!("m_axi_0_{signal}{bit}")],
             };
             parts.connections.push((port.name.clone(), concatenated(&pieces)));
         }
@@ -241,14 +278,16 @@ impl Interface {
     fn text(&self, shape: &Shape, parts: &Parts) -> Result<String, String> {
         let Parts { ports, connections, constants, unused } = parts;
         for (name, _) in &self.parameters {
-            let fixed = ["Ports", "PortBits"].contains(&name.as_str());
+            let fixed = FIXED.contains(&name.as_str());
             if !fixed && shape.parameters.iter().all(|(known, _)| known != name) {
                 return Err(format!("parameter {name} has no value"));
             }
         }
         let header: Vec<String> =
             shape.parameters.iter().map(|(name, value)| format!("  parameter integer {name} = {value}")).collect();
-        let mut values = vec![("Ports", shape.ports.to_string()), ("PortBits", shape.port_bits.to_string())];
+        let fixed = [shape.ports, shape.port_bits, shape.traffic.reads];
+        let mut values: Vec<_> = FIXED.iter().copied().zip(fixed.map(|value| value.to_string())).collect();
+        values.retain(|(name, _)| self.parameters.iter().any(|(known, _)| known == name));
         values.extend(shape.parameters.iter().map(|(name, _)| (name.as_str(), name.clone())));
         let values: Vec<String> = values.iter().map(|(name, value)| format!("    .{name}({value})")).collect();
         let connections: Vec<String> = connections.iter().map(|(name, to)| format!("    .{name}({to})")).collect();
@@ -260,7 +299,8 @@ impl Interface {
             "// Made by `sim handoff` from the port list of tmv_unit.sv; do not edit.\n\
              //\n\
              // The unit behind plain Verilog (2001) ports, for IP Integrator: AXI4-Lite S_AXIL, {} x AXI4 of {} bits, clock,\n\
-             // reset, interrupt. No logic. How many ports there are, and how wide, is fixed in this text.\n\
+             // reset, interrupt. No logic. Fixed in this text: how many ports there are, how wide they are, and how many\n\
+             // bursts they have in flight.\n\
              // The clock has no FREQ_HZ: it takes the frequency of the clock that it is connected to.\n\
              `default_nettype none\n\n\
              module tmv_wrapper #(\n{}\n) (\n{}\n);\n\n{constants}{unused}\n  tmv_unit #(\n{}\n  ) u_unit (\n{}\n  );\n\n\
@@ -280,17 +320,39 @@ fn interface_name(p: usize) -> String {
     format!("M_AXI_{p}")
 }
 
-/// The interface parameters that Vivado needs for a memory interface with the pins `mine`.
+/// The interface parameters that Vivado needs for a memory interface with the pins `mine`. The names are those of the
+/// bus definition aximm (UG994, UG1118).
 fn interface_parameter(shape: &Shape, name: &str, mine: &[&Port]) -> Result<String, String> {
-    let writes = mine.iter().any(|port| channel(&port.name[MEMORY.len()..]) == "aw");
+    let pins: Vec<&str> = mine.iter().map(|port| &port.name[MEMORY.len()..]).collect();
+    let on_channel = |name: &str| pins.iter().any(|pin| channel(pin) == name);
+    let constant = |signal: &str| CONSTANTS.iter().any(|c| c.1 == signal && on_channel(c.0));
     let address = mine.iter().find(|port| port.name == "m_axi_araddr").ok_or("the unit has no m_axi_araddr")?;
-    Ok(format!(
-        "XIL_INTERFACENAME {name}, PROTOCOL AXI4, DATA_WIDTH {}, ADDR_WIDTH {}, ID_WIDTH 1, READ_WRITE_MODE {}, \
-         HAS_BURST 1, MAX_BURST_LENGTH 16, SUPPORTS_NARROW_BURST 0",
+    let Traffic { reads, writes, burst_beats } = shape.traffic;
+    // The port that writes also has the stream for descriptors and activations, which has an ID of its own.
+    let streams = if on_channel("aw") { 2 } else { 1 };
+    let mut text = format!(
+        "XIL_INTERFACENAME {name}, PROTOCOL AXI4, DATA_WIDTH {}, ADDR_WIDTH {}, ID_WIDTH {ID_BITS}, READ_WRITE_MODE {}, \
+         {}, MAX_BURST_LENGTH {burst_beats}, SUPPORTS_NARROW_BURST 0, NUM_READ_OUTSTANDING {}, NUM_READ_THREADS {streams}",
         shape.port_bits,
         shape.bits(&address.bits),
-        if writes { "READ_WRITE" } else { "READ_ONLY" },
-    ))
+        if on_channel("aw") { "READ_WRITE" } else { "READ_ONLY" },
+        optional_signals(&|signal| pins.contains(&signal) || constant(signal)),
+        reads * streams,
+    );
+    if on_channel("aw") {
+        write!(text, ", NUM_WRITE_OUTSTANDING {writes}, NUM_WRITE_THREADS 1").expect("to a string");
+    }
+    Ok(text)
+}
+
+/// The parameters that say which optional signals an interface has. `has` tells whether it has a signal.
+fn optional_signals(has: &dyn Fn(&str) -> bool) -> String {
+    let either = |name: &str| has(&format!("ar{name}")) || has(&format!("aw{name}"));
+    let mut flags: Vec<(&str, bool)> =
+        ["burst", "lock", "prot", "cache", "qos", "region"].map(|name| (name, either(name))).to_vec();
+    flags.extend(["wstrb", "bresp", "rresp"].map(|name| (name, has(name))));
+    let flags = flags.iter().map(|(name, there)| format!("HAS_{} {}", name.to_uppercase(), u8::from(*there)));
+    flags.collect::<Vec<_>>().join(", ")
 }
 
 impl Shape {
@@ -314,8 +376,7 @@ fn declare(name: &str, input: bool, bits: usize, info: &str, parameter: Option<&
     if let Some(parameter) = parameter {
         writeln!(text, "  (* X_INTERFACE_PARAMETER = \"{parameter}\" *)").expect("to a string");
     }
-    let vector = VECTORS.iter().any(|signal| name.starts_with("m_axi_") && name.ends_with(&format!("_{signal}")));
-    let range = if bits > 1 || vector { format!("[{}:0] ", bits - 1) } else { String::new() };
+    let range = if bits > 1 { format!("[{}:0] ", bits - 1) } else { String::new() };
     let direction = if input { "input " } else { "output" };
     write!(text, "  (* X_INTERFACE_INFO = \"{info}\" *)\n  {direction} wire {range}{name}").expect("to a string");
     text
@@ -331,7 +392,8 @@ mod tests {
         output logic [   Ports-1:0][AddrBits-1:0] m_axi_araddr,\n  input logic [Ports-1:0][PortBits-1:0] m_axi_rdata\n);\n";
 
     fn shape() -> Shape {
-        Shape { ports: 2, port_bits: 64, parameters: vec![("Vectors".into(), 2)] }
+        let traffic = Traffic { reads: 8, writes: 4, burst_beats: 16 };
+        Shape { ports: 2, port_bits: 64, traffic, parameters: vec![("Vectors".into(), 2)] }
     }
 
     #[test]
