@@ -637,7 +637,7 @@ fn base_tree(cells: usize, labels: [&str; 2]) -> String {
 }
 
 #[test]
-fn the_overlay_compiles_and_applies() {
+fn the_overlays_compile_and_apply() {
     if !has("dtc") {
         return;
     }
@@ -651,19 +651,36 @@ fn the_overlay_compiles_and_applies() {
         // The overlay must repeat the #address-cells and #size-cells of the root node, which it cannot see. dtc would
         // warn about them.
         let but = "-Wno-avoid_unnecessary_addr_size";
-        let warnings = run("dtc", &["-@", but, "-I", "dts", "-O", "dtb", "-o", "tmv.dtbo", "tmv.dtso"]);
-        assert_eq!(warnings, "", "{}", board.name);
+        for (source, output) in [("tmv_boot.dtso", "tmv_boot.dtbo"), ("tmv.dtso", "tmv.dtbo")] {
+            let warnings = run("dtc", &["-@", but, "-I", "dts", "-O", "dtb", "-o", output, source]);
+            assert_eq!(warnings, "", "{}: {source}", board.name);
+        }
         let (cells, labels) = match board.family.port_bits {
             128 => (2, ["gic", "zynqmp_clk"]),
             _ => (1, ["intc", "clkc"]),
         };
         fs::write(path.join("base.dts"), base_tree(cells, labels)).unwrap();
         run("dtc", &["-@", "-q", "-I", "dts", "-O", "dtb", "-o", "base.dtb", "base.dts"]);
-        run("fdtoverlay", &["-i", "base.dtb", "-o", "whole.dtb", "tmv.dtbo"]);
+        // At run time there is no memory if none was set aside at boot.
+        run("fdtoverlay", &["-i", "base.dtb", "-o", "booted.dtb", "tmv_boot.dtbo"]);
+        let alone = ["-i", "base.dtb", "-o", "whole.dtb", "tmv.dtbo"];
+        let alone = Command::new("fdtoverlay").args(alone).current_dir(&path).output().unwrap();
+        assert!(!alone.status.success(), "{}: tmv.dtso applies without its memory", board.name);
+        run("fdtoverlay", &["-i", "booted.dtb", "-o", "whole.dtb", "tmv.dtbo"]);
+        let booted = run("dtc", &["-q", "-I", "dtb", "-O", "dts", "booted.dtb"]);
+        assert!(booted.contains("reusable;") && !booted.contains("no-map"), "{}: Device memory: {booted}", board.name);
+        assert!(!booted.contains("firmware-name"), "{}: a bitstream at boot: {booted}", board.name);
         let whole = run("dtc", &["-q", "-I", "dtb", "-O", "dts", "whole.dtb"]);
         let settings = fs::read_to_string(path.join("board.tcl")).unwrap();
         let control = settings.lines().find_map(|l| l.trim().strip_prefix("variable control_base 0x")).unwrap();
-        for part in [format!("tmv@{control}"), "reserved-memory".into(), "interrupts = <0x00".into()] {
+        for part in [
+            format!("tmv@{control}"),
+            "reserved-memory".into(),
+            "interrupts = <0x00".into(),
+            "firmware-name = \"tmv.bit.bin\"".into(),
+            "compatible = \"ikwzm,u-dma-buf\"".into(),
+            "memory-region".into(),
+        ] {
             assert!(whole.contains(&part), "{}: {part} is not in {whole}", board.name);
         }
     }

@@ -34,6 +34,9 @@ pub(crate) struct BoardData {
     pub(crate) board_part: String,
     #[serde(default)]
     pub(crate) board_connections: String,
+    /// Base and size of each range of the DRAM, in bytes.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares `memory` with it"))]
+    pub(crate) dram: Sourced<Vec<[u64; 2]>>,
     pub(crate) memory: Memory,
 }
 
@@ -60,6 +63,26 @@ mod tests {
     use super::*;
     use crate::templates::PS;
 
+    /// Linux can set the memory aside, and the memory is not in the way of anything else.
+    fn the_memory_is_usable(data: &BoardData) {
+        let (name, base, end) = (&data.name, data.memory.base, data.memory.base + data.memory.bytes);
+        // CMA_MIN_ALIGNMENT_BYTES of a kernel with pages of 4 KiB is at most 4 MiB.
+        assert_eq!((base % (4 << 20), end % (4 << 20)), (0, 0), "{name}: CMA needs multiples of 4 MiB");
+        let dram = &data.dram.value;
+        let range = dram.iter().find(|[from, bytes]| *from <= base && end <= from + bytes);
+        let [from, bytes] = range.unwrap_or_else(|| panic!("{name}: the memory is not in the DRAM"));
+        assert!(end <= 1 << 40, "{name}: the unit has 40 bits of address");
+        // Arm's 32-bit kernel maps the first 760 MiB; an area that CMA manages must not be on both sides.
+        const LOWMEM: u64 = 760 << 20;
+        assert!(data.ps != "zynq" || end <= LOWMEM || base >= LOWMEM, "{name}: on both sides of {LOWMEM:#x}");
+        if dram.len() > 1 {
+            assert!(base >= 1 << 32, "{name}: the low memory is for Linux' own CMA area and for devices of 32 bits");
+        }
+        // At the end, so that what is left is one piece. The last MiB below 2 GiB is the firmware's, and 4 MiB go with it.
+        let tail = if data.ps == "zynqmp" && from + bytes <= 1 << 31 { 4 << 20 } else { 0 };
+        assert!(end + tail == from + bytes || from + bytes > LOWMEM && data.ps == "zynq", "{name}: not at the end");
+    }
+
     #[test]
     fn the_data_fit_the_boards() {
         for board in BOARDS.iter() {
@@ -67,11 +90,11 @@ mod tests {
             let data = data.unwrap_or_else(|| panic!("{}: constraints/boards.toml has no entry", board.name));
             let part = board.part.to_lowercase();
             assert!(data.part.value.starts_with(&part), "{}: {} is no {part}", board.name, data.part.value);
-            assert_eq!((data.memory.base % 4096, data.memory.bytes % 4096), (0, 0), "{}: whole pages", board.name);
+            the_memory_is_usable(data);
         }
         assert_eq!(DATA.board.len(), BOARDS.len());
         for data in &DATA.board {
-            let kinds = (DATA.ps.contains_key(&data.ps), PS.iter().any(|(name, ..)| *name == data.ps));
+            let kinds = (DATA.ps.contains_key(&data.ps), PS.iter().any(|texts| texts.name == data.ps));
             assert_eq!(kinds, (true, true), "{}: processing system {}", data.name, data.ps);
         }
     }

@@ -140,12 +140,11 @@ impl Folder {
 
     /// Adds scripts, constraints and documents.
     fn add_texts(&mut self, data: &BoardData, clock_mhz: f64) {
-        let (_, ps_tcl, dtso) =
-            PS.iter().find(|(name, ..)| *name == data.ps).expect("constraints/boards.toml is tested");
+        let texts = PS.iter().find(|texts| texts.name == data.ps).expect("constraints/boards.toml is tested");
         let values = self.values(data, clock_mhz);
         PLAIN.iter().for_each(|(name, text)| self.add(name, *text));
-        self.add("ps.tcl", *ps_tcl);
-        for (name, text) in TEMPLATES.iter().chain([&("tmv.dtso", *dtso)]) {
+        self.add("ps.tcl", texts.tcl);
+        for (name, text) in TEMPLATES.iter().chain(&texts.overlays) {
             self.add(name, fill(text, &values));
         }
     }
@@ -183,6 +182,7 @@ impl Folder {
             ("MEMORY_BASE", format!("{:#x}", data.memory.base)),
             ("MEMORY_MIB", (data.memory.bytes >> 20).to_string()),
             ("MEMORY_REG", format!("{} {}", cells(data.memory.base), cells(data.memory.bytes))),
+            ("BUFFER_SIZE", cells(data.memory.bytes)),
             ("MAP_HASH", format!("{MAP_HASH_VALUE:#010x}")),
             (
                 "RTL_LIST",

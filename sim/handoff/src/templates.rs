@@ -24,18 +24,34 @@ pub(crate) const TEMPLATES: &[(&str, &str)] = &[
     ("README.md", include_str!("../../../constraints/README.handoff.md")),
 ];
 
-/// For each processing system: its name in the data, its Tcl, and the template of its device tree.
-pub(crate) const PS: &[(&str, &str, &str)] = &[
-    (
-        "zynqmp",
-        include_str!("../../../constraints/vivado/ps_zynqmp.tcl"),
-        include_str!("../../../constraints/linux/tmv_zynqmp.dtso"),
-    ),
-    (
-        "zynq",
-        include_str!("../../../constraints/vivado/ps_zynq.tcl"),
-        include_str!("../../../constraints/linux/tmv_zynq.dtso"),
-    ),
+/// The texts for a processing system.
+pub(crate) struct PsTexts {
+    /// Its name in the data.
+    pub(crate) name: &'static str,
+    /// Its Tcl.
+    pub(crate) tcl: &'static str,
+    /// Templates of its device-tree overlays: the one for boot, the one for run time.
+    pub(crate) overlays: [(&'static str, &'static str); 2],
+}
+
+/// The texts for each processing system.
+pub(crate) const PS: &[PsTexts] = &[
+    PsTexts {
+        name: "zynqmp",
+        tcl: include_str!("../../../constraints/vivado/ps_zynqmp.tcl"),
+        overlays: [
+            ("tmv_boot.dtso", include_str!("../../../constraints/linux/tmv_boot_zynqmp.dtso")),
+            ("tmv.dtso", include_str!("../../../constraints/linux/tmv_zynqmp.dtso")),
+        ],
+    },
+    PsTexts {
+        name: "zynq",
+        tcl: include_str!("../../../constraints/vivado/ps_zynq.tcl"),
+        overlays: [
+            ("tmv_boot.dtso", include_str!("../../../constraints/linux/tmv_boot_zynq.dtso")),
+            ("tmv.dtso", include_str!("../../../constraints/linux/tmv_zynq.dtso")),
+        ],
+    },
 ];
 
 /// Replaces every placeholder `@NAME@` by the value of `NAME`.
