@@ -21,7 +21,7 @@ pub(crate) struct HandoffArgs {
     /// Weight codec: 2bit, or base3 (1.6 bits a weight)
     #[arg(long, value_parser = str::parse::<Codec>, default_value = "base3")]
     pub(crate) codec: Codec,
-    /// Clock of the unit in MHz [default: the board's]
+    /// Clock of the unit in MHz [default: 215 on UltraScale+, else the board's]
     #[arg(long, value_name = "MHZ", value_parser = rate)]
     pub(crate) clock_mhz: Option<f64>,
 }

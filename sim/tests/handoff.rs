@@ -426,7 +426,8 @@ fn the_wrapper_is_clean_and_is_the_boards_unit() {
         }
         let settings = fs::read_to_string(path.join("board.tcl")).unwrap();
         assert!(settings.contains(&format!("{{Vectors {vectors} Groups {groups} Codec 1 ")), "{settings}");
-        let clock = board.clock_mhz.value;
+        // A clock that decoding makes full use of, not the one that projections assume.
+        let clock = if board.family.port_bits == 128 { 215.0 } else { board.clock_mhz.value };
         assert!(settings.contains(&format!("clock_mhz {clock}\n")), "{settings}");
         let xdc = fs::read_to_string(path.join("tmv.xdc")).unwrap();
         assert!(xdc.contains(&format!("-period {:.3} ", 1e3 / clock)), "{xdc}");

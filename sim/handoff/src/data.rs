@@ -23,6 +23,8 @@ pub(crate) struct Ps {
     pub(crate) control: Sourced<u64>,
     pub(crate) spi: Sourced<u32>,
     pub(crate) cells: usize,
+    /// The clock in MHz of a hand-off that nobody names a clock for; without it, the clock of the board.
+    pub(crate) clock_mhz: Option<Sourced<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +95,9 @@ mod tests {
             the_memory_is_usable(data);
         }
         assert_eq!(DATA.board.len(), BOARDS.len());
+        let (ps, lowest) = (&DATA.ps["zynqmp"], 1500.0 / 7.0);
+        let clock = ps.clock_mhz.as_ref().map(|clock| clock.value);
+        assert!(clock.is_some_and(|mhz| mhz > lowest && mhz < 1500.0 / 6.0), "the PLL must give the clock: {clock:?}");
         for data in &DATA.board {
             let kinds = (DATA.ps.contains_key(&data.ps), PS.iter().any(|texts| texts.name == data.ps));
             assert_eq!(kinds, (true, true), "{}: processing system {}", data.name, data.ps);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use cost::board::{BOARDS, Board};
+use cost::board::{BOARDS, Board, Sourced};
 use golden::Codec;
 use program::interrupt::interrupted;
 use register_map::RegisterMap;
@@ -37,7 +37,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the hand-off for a board. `clock_mhz` is the clock of the unit; `None` means the clock of the board.
+    /// Makes the hand-off for a board. `clock_mhz` is the clock of the unit; `None` means the clock that
+    /// `constraints/boards.toml` names for hand-offs.
     ///
     /// # Errors
     /// If the board is unknown, or if a file of the RTL is missing or cannot be understood.
@@ -55,7 +56,7 @@ impl Folder {
         let mut folder = Self { board, unit, files: BTreeMap::new() };
         folder.add_rtl()?;
         folder.add_registers()?;
-        folder.add_texts(data, clock_mhz.unwrap_or(board.clock_mhz.value));
+        folder.add_texts(data, clock_mhz);
         folder.add_checksums();
         Ok(folder)
     }
@@ -139,9 +140,11 @@ impl Folder {
     }
 
     /// Adds scripts, constraints and documents.
-    fn add_texts(&mut self, data: &BoardData, clock_mhz: f64) {
+    fn add_texts(&mut self, data: &BoardData, clock_mhz: Option<f64>) {
         let texts = PS.iter().find(|texts| texts.name == data.ps).expect("constraints/boards.toml is tested");
-        let values = self.values(data, clock_mhz);
+        let given = clock_mhz.map(|value| Sourced { value, source: "given by --clock-mhz".into() });
+        let clock = given.as_ref().or(DATA.ps[&data.ps].clock_mhz.as_ref()).unwrap_or(&self.board.clock_mhz);
+        let values = self.values(data, clock);
         PLAIN.iter().for_each(|(name, text)| self.add(name, *text));
         self.add("ps.tcl", texts.tcl);
         for (name, text) in TEMPLATES.iter().chain(&texts.overlays) {
@@ -150,8 +153,9 @@ impl Folder {
     }
 
     /// The values of the placeholders.
-    fn values(&self, data: &BoardData, clock_mhz: f64) -> BTreeMap<&'static str, String> {
+    fn values(&self, data: &BoardData, clock: &Sourced<f64>) -> BTreeMap<&'static str, String> {
         let ps = &DATA.ps[&data.ps];
+        let clock_mhz = clock.value;
         let cells = |value: u64| match ps.cells {
             2 => format!("{:#x} {:#x}", value >> 32, value & 0xffff_ffff),
             _ => format!("{value:#x}"),
@@ -163,7 +167,7 @@ impl Folder {
             ("BOARD_PART", data.board_part.clone()),
             ("BOARD_CONNECTIONS", data.board_connections.clone()),
             ("CLOCK_MHZ", clock_mhz.to_string()),
-            ("CLOCK_SOURCE", self.board.clock_mhz.source.clone()),
+            ("CLOCK_SOURCE", clock.source.clone()),
             ("CLOCK_HZ", format!("{:.0}", clock_mhz * 1e6)),
             ("PERIOD_NS", format!("{:.3}", 1e3 / clock_mhz)),
             ("PORTS", self.unit.ports.to_string()),
