@@ -25,9 +25,17 @@ namespace eval stub {
     variable setting
     array set setting {
         version 2023.2  setup 0.123  hold 0.045  boards 1  timing "All user specified timing constraints are met."
+        headers 1
     }
+    # File types, checkpoint mode of the block design, include folders; and whether a run has written a bitstream.
+    variable types
+    array set types {}
+    variable checkpoint_mode Hierarchical
+    variable include_dirs {}
+    variable run_bit 0
     foreach {name variable} {
         version TMV_STUB_VERSION  setup TMV_STUB_SETUP  hold TMV_STUB_HOLD  boards TMV_STUB_BOARDS  timing TMV_STUB_TIMING
+        headers TMV_STUB_HEADERS
     } {
         if {[info exists ::env($variable)]} { set setting($name) $::env($variable) }
     }
@@ -469,13 +477,23 @@ proc get_property {args} {
         run,STATUS { return "write_bitstream Complete!" }
         run,DIRECTORY { return [file join $stub::folder tmv_system.runs impl_1] }
         ps,CONFIG.PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ {
-            if {$stub::cells(ps) eq "xilinx.com:ip:zynq_ultra_ps_e"} { return 249.9975 }
+            if {$stub::cells(ps) eq "xilinx.com:ip:zynq_ultra_ps_e"} { return [stub::clock 1499.985 0] }
         }
+        ps,CONFIG.PSU__CRL_APB__PL0_REF_CTRL__DIVISOR0 { return [stub::clock 1499.985 1] }
+        ps,CONFIG.PCW_FCLK0_PERIPHERAL_DIVISOR0 { return [stub::clock 1000.0 1] }
+        ps,CONFIG.PSU__CRL_APB__PL0_REF_CTRL__DIVISOR1 - ps,CONFIG.PCW_FCLK0_PERIPHERAL_DIVISOR1 { return 1 }
         ps,CONFIG.PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ {
-            if {$stub::cells(ps) eq "xilinx.com:ip:processing_system7"} { return 142.857132 }
+            if {$stub::cells(ps) eq "xilinx.com:ip:processing_system7"} { return [stub::clock 1000.0 0] }
         }
     }
     error "get_property: $object has no property $name"
+}
+
+# The clock that the processing system gives, from a PLL at `pll` MHz: no more than is asked for. Or what it divides by.
+proc stub::clock {pll divisor} {
+    set asked [expr {max([config ps PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ], [config ps PCW_FPGA0_PERIPHERAL_FREQMHZ])}]
+    set by [expr {int(ceil($pll / $asked))}]
+    return [expr {$divisor ? $by : [format %.6f [expr {$pll / $by}]]}]
 }
 
 # The packager.
@@ -749,9 +767,15 @@ proc write_bitstream {args} {
     stub::write [lindex $o() 0]
 }
 proc write_hw_platform {args} {
-    array set o [stub::options write_hw_platform $args file {fixed include_bit force} 0 0]
+    array set o [stub::options write_hw_platform $args {} {fixed include_bit force} 1 1]
     if {$stub::design eq ""} { error "write_hw_platform: no block design" }
-    stub::write $o(file)
+    if {$stub::synthesised eq ""} {
+        error "write_hw_platform is only supported for synthesized, implemented, or checkpoint designs"
+    }
+    if {[info exists o(include_bit)] && ($stub::run_bit eq "0" || ![file exists $stub::run_bit])} {
+        error "Unable to get BIT file from implementation run."
+    }
+    stub::write [lindex $o() 0]
 }
 
 # Runs.
@@ -760,7 +784,8 @@ proc launch_runs {args} {
     if {$stub::top ne "${stub::design}_wrapper"} { error "launch_runs: the top is $stub::top" }
     set folder [file join $stub::folder tmv_system.runs impl_1]
     file mkdir $folder
-    stub::write [file join $folder $stub::top.bit]
+    set stub::run_bit [file join $folder $stub::top.bit]
+    stub::write $stub::run_bit
 }
 proc wait_on_run {args} { stub::options wait_on_run $args {} {} 1 1 }
 proc get_runs {args} { stub::options get_runs $args {} {} 1 1; return run }

@@ -65,8 +65,14 @@ proc tmv::create_design {} {
     }
     validate_bd_design
     save_bd_design
-    puts "TMV: clock asked for $tmv::clock_mhz MHz, the processing system gives\
-        [get_property [tmv::ps_pin actual_mhz] [get_bd_cells ps]] MHz"
+    # The clock that comes out, and what the PLL is divided by for it.
+    variable clock_mhz
+    variable actual_mhz
+    variable divisor
+    set ps [get_bd_cells ps]
+    set actual_mhz [get_property [tmv::ps_pin actual_mhz] $ps]
+    set divisor [expr {[get_property [tmv::ps_pin divisor0] $ps] * [get_property [tmv::ps_pin divisor1] $ps]}]
+    puts "TMV: clock asked for $clock_mhz MHz, the processing system gives $actual_mhz MHz"
 }
 
 # A project for it, on disk or in memory, with the IP packaged.

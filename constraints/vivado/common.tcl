@@ -6,7 +6,8 @@ namespace eval tmv {
 source [file join $tmv::here board.tcl]
 source [file join $tmv::here ps.tcl]
 
-# Stops in a release these scripts are not written for. TMV_IGNORE_VIVADO_VERSION=1 goes on.
+# Stops in a release that is older than those these scripts are written for; TMV_IGNORE_VIVADO_VERSION=1 goes on. A
+# newer release gets a warning.
 proc tmv::check_vivado {} {
     variable vivado
     lassign $vivado first last
@@ -14,7 +15,10 @@ proc tmv::check_vivado {} {
     if {![regexp {^\d+\.\d+} $found release]} {
         error "Vivado says its version is \"$found\": expected something like $last"
     }
-    if {[package vcompare $release $first] >= 0 && [package vcompare $release $last] <= 0} {
+    if {[package vcompare $release $first] >= 0} {
+        if {[package vcompare $release $last] > 0} {
+            puts "WARNING: Vivado $found is newer than $last, the last release these scripts are written for"
+        }
         return
     }
     if {[info exists ::env(TMV_IGNORE_VIVADO_VERSION)] && $::env(TMV_IGNORE_VIVADO_VERSION) eq "1"} {

@@ -1,6 +1,10 @@
 # The processing system of Zynq-7000: board preset, FCLK_CLK0, M_AXI_GP0, an HP port for each AXI port of the unit,
 # interrupt IRQ_F2P.
 
+namespace eval tmv {
+    variable bootgen_arch zynq
+}
+
 proc tmv::create_ps {} {
     variable clock_mhz
     variable ports
@@ -35,6 +39,8 @@ proc tmv::ps_pin {what {port 0}} {
         segments      { return ps/S_AXI_HP$port }
         interrupt     { return ps/IRQ_F2P }
         actual_mhz    { return CONFIG.PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ }
+        divisor0      { return CONFIG.PCW_FCLK0_PERIPHERAL_DIVISOR0 }
+        divisor1      { return CONFIG.PCW_FCLK0_PERIPHERAL_DIVISOR1 }
         default       { error "no pin of the processing system is for $what" }
     }
 }

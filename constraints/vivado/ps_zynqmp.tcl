@@ -1,6 +1,10 @@
 # The processing system of Zynq UltraScale+: board preset, PL clock 0, M_AXI_HPM0_FPD, an HP port for each AXI port of
 # the unit, interrupt PL_PS_IRQ0.
 
+namespace eval tmv {
+    variable bootgen_arch zynqmp
+}
+
 proc tmv::create_ps {} {
     variable clock_mhz
     variable ports
@@ -37,6 +41,8 @@ proc tmv::ps_pin {what {port 0}} {
         segments      { return ps/SAXIGP[expr {$port + 2}] }
         interrupt     { return ps/pl_ps_irq0 }
         actual_mhz    { return CONFIG.PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ }
+        divisor0      { return CONFIG.PSU__CRL_APB__PL0_REF_CTRL__DIVISOR0 }
+        divisor1      { return CONFIG.PSU__CRL_APB__PL0_REF_CTRL__DIVISOR1 }
         default       { error "no pin of the processing system is for $what" }
     }
 }

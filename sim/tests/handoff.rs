@@ -40,10 +40,14 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+fn has_program(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
+}
+
 /// Whether `tool` is installed. In CI, `.ci/run` installs it, so its absence is a failure there.
 fn has(tool: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    let found = has_program(tool);
     if !found {
         assert!(std::env::var_os("CI").is_none(), "{tool} is missing, and .ci/run should have installed it");
         eprintln!("{tool} is not installed: what it would check is NOT checked");
@@ -356,14 +360,12 @@ fn a_build_that_failed_says_so() {
     let (_parent, path) = written("kv260");
     for mode in ["ooc", "system", "project"] {
         for (variable, value, message) in [
-            ("TMV_STUB_SETUP", "-0.001", "timing is not met: setup -0.001 ns"),
             ("TMV_STUB_HOLD", "-0.2", "timing is not met: hold -0.2 ns"),
             ("TMV_STUB_SETUP", "none", "no setup path is constrained"),
             ("TMV_STUB_SETUP", "", "has no slack"),
             ("TMV_STUB_SETUP", "inf", "has no slack"),
             ("TMV_STUB_TIMING", "Timing constraints are not met.", "timing is not met"),
             ("TMV_STUB_VERSION", "2019.1", "TMV_IGNORE_VIVADO_VERSION=1"),
-            ("TMV_STUB_VERSION", "2031.2.1", "TMV_IGNORE_VIVADO_VERSION=1"),
         ] {
             let output = tcl(&path, &["build.tcl", mode], &[(variable, value)]);
             let said = said(&output);
@@ -375,6 +377,11 @@ fn a_build_that_failed_says_so() {
     }
     let old = [("TMV_STUB_VERSION", "2019.1"), ("TMV_IGNORE_VIVADO_VERSION", "1")];
     assert!(tcl(&path, &["build.tcl", "ooc"], &old).status.success(), "the override lets an old version pass");
+    for (version, warned) in [("2022.1", false), ("2024.2.1", false), ("2025.1", true), ("2031.2.1", true)] {
+        let output = tcl(&path, &["build.tcl", "ooc"], &[("TMV_STUB_VERSION", version)]);
+        assert!(output.status.success(), "{version}: {}", said(&output));
+        assert_eq!(said(&output).contains("is newer than 2024.2"), warned, "{version}: {}", said(&output));
+    }
     let boards = said(&tcl(&path, &["build.tcl", "system"], &[("TMV_STUB_BOARDS", "0")]));
     assert!(boards.contains("no board files for kv260") && boards.contains("TMV_BOARD_PART"), "{boards}");
     let named = [("TMV_STUB_BOARDS", "0"), ("TMV_BOARD_PART", "xilinx.com:kv260_som:part0:1.2")];
@@ -385,6 +392,112 @@ fn a_build_that_failed_says_so() {
     for script in [&["build.tcl"][..], &["build.tcl", "fast"]] {
         let output = tcl(&path, script, &[]);
         assert!(output.status.code() == Some(1) && said(&output).contains("usage"), "{}", said(&output));
+    }
+}
+
+/// A missed clock leaves a bitstream for a slower clock, with an overlay that sets it, and nothing for the faster one.
+#[test]
+fn a_missed_clock_leaves_a_slower_bitstream() {
+    if !has("tclsh") {
+        return;
+    }
+    // The clock that the processing system gives, a slack, and the next clock of its PLL that the design meets.
+    for (board, slack, reached, place, rate) in [
+        ("kv260", "-0.001", "214.24", "at_187_mhz", 187_500_000),
+        ("kv260", "-1.2", "170.45", "at_166_mhz", 166_670_000),
+        ("pynq-z2", "-0.5", "133.33", "at_125_mhz", 125_010_000),
+    ] {
+        let (_parent, path) = written(board);
+        for mode in ["ooc", "system", "project"] {
+            let output = tcl(&path, &["build.tcl", mode], &[("TMV_STUB_SETUP", slack)]);
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(1), "{board}, {mode}: {said}");
+            assert!(said.contains("timing is not met at "), "{board}, {mode}: {said}");
+            let build = path.join("build").join(mode);
+            let claims: Vec<String> = files(&build)
+                .into_keys()
+                .filter(|name| [".bit", ".xsa", "tmv.hwh", ".dtso"].iter().any(|end| name.ends_with(end)))
+                .collect();
+            if mode == "ooc" {
+                assert!(claims.is_empty() && said.contains("the unit alone reaches"), "{board}: {claims:?}, {said}");
+                continue;
+            }
+            assert!(said.contains(&format!("the design reaches {reached} MHz")), "{board}, {mode}: {said}");
+            assert_eq!(claims, [format!("{place}/tmv.bit"), format!("{place}/tmv.dtso")], "{board}, {mode}: {said}");
+            let overlay = fs::read_to_string(build.join(place).join("tmv.dtso")).unwrap();
+            assert!(overlay.contains(&format!("assigned-clock-rates = <{rate}>;")), "{board}: {overlay}");
+        }
+    }
+    // No clock of the PLL is slow enough.
+    let (_parent, path) = written("kv260");
+    let output = tcl(&path, &["build.tcl", "system"], &[("TMV_STUB_SETUP", "-100")]);
+    assert!(output.status.code() == Some(1) && said(&output).contains("has no such clock"), "{}", said(&output));
+    assert!(files(&path).keys().all(|name| !name.ends_with(".bit")));
+}
+
+/// The hardware description does not depend on a run: without one, Vivado cannot put the bitstream into it.
+#[test]
+fn the_xsa_has_a_bitstream_only_from_a_run() {
+    if !has("tclsh") {
+        return;
+    }
+    let (_parent, path) = written("kv260");
+    let xsa = |mode: &str| {
+        let calls = said(&tcl(&path, &["build.tcl", mode], &[]));
+        let line = calls.lines().find(|line| line.starts_with("write_hw_platform"));
+        line.unwrap_or_else(|| panic!("{calls}")).contains("include_bit")
+    };
+    assert_eq!((xsa("system"), xsa("project")), (false, true));
+    let build = fs::read_to_string(path.join("build.tcl")).unwrap();
+    fs::write(path.join("build.tcl"), build.replace("$folder {}", "$folder -include_bit")).unwrap();
+    let output = tcl(&path, &["build.tcl", "system"], &[]);
+    assert_eq!((output.status.code(), said(&output).contains("Unable to get BIT file")), (Some(1), true));
+}
+
+/// Beside a bitstream is what Linux needs to load it.
+#[test]
+fn the_firmware_is_whole() {
+    if !has("tclsh") || !has("sh") {
+        return;
+    }
+    for (board, arch, bif, rate) in [
+        ("kv260", "zynqmp", "[destination_device = pl] tmv.bit", 214_290_000),
+        ("pynq-z2", "zynq", "tmv.bit", 142_860_000),
+    ] {
+        let (parent, path) = written(board);
+        let build = |bootgen: &str| {
+            let tools = parent.path().join("tools");
+            fs::create_dir_all(&tools).unwrap();
+            fs::write(tools.join("bootgen"), format!("#!/bin/sh\n{bootgen}\n")).unwrap();
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(tools.join("bootgen"), permissions).unwrap();
+            let search = std::env::var("PATH").unwrap();
+            let output = tcl(
+                &path,
+                &["build.tcl", "system"],
+                &[("PATH", &if bootgen.is_empty() { search } else { format!("{}:{search}", tools.display()) })],
+            );
+            assert!(output.status.success(), "{board}: {}", said(&output));
+            said(&output)
+        };
+        // bootgen is asked for what UG1283 says, and names its output after the bitstream.
+        let said = build("echo noise >&2; cp tmv.bit tmv.bit.bin; echo \"$@\" >arguments");
+        assert!(!said.contains("WARNING"), "{board}: {said}");
+        let read = |name: &str| fs::read_to_string(path.join("build/system").join(name)).unwrap();
+        assert_eq!(read("arguments").trim(), format!("-arch {arch} -image tmv.bif -process_bitstream bin -w"));
+        assert_eq!(read("tmv.bit.bin"), read("tmv.bit"));
+        let bif: Vec<String> = ["all:", "{", bif, "}"].map(String::from).to_vec();
+        assert_eq!(read("tmv.bif").lines().map(str::trim).collect::<Vec<_>>(), bif);
+        let shell: serde_json::Value = serde_json::from_str(&read("shell.json")).unwrap();
+        assert_eq!(shell["shell_type"], "XRT_FLAT");
+        // Just above a clock of the PLL, so that Linux takes this one.
+        assert!(read("tmv.dtso").contains(&format!("assigned-clock-rates = <{rate}>;")), "{board}");
+        assert!(read("tmv.dtso").contains("firmware-name = \"tmv.bit.bin\";"), "{board}");
+        // A bitstream without bootgen is no failure, but it is told.
+        assert!(build("echo broken; exit 1").contains("bootgen made no tmv.bit.bin"), "{board}");
+        if !has_program("bootgen") {
+            assert!(build("").contains("there is no bootgen in PATH"), "{board}");
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Ps {
     pub(crate) cells: usize,
     /// The clock in MHz of a hand-off that nobody names a clock for; without it, the clock of the board.
     pub(crate) clock_mhz: Option<Sourced<f64>>,
+    /// The bitstream as bootgen's input names it.
+    pub(crate) bif_file: String,
 }
 
 #[derive(Deserialize)]

@@ -187,6 +187,8 @@ impl Folder {
             ("MEMORY_MIB", (data.memory.bytes >> 20).to_string()),
             ("MEMORY_REG", format!("{} {}", cells(data.memory.base), cells(data.memory.bytes))),
             ("BUFFER_SIZE", cells(data.memory.bytes)),
+            ("BIF_FILE", ps.bif_file.clone()),
+            ("BOOTGEN_ARCH", data.ps.clone()),
             ("MAP_HASH", format!("{MAP_HASH_VALUE:#010x}")),
             (
                 "RTL_LIST",

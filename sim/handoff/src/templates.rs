@@ -8,6 +8,8 @@ pub(crate) const PLAIN: &[(&str, &str)] = &[
     ("package_ip.tcl", include_str!("../../../constraints/vivado/package_ip.tcl")),
     ("block_design.tcl", include_str!("../../../constraints/vivado/block_design.tcl")),
     ("build.tcl", include_str!("../../../constraints/vivado/build.tcl")),
+    ("firmware.tcl", include_str!("../../../constraints/vivado/firmware.tcl")),
+    ("shell.json", include_str!("../../../constraints/linux/shell.json")),
     ("check/run.tcl", include_str!("../../../constraints/check/run.tcl")),
     ("check/stubs.tcl", include_str!("../../../constraints/check/stubs.tcl")),
     ("registers/tmv_regs.rs", include_str!("../../../host/tmv/src/regs.rs")),
@@ -21,6 +23,7 @@ pub(crate) const TEMPLATES: &[(&str, &str)] = &[
     ("board.tcl", include_str!("../../../constraints/vivado/board.tcl")),
     ("tmv.xdc", include_str!("../../../constraints/vivado/tmv.xdc")),
     ("tmv.core", include_str!("../../../constraints/fusesoc/tmv.core")),
+    ("tmv.bif", include_str!("../../../constraints/linux/tmv.bif")),
     ("README.md", include_str!("../../../constraints/README.handoff.md")),
 ];
 
