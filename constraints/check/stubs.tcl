@@ -33,6 +33,7 @@ namespace eval stub {
     variable checkpoint_mode Hierarchical
     variable include_dirs {}
     variable run_bit 0
+    variable board ""
     foreach {name variable} {
         version TMV_STUB_VERSION  setup TMV_STUB_SETUP  hold TMV_STUB_HOLD  boards TMV_STUB_BOARDS  timing TMV_STUB_TIMING
         headers TMV_STUB_HEADERS
@@ -198,10 +199,36 @@ proc stub::check_interfaces {path} {
     foreach interface [array names busif] {
         switch -glob $busif($interface) {
             xilinx.com:interface:aximm:1.0 {
-                foreach key {PROTOCOL DATA_WIDTH ADDR_WIDTH READ_WRITE_MODE} {
+                # Vivado takes defaults for those that are missing: for example 2 bursts in flight, 256 beats long.
+                set keys {PROTOCOL DATA_WIDTH ADDR_WIDTH ID_WIDTH READ_WRITE_MODE MAX_BURST_LENGTH SUPPORTS_NARROW_BURST
+                    HAS_BURST HAS_LOCK HAS_PROT HAS_CACHE HAS_QOS HAS_REGION HAS_WSTRB HAS_BRESP HAS_RRESP
+                    NUM_READ_OUTSTANDING NUM_READ_THREADS}
+                if {$busif_parameters($interface,READ_WRITE_MODE) ne "READ_ONLY"} {
+                    lappend keys NUM_WRITE_OUTSTANDING NUM_WRITE_THREADS
+                }
+                foreach key $keys {
                     if {![info exists busif_parameters($interface,$key)]} { error "$path: $interface has no $key" }
                 }
+                foreach {key signals} {BURST {ARBURST AWBURST} LOCK {ARLOCK AWLOCK} PROT {ARPROT AWPROT}
+                    CACHE {ARCACHE AWCACHE} QOS {ARQOS AWQOS} REGION {ARREGION AWREGION}
+                    WSTRB WSTRB BRESP BRESP RRESP RRESP} {
+                    set there [expr {[llength [lmap signal $signals {
+                        if {![info exists interfaces($interface,$signal)]} { continue }
+                        set signal
+                    }]] > 0}]
+                    if {$busif_parameters($interface,HAS_$key) != $there} {
+                        error "$path: $interface has HAS_$key $busif_parameters($interface,HAS_$key)"
+                    }
+                }
                 set data $busif_parameters($interface,DATA_WIDTH)
+                foreach signal {ARID RID AWID BID} {
+                    if {![info exists interfaces($interface,$signal)]} { continue }
+                    lassign $ports($interfaces($interface,$signal)) - width
+                    if {$width != $busif_parameters($interface,ID_WIDTH)} {
+                        error "$path: $interface $signal has $width bits, expected\
+                            $busif_parameters($interface,ID_WIDTH)"
+                    }
+                }
                 if {$busif_parameters($interface,PROTOCOL) eq "AXI4LITE"} {
                     set needed $lite
                 } elseif {$busif_parameters($interface,READ_WRITE_MODE) eq "READ_ONLY"} {
@@ -248,12 +275,23 @@ proc stub::check_interfaces {path} {
 # Looks at everything that synthesis would look at.
 proc stub::elaborate {} {
     variable files
+    variable types
+    variable include_dirs
     set wrapper ""
     foreach file $files {
         if {[file tail $file] eq "tmv_wrapper.v"} { set wrapper $file }
+        set expected [switch [file extension $file] { .sv {set - SystemVerilog} .svh {set - "Verilog Header"}
+            default {set - Verilog} }]
+        if {$types($file) ne $expected} { error "$file is read as $types($file), expected $expected" }
         # A file can be gone since it was named; and an included one must be there.
         foreach {- name} [regexp -all -inline -line {^\s*`include "([^"]+)"} [read $file]] {
-            if {![file exists [file join [file dirname $file] $name]]} { error "$file includes $name, which is missing" }
+            if {$name ni [lmap other $files {file tail $other}]} { error "$file includes $name, which was not read" }
+            if {![llength [lmap folder $include_dirs {
+                if {![file exists [file join $folder $name]]} { continue }
+                set folder
+            }]]} {
+                error "$file includes $name, which is missing in the include folders ($include_dirs)"
+            }
         }
     }
     if {$wrapper eq ""} { error "rtl/tmv_wrapper.v was not read" }
@@ -263,10 +301,21 @@ proc stub::elaborate {} {
 # ---------------------------------------------------------------------------------------------------------------------
 # Cells of the block design: what pins they have, given their configuration.
 
-proc stub::config {cell name {default 0}} {
+# Values that Vivado gives a parameter nobody sets, where they are not 0. A preset changes other parameters than these.
+array set stub::default {
+    PSU__FPGA_PL0_ENABLE 1  PSU__USE__IRQ0 1  PSU__USE__M_AXI_GP0 1  PSU__USE__M_AXI_GP1 1
+    PSU__MAXIGP0__DATA_WIDTH 128  PSU__MAXIGP1__DATA_WIDTH 128
+    PSU__SAXIGP2__DATA_WIDTH 128  PSU__SAXIGP3__DATA_WIDTH 128  PSU__SAXIGP4__DATA_WIDTH 128
+    PSU__SAXIGP5__DATA_WIDTH 128
+    PCW_EN_CLK0_PORT 1  PCW_EN_RST0_PORT 1  PCW_USE_M_AXI_GP0 1
+    PCW_S_AXI_HP0_DATA_WIDTH 64  PCW_S_AXI_HP1_DATA_WIDTH 64  PCW_S_AXI_HP2_DATA_WIDTH 64  PCW_S_AXI_HP3_DATA_WIDTH 64
+    NUM_SI 2  NUM_MI 1  NUM_CLKS 1
+}
+proc stub::config {cell name} {
     variable configured
+    variable default
     if {[info exists configured($cell,$name)]} { return $configured($cell,$name) }
-    return $default
+    return [expr {[info exists default($name)] ? $default($name) : 0}]
 }
 
 # Pins of a cell: name, direction. Clocks and resets that must be driven are marked.
@@ -280,7 +329,10 @@ proc stub::pins {cell} {
             set pins {pl_resetn0 o}
             if {[config $cell PSU__FPGA_PL0_ENABLE]} { lappend pins pl_clk0 o }
             if {[config $cell PSU__USE__IRQ0]} { lappend pins pl_ps_irq0 i }
-            if {[config $cell PSU__USE__M_AXI_GP0]} { lappend pins maxihpm0_fpd_aclk clock }
+            foreach p {0 1} {
+                if {[config $cell PSU__USE__M_AXI_GP$p]} { lappend pins maxihpm${p}_fpd_aclk clock }
+            }
+            if {[config $cell PSU__USE__M_AXI_GP2]} { lappend pins maxihpm0_lpd_aclk clock }
             for {set p 0} {$p < 4} {incr p} {
                 if {[config $cell PSU__USE__S_AXI_GP[expr {$p + 2}]]} { lappend pins saxihp${p}_fpd_aclk clock }
             }
@@ -315,7 +367,7 @@ proc stub::pins {cell} {
     return $pins
 }
 
-# Interfaces of a cell: name, then mode, protocol, data width.
+# Interfaces of a cell: name, then mode, protocol, data width, ID width.
 proc stub::interfaces {cell} {
     variable cells
     variable busif
@@ -323,27 +375,33 @@ proc stub::interfaces {cell} {
     set found {}
     switch -glob $cells($cell) {
         xilinx.com:ip:zynq_ultra_ps_e {
-            if {[config $cell PSU__USE__M_AXI_GP0]} {
-                lappend found M_AXI_HPM0_FPD [list Master AXI4 [config $cell PSU__MAXIGP0__DATA_WIDTH 128]]
+            foreach p {0 1} {
+                if {[config $cell PSU__USE__M_AXI_GP$p]} {
+                    lappend found M_AXI_HPM${p}_FPD [list Master AXI4 [config $cell PSU__MAXIGP${p}__DATA_WIDTH] 16]
+                }
             }
+            if {[config $cell PSU__USE__M_AXI_GP2]} { lappend found M_AXI_HPM0_LPD {Master AXI4 32 16} }
             for {set p 0} {$p < 4} {incr p} {
                 set gp [expr {$p + 2}]
                 if {[config $cell PSU__USE__S_AXI_GP$gp]} {
-                    lappend found S_AXI_HP${p}_FPD [list Slave AXI4 [config $cell PSU__SAXIGP${gp}__DATA_WIDTH 128]]
+                    lappend found S_AXI_HP${p}_FPD [list Slave AXI4 [config $cell PSU__SAXIGP${gp}__DATA_WIDTH] 6]
                 }
             }
         }
         xilinx.com:ip:processing_system7 {
-            if {[config $cell PCW_USE_M_AXI_GP0]} { lappend found M_AXI_GP0 {Master AXI3 32} }
+            if {[config $cell PCW_USE_M_AXI_GP0]} { lappend found M_AXI_GP0 {Master AXI3 32 12} }
             for {set p 0} {$p < 4} {incr p} {
                 if {[config $cell PCW_USE_S_AXI_HP$p]} {
-                    lappend found S_AXI_HP$p [list Slave AXI3 [config $cell PCW_S_AXI_HP${p}_DATA_WIDTH 64]]
+                    lappend found S_AXI_HP$p [list Slave AXI3 [config $cell PCW_S_AXI_HP${p}_DATA_WIDTH] 6]
                 }
             }
         }
         xilinx.com:ip:smartconnect {
-            for {set p 0} {$p < [config $cell NUM_SI 1]} {incr p} { lappend found [format S%02d_AXI $p] {Slave any any} }
-            for {set p 0} {$p < [config $cell NUM_MI 1]} {incr p} { lappend found [format M%02d_AXI $p] {Master any any} }
+            foreach {letter mode} {S Slave M Master} {
+                for {set p 0} {$p < [config $cell NUM_${letter}I]} {incr p} {
+                    lappend found [format %s%02d_AXI $letter $p] [list $mode any any any]
+                }
+            }
         }
         xilinx.com:ip:proc_sys_reset {}
         tmv:user:tmv_wrapper:* {
@@ -351,7 +409,7 @@ proc stub::interfaces {cell} {
                 if {[string match *aximm* $busif($interface)]} {
                     set mode [expr {[string match S_* $interface] ? "Slave" : "Master"}]
                     lappend found $interface [list $mode $busif_parameters($interface,PROTOCOL) \
-                        $busif_parameters($interface,DATA_WIDTH)]
+                        $busif_parameters($interface,DATA_WIDTH) $busif_parameters($interface,ID_WIDTH)]
                 }
             }
         }
@@ -402,33 +460,43 @@ proc create_project {args} {
     set stub::folder [expr {[info exists o(in_memory)] ? [pwd] : [lindex $o() 1]}]
     file mkdir $stub::folder
     set stub::files {}
+    set stub::board ""
     return $stub::project
 }
 proc close_project {args} { stub::options close_project $args {} {} 0 0; set stub::project "" }
 proc current_project {args} { stub::options current_project $args {} {} 0 0; return project }
 proc current_fileset {args} { stub::options current_fileset $args {} {} 0 0; return fileset }
 
-proc stub::take {paths} {
+# `paths` is a list, as for every command of Vivado that reads files: a name with a space that is no list is two names.
+# add_files takes the type of a file from its ending; for read_verilog it is SystemVerilog with -sv and only then
+# (UG835).
+proc stub::take {paths {type ""}} {
     variable files
+    variable types
     variable project
     if {$project eq ""} { error "no project is open" }
     foreach path $paths {
         read $path
         if {$path in $files} { error "$path is read twice" }
         lappend files $path
+        set ending [expr {[file extension $path] in {.sv .svh} ? "SystemVerilog" : "Verilog"}]
+        set types($path) [expr {$type eq "" ? $ending : $type}]
     }
 }
 proc add_files {args} { array set o [stub::options add_files $args fileset norecurse 1 1]; stub::take [lindex $o() 0] }
-proc read_verilog {args} { array set o [stub::options read_verilog $args {} sv 1 1]; stub::take [lindex $o() 0] }
+proc read_verilog {args} {
+    array set o [stub::options read_verilog $args {} sv 1 1]
+    stub::take [lindex $o() 0] [expr {[info exists o(sv)] ? "SystemVerilog" : "Verilog"}]
+}
 proc read_xdc {args} {
     array set o [stub::options read_xdc $args mode {} 1 1]
     if {[info exists o(mode)] && $o(mode) ne "out_of_context"} { error "read_xdc: mode $o(mode)" }
-    set stub::xdc [lindex $o() 0]
-    stub::read $stub::xdc
+    foreach stub::xdc [lindex $o() 0] { stub::read $stub::xdc }
 }
 proc update_compile_order {args} { stub::options update_compile_order $args fileset {} 0 0 }
 proc update_ip_catalog {args} {
     stub::options update_ip_catalog $args {} rebuild 0 0
+    if {[llength $stub::repositories] == 0} { error "update_ip_catalog: no repository" }
     foreach folder $stub::repositories {
         if {![file exists [file join $folder component.xml]]} { error "no IP in $folder" }
     }
@@ -454,17 +522,33 @@ proc set_property {args} {
     foreach {name value} $pairs {
         if {[info exists stub::cells($object)]} { stub::set_config $object $name $value; continue }
         switch $object,$name {
-            project,target_language - project,board_part - project,board_connections {}
+            project,target_language - project,board_connections {}
+            project,board_part { set stub::board $value }
             project,ip_repo_paths { set stub::repositories $value }
-            fileset,include_dirs {
-                foreach folder $value { if {![file isdirectory $folder]} { error "no such folder: $folder" } }
-            }
+            fileset,include_dirs { stub::include $value }
             fileset,top { set stub::top $value }
             core,name - core,version - core,display_name - core,description - core,supported_families - core,ipi_drc {}
-            design,synth_checkpoint_mode { if {$value ni {None Singular Hierarchical}} { error "mode $value" } }
-            default { error "set_property: $object has no property $name" }
+            design,synth_checkpoint_mode {
+                if {$value ni {None Singular Hierarchical}} { error "mode $value" }
+                set stub::checkpoint_mode $value
+            }
+            default {
+                # A file of the project.
+                if {$name ne "file_type" || $object ni $stub::files} {
+                    error "set_property: $object has no property $name"
+                }
+                if {$value ni {Verilog SystemVerilog {Verilog Header}}} { error "file_type $value" }
+                set stub::types($object) $value
+                continue
+            }
         }
     }
+}
+
+proc stub::include {folders} {
+    variable include_dirs
+    foreach folder $folders { if {![file isdirectory $folder]} { error "no such folder: $folder" } }
+    set include_dirs $folders
 }
 
 proc get_property {args} {
@@ -518,7 +602,12 @@ foreach command {create_xgui_files update_checksums check_integrity} {
 }
 proc ipx::save_core {args} {
     stub::options ipx::save_core $args {} {} 1 1
-    stub::write [file join $stub::core component.xml]
+    # The names of the files. Without headers when a packager is played that leaves them out.
+    set channel [open [file join $stub::core component.xml] w]
+    foreach file $stub::files {
+        if {$stub::setting(headers) || [file extension $file] ne ".svh"} { puts $channel [file tail $file] }
+    }
+    close $channel
 }
 
 # The block design.
@@ -548,6 +637,7 @@ proc apply_bd_automation {args} {
     set ip [string map {bd_rule ip} $o(rule)]
     if {$stub::cells([lindex $o() 0]) ne $ip} { error "apply_bd_automation: $o(rule) is not for [lindex $o() 0]" }
     if {$config(apply_board_preset) ne "1"} { error "apply_bd_automation: no preset" }
+    if {$stub::board eq ""} { error "apply_bd_automation: no preset: the project has no board" }
     if {$ip eq "xilinx.com:ip:processing_system7" && $config(make_external) ne "FIXED_IO, DDR"} {
         error "apply_bd_automation: FIXED_IO and DDR must be external"
     }
@@ -588,12 +678,12 @@ proc connect_bd_intf_net {args} {
     lassign $o() from to
     foreach {end mode} [list $from Master $to Slave] {
         lassign [stub::split_pin $end] cell pin
-        lassign [dict get [stub::interfaces $cell] $pin] found protocol($mode) width($mode)
+        lassign [dict get [stub::interfaces $cell] $pin] found protocol($mode) width($mode) ids($mode)
         if {$found ne $mode} { error "connect_bd_intf_net: $end is a $found" }
         if {$end in $stub::intf_nets} { error "connect_bd_intf_net: $end is connected already" }
         lappend stub::intf_nets $end
     }
-    foreach what {protocol width} {
+    foreach what {protocol width ids} {
         set values [lsort -unique [list [set ${what}(Master)] [set ${what}(Slave)]]]
         if {"any" ni $values && [llength $values] > 1} {
             error "connect_bd_intf_net: $from to $to: $what [join $values { and }]"
@@ -667,12 +757,15 @@ proc validate_bd_design {args} {
     foreach {interface description} [stub::interfaces tmv_0] {
         lassign $description mode protocol width
         if {$mode eq "Slave"} { continue }
-        set hop [lindex [split $stub::through(tmv_0/$interface) /] 0]
-        set end $stub::through($hop/M00_AXI)
+        set end $stub::through(tmv_0/$interface)
         lassign [stub::split_pin $end] cell pin
+        if {[string match *smartconnect* $stub::cells($cell)]} {
+            set end $stub::through($cell/M00_AXI)
+            lassign [stub::split_pin $end] cell pin
+        }
         if {$cell ne "ps"} { error "tmv_0/$interface ends at $end" }
         set found [lindex [dict get [stub::interfaces ps] $pin] 2]
-        if {$found ne $width} { error "tmv_0/$interface has $width bits and $end $found" }
+        if {$found ne $width} { error "tmv_0/$interface to $end: width $width and $found" }
         if {![info exists stub::assigned(tmv_0/$interface)]} { error "tmv_0/$interface has no addresses" }
         set digit [string index $interface end]
         foreach segment $stub::assigned(tmv_0/$interface) {
@@ -688,8 +781,9 @@ proc save_bd_design {args} {
 }
 proc get_files {args} {
     array set o [stub::options get_files $args {} {} 1 1]
-    if {[lindex $o() 0] ne "$stub::design.bd"} { error "no file [lindex $o() 0] in the project" }
-    return design
+    if {$stub::design ne "" && [lindex $o() 0] eq "$stub::design.bd"} { return design }
+    foreach file $stub::files { if {[file tail $file] eq [lindex $o() 0]} { return $file } }
+    error "no file [lindex $o() 0] in the project"
 }
 proc generate_target {args} {
     stub::options generate_target $args {} {} 2 2
@@ -715,11 +809,13 @@ proc synth_design {args} {
     array set o [stub::options synth_design $args {top part mode include_dirs} {} 0 0]
     if {[info exists o(mode)] && $o(mode) ne "out_of_context"} { error "synth_design: mode $o(mode)" }
     if {$o(top) eq "tmv_wrapper"} {
+        stub::include $o(include_dirs)
         stub::elaborate
-        if {![file isdirectory $o(include_dirs)]} { error "synth_design: no folder $o(include_dirs)" }
         stub::constrain
     } elseif {$o(top) ne "${stub::design}_wrapper" || ![file exists [file join [stub::generated] $o(top).v]]} {
         error "synth_design: no module $o(top)"
+    } elseif {$stub::checkpoint_mode ne "None"} {
+        error "synth_design: IPs are black boxes: nobody ran their synthesis (synth_checkpoint_mode)"
     }
     set stub::synthesised $o(top)
 }

@@ -1,5 +1,5 @@
-# The block design tmv_system, in a project that is open: processing system, unit, one SmartConnect for the registers
-# and one for each memory port, reset, interrupt, addresses.
+# The block design tmv_system, in a project that is open: processing system, unit, SmartConnect for the registers and,
+# on Zynq-7000, for each memory port, reset, interrupt, addresses.
 # As a script of its own it makes a project to look at: vivado -source block_design.tcl
 source [file join [file dirname [file normalize [info script]]] common.tcl]
 
@@ -27,16 +27,22 @@ proc tmv::create_design {} {
     set_property -dict $config $unit
     create_bd_cell -type ip -vlnv xilinx.com:ip:proc_sys_reset reset_0
 
-    # SmartConnect: AXI4 to the registers' AXI4-Lite; and on Zynq-7000 to the AXI3 of the HP ports. On UltraScale+ it ties
-    # off the write channels of ports that only read.
+    # SmartConnect: AXI4 to the registers' AXI4-Lite, and AXI4 to the AXI3 of the HP ports of Zynq-7000. A port that
+    # only reads leaves the write channels of an HP port open. IP Integrator ties them to 0, as it does for the read
+    # channels where published designs connect a DMA that only writes.
     tmv::connect_through control_0 [tmv::ps_pin control] tmv_0/S_AXIL
     set clocked {tmv_0/clk reset_0/slowest_sync_clk control_0/aclk}
     set reset {tmv_0/rst_n control_0/aresetn}
     lappend clocked [tmv::ps_pin control_clock]
     for {set p 0} {$p < $ports} {incr p} {
-        tmv::connect_through memory_$p tmv_0/M_AXI_$p [tmv::ps_pin memory $p]
-        lappend clocked memory_$p/aclk [tmv::ps_pin memory_clock $p]
-        lappend reset memory_$p/aresetn
+        lappend clocked [tmv::ps_pin memory_clock $p]
+        if {[tmv::memory_is_axi4]} {
+            connect_bd_intf_net [get_bd_intf_pins tmv_0/M_AXI_$p] [get_bd_intf_pins [tmv::ps_pin memory $p]]
+        } else {
+            tmv::connect_through memory_$p tmv_0/M_AXI_$p [tmv::ps_pin memory $p]
+            lappend clocked memory_$p/aclk
+            lappend reset memory_$p/aresetn
+        }
     }
 
     # One clock, one reset, both from the processing system.

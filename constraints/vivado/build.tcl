@@ -106,9 +106,10 @@ proc tmv::build_ooc {folder} {
     set rtl [file join $here rtl]
     create_project -in_memory -part $part
     read_verilog -sv [tmv::unit_files]
-    read_verilog [file join $rtl tmv_wrapper.v]
-    read_xdc -mode out_of_context [file join $here tmv.xdc]
-    synth_design -top tmv_wrapper -part $part -mode out_of_context -include_dirs $rtl
+    read_verilog [concat [tmv::header_files] [list [file join $rtl tmv_wrapper.v]]]
+    tmv::mark_headers
+    read_xdc -mode out_of_context [list [file join $here tmv.xdc]]
+    synth_design -top tmv_wrapper -part $part -mode out_of_context -include_dirs [list $rtl]
     write_checkpoint -force [file join $folder tmv_synthesised.dcp]
     tmv::implement $folder
     set slack [tmv::report $folder]
@@ -154,7 +155,7 @@ proc tmv::build_system {folder} {
     # One synthesis of everything: without this each IP would need a run of its own.
     set_property synth_checkpoint_mode None $design
     generate_target all $design
-    read_verilog [make_wrapper -files $design -top]
+    read_verilog [tmv::as_list [make_wrapper -files $design -top]]
     synth_design -top tmv_system_wrapper -part $part
     write_checkpoint -force [file join $folder tmv_synthesised.dcp]
     tmv::implement $folder
@@ -169,7 +170,7 @@ proc tmv::build_project {folder} {
     tmv::create_system $folder disk
     set design [get_files tmv_system.bd]
     generate_target all $design
-    add_files -norecurse [make_wrapper -files $design -top]
+    add_files -norecurse [tmv::as_list [make_wrapper -files $design -top]]
     set_property top tmv_system_wrapper [current_fileset]
     update_compile_order -fileset sources_1
     launch_runs impl_1 -to_step write_bitstream -jobs 4

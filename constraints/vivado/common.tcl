@@ -50,6 +50,29 @@ proc tmv::unit_files {} {
     return $files
 }
 
+# The headers that files of the unit include. Vivado takes a file with the ending .svh for a source of its own unless
+# its type says that it is a header.
+proc tmv::header_files {} {
+    variable here
+    return [lsort [glob -directory [file join $here rtl] -types f *.svh]]
+}
+
+# Says of the headers, which must be in the open project, that they are headers.
+proc tmv::mark_headers {} {
+    foreach file [tmv::header_files] {
+        set_property file_type {Verilog Header} [get_files [file tail $file]]
+    }
+}
+
+# What a command returned as the name of a file, as a list of one name. Commands that read files take lists, and a name
+# with a space would be two names to them.
+proc tmv::as_list {file} {
+    if {[file exists $file]} {
+        return [list $file]
+    }
+    return $file
+}
+
 # Names of the AXI interfaces of the wrapper that go to memory.
 proc tmv::memory_interfaces {} {
     variable ports

@@ -13,8 +13,8 @@ proc tmv::package_ip {root} {
     file mkdir $root
     create_project -force tmv_ip [file join $build ip_project] -part $part
     set_property target_language Verilog [current_project]
-    set headers [list [file join $rtl tmv_macros.svh]]
-    add_files -norecurse [concat [tmv::unit_files] $headers [list [file join $rtl tmv_wrapper.v]]]
+    add_files -norecurse [concat [tmv::unit_files] [tmv::header_files] [list [file join $rtl tmv_wrapper.v]]]
+    tmv::mark_headers
     set_property include_dirs [list $rtl] [current_fileset]
     set_property top tmv_wrapper [current_fileset]
     update_compile_order -fileset sources_1
@@ -41,6 +41,16 @@ proc tmv::package_ip {root} {
     ipx::check_integrity $core
     ipx::save_core $core
     close_project
+
+    # Without its headers the IP is packaged without an error, and fails when a design with it is synthesised.
+    set channel [open [file join $root component.xml]]
+    set description [read $channel]
+    close $channel
+    foreach file [tmv::header_files] {
+        if {[string first [file tail $file] $description] < 0} {
+            error "the packager left [file tail $file] out of $root/component.xml"
+        }
+    }
 }
 
 # As a script of its own, not when another one sources it.

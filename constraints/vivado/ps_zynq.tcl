@@ -27,6 +27,11 @@ proc tmv::create_ps {} {
     return $ps
 }
 
+# An HP port is AXI3 (UG585, High-Performance Ports), and the unit is AXI4: a converter is needed.
+proc tmv::memory_is_axi4 {} {
+    return 0
+}
+
 # Its pins, by what the block design needs them for; and its address segments for a port.
 proc tmv::ps_pin {what {port 0}} {
     switch $what {

@@ -29,6 +29,13 @@ proc tmv::create_ps {} {
     return $ps
 }
 
+# An HP port of this width is AXI4 like the unit (UG1085, PL-PS Interface Specifics): connected without a converter,
+# which would only add latency. Inside the processing system the port splits AXI4 into bursts of 16 beats, and the unit
+# has none that are longer.
+proc tmv::memory_is_axi4 {} {
+    return 1
+}
+
 # Its pins, by what the block design needs them for; and its address segments for a port.
 proc tmv::ps_pin {what {port 0}} {
     switch $what {

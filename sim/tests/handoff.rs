@@ -261,7 +261,14 @@ fn every_script_runs_against_the_stubs() {
         }
         // As many ports are connected as the unit has, and each of them to memory.
         let calls = said(&tcl(&path, &["block_design.tcl"], &[]));
-        let connected = |port: usize| calls.contains(&format!("connect_bd_intf_net tmv_0/M_AXI_{port} "));
+        // UltraScale+: the HP port itself. Zynq-7000: a converter to AXI3.
+        let connected = |port: usize| {
+            let to = match board.family.port_bits {
+                128 => format!("ps/S_AXI_HP{port}_FPD"),
+                _ => format!("memory_{port}/S00_AXI"),
+            };
+            calls.lines().any(|line| line == format!("connect_bd_intf_net tmv_0/M_AXI_{port} {to}"))
+        };
         assert!((0..board.family.ports.value).all(connected) && !connected(board.family.ports.value), "{}", board.name);
     }
 }
@@ -316,7 +323,7 @@ fn the_stubs_notice_what_is_wrong() {
         // Parameters, cells, pins, interfaces, addresses.
         ("board.tcl", "{Vectors ", "{Vector ", system, "no parameter Vector"),
         ("board.tcl", "ports 4", "ports 3", system, "tmv_0/M_AXI_3 is not connected"),
-        ("board.tcl", "port_bits ", "port_bits 32;#", system, "bits"),
+        ("board.tcl", "port_bits ", "port_bits 32;#", system, " and 32"),
         ("block_design.tcl", "tmv_0/irq", "tmv_0/interrupt", system, "no pin interrupt"),
         (
             "block_design.tcl",
@@ -325,19 +332,53 @@ fn the_stubs_notice_what_is_wrong() {
             system,
             "goes nowhere",
         ),
-        ("block_design.tcl", "lappend reset memory_$p/aresetn", "", system, "aresetn is not driven"),
-        ("block_design.tcl", "tmv_0/M_AXI_$p [", "tmv_0/M_AXI$p [", system, "no interface M_AXI0"),
+        ("block_design.tcl", "{tmv_0/rst_n control_0/aresetn}", "tmv_0/rst_n", system, "aresetn is not driven"),
+        // Without this, what Vivado gives: a second slave interface, a checkpoint for each IP.
+        ("block_design.tcl", "CONFIG.NUM_SI 1 ", "", system, "S01_AXI is not connected"),
+        ("build.tcl", "set_property synth_checkpoint_mode None", "list", system, "black boxes"),
+        ("block_design.tcl", "    tmv::set_board\n", "", system, "the project has no board"),
+        // Types of files.
+        ("package_ip.tcl", "    tmv::mark_headers\n", "", system, "expected Verilog Header"),
+        ("build.tcl", "    tmv::mark_headers\n", "", ooc, "expected Verilog Header"),
+        ("package_ip.tcl", "[tmv::header_files] [list", "[list", system, "no file tmv_macros.svh in the project"),
+        ("build.tcl", "concat [tmv::header_files] ", "concat ", ooc, "no file tmv_macros.svh in the project"),
+        (
+            "build.tcl",
+            "read_verilog -sv [tmv::unit_files]",
+            "read_verilog [tmv::unit_files]",
+            ooc,
+            "expected SystemVerilog",
+        ),
+        ("package_ip.tcl", "include_dirs [list $rtl]", "include_dirs {}", system, "missing in the include folders"),
+        // Attributes of the interfaces.
+        ("rtl/tmv_wrapper.v", "NUM_READ_OUTSTANDING 8,", "NUM_READS 8,", system, "has no NUM_READ_OUTSTANDING"),
+        ("rtl/tmv_wrapper.v", "HAS_CACHE 1", "HAS_CACHE 0", ooc, "has HAS_CACHE 0"),
+        ("rtl/tmv_wrapper.v", "HAS_REGION 0", "HAS_REGION 1", ooc, "has HAS_REGION 1"),
+        ("rtl/tmv_wrapper.v", "[5:0] m_axi_1_arid", "[3:0] m_axi_1_arid", system, "expected 6"),
+        ("rtl/tmv_wrapper.v", "ID_WIDTH 6", "ID_WIDTH 7", ooc, "expected 7"),
+        ("block_design.tcl", "tmv_0/M_AXI_$p", "tmv_0/M_AXI$p", system, "no interface M_AXI0"),
         ("block_design.tcl", "$name/M00_AXI", "$name/M01_AXI", system, "no interface M01_AXI"),
         ("block_design.tcl", "segments $p", "segments 0", system, "is given"),
         ("block_design.tcl", "*DDR*", "*OCM_*", system, ""),
         ("block_design.tcl", "CONFIG.NUM_SI", "CONFIG.NUM_SLAVES", system, "NUM_SLAVES is not known"),
         ("block_design.tcl", "ip:smartconnect", "ip:smart_connect", system, "no stub for the IP"),
         ("ps.tcl", "{ return ps/", "{ return cpu/", system, "no cell cpu"),
-        ("ps.tcl", "_DATA_WIDTH $port_bits", "_DATA_WIDTH 32", system, "bits and"),
+        ("ps.tcl", "_DATA_WIDTH $port_bits", "_DATA_WIDTH 32", system, " and 32"),
         ("package_ip.tcl", "top tmv_wrapper", "top tmv_unit", system, "the top is tmv_unit"),
     ];
-    for board in KINDS {
-        for (name, from, to, script, message) in faults {
+    // Faults of one kind of processing system.
+    let ultrascale: &[Fault] = &[
+        ("ps.tcl", "CONFIG.PSU__USE__M_AXI_GP1 0 \\\n", "\\\n", system, "maxihpm1_fpd_aclk is not driven"),
+        ("ps.tcl", "CONFIG.PSU__USE__IRQ0 1", "CONFIG.PSU__USE__IRQ0 0", system, "no pin pl_ps_irq0"),
+        ("block_design.tcl", "lappend clocked [tmv::ps_pin memory_clock $p]", "", system, "saxihp"),
+    ];
+    let zynq: &[Fault] = &[
+        ("ps.tcl", "return 0\n", "return 1\n", system, "protocol AXI3 and AXI4"),
+        ("ps.tcl", "CONFIG.PCW_USE_FABRIC_INTERRUPT 1", "CONFIG.PCW_USE_FABRIC_INTERRUPT 0", system, "no pin IRQ_F2P"),
+        ("block_design.tcl", "lappend reset memory_$p/aresetn", "", system, "aresetn is not driven"),
+    ];
+    for (board, only) in KINDS.into_iter().zip([ultrascale, zynq]) {
+        for (name, from, to, script, message) in faults.iter().chain(only) {
             let (_parent, path) = written(board);
             let source = fs::read_to_string(path.join(name)).unwrap();
             assert!(source.contains(from), "{board}: {name} does not say {from}");
@@ -359,6 +400,10 @@ fn a_build_that_failed_says_so() {
     }
     let (_parent, path) = written("kv260");
     for mode in ["ooc", "system", "project"] {
+        let output = tcl(&path, &["build.tcl", mode], &[("TMV_STUB_HEADERS", "0")]);
+        let packaged = mode != "ooc";
+        assert_eq!(output.status.success(), !packaged, "{mode}: {}", said(&output));
+        assert_eq!(said(&output).contains("left tmv_macros.svh out"), packaged, "{mode}: {}", said(&output));
         for (variable, value, message) in [
             ("TMV_STUB_HOLD", "-0.2", "timing is not met: hold -0.2 ns"),
             ("TMV_STUB_SETUP", "none", "no setup path is constrained"),
@@ -452,6 +497,42 @@ fn the_xsa_has_a_bitstream_only_from_a_run() {
     fs::write(path.join("build.tcl"), build.replace("$folder {}", "$folder -include_bit")).unwrap();
     let output = tcl(&path, &["build.tcl", "system"], &[]);
     assert_eq!((output.status.code(), said(&output).contains("Unable to get BIT file")), (Some(1), true));
+}
+
+/// Vivado's lists and Tcl's substitutions take every name of a folder as it is.
+#[test]
+fn every_name_of_a_folder_is_taken() {
+    if !has("tclsh") {
+        return;
+    }
+    for board in KINDS {
+        for name in [
+            "a b", " a  b ", "b[exit]", "c{d", "e}f", "$g", "${h}", "i;j", "k\"l", "#m", "n'o", "-p", "*", "q?r", "~s",
+            "ä",
+        ] {
+            let parent = tempfile::tempdir().unwrap();
+            let path = parent.path().join(name).join(name);
+            fs::create_dir(parent.path().join(name)).unwrap();
+            folder(board).write(&path).unwrap_or_else(|failure| panic!("{}", failure));
+            let scripts: &[&[&str]] = &[
+                &["build.tcl", "ooc"],
+                &["build.tcl", "system"],
+                &["build.tcl", "project"],
+                &["package_ip.tcl"],
+                &["block_design.tcl"],
+            ];
+            for script in scripts {
+                let output = tcl(&path, script, &[]);
+                assert!(output.status.success(), "{board}, {name:?}: {script:?}: {}", said(&output));
+            }
+            // From another folder, and with a clock that is missed.
+            let mut elsewhere = Command::new("tclsh");
+            elsewhere.current_dir("/").arg(path.join("check/run.tcl")).arg(path.join("build.tcl")).arg("system");
+            let output = elsewhere.env("TMV_STUB_SETUP", "-0.5").output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{board}, {name:?}: {}", said(&output));
+            assert!(files(&path).keys().any(|file| file.ends_with("_mhz/tmv.bit")), "{name:?}: {}", said(&output));
+        }
+    }
 }
 
 /// Beside a bitstream is what Linux needs to load it.
@@ -696,7 +777,13 @@ fn the_ip_xact_component_is_well_formed() {
     assert_eq!(found, expected);
     let listed: Vec<String> = all("file").iter().map(|file| content(*file, "name").replace("../", "")).collect();
     assert!(listed.iter().all(|name| folder.files.contains_key(name)), "{listed:?}");
-    assert_eq!(listed.len(), folder.files.keys().filter(|n| n.ends_with(".sv") || n.ends_with(".v")).count());
+    let is_source = |name: &&String| [".sv", ".v", ".svh"].iter().any(|end| name.ends_with(end));
+    assert_eq!(listed.len(), folder.files.keys().filter(is_source).count());
+    for file in all("file") {
+        in_order(file, &["name", "fileType", "isIncludeFile"]);
+        let header = file.children().any(|child| child.tag_name().name() == "isIncludeFile");
+        assert_eq!(header, content(file, "name").ends_with(".svh"), "{}", content(file, "name"));
+    }
 
     // The schema cannot be distributed here. To check against it, set the variable to the path of its index.xsd.
     if let Some(schema) = std::env::var_os("TMV_IPXACT_SCHEMA") {
@@ -723,6 +810,9 @@ fn the_core_file_lists_every_file() {
             .filter_map(|line| line.trim().strip_prefix("- "))
             .map(|entry| entry.split(':').next().unwrap())
             .collect();
+        for line in core.lines().filter(|line| line.contains(".svh")) {
+            assert!(line.contains("is_include_file: true"), "{board}: {line}");
+        }
         let is_source = |name: &&String| [".sv", ".v", ".svh", ".xdc"].iter().any(|end| name.ends_with(end));
         for name in folder.files.keys().filter(is_source) {
             assert_eq!(listed.iter().filter(|l| *l == name).count(), 1, "{board}: {name} in tmv.core");

@@ -127,9 +127,15 @@ impl Folder {
         }
         self.add("registers/tmv_regs.h", register_map::c::header(&map));
         self.add("registers/tmv_regs.json", register_map::json::document(&map));
-        let component = register_map::ip_xact::component(&map, ip_version(), &self.sources());
+        let files: Vec<String> = self.headers().map(String::from).chain(self.sources()).collect();
+        let component = register_map::ip_xact::component(&map, ip_version(), &files);
         self.add("registers/tmv_wrapper.xml", component);
         Ok(())
+    }
+
+    /// The headers that the source files include.
+    fn headers(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str).filter(|name| name.ends_with(".svh"))
     }
 
     /// The source files that a tool has to read, in order.
@@ -189,6 +195,13 @@ impl Folder {
             ("BUFFER_SIZE", cells(data.memory.bytes)),
             ("BIF_FILE", ps.bif_file.clone()),
             ("BOOTGEN_ARCH", data.ps.clone()),
+            (
+                "RTL_HEADERS",
+                self.headers()
+                    .map(|name| format!("      - {name}: {{is_include_file: true}}"))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            ),
             ("MAP_HASH", format!("{MAP_HASH_VALUE:#010x}")),
             (
                 "RTL_LIST",

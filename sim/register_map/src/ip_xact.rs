@@ -125,7 +125,8 @@ fn file_set(xml: &mut Xml, files: &[String]) -> Outcome {
         group(xml, "file", |xml| {
             // The component is in a folder beside `rtl/`.
             text(xml, "name", &format!("../{file}"))?;
-            text(xml, "fileType", if file.ends_with(".v") { "verilogSource" } else { "systemVerilogSource" })
+            text(xml, "fileType", if file.ends_with(".v") { "verilogSource" } else { "systemVerilogSource" })?;
+            if file.ends_with(".svh") { text(xml, "isIncludeFile", "true") } else { Ok(()) }
         })
     })
 }
