@@ -742,11 +742,12 @@ pub fn bad_doorbells<D: Device>(device: D) {
             for _ in 0..4 {
                 bench.queue(&op);
             }
-            bench.write(regs::RING_TAIL, u32::from(tail));
+            bench.doorbell(tail);
             let what = format!("doorbell {tail} after {done} descriptors");
             assert_eq!(bench.expect_error(regs::ERR_BAD_DOORBELL), (FRONT_END, u64::from(tail)), "{what}");
             let ring = (bench.read(regs::RING_HEAD), bench.read(regs::RING_TAIL));
             assert_eq!(ring, (u32::from(done), u32::from(before)), "{what}");
+            bench.settle();
             assert!(bench.results(&op).iter().all(|y| y.to_le_bytes() == [STALE; 4]), "{what}: a stale descriptor ran");
             bench.soft_reset();
         }
@@ -761,7 +762,7 @@ pub fn doorbells_of_a_full_ring<D: Device>(device: D) {
     for round in 0..6 {
         let numbers: Vec<u16> = (0..4).map(|_| bench.queue(&op)).collect();
         for number in numbers.iter().filter(|_| round % 2 == 0) {
-            bench.write(regs::RING_TAIL, u32::from(number.wrapping_add(1)));
+            bench.doorbell(number.wrapping_add(1));
         }
         bench.finish();
         numbers.iter().for_each(|number| bench.check(&op, *number));
