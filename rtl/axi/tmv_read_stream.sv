@@ -7,7 +7,8 @@
 /// consumer that stalls never holds the port. Throughput one beat a cycle; one idle cycle between commands. Latency two
 /// cycles from a command to ARVALID, two from RVALID to the consumer. No combinational path from an input to an output.
 /// Reports a bad response, a misplaced RLAST and a beat that the consumer calls illegal; delivers such a beat too.
-/// Reports a beat that belongs to no burst and drops it: after a reset, a slave may still deliver beats of before.
+/// Reports a beat that belongs to no burst, with an address that means nothing, and drops it: after a reset, a slave may
+/// still deliver beats of before.
 module tmv_read_stream
   import tmv_axi_pkg::*;
 #(
@@ -55,17 +56,26 @@ module tmv_read_stream
   localparam int unsigned ByteBits = $clog2(PortBytes);
   localparam int unsigned SpaceBits = $clog2(FifoBeats) + 1;
 
+  /// Number of beats of a range and of the beats before it in its first line of `BurstBeats` beats.
+  typedef logic [$bits(beats_t):0] span_t;
+
+  // The rest of the command: its address, its beats counted from the begin of the line, the length of the next burst and
+  // whether that is the last one. The length is worked out a cycle ahead, because whether it has room takes its time.
   addr_t addr_q;
-  beats_t left_q;
-  logic busy_q;
+  span_t left_q;
+  length_t length_q;
+  logic busy_q, last_q;
   logic [SpaceBits-1:0] space_q;
   logic [TableBits:0] inflight_q;
+
+  span_t cmd_span;
+  assign cmd_span = span_t'(cmd_beats_i) + span_t'(cmd_addr_i[ByteBits+:BurstBits]);
 
   assign cmd_ready_o = !busy_q;
   assign inflight_o  = inflight_q;
   assign quiet_o     = inflight_q == '0;
-  // No counter moves on any other beat.
-  assign r_taken_o   = r_valid_i && !quiet_o && r_i.id == Id;
+  // No counter moves on any other beat. A burst whose address was not taken has no answer.
+  assign r_taken_o   = r_valid_i && inflight_q != (TableBits + 1)'(ar_valid_o) && r_i.id == Id;
 
   // Bursts in flight, oldest first: address and length, for the address of a beat and for the last beat.
   addr_t burst_addr[Outstanding];
@@ -80,14 +90,8 @@ module tmv_read_stream
     automatic logic finish = r_taken_o && last_beat;
 
     // A burst goes out when the address channel is free, its beats have room and a place in the table is free.
-    automatic length_t length = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:BurstBits]};
-    automatic logic last = 1'b0;
-    automatic logic issue = 1'b0;
-    if (busy_q && (!ar_valid_o || ar_ready_i)) begin
-      last = left_q <= beats_t'(length);
-      if (last) length = left_q[BurstBits:0];
-      issue = space_q >= SpaceBits'(length) && inflight_q != (TableBits + 1)'(Outstanding) && !halt_i;
-    end
+    automatic logic issue = busy_q && (!ar_valid_o || ar_ready_i) && space_q >= SpaceBits'(length_q)
+        && inflight_q != (TableBits + 1)'(Outstanding) && !halt_i;
 
     // A cycle late, so that the simulator works out the address only when there is an error to report.
     fault_o.valid <= 1'b0;
@@ -95,20 +99,31 @@ module tmv_read_stream
       fault_o.valid <= 1'b1;
       fault_o.code  <= !r_taken_o ? BusStray : r_i.resp[1] ? (r_i.resp[0] ? BusReadDecerr : BusReadSlverr)
           : (r_i.last != last_beat) ? BusReadLast : BusBeatIllegal;
-      fault_o.addr  <= r_taken_o ? burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits) : '0;
+      fault_o.addr  <= burst_addr[burst_ptr_q] + (addr_t'(beat_q) << ByteBits);
     end
 
     if (issue) begin
       burst_addr[issue_ptr_q] <= addr_q;
-      burst_len[issue_ptr_q]  <= BurstBits'(length - 1'b1);
-      ar_o                    <= '{addr: addr_q, len: len_t'(length) - 1'b1, id: Id};
+      burst_len[issue_ptr_q]  <= BurstBits'(length_q - 1'b1);
+      ar_o                    <= '{addr: addr_q, len: len_t'(length_q) - 1'b1, id: Id};
       // Don't-care after the last burst.
-      addr_q                  <= {addr_q[AddrBits-1:ByteBits+BurstBits] + 1'b1, (ByteBits + BurstBits)'(0)};
-    end else if (cmd_ready_o) addr_q <= cmd_addr_i;
+      addr_q   <= {addr_q[AddrBits-1:ByteBits+BurstBits] + 1'b1, (ByteBits + BurstBits)'(0)};
+      last_q   <= left_q <= span_t'(2 * BurstBeats);
+      length_q <= length_t'(BurstBeats);
+      if (left_q <= span_t'(2 * BurstBeats)) begin
+        length_q <= {left_q[BurstBits-1:0] == '0, left_q[BurstBits-1:0]};
+      end
+      left_q   <= left_q - span_t'(BurstBeats);
+    end else if (cmd_ready_o) begin
+      addr_q   <= cmd_addr_i;
+      left_q   <= cmd_span;
+      last_q   <= cmd_span <= span_t'(BurstBeats);
+      length_q <= (cmd_span <= span_t'(BurstBeats)) ? cmd_beats_i[BurstBits:0]
+          : length_t'(BurstBeats) - {1'b0, cmd_addr_i[ByteBits+:BurstBits]};
+    end
 
     if (!rst_ni) begin
       {ar_valid_o, fault_o.valid} <= '0;
-      left_q      <= '0;
       busy_q      <= 1'b0;
       issue_ptr_q <= '0;
       space_q     <= SpaceBits'(FifoBeats);
@@ -118,17 +133,13 @@ module tmv_read_stream
     end else begin
       if (issue) begin
         ar_valid_o  <= 1'b1;
-        left_q      <= left_q - beats_t'(length);
-        busy_q      <= !last;
+        busy_q      <= !last_q;
         issue_ptr_q <= issue_ptr_q + 1'b1;
       end else begin
         if (ar_ready_i) ar_valid_o <= 1'b0;
-        if (cmd_valid_i && cmd_ready_o) begin
-          left_q <= cmd_beats_i;
-          busy_q <= cmd_beats_i != '0;
-        end
+        if (cmd_valid_i && cmd_ready_o) busy_q <= cmd_beats_i != '0;
       end
-      if (issue || pop) space_q <= space_q - (issue ? SpaceBits'(length) : '0) + SpaceBits'(pop);
+      if (issue || pop) space_q <= space_q - (issue ? SpaceBits'(length_q) : '0) + SpaceBits'(pop);
       if (issue != finish) inflight_q <= issue ? inflight_q + 1'b1 : inflight_q - 1'b1;
       if (finish) burst_ptr_q <= burst_ptr_q + 1'b1;
       if (r_taken_o) beat_q <= finish ? '0 : beat_q + 1'b1;
@@ -155,7 +166,7 @@ module tmv_read_stream
   `TMV_REQUIRE(room, FifoBeats >= 2 * BurstBeats, "tmv_read_stream: FifoBeats must hold two bursts")
   `TMV_REQUIRE(table, Outstanding >= 2 && (1 << TableBits) == Outstanding,
                "tmv_read_stream: Outstanding must be a power of two, at least 2")
-  `TMV_ASSERT(BusyIsLeft, busy_q == (left_q != '0))
+  `TMV_ASSERT(LengthFits, !busy_q || (length_q != '0 && length_q <= length_t'(BurstBeats)))
   `TMV_ASSERT(RoomReserved, !r_taken_o || fifo_ready)
   `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))
   `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))

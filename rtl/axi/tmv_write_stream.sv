@@ -13,7 +13,8 @@
 /// Throughput one beat a cycle within a burst; one idle cycle between bursts, two between commands. Latency one cycle
 /// from the start of a burst to AWVALID, one from a beat to WVALID. Combinational: `w_ready_i` to `beat_ready_o`, the
 /// response to `fault_o`. Does not gather beats. Does not wait for responses: `quiet_o` says that all have come. Reports
-/// a response that belongs to no burst whose address and data were taken, and no counter moves on it.
+/// a response that belongs to no burst whose address and data were taken, with an address that means nothing. No counter
+/// moves on it.
 module tmv_write_stream
   import tmv_axi_pkg::*;
 #(
@@ -100,7 +101,7 @@ module tmv_write_stream
   assign fault_o = '{
     valid: b_valid_i && (!answer || b_resp_i[1]),
     code: !answer ? BusStray : b_resp_i[0] ? BusWriteDecerr : BusWriteSlverr,
-    addr: answer ? burst_addr[answer_ptr_q] : '0
+    addr: burst_addr[answer_ptr_q]
   };
 
   // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies.

@@ -73,7 +73,7 @@ module tmv_csr
   logic [63:0] cycle_q;
   logic [31:0] cycle_hi_q;
   logic [31:0] run_start_q, busy_cycles_q;
-  logic busy_q;
+  logic busy_q, write, refused;
 
   assign count_clear_o = !rst_ni || (write && write_addr_i == ControlOffset && write_data_i[ControlClearCountersLsb]);
   assign irq_o = |(irq_status_q & irq_enable_q);
@@ -81,8 +81,6 @@ module tmv_csr
 
   // Writes. A refused one does nothing: a register that cannot be written, partial strobes, a reserved bit, the ring
   // while the unit works on it, a doorbell that the unit would forget.
-  logic write, refused;
-
   assign write = write_i && !refused;
 
   always_comb begin

@@ -65,6 +65,7 @@ module tmv_frontend
   output fault_t                          fault_o
 );
   localparam int unsigned PortBytes = PortBits / 8;
+  localparam int unsigned ByteBits = $clog2(PortBytes);
   localparam int unsigned DescBeats = DescBytes / PortBytes;
   localparam int unsigned WordBeats = Lanes / PortBytes;
 
@@ -130,6 +131,7 @@ module tmv_frontend
   logic keep_x;
   beats_t row_beats, row_beats_q;
   logic [15:0] in_features, in_features_q;
+  logic [$clog2(BankWords)-1:0] last_word_q;
   logic [3:0] tokens, tokens_q;
   logic x_valid_q, bad_field_q, bad_row_q, bad, misaligned_q;
   logic [16:0] blocks_q;
@@ -234,6 +236,7 @@ module tmv_frontend
   always_ff @(posedge clk_i) begin
     if (publish) begin
       row_beats_q   <= row_beats;
+      last_word_q   <= ($clog2(BankWords))'(row_beats - 1'b1);
       in_features_q <= in_features;
       tokens_q      <= tokens;
       dispatch_o <= '{
@@ -297,7 +300,7 @@ module tmv_frontend
 
   // `word_beat_q` counts in Load only, so no beat of a descriptor is the last of a word.
   assign word_full    = beat_valid_i && word_beat_q == ($clog2(WordBeats + 1))'(WordBeats - 1);
-  assign word_last    = beats_t'(word_q) == row_beats_q - 1'b1;
+  assign word_last    = word_q == last_word_q;
   assign beat_ready_o = state_q == Receive || state_q == Load;
 
   always_ff @(posedge clk_i) begin
@@ -306,24 +309,39 @@ module tmv_frontend
     x_addr_o   <= x_addr;
   end
 
-  // Activations that are left of the row, and the bytes of the beat that are activations.
-  logic [15:0] x_left_q;
+  // Activations that are left of the row: whole beats of them, and the rest.
+  logic [15-ByteBits:0] x_beats_q;
+  logic [ByteBits-1:0] x_rest_q;
+  logic whole;
   logic [PortBytes-1:0] is_x;
 
-  always_comb begin
-    for (int unsigned i = 0; i < PortBytes; i++) is_x[i] = x_left_q > 16'(i);
-  end
+  assign whole = x_beats_q != '0;
 
-  always_ff @(posedge clk_i) begin
-    if (state_q == WaitBank || (word_full && word_last)) x_left_q <= in_features_q;
-    else if (beat_valid_i && state_q == Load) begin
-      x_left_q <= (x_left_q > 16'(PortBytes)) ? x_left_q - 16'(PortBytes) : '0;
+  // A table, because synthesis would make a carry chain of a comparison.
+  always_comb begin
+    is_x = '0;
+    for (int unsigned rest = 0; rest < PortBytes; rest++) begin
+      if (x_rest_q == ByteBits'(rest)) is_x = PortBytes'((1 << rest) - 1);
     end
   end
 
+  always_ff @(posedge clk_i) begin
+    if (state_q == WaitBank || (word_full && word_last)) {x_beats_q, x_rest_q} <= in_features_q;
+    else if (beat_valid_i && state_q == Load) begin
+      if (whole) x_beats_q <= x_beats_q - 1'b1;
+      else x_rest_q <= '0;
+    end
+  end
+
+  // The zeros come second: so they become resets of registers, which cost less than gates.
   for (genvar b = 0; b < 8; b++) begin : gen_plane
     always_ff @(posedge clk_i) begin
-      if (beat_valid_i) x_data_o[b] <= {transpose(beat_i, b) & is_x, x_data_o[b][Lanes-1:PortBytes]};
+      if (beat_valid_i) begin
+        x_data_o[b] <= {transpose(beat_i, b), x_data_o[b][Lanes-1:PortBytes]};
+        for (int unsigned i = 0; i < PortBytes; i++) begin
+          if (!whole && !is_x[i]) x_data_o[b][Lanes-PortBytes+i] <= 1'b0;
+        end
+      end
     end
   end
 

@@ -4,7 +4,7 @@
 /// codes and descriptor words (32 bits each).
 package tmv_reg_pkg;
   localparam logic [31:0] MapVersion = 32'h0000_0003;
-  localparam logic [31:0] MapHash = 32'h6a48_4f1f;
+  localparam logic [31:0] MapHash = 32'h8eb5_5aa0;
 
   /// Value of the register ID: the letters TMV1.
   localparam int unsigned IdValue = 1414354481;

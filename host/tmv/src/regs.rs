@@ -3,7 +3,7 @@
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x3;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0x6a484f1f;
+pub const MAP_HASH_VALUE: u32 = 0x8eb55aa0;
 
 /// Constant: value of the register ID: the letters TMV1.
 pub const ID_VALUE: u32 = 0x544d5631;
@@ -88,7 +88,7 @@ pub const ERROR: u32 = 0x1c;
 pub const ERROR_CODE: u32 = 0xff;
 /// ERROR: number of the AXI read port, or SOURCE_WRITER, or SOURCE_FRONTEND.
 pub const ERROR_SOURCE: u32 = 0xf00;
-/// Offset. Address of the beat or descriptor that caused the error, bits 31:0; the refused value after BAD_DOORBELL; 0 after STRAY_RESPONSE and WATCHDOG.
+/// Offset. Address of the beat or descriptor that caused the error, bits 31:0; the refused value after BAD_DOORBELL; 0 after WATCHDOG; without meaning after STRAY_RESPONSE.
 pub const ERROR_ADDR_LO: u32 = 0x20;
 /// Offset. Address of the error, bits 39:32.
 pub const ERROR_ADDR_HI: u32 = 0x24;

@@ -3,7 +3,8 @@
 /// `tmv_read_stream` requests all beats of its commands, in order and by the rules of AXI4, and delivers each beat once
 /// and in order.
 ///
-/// Memory, consumer and `halt_i` are free: the memory answers after any time, with any data, response and RLAST.
+/// Memory, consumer and `halt_i` are free: the memory answers after any time, with any data, response, ID and RLAST, and
+/// it answers without a question.
 /// Commands have any address and length. Unbounded, except for the values of beats: `gen_follow` follows them for a
 /// bounded time. For longer times `RoomReserved` in the stream says that the queue takes every beat, and the proof of
 /// `tmv_fifo` says that a queue keeps its entries.
@@ -26,6 +27,7 @@ module tmv_read_stream_fv
   input logic [PortBits-1:0] r_data_i,
   input logic [         1:0] r_resp_i,
   input logic                r_last_i,
+  input logic                r_id_i,
   input logic                r_illegal_i,
   input logic                beat_ready_i,
   /// The beat that arrives in this cycle is the one to follow.
@@ -40,7 +42,8 @@ module tmv_read_stream_fv
 
   `TMV_FORMAL_RESET
 
-  logic quiet, cmd_ready, ar_valid, beat_valid;
+  logic quiet, cmd_ready, ar_valid, beat_valid, taken;
+  logic [PtrBits:0] inflight;
   ar_t ar;
   addr_t ar_addr;
   len_t ar_len;
@@ -55,6 +58,7 @@ module tmv_read_stream_fv
     .clk_i,
     .rst_ni,
     .halt_i,
+    .inflight_o  (inflight),
     .quiet_o     (quiet),
     .cmd_valid_i,
     .cmd_ready_o (cmd_ready),
@@ -65,7 +69,8 @@ module tmv_read_stream_fv
     .ar_o        (ar),
     .r_valid_i,
     .r_data_i,
-    .r_i         ('{resp: resp_e'(r_resp_i), last: r_last_i, id: 1'b0}),
+    .r_i         ('{resp: resp_e'(r_resp_i), last: r_last_i, id: r_id_i}),
+    .r_taken_o   (taken),
     .r_illegal_i,
     .beat_valid_o(beat_valid),
     .beat_ready_i,
@@ -73,7 +78,7 @@ module tmv_read_stream_fv
     .fault_o     (fault)
   );
 
-  logic accept, ask, leave;
+  logic accept, ask, leave, answer;
 
   assign ar_addr = ar.addr;
   assign ar_len  = ar.len;
@@ -131,7 +136,11 @@ module tmv_read_stream_fv
   logic last, ends;
 
   assign last = mem_left[0] == 5'd1;
-  assign ends = r_valid_i && last;
+  // Only a beat of a burst that the memory has accepted is an answer.
+  assign answer = r_valid_i && bursts_q != '0 && !r_id_i;
+  assign ends = answer && last;
+
+  `TMV_ASSERT(OnlyAnswersAreTaken, taken == answer)
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) bursts_q <= '0;
@@ -144,11 +153,11 @@ module tmv_read_stream_fv
 
     // When the oldest burst ends, all others move up by one.
     if (i + 1 < int'(Outstanding)) begin : gen_older
-      assign left_after = ends ? mem_left[i+1] : mem_left[i] - 5'(r_valid_i && i == 0);
-      assign addr_after = ends ? mem_addr[i+1] : mem_addr[i] + (addr_t'(r_valid_i && i == 0) << ByteBits);
+      assign left_after = ends ? mem_left[i+1] : mem_left[i] - 5'(answer && i == 0);
+      assign addr_after = ends ? mem_addr[i+1] : mem_addr[i] + (addr_t'(answer && i == 0) << ByteBits);
     end else begin : gen_youngest
-      assign left_after = ends ? '0 : mem_left[i] - 5'(r_valid_i && i == 0);
-      assign addr_after = mem_addr[i] + (addr_t'(r_valid_i && i == 0) << ByteBits);
+      assign left_after = ends ? '0 : mem_left[i] - 5'(answer && i == 0);
+      assign addr_after = mem_addr[i] + (addr_t'(answer && i == 0) << ByteBits);
     end
 
     always_ff @(posedge clk_i) begin
@@ -170,8 +179,6 @@ module tmv_read_stream_fv
         && u_stream.burst_addr[place] + (addr_t'(sent) << ByteBits) == mem_addr[i]))
   end
 
-  `TMV_ASSUME(AnswersToQuestions, !r_valid_i || bursts_q != '0)
-
   `TMV_ASSERT(InFlight, bursts_q + count_t'(ar_valid) <= count_t'(Outstanding))
   `TMV_ASSERT(QuietMeansNone, quiet == (bursts_q == '0 && !ar_valid))
 
@@ -188,7 +195,7 @@ module tmv_read_stream_fv
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) held_q <= '0;
-    else held_q <= held_q + count_t'(r_valid_i) - count_t'(leave);
+    else held_q <= held_q + count_t'(answer) - count_t'(leave);
   end
 
   `TMV_ASSERT(RoomForEveryBeatOwed, held_q + owed <= count_t'(FifoBeats))
@@ -204,7 +211,7 @@ module tmv_read_stream_fv
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) follow_q <= 1'b0;
-      else if (!follow_q) follow_q <= r_valid_i && pick_i;
+      else if (!follow_q) follow_q <= answer && pick_i;
       else if (arrives) follow_q <= 1'b0;
       if (!follow_q) begin
         ahead_q <= held_q - count_t'(leave);
@@ -229,24 +236,30 @@ module tmv_read_stream_fv
   bus_fault_t expected_q;
 
   always_ff @(posedge clk_i) begin
-    expected_q.valid <= rst_ni && r_valid_i && (r_resp_i[1] || r_last_i != last || r_illegal_i);
-    expected_q.code  <= (r_resp_i == RespDecErr) ? BusReadDecerr : (r_resp_i == RespSlvErr) ? BusReadSlverr
+    expected_q.valid <= rst_ni && r_valid_i && (!answer || r_resp_i[1] || r_last_i != last || r_illegal_i);
+    expected_q.code  <= !answer ? BusStray : (r_resp_i == RespDecErr) ? BusReadDecerr : (r_resp_i == RespSlvErr) ? BusReadSlverr
         : (r_last_i != last) ? BusReadLast : BusBeatIllegal;
     expected_q.addr  <= mem_addr[0];
   end
 
   `TMV_ASSERT(FaultTold, fault.valid == expected_q.valid)
-  `TMV_ASSERT(FaultRight, !fault.valid || (fault.code == expected_q.code && fault.addr == expected_q.addr))
+  `TMV_ASSERT(FaultRight, !fault.valid || (fault.code == expected_q.code
+      && (fault.code == BusStray || fault.addr == expected_q.addr)))
 
   // Helpers for the induction: the state of the model equals that of the stream.
-  `TMV_ASSERT(HelpCommand, u_stream.left_q == left_now && (left_now == '0 || u_stream.addr_q == addr_now)
-      && (left_now == '0 || addr_now[ByteBits-1:0] == '0))
+  logic [16:0] span;
+  assign span = 17'(left_now) + 17'(addr_now[ByteBits+:4]);
+
+  `TMV_ASSERT(HelpCommand, u_stream.busy_q == (left_now != '0) && (left_now == '0
+      || (u_stream.left_q == span && u_stream.addr_q == addr_now && addr_now[ByteBits-1:0] == '0)))
+  `TMV_ASSERT(HelpLength, left_now == '0 || (u_stream.last_q == (span <= 17'd16)
+      && u_stream.length_q == (u_stream.last_q ? left_now[4:0] : 5'd16 - 5'(addr_now[ByteBits+:4]))))
   `TMV_ASSERT(HelpLine, !ar_valid || (5'(ar_addr[ByteBits+:4]) + 5'(ar_len) < 5'd16 && ar_len < 8'd16
       && ar_addr[ByteBits-1:0] == '0))
   ptr_t shown;
   assign shown = u_stream.issue_ptr_q - 1'b1;
 
-  `TMV_ASSERT(HelpTable, count_t'(u_stream.inflight_q) == bursts_q + count_t'(ar_valid)
+  `TMV_ASSERT(HelpTable, count_t'(inflight) == bursts_q + count_t'(ar_valid)
       && u_stream.issue_ptr_q == ptr_t'(u_stream.burst_ptr_q + ptr_t'(u_stream.inflight_q)))
   `TMV_ASSERT(HelpShown, !ar_valid || (u_stream.burst_len[shown] == ar_len[3:0]
       && u_stream.burst_addr[shown] == ar_addr))
@@ -257,7 +270,7 @@ module tmv_read_stream_fv
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) counted_q <= '0;
-    else counted_q <= counted - count_t'(r_valid_i);
+    else counted_q <= counted - count_t'(answer);
   end
 
   `TMV_ASSERT(HelpOwed, counted == owed)
@@ -278,4 +291,5 @@ module tmv_read_stream_fv
 
   `TMV_COVER(TwoBurstsAndDone, across_q && quiet && leave && held_q == count_t'(1))
   `TMV_COVER(AllInFlight, bursts_q == count_t'(Outstanding))
+  `TMV_COVER(StrayBesideAddress, fault.valid && fault.code == BusStray && waiting_q)
 endmodule

@@ -3,8 +3,8 @@
 /// `tmv_write_stream` writes all beats of its commands, in order, to the right addresses and by the rules of AXI4.
 ///
 /// Client, memory and `halt_i` are free: the client offers beats and starts bursts at any time; the memory takes
-/// addresses and data at any time and answers a burst after both, with any response. Commands have any address and
-/// length. Unbounded.
+/// addresses and data at any time and answers at any time, with any response. Only an answer after address and data of a
+/// burst counts. Commands have any address and length. Unbounded.
 module tmv_write_stream_fv
   import tmv_axi_pkg::*;
 #(
@@ -33,6 +33,7 @@ module tmv_write_stream_fv
 
   `TMV_FORMAL_RESET
 
+  logic [PtrBits:0] inflight;
   logic quiet, cmd_ready, burst_valid, beat_ready, aw_valid, w_valid, w_last;
   length_t burst_beats;
   aw_t aw;
@@ -47,6 +48,7 @@ module tmv_write_stream_fv
     .clk_i,
     .rst_ni,
     .halt_i,
+    .inflight_o   (inflight),
     .quiet_o      (quiet),
     .cmd_valid_i,
     .cmd_ready_o  (cmd_ready),
@@ -115,6 +117,13 @@ module tmv_write_stream_fv
   assign addr_now = show ? addr_q + (addr_t'(aw_beats) << ByteBits) : addr_q;
   assign left_now = show ? left_q - count_t'(aw_beats) : left_q;
 
+  // The memory acknowledges a burst after it has taken address and last beat. `aw_done_q`: bursts whose address was
+  // taken, `w_done_q`: bursts whose last beat was taken, both without the acknowledged bursts.
+  bursts_t aw_done_q, w_done_q;
+  logic answer;
+
+  assign answer = b_valid_i && aw_done_q != '0 && w_done_q != '0;
+
   // Bursts that are announced and not acknowledged; beats to come of the burst that is open.
   bursts_t bursts_q, bursts_now;
   length_t open_q, open_now;
@@ -129,7 +138,7 @@ module tmv_write_stream_fv
       open_q   <= '0;
     end else begin
       left_q   <= accept ? cmd_beats_i : left_now;
-      bursts_q <= bursts_now - bursts_t'(b_valid_i);
+      bursts_q <= bursts_now - bursts_t'(answer);
       open_q   <= open_now - length_t'(show_w);
     end
     addr_q <= accept ? cmd_addr_i : addr_now;
@@ -156,21 +165,15 @@ module tmv_write_stream_fv
   `TMV_ASSERT(BeatOnce, show_w == take_q)
   `TMV_ASSERT(Value, !show_w || w_data == beat_q)
 
-  // The memory acknowledges a burst after it has taken address and last beat. `aw_done_q`: bursts whose address was
-  // taken, `w_done_q`: bursts whose last beat was taken, both without the acknowledged bursts.
-  bursts_t aw_done_q, w_done_q;
-
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       aw_done_q <= '0;
       w_done_q  <= '0;
     end else begin
-      aw_done_q <= aw_done_q + bursts_t'(aw_taken) - bursts_t'(b_valid_i);
-      w_done_q  <= w_done_q + bursts_t'(w_taken && w_last) - bursts_t'(b_valid_i);
+      aw_done_q <= aw_done_q + bursts_t'(aw_taken) - bursts_t'(answer);
+      w_done_q  <= w_done_q + bursts_t'(w_taken && w_last) - bursts_t'(answer);
     end
   end
-
-  `TMV_ASSUME(AnswersToBursts, !b_valid_i || (aw_done_q != '0 && w_done_q != '0))
 
   // Addresses of the bursts that are announced and not acknowledged, the oldest first.
   addr_t mem_addr[Outstanding];
@@ -180,13 +183,13 @@ module tmv_write_stream_fv
 
     // When the oldest burst is acknowledged, all others move up by one.
     if (i + 1 < int'(Outstanding)) begin : gen_older
-      assign after = b_valid_i ? mem_addr[i+1] : mem_addr[i];
+      assign after = answer ? mem_addr[i+1] : mem_addr[i];
     end else begin : gen_youngest
       assign after = mem_addr[i];
     end
 
     always_ff @(posedge clk_i) begin
-      if (show && bursts_q - bursts_t'(b_valid_i) == bursts_t'(i)) mem_addr[i] <= aw.addr;
+      if (show && bursts_q - bursts_t'(answer) == bursts_t'(i)) mem_addr[i] <= aw.addr;
       else mem_addr[i] <= after;
     end
 
@@ -195,8 +198,9 @@ module tmv_write_stream_fv
         || u_stream.burst_addr[PtrBits'(u_stream.answer_ptr_q + PtrBits'(i))] == mem_addr[i])
   end
 
-  `TMV_ASSERT(FaultTold, fault.valid == (b_valid_i && b_resp_i[1]))
-  `TMV_ASSERT(FaultRight, !fault.valid || (fault.addr == mem_addr[0]
+  `TMV_ASSERT(FaultTold, fault.valid == (b_valid_i && (!answer || b_resp_i[1])))
+  `TMV_ASSERT(StrayTold, !fault.valid || (fault.code == BusStray) == !answer)
+  `TMV_ASSERT(FaultRight, !fault.valid || !answer || (fault.addr == mem_addr[0]
       && fault.code == ((b_resp_i == RespDecErr) ? BusWriteDecerr : BusWriteSlverr)))
 
   // No deadlock: with nothing in flight the next burst goes out when the client starts it.
@@ -216,7 +220,7 @@ module tmv_write_stream_fv
 
   `TMV_ASSERT(HelpCommand, u_stream.busy_q == (left_now != '0) && (left_now == '0
       || (u_stream.left_q == left_now && u_stream.addr_q == addr_now && addr_now[ByteBits-1:0] == '0)))
-  `TMV_ASSERT(HelpFlight, bursts_t'(u_stream.inflight_q) == bursts_now
+  `TMV_ASSERT(HelpFlight, bursts_t'(inflight) == bursts_now && bursts_t'(u_stream.complete_q) == w_done_q
       && PtrBits'(u_stream.issue_ptr_q - u_stream.answer_ptr_q) == PtrBits'(bursts_now))
   `TMV_ASSERT(HelpOpen, to_send == (u_stream.open_q ? u_stream.burst_left_q : '0) && u_stream.open_q == (to_send != '0)
       && to_send <= length_t'(BurstBeats))
@@ -239,5 +243,6 @@ module tmv_write_stream_fv
   end
 
   `TMV_COVER(TwoBurstsAndRefused, across_q && fault.valid && bursts_q == bursts_t'(1))
+  `TMV_COVER(StrayBetweenAddressAndData, fault.valid && !answer && aw_done_q != '0 && w_done_q == '0)
   `TMV_COVER(AllInFlight, bursts_q == bursts_t'(Outstanding))
 endmodule

@@ -16,7 +16,10 @@ module tmv_control_fv
   input fault_t [Ports-1:0]  port_fault_i,
   input fault_t              frontend_fault_i,
   input fault_t              writer_fault_i,
+  input logic                doorbell_fault_i,
+  input logic         [15:0] doorbell_i,
   input logic                soft_reset_i,
+  input logic                abort_i,
   input logic         [31:0] watchdog_i,
   input logic                busy_i,
   input logic                progress_i,
@@ -42,7 +45,10 @@ module tmv_control_fv
     .port_fault_i    (port_fault),
     .frontend_fault_i,
     .writer_fault_i,
+    .doorbell_fault_i,
+    .doorbell_i,
     .soft_reset_i,
+    .abort_i,
     .watchdog_i,
     .busy_i,
     .progress_i,
@@ -88,6 +94,16 @@ module tmv_control_fv
     else asked_q <= (asked_q || soft_reset_i) && !(restart && !core_rst_n);
   end
 
+  // An abort was requested, and the datapath is not reset yet.
+  logic aborted_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) aborted_q <= 1'b0;
+    else aborted_q <= (aborted_q || abort_i) && !(u_control.state_q == 2'd2 && !core_rst_n);
+  end
+
+  `TMV_ASSUME(AbortIsSoftReset, !abort_i || soft_reset_i)
+
   logic fault;
 
   always_comb begin
@@ -95,12 +111,13 @@ module tmv_control_fv
     for (int unsigned p = 0; p < Ports; p++) if (port_fault_i[p].valid) fault = 1'b1;
   end
 
-  // The first error of a cycle. Order: front end, ports, writer, watchdog. The last assignment wins.
+  // The first error of a cycle. Order: front end, ports, writer, watchdog, doorbell. The last assignment wins.
   fault_t first, first_q;
   logic [3:0] first_source, first_source_q;
 
   always_comb begin
-    first = '{valid: 1'b1, code: ErrWatchdog, addr: '0};
+    first = u_control.watchdog_q ? fault_t'{valid: 1'b1, code: ErrWatchdog, addr: '0}
+        : fault_t'{valid: 1'b1, code: ErrBadDoorbell, addr: addr_t'(doorbell_i)};
     first_source = SourceFrontend;
     if (writer_fault_i.valid) begin
       first = writer_fault_i;
@@ -124,15 +141,15 @@ module tmv_control_fv
   end
 
   `TMV_ASSUME(ResetClearsFaults, core_rst_nq || !fault)
-  `TMV_ASSUME(IdleAfterRestart, !restart_q || !busy_i)
+  `TMV_ASSUME(IdleAfterRestart, !restart_q || !(busy_i || doorbell_fault_i))
   `TMV_ASSUME(QuietStays, !(past_q && halt_q && quiet_q) || quiet_i)
 
   // A run begins without error, and nothing is pending while it lasts.
   `TMV_ASSERT(RunIsClean, halt || !(error || draining || restart || asked_q))
   `TMV_ASSERT(NoErrorOfTheRunBefore, !(error_event && past_q && draining_q))
-  // The datapath is reset before a run, and only when nothing is in flight.
+  // The datapath is reset before a run, and only when nothing is in flight or after an abort.
   `TMV_ASSERT(ResetBeforeRun, !(past_q && halt_q && !halt) || !core_rst_nq)
-  `TMV_ASSERT(ResetWhenQuiet, core_rst_n || !past_q || (halt && quiet_i))
+  `TMV_ASSERT(ResetWhenQuiet, core_rst_n || !past_q || (halt && (quiet_i || aborted_q)))
   // The first error counts, and stays until a soft reset.
   `TMV_ASSERT(ErrorHalts, !(past_q && event_q) || (error && halt))
   `TMV_ASSERT(FirstOfTheCycle,
@@ -147,7 +164,8 @@ module tmv_control_fv
   // Helpers for the induction.
   `TMV_ASSERT(HelpAsked, u_control.soft_q == asked_q)
   `TMV_ASSERT(HelpHalted, !halt || error || asked_q)
-  `TMV_ASSERT(HelpReset, u_control.state_q != 2'd2 || quiet_q)
+  `TMV_ASSERT(HelpReset, u_control.state_q != 2'd2 || quiet_q || aborted_q)
+  `TMV_ASSERT(HelpAbort, u_control.abort_q == aborted_q)
   `TMV_ASSERT(HelpCore, u_control.core_rst_q || u_control.state_q == 2'd2 || !past_q)
 
   logic error_seen_q, restart_seen_q;
@@ -157,5 +175,6 @@ module tmv_control_fv
     restart_seen_q <= rst_ni && (restart_seen_q || (error_seen_q && restart));
   end
 
+  `TMV_COVER(AbortWhileNoisy, restart && !quiet_i && aborted_q)
   `TMV_COVER(ErrorAfterSoftReset, restart_seen_q && error)
 endmodule
