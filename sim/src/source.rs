@@ -1,5 +1,6 @@
 //! The model and the prompt that the options of a command select.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bitnet::checkpoint::Checkpoint;
@@ -56,6 +57,15 @@ impl Source {
             Self::Synthetic(synthetic) => synthetic,
             Self::Checkpoint(checkpoint) => checkpoint.as_ref(),
             Self::Masters(cached) => cached.as_ref(),
+        }
+    }
+
+    /// The folder of the checkpoint; `None` for synthetic weights.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Synthetic(_) => None,
+            Self::Checkpoint(checkpoint) => Some(checkpoint.folder()),
+            Self::Masters(cached) => Some(cached.checkpoint().folder()),
         }
     }
 

@@ -108,6 +108,11 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// The folder of the checkpoint.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Checks the headers of all tensors that the model needs, and that all tensors in the index exist.
     fn check(&self) -> Result<()> {
         let c = &self.config;

@@ -49,7 +49,7 @@ pub struct ModelConfig {
     pub tie_word_embeddings: bool,
     /// First token of every prompt.
     pub bos_token_id: Option<u32>,
-    /// Tokens that end a generation.
+    /// Tokens that end a generation. A `generation_config.json` may name more.
     pub eos_token_ids: Vec<u32>,
     /// The compute type that the checkpoint specifies.
     pub dtype: Dtype,
@@ -120,7 +120,7 @@ impl ModelConfig {
             // The reference implementation also treats an absent key as untied.
             tie_word_embeddings: file.optional("tie_word_embeddings")?.unwrap_or(false),
             bos_token_id: file.optional("bos_token_id")?,
-            eos_token_ids: one_or_more(file, "eos_token_id")?,
+            eos_token_ids: file.one_or_more("eos_token_id")?,
             dtype: dtype(file)?,
             weights: weight_form(file)?,
         };
@@ -233,13 +233,6 @@ fn dtype(file: &Object) -> Result<Dtype> {
         "bfloat16" => Ok(Dtype::Bf16),
         "float32" => Ok(Dtype::Fp32),
         _ => Err(file.bad(key, "\"bfloat16\" or \"float32\"")),
-    }
-}
-
-fn one_or_more(file: &Object, key: &str) -> Result<Vec<u32>> {
-    match file.value(key) {
-        Some(v) if v.is_array() => file.required(key),
-        _ => Ok(file.optional(key)?.into_iter().collect()),
     }
 }
 

@@ -85,6 +85,17 @@ impl Object {
         items.iter().enumerate().map(|(i, v)| self.convert(format!("{}[{i}]", self.full(key)), v)).collect()
     }
 
+    /// The values of `key`, which is one value or an array; empty if the key is absent or `null`.
+    ///
+    /// # Errors
+    /// A value has the wrong type.
+    pub fn one_or_more<T: DeserializeOwned>(&self, key: &str) -> Result<Vec<T>> {
+        match self.value(key) {
+            Some(value) if value.is_array() => self.list(key),
+            _ => Ok(self.optional(key)?.into_iter().collect()),
+        }
+    }
+
     /// The object at `key`; `None` if the key is absent or `null`.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! | [`config`] | the dimensions of a model and the names of its operators |
 //! | [`weights`] | the trait of a weight source, which loads one layer at a time |
 //! | [`checkpoint`] | a weight source: a Hugging Face folder |
+//! | [`generation_config`] | the tokens that end a text, from `generation_config.json` |
 //! | [`synthetic`] | a weight source: random weights from a seed |
 //! | [`resident`] | a wrapper around a weight source that keeps its weights in memory |
 //! | [`weight_cache`] | a wrapper around a checkpoint that keeps its layers on disk |
@@ -19,7 +20,9 @@ pub mod checkpoint;
 pub mod config;
 mod error;
 pub mod export;
+mod files;
 pub mod generate;
+pub mod generation_config;
 pub mod json;
 pub mod layer;
 mod map;

@@ -68,6 +68,14 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Never.
+    pub fn turn_ends(&self) -> Result<Vec<u32>> {
+        match self.0 {}
+    }
+
+    /// Cannot be called: no value of this type exists.
+    ///
+    /// # Errors
+    /// Never.
     pub fn chat(&self, _: &[Message], _: bool) -> Result<String> {
         match self.0 {}
     }

@@ -4,30 +4,19 @@
 //! A checkpoint folder describes the tokenizer in `tokenizer.json`, and the chat template as a Jinja template in
 //! `chat_template.jinja` or in `tokenizer_config.json`.
 
-use std::fs;
-use std::io::ErrorKind;
+mod chat;
+
 use std::path::{Path, PathBuf};
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Value, context};
+use chat::Chat;
 use serde::{Deserialize, Serialize};
 
+use crate::files::read_optional;
 use crate::json::Object;
 use crate::{Error, Result};
 
 /// Whether this build can load tokenizers: true with the feature `text`.
 pub const AVAILABLE: bool = true;
-
-const CONFIG: &str = "tokenizer_config.json";
-const TEMPLATE_KEY: &str = "chat_template";
-
-/// The published template of BitNet b1.58 2B-4T, for checkpoints without a template.
-const DEFAULT_TEMPLATE: &str = "{% set loop_messages = messages %}{% for message in loop_messages %}\
-    {% set content = message['role'] | capitalize + ': '+ message['content'] | trim + '<|eot_id|>' %}\
-    {% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}\
-    {% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}";
-const DEFAULT_BOS: &str = "<|begin_of_text|>";
-const DEFAULT_EOT: &str = "<|eot_id|>";
 
 /// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,31 +72,20 @@ impl Message {
 /// ```
 #[derive(Debug)]
 pub struct Tokenizer {
+    folder: PathBuf,
     path: PathBuf,
     inner: tokenizers::Tokenizer,
-    template: Template,
-    bos: Option<String>,
-    eos: Option<String>,
-}
-
-/// A chat template and the file that it comes from.
-#[derive(Debug)]
-struct Template {
-    path: PathBuf,
-    key: Option<&'static str>,
-    /// `None` if the checkpoint has no template.
-    text: Option<String>,
 }
 
 impl Tokenizer {
-    /// Loads the tokenizer and the chat template of a checkpoint folder; `None` if the folder has no `tokenizer.json`.
+    /// Loads the tokenizer of a checkpoint folder; `None` if the folder has no `tokenizer.json`. The files for chats
+    /// are read only when [`chat`](Self::chat) needs them.
     ///
     /// # Errors
-    /// A file that cannot be read or used. Each error names the file, and the key if there is one. The syntax of the
-    /// chat template is checked only in [`chat`](Self::chat).
+    /// A `tokenizer.json` that cannot be read or used.
     pub fn open(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join("tokenizer.json");
-        let Some(bytes) = read(&path)? else { return Ok(None) };
+        let Some(bytes) = read_optional(&path)? else { return Ok(None) };
         // The crate `tokenizers` panics on some truncated JSON, so the syntax is checked first.
         Object::parse(&path, &bytes)?;
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|source| Error::Tokenizer {
@@ -117,21 +95,7 @@ impl Tokenizer {
         })?;
         // Some files keep truncation and padding settings from training. They must not apply to a prompt.
         inner.with_truncation(None).expect("no truncation is always possible").with_padding(None);
-
-        let config_path = folder.join(CONFIG);
-        let config = read(&config_path)?.map(|bytes| Object::parse(&config_path, &bytes)).transpose()?;
-        let token = |key| config.as_ref().map_or(Ok(None), |config| special_token(config, key));
-        let (bos, eos) = (token("bos_token")?, token("eos_token")?);
-
-        let beside = folder.join("chat_template.jinja");
-        let template = match (read(&beside)?, config) {
-            (Some(bytes), _) => Template { text: Some(utf8(&beside, bytes)?), path: beside, key: None },
-            (None, config) => {
-                let text = config.map_or(Ok(None), |config| configured_template(&config))?;
-                Template { path: config_path, key: Some(TEMPLATE_KEY), text }
-            }
-        };
-        Ok(Some(Self { path, inner, template, bos, eos }))
+        Ok(Some(Self { folder: folder.into(), path, inner }))
     }
 
     /// Converts `text` to token ids. A special token that is written out in the text, such as `<|eot_id|>`, becomes
@@ -170,31 +134,33 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::ChatTemplate`] if the template is broken or refuses the messages. [`Error::MissingKey`] if the
-    /// checkpoint has no template and its tokenizer lacks the special tokens of 2B-4T.
+    /// checkpoint has no template and its tokenizer lacks the special tokens of 2B-4T. A file with the template or
+    /// the special tokens that cannot be read or used; the error names the file, and the key if there is one.
     pub fn chat(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
-        let Template { path, key, text } = &self.template;
-        let mut bos = self.bos.as_deref();
-        if text.is_none() {
-            bos = bos.or(Some(DEFAULT_BOS));
-            if bos.into_iter().chain([DEFAULT_EOT]).any(|token| self.inner.token_to_id(token).is_none()) {
-                return Err(Error::MissingKey { path: path.clone(), key: TEMPLATE_KEY.into() });
-            }
+        Chat::open(&self.folder)?
+            .render(messages, add_generation_prompt, |token| self.inner.token_to_id(token).is_some())
+    }
+
+    /// The tokens that end the answer of the model in a chat: the tokenizer's `eos_token`, and the special token that
+    /// the chat template writes behind the words of an assistant.
+    ///
+    /// # Errors
+    /// The errors of [`encode`](Self::encode), and a file with the template or the special tokens that cannot be read
+    /// or used.
+    pub fn turn_ends(&self) -> Result<Vec<u32>> {
+        const WORDS: &str = "0123456789";
+        let chat = Chat::open(&self.folder)?;
+        let known = |token: &str| self.inner.token_to_id(token).is_some();
+        let mut ends: Vec<u32> = chat.eos.iter().filter_map(|token| self.inner.token_to_id(token)).collect();
+        let turns = [Message::new(Role::User, WORDS), Message::new(Role::Assistant, WORDS)];
+        // A template that refuses these turns does not show how an answer ends.
+        let text = chat.render(&turns, false, known).unwrap_or_default();
+        if let Some((_, behind)) = text.rsplit_once(WORDS) {
+            let added = self.inner.get_added_tokens_decoder();
+            let special = |id: &u32| added.get(id).is_some_and(|token| token.special);
+            ends.extend(self.encode(behind)?.into_iter().find(special).filter(|id| !ends.contains(id)));
         }
-        let messages: Vec<Value> =
-            messages.iter().map(|m| context! { role => m.role.name(), content => m.content.as_str() }).collect();
-        let or_undefined = |token: Option<&str>| token.map_or(Value::UNDEFINED, Value::from);
-        let variables = context! {
-            messages,
-            add_generation_prompt,
-            bos_token => or_undefined(bos),
-            eos_token => or_undefined(self.eos.as_deref()),
-            // `transformers` always sets the next two variables.
-            tools => (),
-            documents => (),
-        };
-        environment()
-            .render_named_str(TEMPLATE_KEY, text.as_deref().unwrap_or(DEFAULT_TEMPLATE), variables)
-            .map_err(|source| Error::ChatTemplate { path: path.clone(), key: *key, source: source.into() })
+        Ok(ends)
     }
 
     fn failed(&self, action: &'static str) -> impl FnOnce(tokenizers::Error) -> Error {
@@ -249,54 +215,5 @@ impl TextStream<'_> {
         let new = text.get(self.shown..).unwrap_or_default().to_owned();
         self.shown += new.len();
         new
-    }
-}
-
-/// A Jinja environment with the settings of `transformers`.
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    environment.set_syntax(syntax.expect("the delimiters are the default ones"));
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
-        Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
-    });
-    environment
-}
-
-/// The bytes of a file; `None` if the file does not exist.
-fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        result => result.map(Some).map_err(Error::io(path)),
-    }
-}
-
-fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
-    String::from_utf8(bytes).map_err(|e| Error::io(path)(std::io::Error::new(ErrorKind::InvalidData, e)))
-}
-
-/// A special token, stored as a string or as an object with the key `content`.
-fn special_token(config: &Object, key: &str) -> Result<Option<String>> {
-    match config.value(key) {
-        Some(v) if v.is_object() => config.object(key)?.map(|token| token.required("content")).transpose(),
-        _ => config.optional(key),
-    }
-}
-
-/// The chat template of a `tokenizer_config.json`: a string, or the template named `default` in a list.
-fn configured_template(config: &Object) -> Result<Option<String>> {
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
-        template: String,
-    }
-    match config.value(TEMPLATE_KEY) {
-        Some(v) if v.is_array() => {
-            let mut templates = config.list::<Named>(TEMPLATE_KEY)?.into_iter();
-            let default = templates.find(|t| t.name == "default");
-            Ok(Some(default.ok_or_else(|| config.bad(TEMPLATE_KEY, "one template called \"default\""))?.template))
-        }
-        _ => config.optional(TEMPLATE_KEY),
     }
 }

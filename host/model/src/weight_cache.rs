@@ -133,6 +133,11 @@ impl<'a> WeightCache<'a> {
         Ok(Self { checkpoint, fingerprint, folder, writable: AtomicBool::new(true), report: Box::new(report) })
     }
 
+    /// The checkpoint.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
     /// The cache folder of this checkpoint. It exists after the first layer has been written.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -246,12 +246,13 @@ proptest! {
                 Some(byte) => bytes[at] = byte,
                 None => bytes.truncate(at),
             }
-            match Folder::new().write(name, bytes).open() {
+            let folder = Folder::new().write(name, bytes);
+            match folder.chat().and_then(|_| folder.open()) {
                 Err(error) => prop_assert!(error.is_input_file() && error.to_string().contains(name), "{error}"),
                 Ok(tokenizer) => {
                     prop_assert!(with.is_some(), "{name} cut at {at} was accepted");
                     let tokenizer = tokenizer.unwrap();
-                    let _ = tokenizer.chat(&[Message::new(Role::User, "Hi")], true);
+                    let _ = tokenizer.turn_ends();
                     let _ = tokenizer.encode("The user's 12345 naïve €5\n\n <|eot_id|>").map(|ids| tokenizer.decode(&ids));
                 }
             }
@@ -325,6 +326,49 @@ fn templates_as_transformers_renders_them() {
 }
 
 #[test]
+fn the_end_of_a_turn() {
+    let ends = |folder: Folder| folder.open().unwrap().unwrap().turn_ends().unwrap();
+    let other = json!({"bos_token": "<|begin_of_text|>", "eos_token": "<|begin_of_text|>", "chat_template": PUBLISHED});
+    for (folder, expected) in [
+        (Folder::new(), &[EOT][..]),
+        // The tokenizer names another token than the template writes.
+        (Folder::new().config(other), &[BOS, EOT]),
+        (Folder::new().config(json!({})), &[EOT]),
+        // White space behind the token, as in ChatML.
+        (
+            Folder::new()
+                .config(json!({}))
+                .write("chat_template.jinja", "{% for m in messages %}{{ m.content }} <|eot_id|>\n{% endfor %}"),
+            &[EOT],
+        ),
+        // No end is written, or the template refuses the turns.
+        (Folder::new().config(json!({})).write("chat_template.jinja", "<|eot_id|>{{ messages[-1].content }}."), &[]),
+        (Folder::new().config(json!({})).write("chat_template.jinja", "{{ raise_exception('no') }}"), &[]),
+        (Folder::new().config(json!({"eos_token": "<|unknown|>"})).write("chat_template.jinja", ""), &[]),
+    ] {
+        assert_eq!(ends(folder), expected);
+    }
+}
+
+/// `transformers` lets the older file decide unless `tokenizer_config.json` lists the added tokens itself.
+#[test]
+fn special_tokens_of_the_older_file() {
+    let map = json!({"eos_token": {"content": "<|begin_of_text|>"}, "bos_token": "<|eot_id|>"}).to_string();
+    let folder = |config: Value| {
+        Folder::new()
+            .config(config)
+            .write("special_tokens_map.json", &map)
+            .write("chat_template.jinja", "{{ bos_token }}{{ eos_token }}")
+    };
+    let plain = json!({"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"});
+    assert_eq!(folder(plain.clone()).chat().unwrap(), "<|eot_id|><|begin_of_text|>");
+    let mut listed = plain;
+    listed["added_tokens_decoder"] = json!({});
+    assert_eq!(folder(listed).chat().unwrap(), "<|begin_of_text|><|eot_id|>");
+    blames(Folder::new().write("special_tokens_map.json", "[").chat(), "special_tokens_map.json", &["not valid JSON"]);
+}
+
+#[test]
 fn roles_in_json() {
     let message: Message = serde_json::from_str(r#"{"role": "assistant", "content": "Hi"}"#).unwrap();
     assert_eq!(message, Message::new(Role::Assistant, "Hi"));
@@ -367,7 +411,7 @@ fn tokenizers_that_are_refused() {
 #[test]
 fn configurations_that_are_refused() {
     let name = "tokenizer_config.json";
-    blames(Folder::new().write(name, "{\"bos").open(), name, &["not valid JSON"]);
+    blames(Folder::new().write(name, "{\"bos").chat(), name, &["not valid JSON"]);
     for (config, part) in [
         (json!([]), "expected an object"),
         (json!({"bos_token": 3}), "key \"bos_token\": invalid type"),
@@ -376,7 +420,10 @@ fn configurations_that_are_refused() {
         (json!({"chat_template": [{"name": "x"}]}), "key \"chat_template[0]\": missing field"),
         (json!({"chat_template": [{"name": "x", "template": ""}]}), "expected one template called \"default\""),
     ] {
-        blames(Folder::new().config(config).open(), name, &[part]);
+        let folder = Folder::new().config(config);
+        blames(folder.chat(), name, &[part]);
+        // Text that is no chat does not need this file.
+        assert_eq!(folder.open().unwrap().unwrap().encode("a").unwrap(), [97]);
     }
 }
 
@@ -397,7 +444,7 @@ fn templates_that_are_refused() {
         blames(folder.chat(), "chat_template.jinja", &[part]);
     }
     let folder = Folder::new().write("chat_template.jinja", [b'a', 0xff]);
-    blames(folder.open(), "chat_template.jinja", &["utf-8"]);
+    blames(folder.chat(), "chat_template.jinja", &["utf-8"]);
     // There is no template, and the tokenizer lacks the special tokens of the default template.
     let folder = Folder::new().config(json!({})).edit(|t| t["added_tokens"] = json!([]));
     blames(folder.chat(), "tokenizer_config.json", &["chat_template", "missing"]);

@@ -20,11 +20,15 @@ pub struct Generation {
     pub seed: u64,
     /// The weights and the prompt.
     pub model: ModelSection,
+    /// What the user has to know about the files of the model, a sentence each.
+    pub remarks: Vec<String>,
+    /// The tokens that end the generation; empty with `--ignore-eos`.
+    pub stop_tokens: Vec<StopToken>,
     /// The generated tokens.
     pub generated_ids: Vec<u32>,
     /// The generated tokens as text, if a tokenizer was available.
     pub text: Option<String>,
-    /// Whether the last token is a token that ends a text.
+    /// Whether the last token is one of `stop_tokens`.
     pub stopped: bool,
     /// Times of golden's arithmetic.
     pub cpu: CpuTimes,
@@ -38,6 +42,15 @@ pub struct Generation {
     pub peak_anonymous_bytes: Option<u64>,
     /// Always `projected, not measured on a board`.
     pub status: String,
+}
+
+/// A token that ends a generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StopToken {
+    /// The token.
+    pub id: u32,
+    /// The files, or the other places, that name it.
+    pub from: Vec<String>,
 }
 
 /// Times of golden's arithmetic on this machine.
@@ -126,10 +139,22 @@ impl Generation {
         let why = if self.stopped { ", the last ends the text" } else { "" };
         let mut out = format!("{}; host arithmetic {}\n", m.description, m.dtype);
         out += &format!("{} prompt tokens, {count} generated{why}: {}\n", m.tokens, ids.join(" "));
+        out += &self.stops();
+        self.remarks.iter().for_each(|remark| out += &format!("Remark: {remark}\n"));
         out + &match &self.verification {
             Some(verification) => verification.text(m.tokens, self.wall_s),
             None => self.cpu.text(self.peak_resident_bytes.zip(self.peak_anonymous_bytes)),
         }
+    }
+
+    /// One line about the tokens that end the text.
+    fn stops(&self) -> String {
+        if self.stop_tokens.is_empty() {
+            return "No token ends the text\n".into();
+        }
+        let token = |token: &StopToken| format!("{} ({})", token.id, token.from.join(", "));
+        let tokens: Vec<String> = self.stop_tokens.iter().map(token).collect();
+        format!("Tokens that end the text: {}\n", tokens.join("; "))
     }
 }
 

@@ -5,10 +5,12 @@ use bitnet::generate::Limits;
 use bitnet::sampler::{Sampler, Sampling};
 use bitnet::text::{self, Message, Role, Tokenizer};
 use cost::setup::Setup;
+use report::generation::StopToken;
 use report::sections::BuildSection;
 use testbench::pool::threads;
 
 use super::args::{DeviceKind, GenerateArgs};
+use super::stops::Stops;
 use crate::args::unit::check_width;
 use crate::failure::Failure;
 use crate::source::{Source, check_length};
@@ -21,6 +23,10 @@ pub(super) struct Job<'a> {
     pub(super) tokenizer: Option<Tokenizer>,
     pub(super) prompt: Vec<u32>,
     pub(super) limits: Limits,
+    /// The tokens of the limits, with the files that name them.
+    pub(super) stop_tokens: Vec<StopToken>,
+    /// What the user has to know about the files of the model.
+    pub(super) remarks: Vec<String>,
     pub(super) sampler: Sampler,
     pub(super) build: BuildSection,
     pub(super) jobs: usize,
@@ -36,8 +42,8 @@ impl<'a> Job<'a> {
         let config = source.weights().config();
         check_length(config, prompt.len() + args.tokens)?;
         check_width(&setup, config, &Linear::ALL)?;
-        let stop = if args.ignore_eos { vec![] } else { config.eos_token_ids.clone() };
-        let limits = Limits { tokens: args.tokens, stop };
+        let Stops { tokens: stop_tokens, remarks } = Stops::new(args, &source, tokenizer.as_ref())?;
+        let limits = Limits { tokens: args.tokens, stop: stop_tokens.iter().map(|token| token.id).collect() };
         let rtl = match (args.device, rtl::unit_sha256()) {
             // Generation on the CPU alone does not need the RTL.
             (DeviceKind::Golden, Err(_)) => String::new(),
@@ -45,7 +51,7 @@ impl<'a> Job<'a> {
         };
         let jobs = args.unit.jobs.unwrap_or_else(threads);
         let (sampler, build) = (sampler(args)?, BuildSection::new(rtl));
-        Ok(Self { args, setup, source, tokenizer, prompt, limits, sampler, build, jobs })
+        Ok(Self { args, setup, source, tokenizer, prompt, limits, stop_tokens, remarks, sampler, build, jobs })
     }
 }
 

@@ -3,6 +3,7 @@
 mod args;
 mod job;
 mod passes;
+mod stops;
 mod verification;
 mod writer;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &GenerateArgs, command: &str) -> Result<Exit, Failure> {
     let job = Job::new(args)?;
     let json = JsonOutput::new(args.json.as_deref())?;
     tell(format_args!("seed {}: {}", args.model.seed, job.source.announcement()));
+    job.remarks.iter().for_each(|remark| tell(format_args!("remark: {remark}")));
     let mut writer = Writer::new(job.tokenizer.as_ref(), json.on_stdout);
     let mut generated = Generated::default();
     let verified = match args.device {
@@ -86,6 +88,8 @@ fn report(
         seed: job.args.model.seed,
         model: job.source.section(&job.args.model, None, job.prompt.len(), Some(&job.prompt)),
         stopped: ids.last().is_some_and(|id| job.limits.stop.contains(id)),
+        remarks: job.remarks.clone(),
+        stop_tokens: job.stop_tokens.clone(),
         generated_ids: ids,
         text,
         cpu: CpuTimes {

@@ -1,7 +1,8 @@
 //! Running the real program, for tests of the command line.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use assert_cmd::cargo::cargo_bin;
@@ -12,6 +13,56 @@ pub const PROMPT: &str = "318,2,282,0,1,7";
 
 pub fn testdata(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "..", "testdata", name].iter().collect()
+}
+
+/// A copy of checkpoints in a temporary folder, which a test may change.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// The files of all these folders of `testdata/`, without the expected values.
+    pub fn of(folders: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for entry in folders.iter().flat_map(|name| fs::read_dir(testdata(name)).unwrap()) {
+            let entry = entry.unwrap();
+            if !entry.file_name().to_string_lossy().starts_with("expected") {
+                fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+            }
+        }
+        Self(dir)
+    }
+
+    /// The packed tiny model without a tokenizer.
+    pub fn packed() -> Self {
+        Self::of(&["tiny-packed"])
+    }
+
+    /// The packed tiny model with the tiny tokenizer.
+    pub fn text() -> Self {
+        Self::of(&["tiny-packed", "tiny-tokenizer"])
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn write(self, file: &str, content: impl AsRef<[u8]>) -> Self {
+        fs::write(self.path().join(file), content).unwrap();
+        self
+    }
+
+    /// Changes the object in a JSON file. An absent file counts as an empty object.
+    pub fn json(self, file: &str, edit: impl FnOnce(&mut Value)) -> Self {
+        let bytes = fs::read(self.path().join(file)).unwrap_or_else(|_| b"{}".to_vec());
+        let mut value = serde_json::from_slice(&bytes).unwrap();
+        edit(&mut value);
+        self.write(file, value.to_string())
+    }
+
+    /// Runs `sim generate --device golden --model FOLDER ...`.
+    pub fn generate(&self, more: &[&str]) -> Ran {
+        let model = self.path().display().to_string();
+        sim(&[&["generate", "--device", "golden", "--model", &model], more].concat())
+    }
 }
 
 /// A completed run of the program.

@@ -1,0 +1,94 @@
+//! Model folders: which files decide the generated tokens, and what the user reads about files that do not fit.
+#![allow(clippy::unwrap_used)]
+
+mod program;
+
+use program::{Folder, PROMPT, Ran};
+use serde_json::{Value, json};
+
+/// The tokens that follow [`PROMPT`] in the tiny model.
+const GREEDY: [u32; 8] = [188, 194, 31, 142, 93, 241, 36, 30];
+
+fn on_ids(folder: &Folder, more: &[&str]) -> Ran {
+    folder.generate(&[&["--prompt-ids", PROMPT, "--tokens", "8", "--json", "-"], more].concat())
+}
+
+#[test]
+fn a_generation_ends_at_the_tokens_of_both_configurations() {
+    let with =
+        |eos: Value| Folder::packed().json("generation_config.json", |file| *file = json!({"eos_token_id": eos}));
+    for (eos, generated) in [(json!([7, 31]), 3), (json!(142), 4), (json!(null), 8), (json!([]), 8)] {
+        let report = on_ids(&with(eos.clone()), &[]).code(0).json();
+        assert_eq!(report["generated_ids"], json!(GREEDY[..generated]), "{eos}");
+        assert_eq!(report["stopped"], generated < 8, "{eos}");
+    }
+    // A token of config.json also ends the text if generation_config.json names others.
+    let folder = with(json!([31, 319])).json("config.json", |config| config["eos_token_id"] = json!([194, 319]));
+    let report = on_ids(&folder, &[]).code(0).json();
+    assert_eq!(report["generated_ids"], json!(GREEDY[..2]));
+    let stops = json!([
+        {"id": 194, "from": ["config.json"]},
+        {"id": 319, "from": ["config.json", "generation_config.json"]},
+        {"id": 31, "from": ["generation_config.json"]},
+    ]);
+    assert_eq!(report["stop_tokens"], stops);
+    let text = folder.generate(&["--prompt-ids", PROMPT]).code(0);
+    let line = "Tokens that end the text: 194 (config.json); 319 (config.json, generation_config.json); \
+                31 (generation_config.json)\n";
+    assert!(text.out.contains(line), "{text}");
+
+    let all = on_ids(&folder, &["--ignore-eos"]).code(0).json();
+    assert_eq!((&all["generated_ids"], &all["stop_tokens"]), (&json!(GREEDY), &json!([])));
+    let text = folder.generate(&["--prompt-ids", PROMPT, "--ignore-eos"]).code(0);
+    assert!(text.out.contains("No token ends the text\n"), "{text}");
+}
+
+#[test]
+fn a_broken_generation_config_is_an_error_unless_it_is_not_needed() {
+    for (content, message) in [
+        ("{", "generation_config.json: not valid JSON"),
+        ("[]", "generation_config.json: key \"(root)\": expected an object, found []"),
+        ("{\"eos_token_id\": \"x\"}", "generation_config.json: key \"eos_token_id\": invalid type: string \"x\""),
+        ("{\"eos_token_id\": [1, -1]}", "generation_config.json: key \"eos_token_id[1]\": invalid value: integer `-1`"),
+    ] {
+        let folder = Folder::packed().write("generation_config.json", content);
+        on_ids(&folder, &[]).code(3).says(&[message]);
+        let ran = on_ids(&folder, &["--ignore-eos"]).code(0).says(&["remark: ", message, "--ignore-eos"]);
+        assert_eq!(ran.json()["generated_ids"], json!(GREEDY), "{ran}");
+        let model = folder.path().display().to_string();
+        program::sim(&["--layer", "0", "--model", &model, "--dry-run"]).code(0);
+    }
+}
+
+#[test]
+fn settings_of_a_generation_that_are_not_used_are_listed() {
+    let folder = Folder::packed().json("generation_config.json", |file| {
+        *file = json!({
+            "_from_model_config": true, "bos_token_id": 318, "eos_token_id": 319, "transformers_version": "4.52",
+            "do_sample": true, "temperature": 0.6, "top_p": 0.9, "repetition_penalty": null,
+        });
+    });
+    let remark = "generation_config.json: keys not used: do_sample, temperature, top_p; --temperature";
+    let ran = on_ids(&folder, &[]).code(0).says(&[&format!("remark: {remark}")]);
+    let remarks = ran.json()["remarks"].clone();
+    assert!(remarks.as_array().unwrap().len() == 1 && remarks[0].as_str().unwrap().starts_with(remark), "{ran}");
+    let text = folder.generate(&["--prompt-ids", PROMPT]).code(0);
+    assert!(text.out.contains(&format!("Remark: {remark}")), "{text}");
+}
+
+/// The end of a turn comes from the template and from the tokenizer, although `config.json` names another token.
+#[test]
+fn a_chat_ends_with_the_turn() {
+    let folder = Folder::text().json("config.json", |config| config["eos_token_id"] = json!(5));
+    let stops = |folder: &Folder, more: &[&str]| {
+        let ran = folder.generate(&[&["--prompt", "Hi", "--tokens", "1", "--json", "-"], more].concat()).code(0);
+        let report = ran.json();
+        let tokens = report["stop_tokens"].as_array().unwrap().iter();
+        tokens.map(|token| token["id"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(stops(&folder, &[]), [5]);
+    assert_eq!(stops(&folder, &["--chat"]), [5, 319]);
+    // The tokenizer names no token, so that only the template shows the end of the turn.
+    let folder = folder.json("tokenizer_config.json", |config| config["eos_token"] = Value::Null);
+    assert_eq!(stops(&folder, &["--chat"]), [5, 319]);
+}
