@@ -89,7 +89,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 /// Opens the checkpoint, or creates synthetic weights if there is none.
 fn source(args: &RunArgs) -> Result<Box<dyn WeightSource>, Failure> {
     Ok(match &args.model {
-        Some(folder) => Box::new(Checkpoint::open(folder)?),
+        Some(folder) => {
+            let checkpoint = Checkpoint::open(folder)?;
+            checkpoint.remarks().iter().for_each(|remark| tell(format_args!("remark: {remark}")));
+            Box::new(checkpoint)
+        }
         None => Box::new(Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed)),
     })
 }

@@ -34,6 +34,7 @@ impl Source {
             return Ok(Self::Synthetic(Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed)));
         };
         let checkpoint = Checkpoint::open(folder)?;
+        checkpoint.remarks().iter().for_each(|remark| tell(format_args!("remark: {remark}")));
         if checkpoint.config().weights == WeightForm::Offline {
             return Ok(Self::Checkpoint(Box::new(checkpoint)));
         }
@@ -60,13 +61,23 @@ impl Source {
         }
     }
 
-    /// The folder of the checkpoint; `None` for synthetic weights.
-    pub(crate) fn folder(&self) -> Option<&Path> {
+    /// The checkpoint; `None` for synthetic weights.
+    fn checkpoint(&self) -> Option<&Checkpoint> {
         match self {
             Self::Synthetic(_) => None,
-            Self::Checkpoint(checkpoint) => Some(checkpoint.folder()),
-            Self::Masters(cached) => Some(cached.checkpoint().folder()),
+            Self::Checkpoint(checkpoint) => Some(checkpoint),
+            Self::Masters(cached) => Some(cached.checkpoint()),
         }
+    }
+
+    /// The folder of the checkpoint; `None` for synthetic weights.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.checkpoint().map(Checkpoint::folder)
+    }
+
+    /// What the report says about the files of the model, a sentence each.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        self.checkpoint().map_or(vec![], |checkpoint| checkpoint.remarks().to_vec())
     }
 
     /// A description of the weights for the user.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const GREEDY: [u32; 8] = [188, 194, 31, 142, 93, 241, 36, 30];
 
 fn on_ids(folder: &Folder, more: &[&str]) -> Ran {
-    folder.generate(&[&["--prompt-ids", PROMPT, "--tokens", "8", "--json", "-"], more].concat())
+    folder.generate(&[&["--prompt-ids", PROMPT, "--json", "-"], more].concat())
 }
 
 #[test]
@@ -91,4 +91,36 @@ fn a_chat_ends_with_the_turn() {
     // The tokenizer names no token, so that only the template shows the end of the turn.
     let folder = folder.json("tokenizer_config.json", |config| config["eos_token"] = Value::Null);
     assert_eq!(stops(&folder, &["--chat"]), [5, 319]);
+}
+
+/// A key that makes some linears dense is refused, and so is a tensor of another arithmetic.
+#[test]
+fn other_arithmetic_is_refused() {
+    let folder = Folder::packed().json("config.json", |config| {
+        config["quantization_config"]["modules_to_not_convert"] = json!(["k_proj"]);
+    });
+    on_ids(&folder, &[]).code(3).says(&[
+        "config.json: key \"quantization_config.modules_to_not_convert\": expected null or [\"lm_head\"]",
+        "found [\"k_proj\"]",
+    ]);
+}
+
+#[test]
+fn files_and_keys_that_are_not_used_are_in_every_report() {
+    let index = "model.safetensors.index.json";
+    let folder = Folder::packed().json("config.json", |config| config["flavour"] = json!(1)).write(index, "{}");
+    let remarks = [
+        "config.json: 1 key not used: flavour; this program does not know them".to_owned(),
+        format!("1 file not used: {index}; model.safetensors decides which weights are read"),
+    ];
+    let told = remarks.each_ref().map(|remark| format!("remark: {remark}\n"));
+    let model = folder.path().display().to_string();
+    let layer = ["--layer", "0", "--model", &model, "--op", "k_proj", "--prompt-ids", "1"];
+    for ran in [on_ids(&folder, &[]), program::sim(&[&layer[..], &["--json", "-"]].concat())] {
+        let ran = ran.code(0).says(&told.each_ref().map(String::as_str));
+        assert_eq!(ran.json()["remarks"], json!(remarks), "{ran}");
+    }
+    for ran in [folder.generate(&["--prompt-ids", "1"]), program::sim(&layer)] {
+        assert!(remarks.iter().all(|remark| ran.out.contains(&format!("Remark: {remark}\n"))), "{ran}");
+    }
 }

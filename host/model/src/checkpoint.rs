@@ -15,8 +15,10 @@ use safetensors::tensor::{Dtype as Stored, Metadata};
 use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::config::{Linear, ModelConfig, Norm, WeightForm};
+use crate::config_keys;
 use crate::json::Object;
 use crate::map::Bytes;
+use crate::surplus::{self, counted};
 use crate::weights::{BitLinearWeights, HeadRows, WeightSource};
 use crate::{Error, Result};
 
@@ -24,7 +26,7 @@ pub use crate::map::Access;
 
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
 pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
 pub(crate) const FINAL_NORM: &str = "model.norm.weight";
 pub(crate) const HEAD: &str = "lm_head.weight";
@@ -52,6 +54,7 @@ pub struct Checkpoint {
     folder: PathBuf,
     config: ModelConfig,
     shards: Vec<Shard>,
+    remarks: Vec<String>,
     /// Index into `shards` of the file that holds a tensor; empty if the checkpoint is a single `model.safetensors`.
     index: BTreeMap<String, usize>,
 }
@@ -93,7 +96,8 @@ impl Checkpoint {
     /// The errors of [`open`](Self::open).
     pub fn open_with(folder: impl AsRef<Path>, access: Access) -> Result<Self> {
         let folder = folder.as_ref();
-        let config = ModelConfig::load(&folder.join(CONFIG))?;
+        let keys = Object::read(&folder.join(CONFIG))?;
+        let config = ModelConfig::from_object(&keys)?;
         let (single, index_file) = (folder.join(SINGLE), folder.join(INDEX));
         let (files, index) = if single.exists() {
             (vec![single], BTreeMap::new())
@@ -103,8 +107,9 @@ impl Checkpoint {
             return Err(Error::NoWeights { folder: folder.into() });
         };
         let shards = files.into_iter().map(|path| Shard::open(path, access)).collect::<Result<_>>()?;
-        let checkpoint = Self { folder: folder.into(), config, shards, index };
+        let mut checkpoint = Self { folder: folder.into(), config, shards, remarks: vec![], index };
         checkpoint.check()?;
+        checkpoint.remarks = checkpoint.surplus(&config_keys::unknown(&keys)?)?;
         Ok(checkpoint)
     }
 
@@ -136,6 +141,68 @@ impl Checkpoint {
             }
         }
         Ok(())
+    }
+
+    /// What the folder has beside the model that is read from it: keys, tensors and files that are not used. A
+    /// sentence each.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// Refuses files and tensors that would change the arithmetic, and makes a remark on all others that are not
+    /// used. `keys` are the unknown keys of the configuration.
+    fn surplus(&self, keys: &[String]) -> Result<Vec<String>> {
+        let mut remarks = vec![];
+        if !keys.is_empty() {
+            let keys = counted("key", keys);
+            remarks.push(format!("{CONFIG}: {keys}; this program does not know them"));
+        }
+        let names: Vec<_> = self.shards.iter().filter_map(|shard| shard.path.file_name()).collect();
+        remarks.extend(surplus::files(&self.folder, &names)?);
+        let needed = surplus::needed(&self.config);
+        let mut unused = vec![];
+        for (at, shard) in self.shards.iter().enumerate() {
+            let here = |name: &String| self.index.get(name).is_none_or(|other| *other == at);
+            for (name, _) in shard.header.tensors() {
+                let surplus = !needed.contains(&name) || !here(&name);
+                if surplus && !self.is_the_tied_head(shard, &name)? {
+                    if let Some(reason) = surplus::changes_arithmetic(&name, &self.config) {
+                        return Err(shard.tensor(name)?.bad(reason.into()));
+                    }
+                    unused.push(name);
+                }
+            }
+        }
+        unused.sort();
+        if !unused.is_empty() {
+            remarks.push(counted("tensor", &unused));
+        }
+        Ok(remarks)
+    }
+
+    /// Whether a tensor is a second copy of the embedding, as the output head of a model that ties them. A head with
+    /// other values is refused.
+    fn is_the_tied_head(&self, shard: &Shard, name: &str) -> Result<bool> {
+        if name != HEAD || !self.config.tie_word_embeddings {
+            return Ok(false);
+        }
+        let (head, embedding) = (shard.tensor(name.into())?, self.tensor(EMBEDDING.into())?);
+        let row = |tensor: &Tensor<'_>, row| self.rows(tensor, std::iter::once(row));
+        let equal = if head.dtype == embedding.dtype {
+            (head.shape, head.data) == (embedding.shape, embedding.data)
+        } else {
+            let mut rows = 0..self.config.vocab_size;
+            head.shape == embedding.shape
+                && FLOATS.contains(&head.dtype)
+                && rows.try_fold(true, |all, r| Ok::<_, Error>(all && row(&head, r)? == row(&embedding, r)?))?
+        };
+        if equal {
+            return Ok(true);
+        }
+        let reason = format!(
+            "differs from {EMBEDDING}, although tie_word_embeddings is true in {CONFIG}; set it to false to use this head"
+        );
+        Err(head.bad(reason))
     }
 
     fn tensor(&self, name: String) -> Result<Tensor<'_>> {

@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use golden::Dtype;
 use strsim::levenshtein;
 
+use crate::config_keys;
 use crate::json::Object;
 use crate::{Error, Result};
 
@@ -51,8 +51,6 @@ pub struct ModelConfig {
     pub bos_token_id: Option<u32>,
     /// Tokens that end a generation. A `generation_config.json` may name more.
     pub eos_token_ids: Vec<u32>,
-    /// The compute type that the checkpoint specifies.
-    pub dtype: Dtype,
     /// How the weights of the linears are stored.
     pub weights: WeightForm,
 }
@@ -73,7 +71,6 @@ impl ModelConfig {
             tie_word_embeddings: true,
             bos_token_id: Some(128_000),
             eos_token_ids: vec![128_001, 128_009],
-            dtype: Dtype::Bf16,
             weights: WeightForm::Online,
         }
     }
@@ -94,7 +91,7 @@ impl ModelConfig {
         Self::from_object(&Object::parse(path, json.as_bytes())?)
     }
 
-    fn from_object(file: &Object) -> Result<Self> {
+    pub(crate) fn from_object(file: &Object) -> Result<Self> {
         for (key, wanted) in [("model_type", "bitnet"), ("hidden_act", "relu2")] {
             if file.required::<String>(key)? != wanted {
                 return Err(file.bad(key, format!("\"{wanted}\"")));
@@ -103,6 +100,7 @@ impl ModelConfig {
         if file.optional("attention_bias")?.unwrap_or(false) {
             return Err(file.bad("attention_bias", "false: biases are not supported"));
         }
+        config_keys::check(file)?;
         let dim = |key: &str| {
             let value = file.required::<usize>(key)?;
             if (1..=MAX_DIM).contains(&value) { Ok(value) } else { Err(file.bad(key, format!("1 to {MAX_DIM}"))) }
@@ -121,7 +119,6 @@ impl ModelConfig {
             tie_word_embeddings: file.optional("tie_word_embeddings")?.unwrap_or(false),
             bos_token_id: file.optional("bos_token_id")?,
             eos_token_ids: file.one_or_more("eos_token_id")?,
-            dtype: dtype(file)?,
             weights: weight_form(file)?,
         };
         let Self { hidden_size, num_attention_heads, num_key_value_heads, .. } = config;
@@ -211,29 +208,30 @@ fn positive(object: &Object, key: &str) -> Result<f32> {
     if value.is_finite() && value > 0.0 { Ok(value) } else { Err(object.bad(key, "a positive number")) }
 }
 
-/// Reads `rope_theta`, or the newer `rope_parameters: {rope_type, rope_theta}`. Only rotary embeddings without
-/// scaling are supported.
+/// Reads the base of the rotary embeddings: the key `rope_theta`, or the object `rope_parameters` of newer files, or
+/// `rope_scaling` of older ones. A base in the object goes before the key. Only rotary embeddings without scaling are
+/// supported.
 fn rope_theta(file: &Object) -> Result<f32> {
-    if file.value("rope_scaling").is_some() {
-        return Err(file.bad("rope_scaling", "null: scaled rotary embeddings are not supported"));
+    let (newer, older) = (file.object("rope_parameters")?, file.object("rope_scaling")?);
+    if newer.is_some() && older.is_some() {
+        return Err(file.bad("rope_scaling", "null beside rope_parameters"));
     }
-    let Some(nested) = file.object("rope_parameters")? else {
+    let Some(rope) = newer.or(older) else {
         return positive(file, "rope_theta");
     };
-    if nested.optional("rope_type")?.is_some_and(|t: String| t != "default") {
-        return Err(nested.bad("rope_type", "\"default\""));
+    for key in rope.keys() {
+        let expected = match key {
+            "rope_theta" => continue,
+            "rope_type" | "type" if rope.value(key).is_none_or(|name| name == "default") => continue,
+            "rope_type" | "type" => "\"default\"",
+            "partial_rotary_factor" if rope.value(key).is_none_or(|part| part.as_f64() == Some(1.0)) => continue,
+            "partial_rotary_factor" => "1",
+            _ if rope.value(key).is_none() => continue,
+            _ => "nothing",
+        };
+        return Err(rope.bad(key, format!("{expected}: scaled or partial rotary embeddings are not supported")));
     }
-    positive(if nested.value("rope_theta").is_some() { &nested } else { file }, "rope_theta")
-}
-
-/// Reads `dtype`, or the older key `torch_dtype`.
-fn dtype(file: &Object) -> Result<Dtype> {
-    let key = if file.value("dtype").is_some() { "dtype" } else { "torch_dtype" };
-    match file.required::<String>(key)?.as_str() {
-        "bfloat16" => Ok(Dtype::Bf16),
-        "float32" => Ok(Dtype::Fp32),
-        _ => Err(file.bad(key, "\"bfloat16\" or \"float32\"")),
-    }
+    positive(if rope.value("rope_theta").is_some() { &rope } else { file }, "rope_theta")
 }
 
 /// Reads the form of the weights. Only the class `autobitlinear` is supported: in the older class `bitlinear` the
@@ -249,6 +247,7 @@ fn weight_form(file: &Object) -> Result<WeightForm> {
     if quant.optional("use_rms_norm")?.unwrap_or(false) {
         return Err(quant.bad("use_rms_norm", "false: a norm inside each linear is not supported"));
     }
+    all_linears_are_ternary(&quant)?;
     let legacy: Option<bool> = quant.optional("offline_quantization")?;
     let named = legacy.is_none() || quant.value("linear_class").is_some();
     if named && quant.required::<String>("linear_class")? != "autobitlinear" {
@@ -262,6 +261,20 @@ fn weight_form(file: &Object) -> Result<WeightForm> {
         "offline" => Ok(WeightForm::Offline),
         _ => Err(quant.bad("quantization_mode", "\"online\" or \"offline\"")),
     }
+}
+
+/// Checks that the linears of the layers are ternary, and that the output head is not. `transformers` leaves exactly
+/// the head as it is if there is no list; a list takes the place of this default.
+fn all_linears_are_ternary(quant: &Object) -> Result<()> {
+    const KEY: &str = "modules_to_not_convert";
+    let dense: Option<Vec<String>> = quant.optional(KEY)?;
+    let outside = |name: &String| ["lm_head", "embed_tokens", "model.embed_tokens"].contains(&name.as_str());
+    if dense.is_none_or(|names| names.iter().all(outside) && names.iter().any(|name| name == "lm_head")) {
+        return Ok(());
+    }
+    let expected = "null or [\"lm_head\"]: a layer with linears that are not ternary, or a ternary output head, is not \
+                    supported";
+    Err(quant.bad(KEY, expected))
 }
 
 /// A ternary linear of a decoder layer.
@@ -459,14 +472,24 @@ mod tests {
         let same = ModelConfig::bitnet_2b_4t();
         let rope = json!({"rope_theta": null, "rope_parameters": {"rope_type": "default", "rope_theta": 5e5}});
         assert_eq!(with(rope).unwrap(), same);
-        assert_eq!(with(json!({"torch_dtype": null, "dtype": "bfloat16"})).unwrap(), same);
-        assert_eq!(with(json!({"dtype": "float32"})).unwrap().dtype, Dtype::Fp32);
+        for rope in [
+            json!({"rope_scaling": {"type": "default", "rope_theta": 5e5}, "rope_theta": 1e4}),
+            json!({"rope_scaling": {"rope_type": "default"}}),
+            json!({"rope_parameters": {"rope_theta": 5e5, "partial_rotary_factor": 1.0, "factor": null}}),
+        ] {
+            assert_eq!(with(rope).unwrap(), same);
+        }
+        // An option of the command chooses the arithmetic.
+        for dtype in [json!(null), json!("float16"), json!(3)] {
+            assert_eq!(with(json!({"torch_dtype": dtype, "dtype": dtype})).unwrap(), same);
+        }
         assert_eq!(with(json!({"eos_token_id": 3})).unwrap().eos_token_ids, [3]);
         assert!(!with(json!({"tie_word_embeddings": null})).unwrap().tie_word_embeddings);
         for (quant, form) in [
             (json!({"quant_method": "bitnet", "offline_quantization": true}), WeightForm::Offline),
             (json!({"linear_class": "autobitlinear", "offline_quantization": false}), WeightForm::Online),
             (json!({"linear_class": "autobitlinear", "quantization_mode": "offline"}), WeightForm::Offline),
+            (json!({"offline_quantization": true, "modules_to_not_convert": ["lm_head"]}), WeightForm::Offline),
         ] {
             assert_eq!(with(json!({"quantization_config": quant})).unwrap().weights, form);
         }
@@ -493,7 +516,20 @@ mod tests {
             (json!({"rms_norm_eps": 1e-60}), "key \"rms_norm_eps\": expected a positive number"),
             (json!({"rope_scaling": {"factor": 2}}), "rope_scaling"),
             (json!({"rope_parameters": {"rope_type": "yarn"}}), "key \"rope_parameters.rope_type\""),
-            (json!({"torch_dtype": "float16"}), "expected \"bfloat16\" or \"float32\", found \"float16\""),
+            (json!({"rope_scaling": {"type": "linear"}}), "key \"rope_scaling.type\": expected \"default\": scaled"),
+            (
+                json!({"rope_scaling": {}, "rope_parameters": {}}),
+                "\"rope_scaling\": expected null beside rope_parameters",
+            ),
+            (json!({"rope_parameters": {"rope_theta": 0}}), "key \"rope_parameters.rope_theta\": expected a positive"),
+            (
+                json!({"rope_parameters": {"rope_theta": 5e5, "partial_rotary_factor": 0.5}}),
+                "key \"rope_parameters.partial_rotary_factor\": expected 1: scaled or partial",
+            ),
+            (
+                json!({"rope_parameters": {"full_attention": {"rope_theta": 1e4}}}),
+                "key \"rope_parameters.full_attention\": expected nothing: scaled",
+            ),
             (json!({"quantization_config": null}), "those of a dense model), found nothing"),
             (json!({"quantization_config": 3}), "key \"quantization_config\": expected an object, found 3"),
             (
@@ -513,6 +549,18 @@ mod tests {
                 "expected \"online\" or \"offline\", found \"both\"",
             ),
             (json!({"quantization_config": {"use_rms_norm": true}}), "a norm inside each linear"),
+            (
+                json!({"quantization_config": {"modules_to_not_convert": ["k_proj"], "offline_quantization": true}}),
+                "\"quantization_config.modules_to_not_convert\": expected null or [\"lm_head\"]: a layer with linears \
+                 that are not ternary, or a ternary output head, is not supported, found [\"k_proj\"]",
+            ),
+            // Without an entry for the head, `transformers` makes the head ternary.
+            (json!({"quantization_config": {"modules_to_not_convert": []}}), "modules_to_not_convert\": expected null"),
+            (json!({"mlp_bias": true}), "key \"mlp_bias\": expected null or false: other arithmetic is not supported"),
+            (json!({"sliding_window": 1024}), "expected null, or max_position_embeddings = 4096 or more: other"),
+            (json!({"layer_types": ["full_attention", "sliding_attention"]}), "\"full_attention\" for each layer"),
+            (json!({"partial_rotary_factor": 0.5}), "key \"partial_rotary_factor\": expected 1: other arithmetic"),
+            (json!({"final_logit_softcapping": 30.0}), "key \"final_logit_softcapping\": expected null or false"),
             (
                 json!({"intermediate_size": 6910, "quantization_config": {"offline_quantization": true}}),
                 "packed mlp.gate_proj to have a multiple of 4 outputs, found 6910",

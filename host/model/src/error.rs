@@ -62,6 +62,12 @@ pub enum Error {
         /// The folder that was opened.
         folder: PathBuf,
     },
+    /// The folder has an adapter, which changes the weights.
+    #[error("{}: an adapter is not supported; merge it into the weights, or remove it", path.display())]
+    Adapter {
+        /// The file that describes the adapter.
+        path: PathBuf,
+    },
     /// The file is not JSON.
     #[error("{}: not valid JSON: {source}", path.display())]
     Json {
@@ -250,6 +256,7 @@ impl Error {
         match self {
             Self::Io { .. }
             | Self::NoWeights { .. }
+            | Self::Adapter { .. }
             | Self::Json { .. }
             | Self::MissingKey { .. }
             | Self::BadKey { .. }

@@ -92,16 +92,10 @@ fn scratch(parent: &Path) -> std::io::Result<tempfile::TempDir> {
 }
 
 fn config_json(c: &ModelConfig, form: WeightForm) -> Value {
-    let (dtype, mode) = (
-        match c.dtype {
-            Dtype::Bf16 => "bfloat16",
-            Dtype::Fp32 => "float32",
-        },
-        match form {
-            WeightForm::Online => "online",
-            WeightForm::Offline => "offline",
-        },
-    );
+    let mode = match form {
+        WeightForm::Online => "online",
+        WeightForm::Offline => "offline",
+    };
     json!({
         "architectures": ["BitNetForCausalLM"],
         "bos_token_id": c.bos_token_id,
@@ -123,7 +117,7 @@ fn config_json(c: &ModelConfig, form: WeightForm) -> Value {
         "rms_norm_eps": decimal(c.rms_norm_eps),
         "rope_theta": decimal(c.rope_theta),
         "tie_word_embeddings": c.tie_word_embeddings,
-        "torch_dtype": dtype,
+        "torch_dtype": "bfloat16",
         "use_cache": true,
         "vocab_size": c.vocab_size,
     })

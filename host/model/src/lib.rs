@@ -18,6 +18,7 @@
 
 pub mod checkpoint;
 pub mod config;
+mod config_keys;
 mod error;
 pub mod export;
 mod files;
@@ -29,6 +30,7 @@ mod map;
 pub mod model;
 pub mod resident;
 pub mod sampler;
+mod surplus;
 pub mod synthetic;
 #[cfg_attr(not(feature = "text"), path = "no_text.rs")]
 pub mod text;

@@ -354,7 +354,6 @@ fn every_required_key_of_the_configuration_is_named() {
         "max_position_embeddings",
         "rope_theta",
         "rms_norm_eps",
-        "torch_dtype",
     ] {
         let c = Copy::of("tiny-packed").replace("config.json", &format!("\"{key}\""), "\"unused\"");
         c.refused(&["config.json", &format!("key \"{key}\" is missing")]);
@@ -370,4 +369,106 @@ fn every_required_key_of_the_configuration_is_named() {
             .replace("config.json", &format!("\"{key}\""), "\"unused\"")
             .refused(&["config.json", &format!("key \"quantization_config.{key}\" is missing")]);
     }
+}
+
+type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+/// The remarks on a copy of the packed checkpoint with other tensors.
+fn remarks(edit: impl FnOnce(&mut Tensors)) -> Vec<String> {
+    let copy = Copy::of("tiny-packed").tensors("model.safetensors", edit);
+    Checkpoint::open(copy.0.path()).unwrap().remarks().to_vec()
+}
+
+fn bf16s(shape: &[usize]) -> (Dtype, Vec<usize>, Vec<u8>) {
+    (Dtype::BF16, shape.to_vec(), vec![0; 2 * shape.iter().product::<usize>()])
+}
+
+#[test]
+fn tensors_that_are_not_used_are_listed() {
+    for name in ["tiny-online", "tiny-packed", "tiny-packed-sharded", "gqa-online", "gqa-packed"] {
+        assert_eq!(Checkpoint::open(testdata(name)).unwrap().remarks(), [""; 0], "{name}");
+    }
+    let found = remarks(|t| {
+        t.insert("model.rotary_emb.inv_freq".into(), bf16s(&[32]));
+        t.insert("model.layers.2.mlp.up_proj.bias".into(), bf16s(&[4]));
+        // The head of a model that ties it to the embedding is a second copy.
+        t.insert("lm_head.weight".into(), t[EMBEDDING].clone());
+    });
+    let names = "model.layers.2.mlp.up_proj.bias, model.rotary_emb.inv_freq";
+    assert_eq!(found, [format!("2 tensors not used: {names}")]);
+    let found = remarks(|t| t.extend((0..30).map(|i| (format!("extra.{i:02}"), bf16s(&[1])))));
+    assert!(found[0].starts_with("30 tensors not used: extra.00, ") && found[0].ends_with(", extra.19 and 10 more"));
+    let online = Copy::of("tiny-online").tensors("model.safetensors", |t| {
+        t.insert("model.layers.0.self_attn.q_proj.weight_scale".into(), bf16s(&[1]));
+    });
+    let found = Checkpoint::open(online.0.path()).unwrap().remarks().to_vec();
+    assert_eq!(found, ["1 tensor not used: model.layers.0.self_attn.q_proj.weight_scale"]);
+    // A copy of a tensor in a shard that the index does not name for it.
+    let shard = "model-00003-of-00003.safetensors";
+    let sharded = Copy::of("tiny-packed-sharded").tensors(shard, |t| drop(t.insert(EMBEDDING.into(), bf16s(&[1]))));
+    let found = Checkpoint::open(sharded.0.path()).unwrap().remarks().to_vec();
+    assert_eq!(found, [format!("1 tensor not used: {EMBEDDING}")]);
+}
+
+#[test]
+fn tensors_that_would_change_the_arithmetic_are_refused() {
+    for (name, reason) in [
+        ("model.layers.1.self_attn.q_proj.bias", "biases are not supported"),
+        ("model.layers.0.mlp.down_proj.bias", "biases are not supported"),
+        ("model.norm.bias", "biases are not supported"),
+        ("lm_head.bias", "biases are not supported"),
+        ("model.layers.1.self_attn.q_norm.weight", "BitNet b1.58 has no such norm"),
+        ("model.layers.1.mlp.up_proj.rms_norm.weight", "BitNet b1.58 has no such norm"),
+    ] {
+        let copy = Copy::of("tiny-packed").tensors("model.safetensors", |t| drop(t.insert(name.into(), bf16s(&[4]))));
+        copy.refused(&[&format!("model.safetensors: tensor \"{name}\": {reason}")]);
+    }
+    let other =
+        "tensor \"lm_head.weight\": differs from model.embed_tokens.weight, although tie_word_embeddings is true";
+    for head in [bf16s(&[320, 256]), bf16s(&[1]), (Dtype::F32, vec![320, 256], vec![0; 4 * 320 * 256])] {
+        let copy =
+            Copy::of("tiny-packed").tensors("model.safetensors", |t| drop(t.insert("lm_head.weight".into(), head)));
+        copy.refused(&[other]);
+    }
+    // Another dtype with equal values is no other head.
+    let wide = |bytes: &[u8]| bytes.chunks_exact(2).flat_map(|b| [0, 0, b[0], b[1]]).collect();
+    let found =
+        remarks(|t| drop(t.insert("lm_head.weight".into(), (Dtype::F32, vec![320, 256], wide(&t[EMBEDDING].2)))));
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn files_that_are_not_used_are_listed() {
+    let copy = Copy::of("tiny-packed");
+    for name in ["model-00001-of-00002.safetensors", "model.safetensors.index.json", "notes.txt"] {
+        fs::write(copy.path(name), "anything").unwrap();
+    }
+    let found = Checkpoint::open(copy.0.path()).unwrap().remarks().to_vec();
+    let names = "model-00001-of-00002.safetensors, model.safetensors.index.json";
+    assert_eq!(found, [format!("2 files not used: {names}; model.safetensors decides which weights are read")]);
+    let sharded = Copy::of("tiny-packed-sharded");
+    fs::write(sharded.path("model-00004-of-00004.safetensors"), "anything").unwrap();
+    let found = Checkpoint::open(sharded.0.path()).unwrap().remarks().to_vec();
+    assert!(found[0].starts_with("1 file not used: model-00004-of-00004.safetensors; model.safetensors.index.json"));
+    fs::write(copy.path("adapter_config.json"), "{}").unwrap();
+    let e = copy.refused(&["adapter_config.json: an adapter is not supported; merge it into the weights"]);
+    assert!(matches!(e, Error::Adapter { .. }));
+}
+
+#[test]
+fn unknown_keys_of_the_configuration_are_listed() {
+    let with = |keys: &str| {
+        let copy = Copy::of("tiny-packed").replace("config.json", "{", &format!("{{{keys},"));
+        Checkpoint::open(copy.0.path()).unwrap().remarks().to_vec()
+    };
+    assert_eq!(
+        with("\"pad_token_id\": 0, \"mlp_bias\": false, \"sliding_window\": 4096, \"pretraining_tp\": 1"),
+        [""; 0]
+    );
+    let found = with("\"zeta\": 1, \"absent\": null, \"alpha\": {}");
+    assert_eq!(found, ["config.json: 2 keys not used: alpha, zeta; this program does not know them"]);
+    let copy =
+        Copy::of("tiny-packed").replace("config.json", "\"quant_method\"", "\"group_size\": 64, \"quant_method\"");
+    let found = Checkpoint::open(copy.0.path()).unwrap().remarks().to_vec();
+    assert_eq!(found, ["config.json: 1 key not used: quantization_config.group_size; this program does not know them"]);
 }

@@ -25,6 +25,8 @@ pub fn join(mut reports: Vec<(PathBuf, Report)>) -> Result<Report, Error> {
         whole.operators.append(&mut part.operators);
         whole.runs.append(&mut part.runs);
         whole.differences.append(&mut part.differences);
+        let seen = whole.remarks.clone();
+        whole.remarks.extend(part.remarks.into_iter().filter(|remark| !seen.contains(remark)));
         whole.injected = whole.injected.or(part.injected);
         whole.simulation = both(&whole.simulation, &part.simulation);
     }

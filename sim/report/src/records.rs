@@ -30,6 +30,9 @@ pub struct Report {
     pub runs_in_all: usize,
     /// The CPU that the unit is compared with.
     pub cpu_profile: ProfileSection,
+    /// What the user has to know about the files of the model, a sentence each.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// The injected fault, if any.
     pub injected: Option<String>,
     /// One entry per operator, in the order of execution.

@@ -39,6 +39,7 @@ fn heading(report: &Report) -> String {
         u.describe(),
         report.identity.memory.describe(),
     );
+    report.remarks.iter().for_each(|remark| out += &format!("Remark: {remark}\n"));
     if let Some(shard) = report.shard {
         out += &format!("Shard {shard}: {} of {} runs\n", report.runs.len(), report.runs_in_all);
     }

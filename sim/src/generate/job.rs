@@ -25,7 +25,7 @@ pub(super) struct Job<'a> {
     pub(super) limits: Limits,
     /// The tokens of the limits, with the files that name them.
     pub(super) stop_tokens: Vec<StopToken>,
-    /// What the user has to know about the files of the model.
+    /// What the user has to know about the files that only a generation reads.
     pub(super) remarks: Vec<String>,
     pub(super) sampler: Sampler,
     pub(super) build: BuildSection,

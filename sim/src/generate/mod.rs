@@ -88,7 +88,7 @@ fn report(
         seed: job.args.model.seed,
         model: job.source.section(&job.args.model, None, job.prompt.len(), Some(&job.prompt)),
         stopped: ids.last().is_some_and(|id| job.limits.stop.contains(id)),
-        remarks: job.remarks.clone(),
+        remarks: [job.source.remarks(), job.remarks.clone()].concat(),
         stop_tokens: job.stop_tokens.clone(),
         generated_ids: ids,
         text,

@@ -78,6 +78,7 @@ impl Job<'_> {
             complete,
             runs_in_all: self.runs_in_all(),
             cpu_profile,
+            remarks: self.source.remarks(),
             injected: outcomes.iter().find_map(|o| o.injected.clone()),
             assumptions: self.assumptions(),
             operators,

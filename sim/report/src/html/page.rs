@@ -43,6 +43,9 @@ pub(super) fn page(report: &Report) -> Markup {
             body {
                 "\n"
                 (summary(report))
+                @for remark in &report.remarks {
+                    p { "Remark: " (remark) } "\n"
+                }
                 @if let Some(projection) = &report.projection {
                     (token::section(projection, &report.identity.memory))
                 } @else {
