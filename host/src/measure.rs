@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use bitnet::checkpoint::Checkpoint;
 use bitnet::config::ModelConfig;
+use bitnet::inspect::Inspected;
 use bitnet::synthetic::Synthetic;
 use bitnet::text::{self, Tokenizer};
 use bitnet::weights::WeightSource;
@@ -80,22 +81,23 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let settings = settings(args);
     let synthetic = if args.model.is_none() { "no --model, so a synthetic model is used: " } else { "" };
     tell(format_args!("{synthetic}{}", source.describe()));
-    let measurement = measure(source.as_ref(), &prompt, &settings, &mut |what| tell(what))?;
+    let measurement = measure(&source, &prompt, &settings, &mut |what| tell(what))?;
+    source.finding().into_iter().for_each(|finding| tell(format_args!("remark: {finding}")));
     write(args, &measurement)?;
     print(&(text(&measurement.profile) + &format!("Written to {}\n", args.out.display())))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Opens the checkpoint, or creates synthetic weights if there is none.
-fn source(args: &RunArgs) -> Result<Box<dyn WeightSource>, Failure> {
-    Ok(match &args.model {
+fn source(args: &RunArgs) -> Result<Inspected<Box<dyn WeightSource>>, Failure> {
+    Ok(Inspected::new(match &args.model {
         Some(folder) => {
             let checkpoint = Checkpoint::open(folder)?;
             checkpoint.remarks().iter().for_each(|remark| tell(format_args!("remark: {remark}")));
             Box::new(checkpoint)
         }
         None => Box::new(Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed)),
-    })
+    }))
 }
 
 /// The prompt: the text if one was given, else `ids`.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bitnet::checkpoint::Checkpoint;
 use bitnet::config::{ModelConfig, WeightForm};
+use bitnet::inspect::Inspected;
 use bitnet::synthetic::Synthetic;
 use bitnet::weight_cache::{Event, WeightCache};
 use bitnet::weights::WeightSource;
@@ -22,9 +23,9 @@ pub(crate) enum Source {
     /// Synthetic weights from a seed.
     Synthetic(Synthetic),
     /// A checkpoint folder with ternary weights.
-    Checkpoint(Box<Checkpoint>),
+    Checkpoint(Inspected<Box<Checkpoint>>),
     /// A checkpoint folder with master weights. They are made ternary once and then cached.
-    Masters(Box<WeightCache<'static>>),
+    Masters(Inspected<Box<WeightCache<'static>>>),
 }
 
 impl Source {
@@ -36,7 +37,7 @@ impl Source {
         let checkpoint = Checkpoint::open(folder)?;
         checkpoint.remarks().iter().for_each(|remark| tell(format_args!("remark: {remark}")));
         if checkpoint.config().weights == WeightForm::Offline {
-            return Ok(Self::Checkpoint(Box::new(checkpoint)));
+            return Ok(Self::Checkpoint(Inspected::new(Box::new(checkpoint))));
         }
         let told = AtomicBool::new(false);
         let on_event = move |event: &Event| match event {
@@ -49,15 +50,16 @@ impl Source {
             // The cache is damaged or unusable. Its content is made again.
             event => tell(event),
         };
-        Ok(Self::Masters(Box::new(WeightCache::new(checkpoint, &toolchain::cache::cache_dir(), on_event)?)))
+        let cached = WeightCache::new(checkpoint, &toolchain::cache::cache_dir(), on_event)?;
+        Ok(Self::Masters(Inspected::new(Box::new(cached))))
     }
 
     /// The weights of the source.
     pub(crate) fn weights(&self) -> &dyn WeightSource {
         match self {
             Self::Synthetic(synthetic) => synthetic,
-            Self::Checkpoint(checkpoint) => checkpoint.as_ref(),
-            Self::Masters(cached) => cached.as_ref(),
+            Self::Checkpoint(checkpoint) => checkpoint,
+            Self::Masters(cached) => cached,
         }
     }
 
@@ -65,8 +67,8 @@ impl Source {
     fn checkpoint(&self) -> Option<&Checkpoint> {
         match self {
             Self::Synthetic(_) => None,
-            Self::Checkpoint(checkpoint) => Some(checkpoint),
-            Self::Masters(cached) => Some(cached.checkpoint()),
+            Self::Checkpoint(checkpoint) => Some(checkpoint.source()),
+            Self::Masters(cached) => Some(cached.source().checkpoint()),
         }
     }
 
@@ -75,9 +77,25 @@ impl Source {
         self.checkpoint().map(Checkpoint::folder)
     }
 
-    /// What the report says about the files of the model, a sentence each.
+    /// What the report says about the files of the model, a sentence each: the remarks that [`open`](Self::open) has
+    /// told, and the remark on weights.
     pub(crate) fn remarks(&self) -> Vec<String> {
-        self.checkpoint().map_or(vec![], |checkpoint| checkpoint.remarks().to_vec())
+        let told = self.checkpoint().map_or(&[][..], Checkpoint::remarks);
+        told.iter().cloned().chain(self.finding()).collect()
+    }
+
+    /// A remark on weights, among those that were loaded, that no trained model has.
+    fn finding(&self) -> Option<String> {
+        match self {
+            Self::Synthetic(_) => None,
+            Self::Checkpoint(checkpoint) => checkpoint.finding(),
+            Self::Masters(cached) => cached.finding(),
+        }
+    }
+
+    /// Tells the user about weights that no trained model has. Call it after the weights were loaded.
+    pub(crate) fn tell_finding(&self) {
+        self.finding().into_iter().for_each(|finding| tell(format_args!("remark: {finding}")));
     }
 
     /// A description of the weights for the user.

@@ -124,3 +124,25 @@ fn files_and_keys_that_are_not_used_are_in_every_report() {
         assert!(remarks.iter().all(|remark| ran.out.contains(&format!("Remark: {remark}\n"))), "{ran}");
     }
 }
+
+/// A matrix of zeros is no mismatch, but no success either.
+#[test]
+fn matrices_of_zeros_are_told_and_reported() {
+    let folder = Folder::packed().tensors(|name, bytes| {
+        if name.starts_with("model.layers.0.mlp.") && name.ends_with("proj.weight") {
+            bytes.fill(0b01_01_01_01);
+        }
+    });
+    let remark = "weights that no trained model has: all values are zero: mlp.gate_proj, mlp.up_proj, mlp.down_proj of \
+                  layer 0; are the files intact?";
+    let model = folder.path().display().to_string();
+    let layer = ["--layer", "1", "--model", &model, "--op", "k_proj", "--prompt-ids", "1"];
+    for ran in [on_ids(&folder, &[]), program::sim(&[&layer[..], &["--json", "-"]].concat())] {
+        let ran = ran.code(0).says(&[&format!("remark: {remark}\n")]);
+        assert_eq!(ran.err.matches("remark: ").count(), 1, "{ran}");
+        assert_eq!(ran.json()["remarks"], json!([remark]), "{ran}");
+    }
+    for ran in [folder.generate(&["--prompt-ids", "1"]), program::sim(&layer)] {
+        assert!(ran.out.contains(&format!("Remark: {remark}\n")), "{ran}");
+    }
+}

@@ -9,6 +9,7 @@
 //! | [`synthetic`] | a weight source: random weights from a seed |
 //! | [`resident`] | a wrapper around a weight source that keeps its weights in memory |
 //! | [`weight_cache`] | a wrapper around a checkpoint that keeps its layers on disk |
+//! | [`inspect`] | a wrapper around a weight source that notices matrices of zeros and the like |
 //! | [`export`] | writes the weights of any source as a Hugging Face folder |
 //! | [`layer`], [`model`] | the forward pass; a back end computes its ternary products |
 //! | [`text`] | the tokenizer and the chat template of a checkpoint |
@@ -24,6 +25,7 @@ pub mod export;
 mod files;
 pub mod generate;
 pub mod generation_config;
+pub mod inspect;
 pub mod json;
 pub mod layer;
 mod map;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bitnet::checkpoint::{Access, Checkpoint};
 use bitnet::config::{Linear, Norm};
+use bitnet::inspect::Inspected;
 use bitnet::weights::WeightSource;
 use bitnet::{Error, ErrorKind};
 use safetensors::tensor::TensorView;
@@ -471,4 +472,47 @@ fn unknown_keys_of_the_configuration_are_listed() {
         Copy::of("tiny-packed").replace("config.json", "\"quant_method\"", "\"group_size\": 64, \"quant_method\"");
     let found = Checkpoint::open(copy.0.path()).unwrap().remarks().to_vec();
     assert_eq!(found, ["config.json: 1 key not used: quantization_config.group_size; this program does not know them"]);
+}
+
+/// What is found in a copy of a checkpoint with other tensors, after all of it was loaded.
+fn finding(name: &str, edit: impl FnOnce(&mut Tensors)) -> Option<String> {
+    let copy = Copy::of(name).tensors("model.safetensors", edit);
+    let model = Inspected::new(Box::new(Checkpoint::open(copy.0.path()).unwrap()));
+    (0..2).for_each(|layer| drop(model.layer(layer).unwrap()));
+    model.final_norm().unwrap();
+    model.head(0..100).unwrap();
+    model.head(100..320).unwrap();
+    model.finding()
+}
+
+#[test]
+fn weights_that_no_trained_model_has() {
+    let zero = |t: &mut Tensors, part: &str| {
+        let tensors = t.iter_mut().filter(|(name, _)| name.contains(part));
+        tensors.for_each(|(_, (dtype, _, bytes))| bytes.fill(if *dtype == Dtype::U8 { 0b01_01_01_01 } else { 0 }));
+    };
+    let all = |faults: &str| Some(format!("weights that no trained model has: {faults}; are the files intact?"));
+    for name in ["tiny-online", "tiny-packed", "gqa-online", "gqa-packed"] {
+        assert_eq!(finding(name, |_| ()), None, "{name}");
+    }
+    for name in ["tiny-online", "tiny-packed"] {
+        let mlp = "all values are zero: mlp.gate_proj, mlp.up_proj, mlp.down_proj, mlp.ffn_sub_norm of layer 1";
+        assert_eq!(finding(name, |t| zero(t, "layers.1.mlp.")), all(mlp), "{name}");
+        let down = "all values are zero: mlp.down_proj of layers 0 to 1";
+        assert_eq!(finding(name, |t| zero(t, "down_proj.weight")), all(down), "{name}");
+        let outside = "all values are zero: model.norm.weight; model.embed_tokens.weight";
+        assert_eq!(
+            finding(name, |t| {
+                zero(t, "model.norm");
+                zero(t, "embed")
+            }),
+            all(outside),
+            "{name}"
+        );
+    }
+    let scale = "the scale is zero: self_attn.q_proj of layer 0";
+    assert_eq!(finding("tiny-packed", |t| zero(t, "layers.0.self_attn.q_proj.weight_scale")), all(scale));
+    // Each byte holds one column of four rows.
+    let constant = |t: &mut Tensors| t.get_mut(Q0).unwrap().2.fill(0b10_01_00_10);
+    assert_eq!(finding("tiny-packed", constant), all("every row repeats one value: self_attn.q_proj of layer 0"));
 }

@@ -44,6 +44,7 @@ pub(crate) fn run(args: &GenerateArgs, command: &str) -> Result<Exit, Failure> {
         DeviceKind::Rtl => Some(job.verify(command, &mut writer, &mut generated)?),
     };
     writer.end()?;
+    job.source.tell_finding();
     check_interrupt()?;
     let report = report(&job, command, generated, verified, started)?;
     json.put(&pretty(&report), &report.text())?;

@@ -44,6 +44,7 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     tell(format_args!("seed {}: {}", args.model.seed, job.announcement()));
     let (journal, resumed) = open_journal(&job)?;
     let ran = execute(&job, &outputs, journal.as_ref(), resumed, started)?;
+    job.source.tell_finding();
     let report = |forward, complete| job.report(command, &ran.outcomes, forward, ran.simulation.clone(), complete);
     let forward = match ran.forward {
         Ok(forward) => forward,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use assert_cmd::cargo::cargo_bin;
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 use serde_json::Value;
 
 /// The prompt from the README of the tiny checkpoints.
@@ -39,6 +41,22 @@ impl Folder {
     /// The packed tiny model with the tiny tokenizer.
     pub fn text() -> Self {
         Self::of(&["tiny-packed", "tiny-tokenizer"])
+    }
+
+    /// Changes the data of the tensors in `model.safetensors`.
+    pub fn tensors(self, edit: impl Fn(&str, &mut [u8])) -> Self {
+        let file = fs::read(self.path().join("model.safetensors")).unwrap();
+        let tensors = SafeTensors::deserialize(&file).unwrap().tensors();
+        let mut data: Vec<Vec<u8>> = tensors.iter().map(|(_, view)| view.data().to_vec()).collect();
+        tensors.iter().zip(&mut data).for_each(|((name, _), bytes)| edit(name, bytes));
+        let view = |((name, old), bytes)| -> (String, TensorView<'_>) {
+            let (name, old): (&String, &TensorView<'_>) = (name, old);
+            (name.clone(), TensorView::new(old.dtype(), old.shape().to_vec(), bytes).unwrap())
+        };
+        let views: Vec<_> =
+            tensors.iter().map(|(name, view)| (name, view)).zip(data.iter().map(Vec::as_slice)).map(view).collect();
+        let bytes = safetensors::serialize(views, None).unwrap();
+        self.write("model.safetensors", bytes)
     }
 
     pub fn path(&self) -> &Path {
