@@ -29,11 +29,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
     /// Text of the prompt, for checkpoints with a tokenizer.json
-    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_ids", requires = "model")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "prompt_ids", requires = "model")]
     pub(crate) prompt: Option<String>,
     /// Token ids of the prompt, separated by commas [default: three, as in the built-in profile]
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
-    pub(crate) prompt_ids: Vec<u32>,
+    pub(crate) prompt_ids: Option<Vec<u32>>,
     /// Number of tokens to generate; the prefill computes the first token
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = positive())]
     pub(crate) tokens: usize,
@@ -59,7 +59,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "MHZ", value_parser = frequency)]
     pub(crate) freq_mhz: Option<f64>,
     /// Name of the person who measures, for the table of `merge`
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub(crate) member: Option<String>,
     /// Folder for the report and the CSV files; existing files with their names are replaced
     #[arg(long, value_name = "DIR", default_value = "target/cpu-profile")]
@@ -69,11 +69,8 @@ pub(crate) struct RunArgs {
 /// Runs the command.
 pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let source = source(args)?;
-    let tokenizer = args.model.as_deref().map(Tokenizer::open).transpose()?.flatten();
-    let ids = match &args.prompt_ids[..] {
-        [] => source.config().synthetic_prompt(TOKENS),
-        given => given.to_vec(),
-    };
+    let tokenizer = tokenizer(args)?;
+    let ids = args.prompt_ids.clone().unwrap_or_else(|| source.config().synthetic_prompt(TOKENS));
     let prompt = prompt(args, tokenizer.as_ref(), &ids)?;
     // The folder is created before the measurement, so that a typing error does not cost hours of work.
     let refused = |e: std::io::Error| Failure::usage(format!("{}: cannot write: {}", args.out.display(), e.kind()));
@@ -98,6 +95,18 @@ fn source(args: &RunArgs) -> Result<Inspected<Box<dyn WeightSource>>, Failure> {
         }
         None => Box::new(Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed)),
     }))
+}
+
+/// The tokenizer of the checkpoint, if it has one. For token ids, a tokenizer that cannot be used is no more than a
+/// remark.
+fn tokenizer(args: &RunArgs) -> Result<Option<Tokenizer>, Failure> {
+    match args.model.as_deref().map_or(Ok(None), Tokenizer::open) {
+        Err(error) if args.prompt.is_none() => {
+            tell(format_args!("remark: {error}; the stages with text are not measured"));
+            Ok(None)
+        }
+        other => Ok(other?),
+    }
 }
 
 /// The prompt: the text if one was given, else `ids`.

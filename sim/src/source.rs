@@ -109,16 +109,18 @@ impl Source {
         }
     }
 
-    /// The token ids of the prompt: `given`, or `tokens` synthetic ids. Checks that all ids are in the vocabulary.
-    pub(crate) fn prompt(&self, given: &[u32], tokens: Option<usize>) -> Result<Vec<u32>, Failure> {
+    /// The token ids of the prompt: `given`, or `tokens` synthetic ids if no prompt was given. Checks that all ids are
+    /// in the vocabulary.
+    pub(crate) fn prompt(&self, given: Option<&[u32]>, tokens: Option<usize>) -> Result<Vec<u32>, Failure> {
         let config = self.weights().config();
-        let ids = match (given.len(), tokens) {
-            (0, tokens) => config.synthetic_prompt(tokens.unwrap_or(DEFAULT_TOKENS)),
-            (ids, Some(tokens)) if ids != tokens => {
+        let ids = match (given, tokens) {
+            (None, tokens) => config.synthetic_prompt(tokens.unwrap_or(DEFAULT_TOKENS)),
+            (Some(ids), Some(tokens)) if ids.len() != tokens => {
+                let ids = ids.len();
                 let message = format!("--tokens {tokens} and --prompt-ids with {ids} ids disagree; omit --tokens");
                 return Err(Failure::usage(message));
             }
-            _ => given.to_vec(),
+            (Some(ids), _) => ids.to_vec(),
         };
         config.check_tokens(&ids)?;
         check_length(config, ids.len())?;

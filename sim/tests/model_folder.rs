@@ -146,3 +146,91 @@ fn matrices_of_zeros_are_told_and_reported() {
         assert!(ran.out.contains(&format!("Remark: {remark}\n")), "{ran}");
     }
 }
+
+/// A prompt without tokens is refused; a prompt that was not given is invented.
+#[test]
+fn an_empty_prompt_is_not_an_absent_one() {
+    let folder = Folder::text();
+    let prompt = |ran: &Ran| ran.json()["model"]["prompt_ids"].clone();
+    assert_eq!(prompt(&folder.generate(&["--prompt", "", "--tokens", "1", "--json", "-"]).code(0)), json!([318]));
+    assert_eq!(prompt(&folder.generate(&["--tokens", "1", "--json", "-"]).code(0)).as_array().unwrap().len(), 3);
+    let folder = folder.json("config.json", |config| config["bos_token_id"] = Value::Null);
+    let ran = folder.generate(&["--prompt", "", "--tokens", "1"]).code(2);
+    assert!(ran.says(&["--prompt: the text is empty, and the model has no BOS token; give a text"]).out.is_empty());
+    let folder = folder.write("chat_template.jinja", "");
+    let ran = folder.generate(&["--prompt", "Hi", "--chat"]).code(2);
+    assert!(ran.says(&["--chat: the chat template makes no text of this prompt"]).out.is_empty());
+    let model = folder.path().display().to_string();
+    for ids in ["", ",", "1,"] {
+        folder.generate(&["--prompt-ids", ids]).code(2).says(&["--prompt-ids", "invalid value ''"]);
+        program::sim(&["--layer", "0", "--model", &model, "--prompt-ids", ids]).code(2).says(&["--prompt-ids"]);
+    }
+    program::sim(&["generate", "--model", ""]).code(2).says(&["--model"]);
+}
+
+#[test]
+fn a_prompt_begins_with_one_bos_token() {
+    let folder = Folder::text();
+    let ids = |folder: &Folder, more: &[&str]| {
+        let ran = folder.generate(&[more, &["--tokens", "1", "--json", "-"]].concat()).code(0);
+        ran.json()["model"]["prompt_ids"].clone()
+    };
+    let bos = "<|begin_of_text|>";
+    assert_eq!(ids(&folder, &["--prompt", "a"]), json!([318, 97]));
+    assert_eq!(ids(&folder, &["--prompt", &format!("{bos}a")]), json!([318, 97]));
+    let folder = folder.write("chat_template.jinja", "{{ bos_token }}{{ messages[0].content }}{{ bos_token }}");
+    assert_eq!(ids(&folder, &["--chat", "--prompt", &format!("{bos}a")]), json!([318, 97, 318]));
+
+    // The configuration decides; a tokenizer with another opinion is a remark.
+    let folder = folder.json("config.json", |config| config["bos_token_id"] = json!(7));
+    assert_eq!(ids(&folder, &["--prompt", "a"]), json!([7, 97]));
+    folder.generate(&["--prompt", "a"]).code(0).says(&[
+        "remark: tokenizer.json begins a prompt with the tokens [318], not used; bos_token_id of config.json: [7]",
+    ]);
+}
+
+/// A tokenizer that cannot be used stops a text, but not token ids.
+#[test]
+fn token_ids_need_no_tokenizer() {
+    for (file, content, message) in [
+        ("tokenizer.json", "{", "tokenizer.json: not valid JSON"),
+        ("tokenizer.json", "{}", "tokenizer.json: cannot load this tokenizer"),
+    ] {
+        let folder = Folder::text().write(file, content);
+        let ran = on_ids(&folder, &[]).code(0).says(&["remark: ", message, "; tokens are shown as ids"]);
+        assert_eq!((&ran.json()["generated_ids"], &ran.json()["text"]), (&json!(GREEDY), &Value::Null), "{ran}");
+        folder.generate(&["--prompt", "Hi"]).code(3).says(&[message]);
+    }
+    // Only a chat needs these files.
+    for file in ["tokenizer_config.json", "special_tokens_map.json"] {
+        let folder = Folder::text().write(file, "{");
+        folder.generate(&["--prompt", "Hi"]).code(0);
+        folder.generate(&["--prompt", "Hi", "--chat"]).code(3).says(&[file, "not valid JSON"]);
+    }
+}
+
+#[test]
+fn prompts_that_look_like_options() {
+    let folder = Folder::text();
+    for prompt in ["-5 + 3", "--", "-h"] {
+        let ran = folder.generate(&["--prompt", prompt, "--tokens", "1", "--json", "-"]).code(0);
+        let command = ran.json()["command"].as_str().unwrap().to_owned();
+        assert!(shlex::split(&command).unwrap().iter().any(|word| word == prompt), "{command}");
+    }
+    let refused = folder.generate(&["--chat", "--prompt-ids", "1,2"]).code(2);
+    refused.says(&["'--chat' cannot be used with '--prompt-ids <IDS>'"]);
+    folder.generate(&["--chat"]).code(2).says(&["--prompt"]);
+    folder.generate(&["--temperature", "-1"]).code(2).says(&["temperature: expected"]);
+}
+
+/// The command in a report can be run again, whatever the names of the files are.
+#[test]
+fn the_command_in_a_report_is_quoted() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("it's a --seed 7 model");
+    std::os::unix::fs::symlink(program::testdata("tiny-packed"), &model).unwrap();
+    let arguments = ["--layer", "0", "--model", model.to_str().unwrap(), "--op", "k_proj", "--json", "-"];
+    let command = program::sim(&arguments).code(0).json()["command"].as_str().unwrap().to_owned();
+    let words = shlex::split(&command).unwrap();
+    assert_eq!(words[1..], [&arguments[..], &["--seed", "1"]].concat());
+}

@@ -12,11 +12,13 @@
 //! | [`inspect`] | a wrapper around a weight source that notices matrices of zeros and the like |
 //! | [`export`] | writes the weights of any source as a Hugging Face folder |
 //! | [`layer`], [`model`] | the forward pass; a back end computes its ternary products |
+//! | [`bos`] | the token at the beginning of a prompt |
 //! | [`text`] | the tokenizer and the chat template of a checkpoint |
 //! | [`sampler`] | chooses the next token from logits |
 //! | [`mod@generate`] | generates the tokens that follow a prompt |
 //! | [`json`] | JSON objects whose errors name the file and the key |
 
+pub mod bos;
 pub mod checkpoint;
 pub mod config;
 mod config_keys;

@@ -55,6 +55,14 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Never.
+    pub fn prompt_start(&self) -> Result<Vec<u32>> {
+        match self.0 {}
+    }
+
+    /// Cannot be called: no value of this type exists.
+    ///
+    /// # Errors
+    /// Never.
     pub fn decode(&self, _: &[u32]) -> Result<String> {
         match self.0 {}
     }

@@ -110,6 +110,15 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// The special tokens with which the tokenizer itself would begin a prompt.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if the tokenizer fails.
+    pub fn prompt_start(&self) -> Result<Vec<u32>> {
+        let encoding = self.inner.encode_fast("", true).map_err(self.failed("encode an empty text"))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
     /// Converts `ids` to text, with special tokens written out. Bytes that are not UTF-8 become U+FFFD. An id without
     /// a token gives no text.
     ///

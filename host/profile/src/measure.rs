@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bitnet::Result;
+use bitnet::bos;
 use bitnet::config::{Linear, ModelConfig, Norm};
 use bitnet::generate::{Limits, generate};
 use bitnet::layer::{CpuBackend, Observer, Values};
@@ -151,7 +152,7 @@ fn tokenize(prompt: &Prompt<'_>, config: &ModelConfig, settings: &Settings) -> R
     let encode = || tokenizer.encode(text);
     (0..settings.warm_up).try_for_each(|_| encode().map(drop))?;
     let (ids, mut stage) = staged(STAGES[0], encode)?;
-    let ids: Vec<u32> = config.bos_token_id.into_iter().chain(ids).collect();
+    let ids = bos::with_first(config.bos_token_id, &ids);
     stage.tokens = Some(ids.len());
     Ok((ids, stage))
 }

@@ -10,6 +10,11 @@ pub fn quote(argument: &str) -> String {
     }
 }
 
+/// The words of `command`, without their quotes. A command that is not valid shell text is one word.
+pub fn words(command: &str) -> Vec<String> {
+    shlex::split(command).unwrap_or_else(|| vec![command.into()])
+}
+
 /// `command` without the options `flags` and their values. A command that is not valid shell text stays as it is.
 pub fn without(command: &str, flags: &[&str]) -> String {
     let Some(words) = shlex::split(command) else { return command.into() };

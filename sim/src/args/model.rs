@@ -12,7 +12,7 @@ pub(crate) struct ModelArgs {
     pub(crate) model: Option<PathBuf>,
     /// Token ids of the prompt, separated by commas [default: BOS, then ids in steps of 997]
     #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "What")]
-    pub(crate) prompt_ids: Vec<u32>,
+    pub(crate) prompt_ids: Option<Vec<u32>>,
     /// Compute type of norms, attention and activation
     #[arg(long, value_enum, default_value = "fp32", help_heading = "What")]
     pub(crate) dtype: ComputeType,

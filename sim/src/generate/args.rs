@@ -33,10 +33,18 @@ pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// Text of the prompt, for checkpoints with a tokenizer.json
-    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_ids", requires = "model", help_heading = "What")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        conflicts_with = "prompt_ids",
+        requires = "model",
+        help_heading = "What"
+    )]
     pub(crate) prompt: Option<String>,
     /// Put the prompt into the checkpoint's chat template, as the user's message
-    #[arg(long, requires = "prompt", help_heading = "What")]
+    // An option that conflicts with a required one cancels the requirement, so that the conflict is named too.
+    #[arg(long, requires = "prompt", conflicts_with = "prompt_ids", help_heading = "What")]
     pub(crate) chat: bool,
     /// Number of tokens to generate
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive(), help_heading = "What")]
@@ -45,13 +53,13 @@ pub(crate) struct GenerateArgs {
     #[arg(long, help_heading = "What")]
     pub(crate) ignore_eos: bool,
     /// Sample with this temperature [default: always take the most likely token]
-    #[arg(long, value_name = "X", help_heading = "Sampling")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Sampling")]
     pub(crate) temperature: Option<f64>,
     /// Sample only from the K most likely tokens
     #[arg(long, value_name = "K", requires = "temperature", help_heading = "Sampling")]
     pub(crate) top_k: Option<usize>,
     /// Sample only from the most likely tokens whose probabilities add up to P
-    #[arg(long, value_name = "P", requires = "temperature", help_heading = "Sampling")]
+    #[arg(long, value_name = "P", requires = "temperature", allow_negative_numbers = true, help_heading = "Sampling")]
     pub(crate) top_p: Option<f64>,
     /// Where the ternary products are computed
     #[arg(long, value_enum, default_value = "rtl", help_heading = "Unit")]

@@ -1,5 +1,6 @@
 //! A `sim generate` command after its options are checked and resolved.
 
+use bitnet::bos;
 use bitnet::config::Linear;
 use bitnet::generate::Limits;
 use bitnet::sampler::{Sampler, Sampling};
@@ -37,12 +38,15 @@ impl<'a> Job<'a> {
     pub(super) fn new(args: &'a GenerateArgs) -> Result<Self, Failure> {
         let setup = args.unit.setup()?;
         let source = Source::open(&args.model)?;
-        let tokenizer = args.model.model.as_deref().map(Tokenizer::open).transpose()?.flatten();
-        let prompt = prompt(args, &source, tokenizer.as_ref())?;
+        let mut remarks = vec![];
+        let tokenizer = tokenizer(args, &source, &mut remarks)?;
+        let prompt = prompt(args, &source, tokenizer.as_ref(), &mut remarks)?;
         let config = source.weights().config();
         check_length(config, prompt.len() + args.tokens)?;
         check_width(&setup, config, &Linear::ALL)?;
-        let Stops { tokens: stop_tokens, remarks } = Stops::new(args, &source, tokenizer.as_ref())?;
+        let stops = Stops::new(args, &source, tokenizer.as_ref())?;
+        remarks.extend(stops.remarks);
+        let stop_tokens = stops.tokens;
         let limits = Limits { tokens: args.tokens, stop: stop_tokens.iter().map(|token| token.id).collect() };
         let rtl = match (args.device, rtl::unit_sha256()) {
             // Generation on the CPU alone does not need the RTL.
@@ -55,9 +59,26 @@ impl<'a> Job<'a> {
     }
 }
 
+/// The tokenizer of the checkpoint, if it has one. Only a text needs it: for token ids, a tokenizer that cannot be used
+/// is no more than a remark.
+fn tokenizer(args: &GenerateArgs, source: &Source, remarks: &mut Vec<String>) -> Result<Option<Tokenizer>, Failure> {
+    match source.folder().map_or(Ok(None), Tokenizer::open) {
+        Err(error) if args.prompt.is_none() => {
+            remarks.push(format!("{error}; tokens are shown as ids"));
+            Ok(None)
+        }
+        other => Ok(other?),
+    }
+}
+
 /// The token ids of the prompt.
-fn prompt(args: &GenerateArgs, source: &Source, tokenizer: Option<&Tokenizer>) -> Result<Vec<u32>, Failure> {
-    let Some(text) = &args.prompt else { return source.prompt(&args.model.prompt_ids, None) };
+fn prompt(
+    args: &GenerateArgs,
+    source: &Source,
+    tokenizer: Option<&Tokenizer>,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<u32>, Failure> {
+    let Some(text) = &args.prompt else { return source.prompt(args.model.prompt_ids.as_deref(), None) };
     let Some(tokenizer) = tokenizer else {
         return Err(Failure::usage(if text::AVAILABLE {
             "--prompt: the checkpoint has no tokenizer.json; give token ids with --prompt-ids"
@@ -66,13 +87,27 @@ fn prompt(args: &GenerateArgs, source: &Source, tokenizer: Option<&Tokenizer>) -
              has them; or give token ids with --prompt-ids"
         }));
     };
-    if args.chat {
+    let first = source.weights().config().bos_token_id;
+    let ids = if args.chat {
         let text = tokenizer.chat(&[Message::new(Role::User, text)], true)?;
-        return source.prompt(&tokenizer.encode(&text)?, None);
+        bos::without_repeated(first, &tokenizer.encode(&text)?)
+    } else {
+        let (own, used) = (tokenizer.prompt_start()?, Vec::from_iter(first));
+        if own != used {
+            remarks.push(format!(
+                "tokenizer.json begins a prompt with the tokens {own:?}, not used; bos_token_id of config.json: {used:?}"
+            ));
+        }
+        bos::with_first(first, &tokenizer.encode(text)?)
+    };
+    if ids.is_empty() {
+        return Err(Failure::usage(if args.chat {
+            "--chat: the chat template makes no text of this prompt"
+        } else {
+            "--prompt: the text is empty, and the model has no BOS token; give a text, or token ids with --prompt-ids"
+        }));
     }
-    let bos = source.weights().config().bos_token_id;
-    let ids: Vec<u32> = bos.into_iter().chain(tokenizer.encode(text)?).collect();
-    source.prompt(&ids, None)
+    source.prompt(Some(&ids), None)
 }
 
 /// The sampler that chooses the next token.

@@ -8,6 +8,7 @@ use cost::baseline::{Baseline, CpuBaseline};
 use cost::projection::Inputs;
 use cost::setup::Setup;
 use cpu_profile::report::CpuProfile;
+use program::command_line;
 use report::sections::BuildSection;
 use testbench::bench::{Bench, TraceRequest};
 use testbench::outcome::Outcome;
@@ -72,14 +73,15 @@ impl<'a> Job<'a> {
     }
 
     pub(super) fn announcement(&self) -> String {
-        let whose = if self.args.model.prompt_ids.is_empty() { "default prompt" } else { "prompt" };
+        let whose = if self.args.model.prompt_ids.is_none() { "default prompt" } else { "prompt" };
         let ids = self.ids.as_ref().map(|ids| ids.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
         self.source.announcement() + &ids.map_or(String::new(), |ids| format!("; {whose} {ids}"))
     }
 
     /// `command` with the option `--seed`, so that the command repeats the run exactly.
     pub(super) fn repeatable(&self, command: &str) -> String {
-        let seeded = command.split(' ').any(|a| a == "--seed" || a.starts_with("--seed="));
+        let words = command_line::words(command);
+        let seeded = words.iter().any(|word| word == "--seed" || word.starts_with("--seed="));
         if seeded { command.into() } else { format!("{command} --seed {}", self.args.model.seed) }
     }
 
@@ -156,14 +158,14 @@ fn check_options(args: &LayerArgs) -> Result<(), Failure> {
 /// The token ids of the prompt, if there is a prompt, and the number of tokens.
 fn prompt(args: &LayerArgs, source: &Source) -> Result<(Option<Vec<u32>>, usize), Failure> {
     if matches!(source, Source::Synthetic(_)) && !args.all_layers {
-        if !args.model.prompt_ids.is_empty() {
+        if args.model.prompt_ids.is_some() {
             return Err(Failure::usage("--prompt-ids: a synthetic layer has no prompt; add --model"));
         }
         let tokens = args.tokens.unwrap_or(DEFAULT_TOKENS);
         check_length(source.weights().config(), tokens)?;
         return Ok((None, tokens));
     }
-    let ids = source.prompt(&args.model.prompt_ids, args.tokens)?;
+    let ids = source.prompt(args.model.prompt_ids.as_deref(), args.tokens)?;
     let tokens = ids.len();
     Ok((Some(ids), tokens))
 }
