@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use bitnet::checkpoint::Checkpoint;
 use bitnet::config::ModelConfig;
+use bitnet::folder::resolve;
 use bitnet::inspect::Inspected;
 use bitnet::synthetic::Synthetic;
 use bitnet::text::{self, Tokenizer};
@@ -100,7 +101,8 @@ fn source(args: &RunArgs) -> Result<Inspected<Box<dyn WeightSource>>, Failure> {
 /// The tokenizer of the checkpoint, if it has one. For token ids, a tokenizer that cannot be used is no more than a
 /// remark.
 fn tokenizer(args: &RunArgs) -> Result<Option<Tokenizer>, Failure> {
-    match args.model.as_deref().map_or(Ok(None), Tokenizer::open) {
+    let open = |folder: &PathBuf| Tokenizer::open(&resolve(folder)?);
+    match args.model.as_ref().map_or(Ok(None), open) {
         Err(error) if args.prompt.is_none() => {
             tell(format_args!("remark: {error}; the stages with text are not measured"));
             Ok(None)

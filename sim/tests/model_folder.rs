@@ -3,7 +3,9 @@
 
 mod program;
 
-use program::{Folder, PROMPT, Ran};
+use std::fs;
+
+use program::{Folder, PROMPT, Ran, sim, testdata};
 use serde_json::{Value, json};
 
 /// The tokens that follow [`PROMPT`] in the tiny model.
@@ -56,7 +58,7 @@ fn a_broken_generation_config_is_an_error_unless_it_is_not_needed() {
         let ran = on_ids(&folder, &["--ignore-eos"]).code(0).says(&["remark: ", message, "--ignore-eos"]);
         assert_eq!(ran.json()["generated_ids"], json!(GREEDY), "{ran}");
         let model = folder.path().display().to_string();
-        program::sim(&["--layer", "0", "--model", &model, "--dry-run"]).code(0);
+        sim(&["--layer", "0", "--model", &model, "--dry-run"]).code(0);
     }
 }
 
@@ -116,11 +118,11 @@ fn files_and_keys_that_are_not_used_are_in_every_report() {
     let told = remarks.each_ref().map(|remark| format!("remark: {remark}\n"));
     let model = folder.path().display().to_string();
     let layer = ["--layer", "0", "--model", &model, "--op", "k_proj", "--prompt-ids", "1"];
-    for ran in [on_ids(&folder, &[]), program::sim(&[&layer[..], &["--json", "-"]].concat())] {
+    for ran in [on_ids(&folder, &[]), sim(&[&layer[..], &["--json", "-"]].concat())] {
         let ran = ran.code(0).says(&told.each_ref().map(String::as_str));
         assert_eq!(ran.json()["remarks"], json!(remarks), "{ran}");
     }
-    for ran in [folder.generate(&["--prompt-ids", "1"]), program::sim(&layer)] {
+    for ran in [folder.generate(&["--prompt-ids", "1"]), sim(&layer)] {
         assert!(remarks.iter().all(|remark| ran.out.contains(&format!("Remark: {remark}\n"))), "{ran}");
     }
 }
@@ -137,12 +139,12 @@ fn matrices_of_zeros_are_told_and_reported() {
                   layer 0; are the files intact?";
     let model = folder.path().display().to_string();
     let layer = ["--layer", "1", "--model", &model, "--op", "k_proj", "--prompt-ids", "1"];
-    for ran in [on_ids(&folder, &[]), program::sim(&[&layer[..], &["--json", "-"]].concat())] {
+    for ran in [on_ids(&folder, &[]), sim(&[&layer[..], &["--json", "-"]].concat())] {
         let ran = ran.code(0).says(&[&format!("remark: {remark}\n")]);
         assert_eq!(ran.err.matches("remark: ").count(), 1, "{ran}");
         assert_eq!(ran.json()["remarks"], json!([remark]), "{ran}");
     }
-    for ran in [folder.generate(&["--prompt-ids", "1"]), program::sim(&layer)] {
+    for ran in [folder.generate(&["--prompt-ids", "1"]), sim(&layer)] {
         assert!(ran.out.contains(&format!("Remark: {remark}\n")), "{ran}");
     }
 }
@@ -163,9 +165,9 @@ fn an_empty_prompt_is_not_an_absent_one() {
     let model = folder.path().display().to_string();
     for ids in ["", ",", "1,"] {
         folder.generate(&["--prompt-ids", ids]).code(2).says(&["--prompt-ids", "invalid value ''"]);
-        program::sim(&["--layer", "0", "--model", &model, "--prompt-ids", ids]).code(2).says(&["--prompt-ids"]);
+        sim(&["--layer", "0", "--model", &model, "--prompt-ids", ids]).code(2).says(&["--prompt-ids"]);
     }
-    program::sim(&["generate", "--model", ""]).code(2).says(&["--model"]);
+    sim(&["generate", "--model", ""]).code(2).says(&["--model"]);
 }
 
 #[test]
@@ -228,9 +230,53 @@ fn prompts_that_look_like_options() {
 fn the_command_in_a_report_is_quoted() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("it's a --seed 7 model");
-    std::os::unix::fs::symlink(program::testdata("tiny-packed"), &model).unwrap();
+    std::os::unix::fs::symlink(testdata("tiny-packed"), &model).unwrap();
     let arguments = ["--layer", "0", "--model", model.to_str().unwrap(), "--op", "k_proj", "--json", "-"];
-    let command = program::sim(&arguments).code(0).json()["command"].as_str().unwrap().to_owned();
+    let command = sim(&arguments).code(0).json()["command"].as_str().unwrap().to_owned();
     let words = shlex::split(&command).unwrap();
     assert_eq!(words[1..], [&arguments[..], &["--seed", "1"]].concat());
+}
+
+/// What a user may give in place of a model folder, or have in it.
+#[test]
+fn messages_say_what_the_user_has() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 61500\n";
+    let refused = |model: &std::path::Path, texts: &[&str]| {
+        let model = model.display().to_string();
+        for arguments in [&["--layer", "0", "--model", &model][..], &["generate", "--model", &model]] {
+            assert!(sim(arguments).code(3).says(texts).out.is_empty());
+        }
+    };
+    let folder = Folder::packed().write("model.safetensors", pointer);
+    refused(
+        folder.path(),
+        &["model.safetensors: a Git LFS pointer, not the file of 61500 bytes itself", "git lfs pull"],
+    );
+    refused(&folder.path().join("model.safetensors"), &["a Git LFS pointer"]);
+    refused(&folder.path().join("config.json"), &["config.json: a file, not a folder; give its folder, "]);
+    refused(&folder.path().join("nowhere"), &["nowhere: no such folder; give the folder of a Hugging Face checkpoint"]);
+    let llama = Folder::packed().json("config.json", |config| config["model_type"] = json!("llama"));
+    refused(
+        llama.path(),
+        &["key \"model_type\": expected \"bitnet\", found \"llama\"", "microsoft/bitnet-b1.58-2B-4T-bf16"],
+    );
+}
+
+/// A tokenizer in the snapshot of a hub's cache folder is found too.
+#[test]
+fn the_cache_folder_of_a_hub_is_resolved() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = dir.path().join("snapshots/0a1b");
+    fs::create_dir_all(&snapshot).unwrap();
+    let folder = Folder::text();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), snapshot.join(entry.file_name())).unwrap();
+    }
+    let model = dir.path().display().to_string();
+    let ran =
+        sim(&["generate", "--device", "golden", "--model", &model, "--prompt", "a", "--tokens", "1", "--json", "-"]);
+    let report = ran.code(0).json();
+    assert_eq!(report["model"]["prompt_ids"], json!([318, 97]));
+    assert!(report["model"]["description"].as_str().unwrap().contains("snapshots/0a1b"));
 }

@@ -16,6 +16,8 @@ use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::config::{Linear, ModelConfig, Norm, WeightForm};
 use crate::config_keys;
+use crate::files::{self, present};
+use crate::folder;
 use crate::json::Object;
 use crate::map::Bytes;
 use crate::surplus::{self, counted};
@@ -81,7 +83,8 @@ struct Tensor<'a> {
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint in `folder`. Its files are memory-mapped.
+    /// Opens the checkpoint in `folder`, or the snapshot in the cache folder of a hub
+    /// ([`resolve`](crate::folder::resolve)). Its files are memory-mapped.
     ///
     /// # Errors
     /// A file cannot be read, is damaged or belongs to another model; or a tensor is missing or has another dtype or
@@ -95,19 +98,19 @@ impl Checkpoint {
     /// # Errors
     /// The errors of [`open`](Self::open).
     pub fn open_with(folder: impl AsRef<Path>, access: Access) -> Result<Self> {
-        let folder = folder.as_ref();
+        let folder = &folder::resolve(folder.as_ref())?;
         let keys = Object::read(&folder.join(CONFIG))?;
         let config = ModelConfig::from_object(&keys)?;
         let (single, index_file) = (folder.join(SINGLE), folder.join(INDEX));
-        let (files, index) = if single.exists() {
+        let (files, index) = if present(&single) {
             (vec![single], BTreeMap::new())
-        } else if index_file.exists() {
+        } else if present(&index_file) {
             read_index(folder, &index_file)?
         } else {
-            return Err(Error::NoWeights { folder: folder.into() });
+            return Err(Error::NoWeights { folder: folder.clone() });
         };
         let shards = files.into_iter().map(|path| Shard::open(path, access)).collect::<Result<_>>()?;
-        let mut checkpoint = Self { folder: folder.into(), config, shards, remarks: vec![], index };
+        let mut checkpoint = Self { folder: folder.clone(), config, shards, remarks: vec![], index };
         checkpoint.check()?;
         checkpoint.remarks = checkpoint.surplus(&config_keys::unknown(&keys)?)?;
         Ok(checkpoint)
@@ -331,7 +334,10 @@ impl Shard {
         let bytes = Bytes::open(&path, access).map_err(Error::io(&path))?;
         match SafeTensors::read_metadata(&bytes) {
             Ok((header_len, header)) => Ok(Self { path, modified, header, data: 8 + header_len, bytes }),
-            Err(e) => Err(Error::NotSafetensors { path, bytes: bytes.len(), reason: reason(&e) }),
+            Err(e) => Err(files::other_kind(&path, &bytes).unwrap_or_else(|| {
+                let reason = reason(&e) + &beginning(&bytes);
+                Error::NotSafetensors { path, bytes: bytes.len(), reason }
+            })),
         }
     }
 
@@ -345,6 +351,13 @@ impl Shard {
         let data = &self.bytes[self.data + start..self.data + end];
         Ok(Tensor { path, name, dtype: info.dtype, shape: &info.shape, data })
     }
+}
+
+/// The first words of a file that is text, such as the message of a server.
+fn beginning(bytes: &[u8]) -> String {
+    let start = &bytes[..bytes.len().min(40)];
+    let is_text = start.len() >= 8 && start.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t'));
+    if is_text { format!("; it is text: {:?}", String::from_utf8_lossy(start)) } else { String::new() }
 }
 
 /// The error of the header check, or its usual cause.

@@ -92,10 +92,12 @@ impl ModelConfig {
     }
 
     pub(crate) fn from_object(file: &Object) -> Result<Self> {
-        for (key, wanted) in [("model_type", "bitnet"), ("hidden_act", "relu2")] {
-            if file.required::<String>(key)? != wanted {
-                return Err(file.bad(key, format!("\"{wanted}\"")));
-            }
+        let family: String = file.required("model_type")?;
+        if family != "bitnet" {
+            return Err(Error::UnsupportedModel { path: file.path().into(), found: family });
+        }
+        if file.required::<String>("hidden_act")? != "relu2" {
+            return Err(file.bad("hidden_act", "\"relu2\""));
         }
         if file.optional("attention_bias")?.unwrap_or(false) {
             return Err(file.bad("attention_bias", "false: biases are not supported"));
@@ -498,7 +500,11 @@ mod tests {
     #[test]
     fn models_that_are_refused() {
         for (changes, message) in [
-            (json!({"model_type": "llama"}), "key \"model_type\": expected \"bitnet\", found \"llama\""),
+            (
+                json!({"model_type": "llama"}),
+                "key \"model_type\": expected \"bitnet\", found \"llama\": the models that work are \
+                 microsoft/bitnet-b1.58-2B-4T, microsoft/bitnet-b1.58-2B-4T-bf16 and others of this architecture",
+            ),
             (json!({"hidden_act": "silu"}), "key \"hidden_act\": expected \"relu2\""),
             (json!({"num_attention_heads": 21}), "num_attention_heads\": expected a divisor of hidden_size = 2560"),
             (json!({"num_attention_heads": 512}), "num_attention_heads\": expected a divisor"),

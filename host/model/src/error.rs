@@ -62,6 +62,36 @@ pub enum Error {
         /// The folder that was opened.
         folder: PathBuf,
     },
+    /// A link has no target.
+    #[error("{}: a link to {}, which does not exist; is the download complete?", path.display(), target.display())]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+        /// The missing file.
+        target: PathBuf,
+    },
+    /// A file or a folder is of another kind than its name or the request says.
+    #[error("{}: {found}; {advice}", path.display())]
+    OtherContent {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What the user can do.
+        advice: String,
+    },
+    /// The model is of another family.
+    #[error(
+        "{}: key \"model_type\": expected \"bitnet\", found \"{found}\": the models that work are \
+         microsoft/bitnet-b1.58-2B-4T, microsoft/bitnet-b1.58-2B-4T-bf16 and others of this architecture; ternary \
+         models of other families, such as Llama and Falcon, need other arithmetic", path.display()
+    )]
+    UnsupportedModel {
+        /// The configuration.
+        path: PathBuf,
+        /// The family in the configuration.
+        found: String,
+    },
     /// The folder has an adapter, which changes the weights.
     #[error("{}: an adapter is not supported; merge it into the weights, or remove it", path.display())]
     Adapter {
@@ -256,6 +286,9 @@ impl Error {
         match self {
             Self::Io { .. }
             | Self::NoWeights { .. }
+            | Self::DanglingLink { .. }
+            | Self::OtherContent { .. }
+            | Self::UnsupportedModel { .. }
             | Self::Adapter { .. }
             | Self::Json { .. }
             | Self::MissingKey { .. }
@@ -288,7 +321,12 @@ impl Error {
     }
 
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io { path: path.into(), source }
+        move |source| match std::fs::read_link(path) {
+            Ok(target) if source.kind() == std::io::ErrorKind::NotFound => {
+                Self::DanglingLink { path: path.into(), target: path.parent().unwrap_or(path).join(target) }
+            }
+            _ => Self::Io { path: path.into(), source },
+        }
     }
 
     pub(crate) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// A JSON object, with its file and its place in the file for error messages.
 pub struct Object {
@@ -27,9 +27,10 @@ impl Object {
     /// Parses a text that consists of one JSON object. `path` is only used in error messages.
     ///
     /// # Errors
-    /// The text is not a JSON object.
+    /// The text is not a JSON object, or not the content that the file should have.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self> {
-        let value = serde_json::from_slice(text).map_err(|source| Error::Json { path: path.into(), source })?;
+        let text = files::text(path, text)?;
+        let value = serde_json::from_str(text).map_err(|source| Error::Json { path: path.into(), source })?;
         Self::new(path, String::new(), value)
     }
 
@@ -106,6 +107,11 @@ impl Object {
 
     fn convert<T: DeserializeOwned>(&self, key: String, value: &Value) -> Result<T> {
         T::deserialize(value).map_err(|source| Error::KeyType { path: self.path.clone(), key, source })
+    }
+
+    /// The file of the object.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The error for a missing key.

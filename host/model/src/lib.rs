@@ -2,6 +2,7 @@
 //!
 //! | module | purpose |
 //! | --- | --- |
+//! | [`folder`] | the folder of a checkpoint, found from what the user names |
 //! | [`config`] | the dimensions of a model and the names of its operators |
 //! | [`weights`] | the trait of a weight source, which loads one layer at a time |
 //! | [`checkpoint`] | a weight source: a Hugging Face folder |
@@ -25,6 +26,7 @@ mod config_keys;
 mod error;
 pub mod export;
 mod files;
+pub mod folder;
 pub mod generate;
 pub mod generation_config;
 pub mod inspect;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::checkpoint::{EMBEDDING, FINAL_NORM, HEAD, INDEX, SINGLE, linear_name, norm_name, scale_name};
 use crate::config::{Linear, ModelConfig, Norm, WeightForm};
+use crate::files::present;
 use crate::{Error, Result};
 
 /// Number of names that a remark lists.
@@ -47,7 +48,7 @@ pub(crate) fn changes_arithmetic(name: &str, config: &ModelConfig) -> Option<&'s
 /// Refuses an adapter. Returns a remark on weight files in `folder` that are not among `used`.
 pub(crate) fn files(folder: &Path, used: &[&OsStr]) -> Result<Option<String>> {
     let adapter = folder.join(ADAPTER);
-    if adapter.exists() {
+    if present(&adapter) {
         return Err(Error::Adapter { path: adapter });
     }
     let entries = fs::read_dir(folder).map_err(Error::io(folder))?;

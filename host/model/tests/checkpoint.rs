@@ -172,15 +172,19 @@ fn an_untied_head_is_read_from_the_checkpoint() {
 #[test]
 fn missing_files() {
     let e = Checkpoint::open("/nonexistent/model").unwrap_err();
-    assert!(matches!(e, Error::Io { .. }) && e.to_string().contains("/nonexistent/model/config.json"), "{e}");
+    assert!(
+        e.is_input_file() && e.to_string().starts_with("/nonexistent/model: no such folder; give the folder"),
+        "{e}"
+    );
+    let c = Copy::of("tiny-packed");
+    fs::remove_file(c.path("config.json")).unwrap();
+    assert!(matches!(c.refused(&["config.json: cannot read"]), Error::Io { .. }));
     let c = Copy::of("tiny-packed");
     fs::remove_file(c.path("model.safetensors")).unwrap();
     assert!(matches!(c.refused(&["no model.safetensors"]), Error::NoWeights { .. }));
     let c = Copy::of("tiny-packed-sharded");
     fs::remove_file(c.path("model-00002-of-00003.safetensors")).unwrap();
     c.refused(&["model-00002-of-00003.safetensors: cannot read"]);
-    let e = Checkpoint::open(testdata("tiny-packed").join("model.safetensors")).unwrap_err();
-    assert!(e.is_input_file(), "{e}");
 }
 
 #[test]
@@ -191,9 +195,27 @@ fn files_of_another_kind() {
         c
     };
     put("model.safetensors", b"").refused(&["model.safetensors", "(0 bytes)"]);
-    put("model.safetensors", b"PK\x03\x04 a zip file, not tensors").refused(&["is it a safetensors file?"]);
+    put("model.safetensors", b"PK\x03\x04 a zip file, not tensors").refused(&["a ZIP archive", "unpack it"]);
+    put("model.safetensors", &[0x1f, 0x8b, 8, 0]).refused(&["a gzip archive; unpack it"]);
+    put("model.safetensors", b"GGUF\x03\0\0\0").refused(&["a GGUF file, which llama.cpp and bitnet.cpp read; give"]);
+    put("model.safetensors", b"Entry not found")
+        .refused(&["is it a safetensors file?; it is text: \"Entry not found\""]);
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4825679400\n";
+    let page = b"\n<!DOCTYPE HTML><title>config.json</title>";
+    for file in ["config.json", "model.safetensors"] {
+        let e = put(file, pointer).refused(&[
+            file,
+            "a Git LFS pointer, not the file of 4825679400 bytes itself; run `git lfs pull` in its folder",
+        ]);
+        assert!(matches!(e, Error::OtherContent { .. }));
+        put(file, page).refused(&[file, "a web page (HTML), not the file itself; download the file itself"]);
+    }
+    put("config.json", b"\xef\xbb\xbf{}").refused(&["config.json: the text begins with a byte-order mark; save it as"]);
+    put("config.json", b"{\0}\0").refused(&["config.json: not valid JSON"]);
+    put("config.json", b"\xff\xfe{\0}\0").refused(&["config.json: the text is UTF-16; save it as UTF-8"]);
+    put("config.json", b"{\"a\": \"\xff\"}").refused(&["config.json: cannot read: invalid utf-8"]);
     put("model.safetensors", &[0xff; 64]).refused(&["is it a safetensors file?"]);
-    put("config.json", b"").refused(&["config.json: not valid JSON"]);
+    put("config.json", b"").refused(&["config.json: the file is empty; is the download complete?"]);
     put("config.json", b"[1, 2]").refused(&["config.json", "expected an object, found [1,2]"]);
     let c = Copy::of("tiny-packed");
     fs::remove_file(c.path("model.safetensors")).unwrap();
@@ -515,4 +537,77 @@ fn weights_that_no_trained_model_has() {
     // Each byte holds one column of four rows.
     let constant = |t: &mut Tensors| t.get_mut(Q0).unwrap().2.fill(0b10_01_00_10);
     assert_eq!(finding("tiny-packed", constant), all("every row repeats one value: self_attn.q_proj of layer 0"));
+}
+
+/// The message of the error with which `path` is refused.
+fn refusal(path: &Path) -> String {
+    let error = Checkpoint::open(path).expect_err("not a checkpoint");
+    assert!(error.is_input_file(), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn something_else_than_the_folder() {
+    let packed = Copy::of("tiny-packed");
+    let found = refusal(&packed.path("model.safetensors"));
+    assert!(
+        found.ends_with(&format!("a file, not a folder; give its folder, {}", packed.0.path().display())),
+        "{found}"
+    );
+    let dir = TempDir::new().unwrap();
+    let gguf = dir.path().join("model.gguf");
+    fs::write(&gguf, "GGUF....").unwrap();
+    assert!(
+        refusal(&gguf).contains("model.gguf: a GGUF file, which llama.cpp and bitnet.cpp read; give the folder of")
+    );
+    assert!(
+        refusal(dir.path()).contains("no config.json, only GGUF: ") && refusal(dir.path()).contains("model.gguf; give")
+    );
+    // The folder above the folder.
+    fs::rename(packed.0.path(), dir.path().join("inner")).unwrap();
+    let inner = dir.path().join("inner").display().to_string();
+    assert!(refusal(dir.path()).ends_with(&format!("no config.json; folders with one are: {inner}")));
+}
+
+#[test]
+fn the_cache_folder_of_a_hub() {
+    let dir = TempDir::new().unwrap();
+    let model = dir.path().join("models--microsoft--bitnet");
+    let snapshot = |name: &str| {
+        let folder = model.join("snapshots").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(testdata("tiny-packed").join(file), folder.join(file)).unwrap();
+        }
+        folder
+    };
+    fs::create_dir_all(model.join("snapshots")).unwrap();
+    assert!(refusal(&model).contains("a cache folder without a snapshot that has a config.json; download the model"));
+    let first = snapshot("0a1b");
+    assert_eq!(Checkpoint::open(&model).unwrap().folder(), first);
+    let second = snapshot("9f8e");
+    let both = format!("{}, {}", first.display(), second.display());
+    assert!(refusal(&model).ends_with(&format!("a cache folder with 2 snapshots; give one: {both}")));
+    fs::create_dir_all(model.join("refs")).unwrap();
+    fs::write(model.join("refs/main"), "9f8e\n").unwrap();
+    let found = Checkpoint::open(&model).unwrap();
+    assert!(found.folder() == second && found.describe().contains("9f8e"));
+    assert!(refusal(dir.path()).ends_with(&format!("folders with one are: {}", model.display())));
+}
+
+#[test]
+#[cfg(unix)]
+fn links_without_a_target() {
+    for file in ["config.json", "model.safetensors", "model.safetensors.index.json"] {
+        let copy = Copy::of("tiny-packed");
+        if file == "model.safetensors.index.json" {
+            fs::remove_file(copy.path("model.safetensors")).unwrap();
+        } else {
+            fs::remove_file(copy.path(file)).unwrap();
+        }
+        std::os::unix::fs::symlink("../../blobs/4d7a", copy.path(file)).unwrap();
+        let e =
+            copy.refused(&[file, ": a link to ", "../../blobs/4d7a, which does not exist; is the download complete?"]);
+        assert!(matches!(e, Error::DanglingLink { .. }), "{e}");
+    }
 }

@@ -387,15 +387,17 @@ fn no_tokenizer() {
 fn tokenizers_that_are_refused() {
     let name = "tokenizer.json";
     for (text, part) in [
-        ("", "not valid JSON"),
-        ("\u{feff}{}", "not valid JSON"),
+        ("", "the file is empty; is the download complete?"),
+        ("\u{feff}{}", "begins with a byte-order mark; save it as UTF-8 without this mark"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9085657\n", "a Git LFS pointer"),
+        ("<html><body>", "a web page (HTML), not the file itself; download the file itself"),
         ("[]", "expected an object"),
         ("{}", "cannot load this tokenizer"),
         ("{\"model_type\": \"bitnet\"}", "cannot load this tokenizer"),
     ] {
         blames(Folder::new().write(name, text).open(), name, &[part]);
     }
-    blames(Folder::new().write(name, [0xff, 0xfe]).open(), name, &[]);
+    blames(Folder::new().write(name, [0xff, 0xfe]).open(), name, &["the text is UTF-16; save it as UTF-8"]);
     blames(Folder::new().edit(|t| t["model"]["merges"] = json!(["Q x"])).open(), name, &["Qx"]);
     blames(Folder::new().edit(|t| t["model"]["type"] = json!("Other")).open(), name, &[]);
     blames(
@@ -445,6 +447,9 @@ fn templates_that_are_refused() {
     }
     let folder = Folder::new().write("chat_template.jinja", [b'a', 0xff]);
     blames(folder.chat(), "chat_template.jinja", &["utf-8"]);
+    let folder = Folder::new().write("chat_template.jinja", "<!DOCTYPE html>");
+    blames(folder.chat(), "chat_template.jinja", &["a web page (HTML)"]);
+    assert_eq!(Folder::new().write("chat_template.jinja", "").chat().unwrap(), "");
     // There is no template, and the tokenizer lacks the special tokens of the default template.
     let folder = Folder::new().config(json!({})).edit(|t| t["added_tokens"] = json!([]));
     blames(folder.chat(), "tokenizer_config.json", &["chat_template", "missing"]);

@@ -1,6 +1,5 @@
 //! The chat template of a checkpoint, and the special tokens that it writes.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use minijinja::syntax::SyntaxConfig;
@@ -10,7 +9,7 @@ use serde::Deserialize;
 use super::Message;
 use crate::files::read_optional;
 use crate::json::Object;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
@@ -59,7 +58,7 @@ impl Chat {
 
         let beside = folder.join("chat_template.jinja");
         let template = match (read_optional(&beside)?, config) {
-            (Some(bytes), _) => Template { text: Some(utf8(&beside, bytes)?), path: beside, key: None },
+            (Some(bytes), _) => Template { text: Some(template(&beside, &bytes)?), path: beside, key: None },
             (None, config) => {
                 let text = config.map_or(Ok(None), |config| configured_template(&config))?;
                 Template { path: config_path, key: Some(TEMPLATE_KEY), text }
@@ -113,8 +112,9 @@ fn environment() -> Environment<'static> {
     environment
 }
 
-fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
-    String::from_utf8(bytes).map_err(|e| Error::io(path)(std::io::Error::new(ErrorKind::InvalidData, e)))
+/// The text of a template; an empty file is an empty template.
+fn template(path: &Path, bytes: &[u8]) -> Result<String> {
+    if bytes.is_empty() { Ok(String::new()) } else { Ok(files::text(path, bytes)?.into()) }
 }
 
 /// A special token, stored as a string or as an object with the key `content`.
