@@ -20,18 +20,12 @@ use crate::files::{self, present};
 use crate::folder;
 use crate::json::Object;
 use crate::map::Bytes;
+use crate::names::{CONFIG, EMBEDDING, FINAL_NORM, HEAD, INDEX, SINGLE, linear_name, norm_name, scale_name};
 use crate::surplus::{self, counted};
 use crate::weights::{BitLinearWeights, HeadRows, WeightSource};
 use crate::{Error, Result};
 
 pub use crate::map::Access;
-
-pub(crate) const CONFIG: &str = "config.json";
-pub(crate) const SINGLE: &str = "model.safetensors";
-pub(crate) const INDEX: &str = "model.safetensors.index.json";
-pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
-pub(crate) const FINAL_NORM: &str = "model.norm.weight";
-pub(crate) const HEAD: &str = "lm_head.weight";
 
 /// Bytes that [`Checkpoint::identify`] reads at each of three places of a tensor.
 const SAMPLE: usize = 4096;
@@ -278,21 +272,6 @@ impl Checkpoint {
         }
         Ok(Array2::from_shape_vec((count, width), data).expect("each row has hidden_size values"))
     }
-}
-
-/// Name of the weights of a norm in a checkpoint.
-pub(crate) fn norm_name(layer: usize, norm: Norm) -> String {
-    format!("model.layers.{layer}.{}.weight", norm.name())
-}
-
-/// Name of the masters or the packed weights of a linear in a checkpoint.
-pub(crate) fn linear_name(layer: usize, linear: Linear) -> String {
-    format!("model.layers.{layer}.{linear}.weight")
-}
-
-/// Name of the factor of a packed linear in a checkpoint.
-pub(crate) fn scale_name(layer: usize, linear: Linear) -> String {
-    format!("model.layers.{layer}.{linear}.weight_scale")
 }
 
 /// Nanoseconds since 1970; negative for an earlier time.

@@ -22,8 +22,8 @@ use rayon::prelude::*;
 use safetensors::tensor::{Dtype as Stored, Metadata, TensorInfo};
 use serde_json::{Value, json};
 
-use crate::checkpoint::{CONFIG, EMBEDDING, FINAL_NORM, HEAD, SINGLE, linear_name, norm_name, scale_name};
 use crate::config::{Linear, ModelConfig, Norm, WeightForm};
+use crate::names::{CONFIG, EMBEDDING, FINAL_NORM, HEAD, SINGLE, linear_name, norm_name, scale_name};
 use crate::weights::{BitLinearWeights, HeadRows, WeightSource};
 use crate::{Error, Result};
 

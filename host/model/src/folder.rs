@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::CONFIG;
 use crate::files::{self, CHECKPOINTS, present};
+use crate::names::CONFIG;
 use crate::{Error, Result};
 
 /// The folder that holds the files of the checkpoint: `named` itself, or a snapshot if `named` is the cache folder of a

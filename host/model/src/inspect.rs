@@ -12,8 +12,8 @@ use half::bf16;
 use ndarray::Array2;
 
 use crate::Result;
-use crate::checkpoint::{EMBEDDING, FINAL_NORM, HEAD};
 use crate::config::{Linear, ModelConfig, Norm};
+use crate::names::{EMBEDDING, FINAL_NORM, HEAD};
 use crate::weights::{BitLinearWeights, HeadRows, LayerWeights, WeightSource};
 
 /// What is wrong with a tensor.

@@ -34,6 +34,7 @@ pub mod json;
 pub mod layer;
 mod map;
 pub mod model;
+mod names;
 pub mod resident;
 pub mod sampler;
 mod surplus;

@@ -5,9 +5,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use crate::checkpoint::{EMBEDDING, FINAL_NORM, HEAD, INDEX, SINGLE, linear_name, norm_name, scale_name};
 use crate::config::{Linear, ModelConfig, Norm, WeightForm};
 use crate::files::present;
+use crate::names::{EMBEDDING, FINAL_NORM, HEAD, INDEX, SINGLE, linear_name, norm_name, scale_name};
 use crate::{Error, Result};
 
 /// Number of names that a remark lists.

@@ -146,8 +146,8 @@ impl Tokenizer {
     /// checkpoint has no template and its tokenizer lacks the special tokens of 2B-4T. A file with the template or
     /// the special tokens that cannot be read or used; the error names the file, and the key if there is one.
     pub fn chat(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
-        Chat::open(&self.folder)?
-            .render(messages, add_generation_prompt, |token| self.inner.token_to_id(token).is_some())
+        let messages: Vec<_> = messages.iter().map(|m| (m.role.name(), m.content.as_str())).collect();
+        Chat::open(&self.folder)?.render(&messages, add_generation_prompt, |token| self.knows(token))
     }
 
     /// The tokens that end the answer of the model in a chat: the tokenizer's `eos_token`, and the special token that
@@ -159,17 +159,20 @@ impl Tokenizer {
     pub fn turn_ends(&self) -> Result<Vec<u32>> {
         const WORDS: &str = "0123456789";
         let chat = Chat::open(&self.folder)?;
-        let known = |token: &str| self.inner.token_to_id(token).is_some();
         let mut ends: Vec<u32> = chat.eos.iter().filter_map(|token| self.inner.token_to_id(token)).collect();
-        let turns = [Message::new(Role::User, WORDS), Message::new(Role::Assistant, WORDS)];
+        let turns = [Role::User, Role::Assistant].map(|role| (role.name(), WORDS));
         // A template that refuses these turns does not show how an answer ends.
-        let text = chat.render(&turns, false, known).unwrap_or_default();
+        let text = chat.render(&turns, false, |token| self.knows(token)).unwrap_or_default();
         if let Some((_, behind)) = text.rsplit_once(WORDS) {
             let added = self.inner.get_added_tokens_decoder();
             let special = |id: &u32| added.get(id).is_some_and(|token| token.special);
             ends.extend(self.encode(behind)?.into_iter().find(special).filter(|id| !ends.contains(id)));
         }
         Ok(ends)
+    }
+
+    fn knows(&self, token: &str) -> bool {
+        self.inner.token_to_id(token).is_some()
     }
 
     fn failed(&self, action: &'static str) -> impl FnOnce(tokenizers::Error) -> Error {

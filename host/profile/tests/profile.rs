@@ -248,7 +248,7 @@ fn damaged_profiles_are_refused_by_file_and_key() {
     };
     fs::write(&path, &good).unwrap();
     assert_eq!(CpuProfile::load(&path).unwrap(), CpuProfile::builtin());
-    refused("", &["not valid JSON"]);
+    refused("", &["the file is empty"]);
     refused("[]", &["expected an object"]);
     for key in ["meta", "cpu_info", "freq_normalization", "stage_profiles", "summary"] {
         refused(&good.replacen(&format!("\"{key}\""), "\"x\"", 1), &[&format!("key \"{key}\" is missing")]);

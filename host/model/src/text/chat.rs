@@ -6,7 +6,6 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
 use serde::Deserialize;
 
-use super::Message;
 use crate::files::read_optional;
 use crate::json::Object;
 use crate::{Error, Result, files};
@@ -67,10 +66,10 @@ impl Chat {
         Ok(Self { template, bos, eos })
     }
 
-    /// Renders the prompt for a chat. `known` tells whether the tokenizer has a token.
+    /// Renders the prompt for a chat; `messages` are roles with texts. `known` tells whether the tokenizer has a token.
     pub(super) fn render(
         &self,
-        messages: &[Message],
+        messages: &[(&str, &str)],
         add_generation_prompt: bool,
         known: impl Fn(&str) -> bool,
     ) -> Result<String> {
@@ -83,7 +82,7 @@ impl Chat {
             }
         }
         let messages: Vec<Value> =
-            messages.iter().map(|m| context! { role => m.role.name(), content => m.content.as_str() }).collect();
+            messages.iter().map(|(role, content)| context! { role => *role, content => *content }).collect();
         let or_undefined = |token: Option<&str>| token.map_or(Value::UNDEFINED, Value::from);
         let variables = context! {
             messages,
