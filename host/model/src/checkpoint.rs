@@ -197,7 +197,8 @@ impl Checkpoint {
             return Ok(true);
         }
         let reason = format!(
-            "differs from {EMBEDDING}, although tie_word_embeddings is true in {CONFIG}; set it to false to use this head"
+            "differs from {EMBEDDING}, although tie_word_embeddings is true in {CONFIG}; set that to false to use \
+             this head"
         );
         Err(head.bad(reason))
     }

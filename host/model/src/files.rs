@@ -7,7 +7,8 @@ use std::path::Path;
 use crate::{Error, Result};
 
 /// The advice for a file that this program cannot read in any form.
-pub(crate) const CHECKPOINTS: &str = "give the folder of a Hugging Face checkpoint with config.json and safetensors, such as microsoft/bitnet-b1.58-2B-4T";
+pub(crate) const CHECKPOINTS: &str = "give the folder of a Hugging Face checkpoint with config.json and \
+    safetensors, such as microsoft/bitnet-b1.58-2B-4T";
 
 /// The bytes of a file; `None` if there is no such file. A link without a target is an error.
 pub(crate) fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {

@@ -13,7 +13,8 @@ use crate::{Error, Result};
 /// only one.
 ///
 /// # Errors
-/// [`Error::OtherContent`] if `named` is no folder, or if its subfolders hold checkpoints. The error names what to give.
+/// [`Error::OtherContent`] if `named` is no folder, or if its subfolders hold checkpoints. The error names what to
+/// give.
 pub fn resolve(named: &Path) -> Result<PathBuf> {
     let error = |found: String, advice: String| Err(Error::OtherContent { path: named.into(), found, advice });
     if present(&named.join(CONFIG)) {

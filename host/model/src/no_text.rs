@@ -52,6 +52,11 @@ impl Tokenizer {
     }
 
     /// Cannot be called: no value of this type exists.
+    pub fn remarks(&self) -> Vec<String> {
+        match self.0 {}
+    }
+
+    /// Cannot be called: no value of this type exists.
     ///
     /// # Errors
     /// Never.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::read_optional;
 use crate::json::Object;
+use crate::surplus::counted;
 use crate::{Error, Result};
 
 /// Whether this build can load tokenizers: true with the feature `text`.
@@ -108,6 +109,20 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, false).map_err(self.failed("encode this text"))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// What the files beside `tokenizer.json` say about tokens and what is not used, a sentence each: tokens that
+    /// `tokenizer.json` lacks or has under another id, and files that cannot be read.
+    pub fn remarks(&self) -> Vec<String> {
+        let added = match chat::added_tokens(&self.folder) {
+            Ok(added) => added,
+            Err(error) => return vec![format!("{error}; its tokens are not used")],
+        };
+        let other = |(token, id): &(String, u32)| self.inner.token_to_id(token) != Some(*id);
+        let unused: Vec<String> =
+            added.into_iter().filter(other).map(|(token, id)| format!("{token} ({id})")).collect();
+        let remark = |names| format!("{}; tokenizer.json has no such tokens", counted("token", names));
+        if unused.is_empty() { vec![] } else { vec![remark(&unused)] }
     }
 
     /// The special tokens with which the tokenizer itself would begin a prompt.

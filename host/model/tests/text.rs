@@ -369,6 +369,20 @@ fn special_tokens_of_the_older_file() {
 }
 
 #[test]
+fn added_tokens_that_the_tokenizer_lacks() {
+    let remarks = |folder: Folder| folder.open().unwrap().unwrap().remarks();
+    let older =
+        |folder: Folder| folder.write("added_tokens.json", json!({"<|eot_id|>": EOT, "<|x|>": 320}).to_string());
+    let lacks = |tokens: &str| vec![format!("1 token not used: {tokens}; tokenizer.json has no such tokens")];
+    assert_eq!(remarks(Folder::new()), [""; 0]);
+    assert_eq!(remarks(older(Folder::new())), lacks("<|x|> (320)"));
+    let listed = json!({"added_tokens_decoder": {"319": {"content": "<|eot_id|>"}, "317": {"content": "<|eot_id|>"}}});
+    assert_eq!(remarks(older(Folder::new().config(listed))), lacks("<|eot_id|> (317)"));
+    let broken = remarks(Folder::new().write("added_tokens.json", "{\"a\": \"b\"}"));
+    assert!(broken[0].contains("added_tokens.json: key \"a\": invalid type") && broken[0].ends_with("not used"));
+}
+
+#[test]
 fn roles_in_json() {
     let message: Message = serde_json::from_str(r#"{"role": "assistant", "content": "Hi"}"#).unwrap();
     assert_eq!(message, Message::new(Role::Assistant, "Hi"));

@@ -87,6 +87,7 @@ fn prompt(
              has them; or give token ids with --prompt-ids"
         }));
     };
+    remarks.extend(tokenizer.remarks());
     let first = source.weights().config().bos_token_id;
     let ids = if args.chat {
         let text = tokenizer.chat(&[Message::new(Role::User, text)], true)?;
@@ -95,7 +96,8 @@ fn prompt(
         let (own, used) = (tokenizer.prompt_start()?, Vec::from_iter(first));
         if own != used {
             remarks.push(format!(
-                "tokenizer.json begins a prompt with the tokens {own:?}, not used; bos_token_id of config.json: {used:?}"
+                "tokenizer.json begins a prompt with the tokens {own:?}, not used; bos_token_id of config.json: \
+                 {used:?}"
             ));
         }
         bos::with_first(first, &tokenizer.encode(text)?)

@@ -11,6 +11,7 @@ use crate::json::Object;
 use crate::{Error, Result, files};
 
 const CONFIG: &str = "tokenizer_config.json";
+const ADDED_TOKENS: &str = "added_tokens.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const TEMPLATE_KEY: &str = "chat_template";
 
@@ -109,6 +110,22 @@ fn environment() -> Environment<'static> {
         Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
     });
     environment
+}
+
+/// The tokens with their ids that the files beside the tokenizer add: `added_tokens_decoder` in the configuration, else
+/// the older file `added_tokens.json`.
+pub(super) fn added_tokens(folder: &Path) -> Result<Vec<(String, u32)>> {
+    let object = |path: &Path| read_optional(path)?.map(|bytes| Object::parse(path, &bytes)).transpose();
+    let listed = object(&folder.join(CONFIG))?.map_or(Ok(None), |config| config.object("added_tokens_decoder"))?;
+    if let Some(listed) = listed {
+        let token = |id: &str| {
+            let token = listed.object(id)?.ok_or_else(|| listed.missing(id))?;
+            Ok((token.required("content")?, id.parse().map_err(|_| listed.bad(id, "a token id as the key"))?))
+        };
+        return listed.keys().map(token).collect();
+    }
+    let Some(file) = object(&folder.join(ADDED_TOKENS))? else { return Ok(vec![]) };
+    file.keys().map(|token| Ok((token.to_owned(), file.required(token)?))).collect()
 }
 
 /// The text of a template; an empty file is an empty template.
