@@ -486,3 +486,26 @@ fn spreads() {
     assert_eq!((spread.samples, spread.median_ms, spread.mean_ms), (4, 3.0, 4.0));
     assert_eq!((spread.min_ms, spread.max_ms), (1.0, 9.0));
 }
+
+/// What a checkpoint folder has and this command does not use is told; a tokenizer is needed only for text.
+#[test]
+fn remarks_on_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(Path::new(PACKED).join(file), dir.path().join(file)).unwrap();
+    }
+    fs::write(dir.path().join("tokenizer.json"), "version https://git-lfs.github.com/spec/v1\n").unwrap();
+    fs::write(dir.path().join("model.safetensors.index.json"), "{}").unwrap();
+    let (model, out) = (dir.path().display().to_string(), dir.path().join("out").display().to_string());
+    let quick = ["--model", &model, "--out", &out, "--layer", "0", "--layer-repeats", "1", "--warm-up", "0"];
+    let (_, told) = ends(0, &[&quick[..], &["--prompt-ids", "1,2"]].concat());
+    for remark in [
+        "remark: 1 file not used: model.safetensors.index.json; model.safetensors decides",
+        "tokenizer.json: a Git LFS pointer, not the file itself; run `git lfs pull` in its folder; the stages with text",
+    ] {
+        assert!(told.contains(remark), "{told}");
+    }
+    let (_, told) = ends(3, &[&quick[..], &["--prompt", "-5 + 3"]].concat());
+    assert!(told.contains("tokenizer.json: a Git LFS pointer"), "{told}");
+    ends(2, &[&quick[..], &["--prompt-ids", ""]].concat());
+}
