@@ -107,7 +107,7 @@ fn carries_within_an_operator() {
                     "weights" => 5 * d.w_stride,
                     _ => d.result_bytes(),
                 };
-                let below = carry - (bytes as u64 / 2 & !63) - if bytes > 256 { 64 } else { 0 };
+                let below = carry - ((bytes as u64 / 2) & !63) - if bytes > 256 { 64 } else { 0 };
                 let base = carry - (1 << 18);
                 let mut copy = |from: u64| {
                     let (from, to) = ((from - base) as usize, (below - base) as usize);
