@@ -37,6 +37,10 @@ impl From<cpu_profile::Error> for Failure {
 
 impl From<program::Error> for Failure {
     fn from(error: program::Error) -> Self {
-        Self::usage(error)
+        let code = match error {
+            program::Error::Write { .. } => program::UNWRITTEN,
+            _ => 2,
+        };
+        Self { code, message: error.to_string() }
     }
 }

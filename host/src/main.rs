@@ -21,7 +21,7 @@ Examples:
   host profile tables                            the tables of the built-in report, recomputed
 
 Exit codes: 0 done; 1 a table states a value that does not follow from its data; 2 usage; 3 input file;
-70 internal error";
+70 internal error; 74 output not written";
 
 /// Measures BitNet models on this machine's CPU, without a unit.
 #[derive(Debug, Parser)]

@@ -16,7 +16,7 @@ use clap::Args;
 use cpu_profile::measure::{Measurement, Prompt, Settings, measure};
 use cpu_profile::report::{CpuProfile, REPORT_NAME, TOKENS};
 use cpu_profile::tables;
-use program::console::{pretty, print, tell};
+use program::console::{self, pretty, tell};
 use program::options::{ComputeType, positive};
 use program::target::Target;
 
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let measurement = measure(&source, &prompt, &settings, &mut |what| tell(what))?;
     source.finding().into_iter().for_each(|finding| tell(format_args!("remark: {finding}")));
     write(args, &measurement)?;
-    print(&(text(&measurement.profile) + &format!("Written to {}\n", args.out.display())))?;
+    console::show(&(text(&measurement.profile) + &format!("Written to {}\n", args.out.display())));
     Ok(ExitCode::SUCCESS)
 }
 

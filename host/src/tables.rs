@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use cpu_profile::report::CpuProfile;
 use cpu_profile::tables::{self, Table};
-use program::console::print;
+use program::console::{print, tell};
 
 use crate::failure::Failure;
 use crate::format::{Format, show};
@@ -83,6 +83,10 @@ pub(crate) fn recompute(args: &TablesArgs) -> Result<ExitCode, Failure> {
         0 => "\nevery cell agrees with the times and shapes\n".to_string(),
         n => format!("\n\n{n} cells do not agree with the times and shapes, {wrong} of them not listed\n"),
     };
-    print(&text)?;
+    match print(&text) {
+        // A wrong cell decides the exit code, whatever becomes of the text.
+        Err(error) if wrong > 0 => tell(format_args!("error: {error}")),
+        printed => printed?,
+    }
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

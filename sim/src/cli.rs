@@ -26,7 +26,7 @@ Examples:
   sim --layer 14 --op k_proj --trace k.fst       a waveform; open it with surfer or gtkwave
 
 Exit codes: 0 all outputs equal golden's; 1 mismatch; 2 usage; 3 input file; 4 tool missing;
-5 fault of unit, simulator or protocol; 70 internal error; 130 Ctrl-C";
+5 fault of unit, simulator or protocol; 70 internal error; 74 output not written; 130 Ctrl-C";
 
 /// Runs the BitLinears of a BitNet decoder layer, or of the whole model, on the ternary matrix-vector unit (RTL in
 /// Verilator). Compares every output with the golden model, and projects the time on an FPGA.

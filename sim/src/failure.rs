@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use program::UNWRITTEN;
+use program::console::tell;
 use program::interrupt::{INTERRUPTED, interrupted};
 use program::panics::INTERNAL;
 use testbench::SimulationError;
@@ -26,6 +28,8 @@ pub(crate) enum Exit {
     Fault = 5,
     /// An internal error of this program.
     Internal = INTERNAL,
+    /// An output could not be written when it was complete, for instance because the disk is full.
+    Unwritten = UNWRITTEN,
     /// The user pressed Ctrl-C.
     Interrupted = INTERRUPTED,
 }
@@ -76,6 +80,20 @@ pub(crate) fn check_interrupt() -> Result<(), Failure> {
     if interrupted() { Err(Failure::interrupted()) } else { Ok(()) }
 }
 
+/// The exit of a command that compared outputs of the unit and has written its own. Tells every failure of `written`.
+/// `mismatches` describes the outputs of the unit that differ; they decide the exit code, whatever could be written.
+pub(crate) fn conclude(written: impl IntoIterator<Item = Result<(), Failure>>, mismatches: Option<String>) -> Exit {
+    let mut exit = Exit::Ok;
+    for failure in written.into_iter().filter_map(Result::err) {
+        tell(format_args!("error: {}", failure.message));
+        exit = if exit == Exit::Ok { failure.exit } else { exit };
+    }
+    mismatches.map_or(exit, |text| {
+        tell(text.trim_end());
+        Exit::Mismatch
+    })
+}
+
 /// A failure with the exit code `exit` and the text of `error`.
 fn failure(exit: Exit, error: impl fmt::Display) -> Failure {
     if exit == Exit::Interrupted { Failure::interrupted() } else { Failure::new(exit, error) }
@@ -89,7 +107,7 @@ impl From<bitnet::Error> for Failure {
 
 impl From<program::Error> for Failure {
     fn from(error: program::Error) -> Self {
-        Self::usage(error)
+        Self::new(of_program(&error), error)
     }
 }
 
@@ -107,10 +125,11 @@ impl From<testbench::Error> for Failure {
 
 impl From<report::Error> for Failure {
     fn from(error: report::Error) -> Self {
-        use report::Error::{MissingShards, NothingToDraw, Refused, Unusable};
+        use report::Error::{MissingShards, NothingToDraw, Refused, Unusable, Unwritten};
         let exit = match error {
             Refused { .. } | MissingShards { .. } => Exit::InputFile,
             Unusable { .. } | NothingToDraw => Exit::Usage,
+            Unwritten { .. } => Exit::Unwritten,
             _ => Exit::Internal,
         };
         Self::new(exit, error)
@@ -126,6 +145,13 @@ impl From<handoff::Error> for Failure {
             _ => Exit::InputFile,
         };
         Self::new(exit, error)
+    }
+}
+
+fn of_program(error: &program::Error) -> Exit {
+    match error {
+        program::Error::Write { .. } => Exit::Unwritten,
+        _ => Exit::Usage,
     }
 }
 
@@ -145,7 +171,8 @@ fn of_testbench(error: &testbench::Error) -> Exit {
         Device(error) => of_device(error),
         Model(error) => of_verilated(error),
         Rtl(_) => Exit::InputFile,
-        Output(_) | NothingToInject { .. } => Exit::Usage,
+        Output(error) => of_program(error),
+        NothingToInject { .. } => Exit::Usage,
         Unnoticed { .. } => Exit::Internal,
         Interrupted => Exit::Interrupted,
         At { source, .. } => of_testbench(source),

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use program::console::tell;
 use report::export::Exporter;
 use report::json::{self, Json};
 use report::merge::join;
@@ -10,7 +9,7 @@ use report::mismatch::Mismatches;
 use report::records::Report;
 use report::text::Text;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, conclude};
 use crate::output::JsonOutput;
 
 /// Reports to join.
@@ -30,10 +29,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<Exit, Failure> {
     let read = |path: &PathBuf| Ok::<_, Failure>((path.clone(), json::read(path)?));
     let reports: Vec<(PathBuf, Report)> = args.reports.iter().map(read).collect::<Result<_, _>>()?;
     let report = join(reports)?;
-    json.put(&Json.export(&report), &Text.export(&report))?;
-    if report.totals.mismatches == 0 {
-        return Ok(Exit::Ok);
-    }
-    tell(Mismatches::of(&report, false).tell().trim_end());
-    Ok(Exit::Mismatch)
+    let written = json.put(&Json.export(&report), &Text.export(&report));
+    let mismatches = (report.totals.mismatches > 0).then(|| Mismatches::of(&report, false).tell());
+    Ok(conclude([written], mismatches))
 }

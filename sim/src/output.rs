@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use program::console::{print, tell};
+use program::console::{print, show, tell};
 use program::target::Target;
 
 use crate::failure::Failure;
@@ -25,10 +25,13 @@ impl JsonOutput {
         Ok(Self { file, on_stdout })
     }
 
-    /// Writes the JSON file if there is one, and prints the report as JSON or as text.
+    /// Prints the report as JSON or as text, and writes the JSON file if there is one.
     pub(crate) fn put(&self, json: &str, text: &str) -> Result<(), Failure> {
-        self.file.as_ref().map_or(Ok(()), |file| file.write(json.as_bytes()))?;
-        Ok(print(if self.on_stdout { json } else { text })?)
+        if self.on_stdout {
+            return Ok(print(json)?);
+        }
+        show(text);
+        Ok(self.file.as_ref().map_or(Ok(()), |file| file.write(json.as_bytes()))?)
     }
 }
 

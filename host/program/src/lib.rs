@@ -2,7 +2,7 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`console`] | data on standard output, lines for people on standard error, JSON |
+//! | [`console`] | data and text on standard output, lines for people on standard error, JSON |
 //! | [`command_line`] | command lines as text for a shell |
 //! | [`target`] | output files, each written completely or not at all |
 //! | [`table`] | tables and numbers for a terminal |
@@ -20,4 +20,4 @@ pub mod panics;
 pub mod table;
 pub mod target;
 
-pub use error::Error;
+pub use error::{Error, UNWRITTEN};

@@ -28,9 +28,10 @@ impl Target {
         // Symbolic links are followed: the link stays, and the file it points to is replaced.
         let target = Self { flag, path: fs::canonicalize(path).unwrap_or_else(|_| path.into()) };
         if target.path.is_dir() {
-            return Err(target.failure(&ErrorKind::IsADirectory.into()));
+            return Err(target.refuse(&ErrorKind::IsADirectory.into()));
         }
-        target.temporary().map(|_| target)
+        target.create().map_err(|e| target.refuse(&e))?;
+        Ok(target)
     }
 
     /// Creates an empty temporary file, which is removed when dropped. [`Target::publish`] completes it.
@@ -38,13 +39,17 @@ impl Target {
     /// # Errors
     /// [`Error::Output`] if the temporary file cannot be created.
     pub fn temporary(&self) -> Result<TempPath> {
+        self.create().map_err(|e| self.failure(&e))
+    }
+
+    fn create(&self) -> io::Result<TempPath> {
         let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = if self.is_special() { std::env::temp_dir() } else { folder.into() };
         let mut builder = tempfile::Builder::new();
         builder.prefix(".tmv-");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.tempfile_in(folder).map(NamedTempFile::into_temp_path).map_err(|e| self.failure(&e))
+        builder.tempfile_in(folder).map(NamedTempFile::into_temp_path)
     }
 
     /// Renames a complete temporary file to the name of the target. For a device or a pipe, copies its content there.
@@ -74,6 +79,14 @@ impl Target {
     }
 
     fn failure(&self, error: &io::Error) -> Error {
-        Error::Output { what: format!("{} {}", self.flag, self.path.display()), reason: error.kind() }
+        Error::Write { what: self.what(), reason: error.kind() }
+    }
+
+    fn refuse(&self, error: &io::Error) -> Error {
+        Error::Refused { what: self.what(), why: format!("cannot write: {}", error.kind()) }
+    }
+
+    fn what(&self) -> String {
+        format!("{} {}", self.flag, self.path.display())
     }
 }

@@ -1,6 +1,6 @@
 //! Writes the files of the repository that are generated from the register map.
-#![allow(clippy::print_stderr)] // This crate has no workspace dependencies, not even `program`.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match folder.ancestors().nth(2).ok_or("no root".into()).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}");
+            tell(&format!("error: {message}"));
             ExitCode::from(3)
         }
     }
@@ -24,7 +24,14 @@ fn run(root: &Path) -> Result<(), String> {
     for (path, text) in generate(&map) {
         let path = root.join(path);
         std::fs::write(&path, text).map_err(|e| format!("{}: cannot write: {e}", path.display()))?;
-        eprintln!("wrote {}", path.display());
+        tell(&format!("wrote {}", path.display()));
     }
     Ok(())
+}
+
+/// Prints a line on standard error. A closed pipe or a full disk there changes nothing. This crate has no workspace
+/// dependencies, so it cannot use the crate `program`.
+#[allow(clippy::disallowed_methods)]
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

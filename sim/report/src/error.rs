@@ -28,6 +28,14 @@ pub enum Error {
         /// The reason.
         why: String,
     },
+    /// A journal cannot be continued, for instance because the disk is full.
+    #[error("{what}: {why}")]
+    Unwritten {
+        /// The option and its file.
+        what: String,
+        /// The reason, and the action that solves it.
+        why: String,
+    },
     /// The picture of a sweep would be empty.
     #[error("--svg: no unit of this sweep is similar enough to a synthesised unit to estimate its LUTs")]
     NothingToDraw,

@@ -109,7 +109,7 @@ impl Journal {
         file.set_len(whole as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(unusable)?;
         let journal = Self { path: path.into(), tail: Mutex::new(Tail { file, digest }) };
         if whole == 0 {
-            journal.append(header)?;
+            journal.append(header).map_err(unusable)?;
         }
         Ok((journal, outcomes))
     }
@@ -117,19 +117,21 @@ impl Journal {
     /// Appends a verified run and syncs the file.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// [`Error::Unwritten`].
     pub fn add(&self, outcome: &Outcome) -> Result<(), Error> {
-        self.append(outcome)
+        self.append(outcome).map_err(|error| Error::Unwritten {
+            what: format!("--journal {}", self.path.display()),
+            why: format!("cannot write: {}; the runs in it are kept: make room, then repeat the command", error.kind()),
+        })
     }
 
-    fn append(&self, content: &impl Serialize) -> Result<(), Error> {
+    fn append(&self, content: &impl Serialize) -> std::io::Result<()> {
         let content = serde_json::to_value(content).expect("a journal line has string keys only");
         let tail = &mut *self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = chain(&tail.digest, &content);
         let line = Line { content, digest: digest.clone() };
         let line = serde_json::to_string(&line).expect("a journal line has string keys only") + "\n";
-        let written = tail.file.write_all(line.as_bytes()).and_then(|()| tail.file.sync_data());
-        written.map_err(|e| Self::unusable(&self.path, format!("cannot write: {e}")))?;
+        tail.file.write_all(line.as_bytes()).and_then(|()| tail.file.sync_data())?;
         tail.digest = digest;
         Ok(())
     }

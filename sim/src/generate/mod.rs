@@ -24,7 +24,7 @@ use job::Job;
 use passes::Generated;
 use writer::Writer;
 
-use crate::failure::{Exit, Failure, check_interrupt};
+use crate::failure::{Exit, Failure, check_interrupt, conclude};
 use crate::output::JsonOutput;
 
 /// Runs the command. `command` is the command line as typed.
@@ -47,14 +47,9 @@ pub(crate) fn run(args: &GenerateArgs, command: &str) -> Result<Exit, Failure> {
     job.source.tell_finding();
     check_interrupt()?;
     let report = report(&job, command, generated, verified, started)?;
-    json.put(&pretty(&report), &report.text())?;
-    Ok(match &report.verification {
-        Some(v) if v.mismatches > 0 => {
-            tell(mismatches(&report, v).tell().trim_end());
-            Exit::Mismatch
-        }
-        _ => Exit::Ok,
-    })
+    let written = json.put(&pretty(&report), &report.text());
+    let verified = report.verification.as_ref().filter(|v| v.mismatches > 0);
+    Ok(conclude([written], verified.map(|v| mismatches(&report, v).tell())))
 }
 
 /// The outputs that differ from golden, for the user.

@@ -1,9 +1,7 @@
 //! Output of tokens on the terminal during the generation.
 
-use std::io::{self, Write};
-
 use bitnet::text::{TextStream, Tokenizer};
-use program::console::print;
+use program::console::show;
 
 use crate::failure::Failure;
 
@@ -29,22 +27,22 @@ impl<'a> Writer<'a> {
             None => id.to_string(),
         };
         self.any = true;
-        self.show(&text)
+        self.show(&text);
+        Ok(())
     }
 
     /// Prints the rest of the text, and ends the output.
     pub(super) fn end(mut self) -> Result<(), Failure> {
         let rest = self.stream.take().map(|stream| stream.finish()).transpose()?.unwrap_or_default();
-        if self.any { self.show(&(rest + "\n\n")) } else { Ok(()) }
+        if self.any {
+            self.show(&(rest + "\n\n"));
+        }
+        Ok(())
     }
 
-    fn show(&self, text: &str) -> Result<(), Failure> {
-        if self.quiet {
-            return Ok(());
+    fn show(&self, text: &str) {
+        if !self.quiet {
+            show(text);
         }
-        print(text)?;
-        // Without a flush, the terminal does not show an incomplete line.
-        let _ = io::stdout().flush();
-        Ok(())
     }
 }

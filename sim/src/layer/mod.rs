@@ -30,7 +30,7 @@ use forward::Pass;
 use job::Job;
 use outputs::Outputs;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, conclude};
 use crate::output::Progress;
 
 /// Runs the command. `command` is the command line as typed.
@@ -49,19 +49,16 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     let forward = match ran.forward {
         Ok(forward) => forward,
         Err(failure) if failure.exit == Exit::Interrupted && ran.simulated > 0 => {
-            return Err(interrupted(&job, &outputs, &report(None, false))?);
+            return Err(interrupted(&job, &outputs, &report(None, false)));
         }
         Err(failure) => return Err(failure.repeat_with(&job.repeatable(command))),
     };
     check_complete(&job, &ran.outcomes)?;
     let report = report(Some(forward), true);
-    write_dump(&job, &outputs, &ran.dump, &report)?;
-    outputs.put(&report)?;
-    if report.totals.mismatches == 0 {
-        return Ok(Exit::Ok);
-    }
-    tell(Mismatches::of(&report, args.trace.is_none()).tell().trim_end());
-    Ok(Exit::Mismatch)
+    let mut written = outputs.put(&report);
+    written.push(write_dump(&job, &outputs, &ran.dump, &report));
+    let mismatches = (report.totals.mismatches > 0).then(|| Mismatches::of(&report, args.trace.is_none()).tell());
+    Ok(conclude(written, mismatches))
 }
 
 /// Opens the journal if one is requested. Returns the journal and the runs in it.
@@ -130,15 +127,17 @@ fn execute(
 }
 
 /// Writes the part of the report that was verified before Ctrl-C. Returns the failure with which the command ends.
-fn interrupted(job: &Job<'_>, outputs: &Outputs, partial: &Report) -> Result<Failure, Failure> {
+fn interrupted(job: &Job<'_>, outputs: &Outputs, partial: &Report) -> Failure {
     let mut place =
         job.args.journal.as_ref().map_or(String::new(), |j| format!("; continue with --journal {}", j.display()));
     if let Some(target) = &outputs.json.file {
-        target.write(Json.export(partial).as_bytes())?;
-        place += "; partial report written";
+        place += &match target.write(Json.export(partial).as_bytes()) {
+            Ok(()) => "; partial report written".into(),
+            Err(error) => format!("; {error}"),
+        };
     }
     let (seen, all) = (partial.runs.len(), job.runs_here().len());
-    Ok(Failure::new(Exit::Interrupted, format!("interrupted: {seen} of {all} runs verified{place}")))
+    Failure::new(Exit::Interrupted, format!("interrupted: {seen} of {all} runs verified{place}"))
 }
 
 /// Checks that exactly the requested runs were compared.

@@ -42,14 +42,14 @@ impl Outputs {
     }
 
     /// Writes the report in all requested formats, and prints it as text or JSON. Pictures without content are not
-    /// written.
-    pub(super) fn put(&self, report: &Report) -> Result<(), Failure> {
-        for (target, form) in &self.pages {
-            let content = form.export(report);
-            if !content.is_empty() {
-                target.write(content.as_bytes())?;
-            }
-        }
-        self.json.put(&Json.export(report), &Text.export(report))
+    /// written. Returns a result for each output: one that fails does not stop the others.
+    pub(super) fn put(&self, report: &Report) -> Vec<Result<(), Failure>> {
+        let page = |(target, form): &(Target, Box<dyn Exporter>)| match form.export(report) {
+            content if content.is_empty() => Ok(()),
+            content => Ok(target.write(content.as_bytes())?),
+        };
+        let mut written = vec![self.json.put(&Json.export(report), &Text.export(report))];
+        written.extend(self.pages.iter().map(page));
+        written
     }
 }

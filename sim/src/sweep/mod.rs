@@ -9,13 +9,14 @@ use cost::board::Board;
 use cost::luts;
 use cost::setup::Setup;
 use program::console::pretty;
+use program::target::Target;
 use report::records::{SCHEMA_VERSION, STATUS};
 use report::sweep::{self, Sample, Sweep, mark_front};
 
 pub(crate) use args::SweepArgs;
 
 use crate::args::unit::MemoryArg;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, conclude};
 use crate::output::{JsonOutput, target};
 
 /// Runs the command. `command` is the command line as typed.
@@ -39,15 +40,18 @@ pub(crate) fn run(args: &SweepArgs, command: &str) -> Result<Exit, Failure> {
         assumptions: assumptions(args, &setups),
         status: STATUS.into(),
     };
-    if let Some(csv) = csv {
-        csv.write(sweep::csv(&sweep)?.as_bytes())?;
-    }
-    if let Some(svg) = svg {
-        svg.write(sweep::svg(&sweep)?.as_bytes())?;
-    }
-    json.put(&pretty(&sweep), &sweep::text(&sweep))?;
-    let wrong = sweep.samples.iter().any(|s| s.mismatches > 0);
-    Ok(if wrong { Exit::Mismatch } else { Exit::Ok })
+    let put = |target: Option<Target>, content: &dyn Fn() -> Result<String, report::Error>| match target {
+        Some(target) => Ok::<_, Failure>(target.write(content()?.as_bytes())?),
+        None => Ok(()),
+    };
+    let written = [
+        json.put(&pretty(&sweep), &sweep::text(&sweep)),
+        put(csv, &|| sweep::csv(&sweep)),
+        put(svg, &|| sweep::svg(&sweep)),
+    ];
+    let mismatches: usize = sweep.samples.iter().map(|s| s.mismatches).sum();
+    let told = format!("{mismatches} outputs differ from golden; the table of simulated units says in which unit");
+    Ok(conclude(written, (mismatches > 0).then_some(told)))
 }
 
 fn assumptions(args: &SweepArgs, setups: &[Setup]) -> Vec<String> {
