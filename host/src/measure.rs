@@ -1,7 +1,7 @@
 //! The command `host profile`: measures, prints and writes a profile.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -18,7 +18,7 @@ use cpu_profile::report::{CpuProfile, REPORT_NAME, TOKENS};
 use cpu_profile::tables;
 use program::console::{self, pretty, tell};
 use program::options::{ComputeType, positive};
-use program::target::Target;
+use program::target::{Target, Targets};
 
 use crate::failure::Failure;
 use crate::format::{Format, csv, show};
@@ -76,12 +76,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     // The folder is created before the measurement, so that a typing error does not cost hours of work.
     let refused = |e: std::io::Error| Failure::usage(format!("{}: cannot write: {}", args.out.display(), e.kind()));
     fs::create_dir_all(&args.out).map_err(refused)?;
+    let mut targets = Targets::default();
+    let report = targets.file("--out", &args.out.join(REPORT_NAME))?;
     let settings = settings(args);
     let synthetic = if args.model.is_none() { "no --model, so a synthetic model is used: " } else { "" };
     tell(format_args!("{synthetic}{}", source.describe()));
     let measurement = measure(&source, &prompt, &settings, &mut |what| tell(what))?;
     source.finding().into_iter().for_each(|finding| tell(format_args!("remark: {finding}")));
-    write(args, &measurement)?;
+    write(&args.out, &mut targets, &report, &measurement)?;
     console::show(&(text(&measurement.profile) + &format!("Written to {}\n", args.out.display())));
     Ok(ExitCode::SUCCESS)
 }
@@ -146,12 +148,16 @@ fn settings(args: &RunArgs) -> Settings {
 }
 
 /// Writes the report, and its tables as CSV files.
-fn write(args: &RunArgs, Measurement { profile, calls }: &Measurement) -> Result<(), Failure> {
-    let put = |name: &str, text: &str| Target::new("--out", &args.out.join(name))?.write(text.as_bytes());
-    put(REPORT_NAME, &pretty(profile))?;
+fn write(
+    out: &Path,
+    targets: &mut Targets,
+    report: &Target,
+    Measurement { profile, calls }: &Measurement,
+) -> Result<(), Failure> {
+    report.write(pretty(profile).as_bytes())?;
     let raw = ("raw_layer_data", tables::raw(profile, calls));
     for (name, table) in [raw].into_iter().chain(tables::statistics(profile)) {
-        put(&format!("{name}.csv"), &csv(&table))?;
+        targets.file("--out", &out.join(format!("{name}.csv")))?.write(csv(&table).as_bytes())?;
     }
     Ok(())
 }

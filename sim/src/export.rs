@@ -8,6 +8,7 @@ use bitnet::synthetic::Synthetic;
 use bitnet::weights::WeightSource;
 use clap::ValueEnum;
 use program::console::tell;
+use program::target::Targets;
 
 use crate::failure::{Exit, Failure};
 use crate::output::Progress;
@@ -47,15 +48,17 @@ impl From<FormKind> for WeightForm {
 /// Runs the command.
 pub(crate) fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     let form = args.form.into();
+    let folder = Targets::default().folder("--out", &args.out)?;
     let source = Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed);
     let bytes = export_bytes(source.config(), form);
     tell(format_args!("seed {}: {}; writing {bytes} bytes into {}", args.seed, source.describe(), args.out.display()));
     let progress = Progress::new("writing", bytes);
     let mut told = 0;
-    export(&source, form, &args.out, &mut |done, _| {
+    export(&source, form, folder.scratch(), &mut |done, _| {
         progress.advance(done - told);
         told = done;
     })?;
     progress.finish();
+    folder.publish()?;
     Ok(Exit::Ok)
 }

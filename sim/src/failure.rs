@@ -138,9 +138,10 @@ impl From<report::Error> for Failure {
 
 impl From<handoff::Error> for Failure {
     fn from(error: handoff::Error) -> Self {
-        use handoff::Error::{Interrupted, UnknownBoard, Unwritable};
-        let exit = match error {
-            UnknownBoard { .. } | Unwritable { .. } => Exit::Usage,
+        use handoff::Error::{Interrupted, Output, UnknownBoard};
+        let exit = match &error {
+            UnknownBoard { .. } => Exit::Usage,
+            Output(error) => of_program(error),
             Interrupted => Exit::Interrupted,
             _ => Exit::InputFile,
         };
@@ -158,6 +159,7 @@ fn of_program(error: &program::Error) -> Exit {
 fn of_model(error: &bitnet::Error) -> Exit {
     use bitnet::ErrorKind::{Backend, InputFile, Usage};
     match error.kind() {
+        _ if matches!(error, bitnet::Error::Write { .. }) => Exit::Unwritten,
         InputFile => Exit::InputFile,
         Usage => Exit::Usage,
         Backend if interrupted() => Exit::Interrupted,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use program::target::Targets;
 use report::export::Exporter;
 use report::json::{self, Json};
 use report::merge::join;
@@ -25,7 +26,7 @@ pub(crate) struct MergeArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &MergeArgs) -> Result<Exit, Failure> {
-    let json = JsonOutput::new(args.json.as_deref())?;
+    let json = JsonOutput::new(&mut Targets::default(), args.json.as_deref())?;
     let read = |path: &PathBuf| Ok::<_, Failure>((path.clone(), json::read(path)?));
     let reports: Vec<(PathBuf, Report)> = args.reports.iter().map(read).collect::<Result<_, _>>()?;
     let report = join(reports)?;

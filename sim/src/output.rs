@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use program::console::{print, show, tell};
-use program::target::Target;
+use program::target::{Target, Targets};
 
 use crate::failure::Failure;
 
@@ -19,9 +19,9 @@ pub(crate) struct JsonOutput {
 
 impl JsonOutput {
     /// Resolves the value of `--json`, and checks that the file is writable.
-    pub(crate) fn new(json: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn new(targets: &mut Targets, json: Option<&Path>) -> Result<Self, Failure> {
         let on_stdout = on_stdout(json);
-        let file = json.filter(|_| !on_stdout).map(|path| Target::new("--json", path)).transpose()?;
+        let file = target(targets, "--json", json.filter(|_| !on_stdout))?;
         Ok(Self { file, on_stdout })
     }
 
@@ -72,7 +72,11 @@ pub(crate) fn on_stdout(json: Option<&Path>) -> bool {
     json == Some(Path::new("-"))
 }
 
-/// The file that the option `flag` names. Fails if the file is not writable.
-pub(crate) fn target(flag: &'static str, path: Option<&Path>) -> Result<Option<Target>, Failure> {
-    Ok(path.map(|path| Target::new(flag, path)).transpose()?)
+/// The file that the option `flag` names. Fails if the file is not writable or is one of `targets` already.
+pub(crate) fn target(
+    targets: &mut Targets,
+    flag: &'static str,
+    path: Option<&Path>,
+) -> Result<Option<Target>, Failure> {
+    Ok(path.map(|path| targets.file(flag, path)).transpose()?)
 }

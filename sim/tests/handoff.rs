@@ -11,6 +11,7 @@ use assert_cmd::cargo::cargo_bin;
 use cost::board::BOARDS;
 use golden::Codec;
 use handoff::Folder;
+use program::target::Targets;
 use roxmltree::{Document, Node};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -28,7 +29,8 @@ fn folder(board: &str) -> Folder {
 fn written(board: &str) -> (TempDir, PathBuf) {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("handoff");
-    folder(board).write(&path).unwrap_or_else(|failure| panic!("{}", failure));
+    let out = Targets::default().folder("--out", &path).unwrap_or_else(|failure| panic!("{}", failure));
+    folder(board).write(out).unwrap_or_else(|failure| panic!("{}", failure));
     (parent, path)
 }
 
@@ -133,7 +135,7 @@ fn mistakes_are_told() {
     fs::write(path("full") + "/mine", "mine").unwrap();
     fails(&["handoff", "--out", &path("full")], 2, &["full", "not empty"]);
     fails(&["handoff", "--out", &(path("full") + "/mine")], 2, &["not a folder"]);
-    fails(&["handoff", "--out", &path("no/such")], 2, &["no/such", "cannot write"]);
+    fails(&["handoff", "--out", "/dev/null/such"], 2, &["/dev/null/such", "cannot write"]);
     assert_eq!(fs::read_to_string(path("full") + "/mine").unwrap(), "mine");
     assert_eq!(fs::read_dir(&parent).unwrap().count(), 1, "nothing half-written");
 

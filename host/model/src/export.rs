@@ -32,8 +32,8 @@ const ROWS: usize = 1024;
 /// The smallest factor that the quantiser of masters gives.
 const FLOOR: f32 = 1e-5;
 
-/// Writes the weights of `source` in the given form as a new folder, which appears only when it is complete. One
-/// layer is loaded at a time. `progress` is called with the bytes of `model.safetensors` that are written so far, and
+/// Writes the weights of `source` in the given form into `folder`, which is new or empty. A caller whose folder must be
+/// complete at all times gives a temporary one. One layer is loaded at a time. `progress` is called with the bytes of `model.safetensors` that are written so far, and
 /// with the size of this file in bytes.
 ///
 /// # Errors
@@ -59,36 +59,21 @@ pub fn export(
         return Err(Error::NotExportable { tensor: linear_name(0, linear), reason });
     }
 
-    let target = fs::canonicalize(folder).or_else(|_| std::path::absolute(folder)).map_err(Error::write(folder))?;
-    let parent = target.parent().ok_or_else(|| Error::Occupied { path: folder.into() })?;
-    fs::create_dir_all(parent).map_err(Error::write(parent))?;
-    let scratch = scratch(parent).map_err(Error::write(parent))?;
+    fs::create_dir_all(folder).map_err(Error::write(folder))?;
     let json = |name: &str, value: Value| {
-        fs::write(scratch.path().join(name), format!("{value:#}\n")).map_err(Error::write(&folder.join(name)))
+        fs::write(folder.join(name), format!("{value:#}\n")).map_err(Error::write(&folder.join(name)))
     };
     json(CONFIG, config_json(config, form))?;
     json("generation_config.json", generation_json(config))?;
-    let file = File::create(scratch.path().join(SINGLE)).map_err(Error::write(&folder.join(SINGLE)))?;
-    Weights::create(file, config, form, &folder.join(SINGLE), progress)?.write(source)?;
-    fs::rename(scratch.path(), &target).map_err(Error::write(folder))?;
-    let _moved = scratch.keep();
-    Ok(())
+    let path = folder.join(SINGLE);
+    let file = File::create(&path).map_err(Error::write(&path))?;
+    Weights::create(file, config, form, &path, progress)?.write(source)
 }
 
 /// Size of the `model.safetensors` that [`export`] writes, in bytes.
 pub fn export_bytes(config: &ModelConfig, form: WeightForm) -> u64 {
     let (header, bytes) = header(config, form);
     (bytes.len() + header.data_len()) as u64
-}
-
-/// A temporary folder that is removed when dropped. It gets the permissions of an ordinary folder, because it becomes
-/// the exported one.
-fn scratch(parent: &Path) -> std::io::Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".export-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    builder.tempdir_in(parent)
 }
 
 fn config_json(c: &ModelConfig, form: WeightForm) -> Value {

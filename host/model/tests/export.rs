@@ -306,15 +306,6 @@ fn folders() {
     assert_eq!(fs::read(dir.path().join("file")).unwrap(), b"mine");
     let e = run("file/below").unwrap_err();
     assert!(matches!(e, Error::Write { .. }) && e.kind() == ErrorKind::Usage, "{e}");
-
-    // A source that fails half-way leaves no files behind.
-    let broken = Edited(Synthetic::new(config(72, 60, true), 7), |layer, _, _: &mut BitLinearWeights| {
-        if layer == 2 { Err(Error::LayerOutOfRange { layer, layers: 2 }) } else { Ok(()) }
-    });
-    let other = TempDir::new().unwrap();
-    let e = export(&broken, WeightForm::Online, &other.path().join("model"), &mut |_, _| ()).unwrap_err();
-    assert!(matches!(e, Error::LayerOutOfRange { .. }));
-    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`console`] | data and text on standard output, lines for people on standard error, JSON |
 //! | [`command_line`] | command lines as text for a shell |
-//! | [`target`] | output files, each written completely or not at all |
+//! | [`target`], [`folder`] | output files and folders, each written completely or not at all |
 //! | [`table`] | tables and numbers for a terminal |
 //! | [`options`] | options that several commands take |
 //! | [`panics`], [`interrupt`] | the end of a command after an internal error; after Ctrl-C |
@@ -13,6 +13,7 @@
 pub mod command_line;
 pub mod console;
 mod error;
+pub mod folder;
 pub mod interrupt;
 pub mod machine;
 pub mod options;

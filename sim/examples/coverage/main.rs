@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 use clap::Parser;
 use points::Explanations;
 use program::console::{print, tell};
-use program::target::Target;
+use program::target::Targets;
 
 /// The test programs that simulate the unit or parts of it.
 const TESTS: [&str; 5] = ["cells", "registers", "unit", "faults", "cycles"];
@@ -82,7 +82,7 @@ fn run(options: &Options) -> Result<bool, Failure> {
     if let Some(folder) = options.html.parent() {
         fs::create_dir_all(folder).map_err(|error| Failure::usage(format!("--html {}: {error}", folder.display())))?;
     }
-    let page = Target::new("--html", &options.html)?;
+    let page = Targets::default().file("--html", &options.html)?;
 
     let data = options.data.as_deref().unwrap_or(Path::new(DATA));
     let passed = options.data.is_some() || regression(options, data)?;

@@ -26,13 +26,8 @@ pub enum Error {
         what: String,
     },
     /// The folder cannot be written.
-    #[error("--out {}: {why}", out.display())]
-    Unwritable {
-        /// The folder.
-        out: PathBuf,
-        /// The reason.
-        why: String,
-    },
+    #[error(transparent)]
+    Output(#[from] program::Error),
     /// The user asked to stop.
     #[error("interrupted: nothing was written")]
     Interrupted,

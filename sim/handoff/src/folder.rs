@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use cost::board::{BOARDS, Board, Sourced};
 use golden::Codec;
+use program::folder::NewFolder;
 use program::interrupt::interrupted;
 use register_map::RegisterMap;
 use sha2::{Digest, Sha256};
@@ -231,37 +231,20 @@ impl Folder {
         self.add("SHA256SUMS", text);
     }
 
-    /// Writes all files to the folder `out`. The files are written to a temporary folder beside `out`, which is
-    /// renamed when it is complete.
+    /// Writes all files to `out`.
     ///
     /// # Errors
-    /// If `out` exists and is not an empty folder, if `out` cannot be written, or after Ctrl-C.
-    pub fn write(&self, out: &Path) -> Result<(), Error> {
-        let failure = |why: String| Error::Unwritable { out: out.into(), why };
-        match fs::read_dir(out) {
-            Ok(mut entries) => {
-                if entries.next().is_some() {
-                    return Err(failure("the folder is not empty; name one that is, or that is not there".into()));
-                }
-            }
-            Err(_) if out.symlink_metadata().is_ok() => return Err(failure("that is not a folder".into())),
-            Err(_) => {}
-        }
-        let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let cannot = |e: std::io::Error| failure(format!("cannot write: {}", e.kind()));
-        let temporary = tempfile::Builder::new().prefix(".sim-").tempdir_in(parent).map_err(cannot)?;
-        // The temporary folder is closed to other users, but the result must not be. Hence a folder inside it.
-        let folder = temporary.path().join("handoff");
+    /// If `out` cannot be written, or after Ctrl-C.
+    pub fn write(&self, out: NewFolder) -> Result<(), Error> {
         for (name, content) in &self.files {
             if interrupted() {
                 return Err(Error::Interrupted);
             }
-            let path = folder.join(name);
-            fs::create_dir_all(path.parent().unwrap_or(&folder))
-                .and_then(|()| fs::write(&path, content))
-                .map_err(cannot)?;
+            let path = out.scratch().join(name);
+            let folder = path.parent().unwrap_or(out.scratch());
+            fs::create_dir_all(folder).and_then(|()| fs::write(&path, content)).map_err(|e| out.failure(&e))?;
         }
-        fs::rename(&folder, out).map_err(cannot)
+        Ok(out.publish()?)
     }
 }
 

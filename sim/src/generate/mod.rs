@@ -12,6 +12,7 @@ use std::time::Instant;
 use bitnet::generate::Pass;
 use program::console::{pretty, tell};
 use program::machine;
+use program::target::Targets;
 use report::generation::{CpuTimes, Generation, Verification};
 use report::mismatch::Mismatches;
 use report::records::{SCHEMA_VERSION, STATUS};
@@ -31,7 +32,7 @@ use crate::output::JsonOutput;
 pub(crate) fn run(args: &GenerateArgs, command: &str) -> Result<Exit, Failure> {
     let started = Instant::now();
     let job = Job::new(args)?;
-    let json = JsonOutput::new(args.json.as_deref())?;
+    let json = JsonOutput::new(&mut Targets::default(), args.json.as_deref())?;
     tell(format_args!("seed {}: {}", args.model.seed, job.source.announcement()));
     job.remarks.iter().for_each(|remark| tell(format_args!("remark: {remark}")));
     let mut writer = Writer::new(job.tokenizer.as_ref(), json.on_stdout);

@@ -1,6 +1,6 @@
 //! The output files of a command, checked to be writable before the simulation begins.
 
-use program::target::Target;
+use program::target::{Target, Targets};
 use report::export::Exporter;
 use report::html::{PICTURES, Page, Picture};
 use report::json::Json;
@@ -24,21 +24,27 @@ pub(super) struct Outputs {
 impl Outputs {
     /// Resolves the options that name files.
     pub(super) fn new(args: &LayerArgs) -> Result<Self, Failure> {
-        let json = JsonOutput::new(args.json.as_deref())?;
-        let trace = target("--trace", args.trace.as_deref())?;
+        let mut targets = Targets::default();
+        let json = JsonOutput::new(&mut targets, args.json.as_deref())?;
+        let trace = target(&mut targets, "--trace", args.trace.as_deref())?;
         let trace = trace.map(|target| TraceRequest { target, from: args.trace_from, cycles: args.trace_cycles });
         let mut pages: Vec<(Target, Box<dyn Exporter>)> = Vec::new();
-        if let Some(page) = target("--html", args.html.as_deref())? {
+        if let Some(page) = target(&mut targets, "--html", args.html.as_deref())? {
             pages.push((page, Box::new(Page)));
         }
         if let Some(folder) = &args.svg {
             let refuse = |e: std::io::Error| Failure::usage(format!("--svg {}: {}", folder.display(), e.kind()));
             std::fs::create_dir_all(folder).map_err(refuse)?;
             for name in PICTURES {
-                pages.push((Target::new("--svg", &folder.join(format!("{name}.svg")))?, Box::new(Picture(name))));
+                let picture = targets.file("--svg", &folder.join(format!("{name}.svg")))?;
+                pages.push((picture, Box::new(Picture(name))));
             }
         }
-        Ok(Self { json, dump: target("--dump", args.dump.as_deref())?, trace, pages })
+        let dump = target(&mut targets, "--dump", args.dump.as_deref())?;
+        if let Some(journal) = &args.journal {
+            targets.claim("--journal", journal)?;
+        }
+        Ok(Self { json, dump, trace, pages })
     }
 
     /// Writes the report in all requested formats, and prints it as text or JSON. Pictures without content are not

@@ -9,7 +9,7 @@ use cost::board::Board;
 use cost::luts;
 use cost::setup::Setup;
 use program::console::pretty;
-use program::target::Target;
+use program::target::{Target, Targets};
 use report::records::{SCHEMA_VERSION, STATUS};
 use report::sweep::{self, Sample, Sweep, mark_front};
 
@@ -21,8 +21,10 @@ use crate::output::{JsonOutput, target};
 
 /// Runs the command. `command` is the command line as typed.
 pub(crate) fn run(args: &SweepArgs, command: &str) -> Result<Exit, Failure> {
-    let json = JsonOutput::new(args.json.as_deref())?;
-    let (csv, svg) = (target("--csv", args.csv.as_deref())?, target("--svg", args.svg.as_deref())?);
+    let mut targets = Targets::default();
+    let json = JsonOutput::new(&mut targets, args.json.as_deref())?;
+    let csv = target(&mut targets, "--csv", args.csv.as_deref())?;
+    let svg = target(&mut targets, "--svg", args.svg.as_deref())?;
     let config = ModelConfig::bitnet_2b_4t();
     let setups = points::setups(args, &config)?;
     let mut points = points::points(&setups, &config, args.prefill_tokens);
