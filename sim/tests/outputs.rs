@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use assert_cmd::cargo::cargo_bin;
+use serde_json::Value;
 
 mod program;
 
@@ -76,14 +77,43 @@ fn mounts_are_filled() {
         mount --bind of-host.json r.json && mount -t tmpfs none out || exit 99
         \"$SIM\" --layer 14 --op k_proj --json r.json || exit 1
         \"$SIM\" handoff --out out && test -e out/SHA256SUMS && grep -q totals of-host.json";
+    if let Some(ran) = with_mounts(folder.path(), script) {
+        ran.code(0);
+        assert_eq!(fs::read(folder.path().join("r.json")).unwrap(), b"old", "the mount is gone with its namespace");
+    }
+}
+
+/// Runs `script` where it may mount file systems; `None` if that is not allowed here. It exits with 99 if a mount fails.
+fn with_mounts(folder: &Path, script: &str) -> Option<Ran> {
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", script]).env("SIM", cargo_bin!("sim")).current_dir(folder.path());
+    command.args(["--mount", "sh", "-c", script]).env("SIM", cargo_bin!("sim")).current_dir(folder);
     match command.output() {
         Ok(output) if output.status.code() != Some(99) && !output.stderr.starts_with(b"unshare") => {
-            Ran::new(script.into(), &output).code(0);
-            assert_eq!(fs::read(folder.path().join("r.json")).unwrap(), b"old", "the mount is gone with its namespace");
+            Some(Ran::new(script.into(), &output))
         }
-        _ => eprintln!("mounts are not allowed here: outputs that are mounts are NOT checked"),
+        _ => {
+            eprintln!("mounts are not allowed here: outputs on other file systems are NOT checked");
+            None
+        }
+    }
+}
+
+/// The waveform is the largest output, and it is written during the run.
+#[test]
+fn a_waveform_that_does_not_fit_loses_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("small")).unwrap();
+    for (name, inject, code) in [("k.fst", "", 74), ("k.vcd", "", 74), ("k.fst", "--inject weight-bit", 1)] {
+        let script = format!(
+            "mount -t tmpfs -o size=16k none small || exit 99
+            \"$SIM\" --layer 14 --op k_proj --json r.json --trace small/{name} {inject}
+            code=$?; ls -A small; exit $code"
+        );
+        let Some(ran) = with_mounts(folder.path(), &script) else { return };
+        let ran = ran.code(code).says(&[&format!("error: --trace small/{name}: cannot write: no storage space")]);
+        assert!(ran.out.trim_end().ends_with("projected, not measured on a board"), "half a waveform is left: {ran}");
+        let report: Value = serde_json::from_slice(&fs::read(folder.path().join("r.json")).unwrap()).unwrap();
+        assert_eq!(report["totals"]["outputs"], 1_920, "{ran}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The bench: executes one run on one freshly powered unit.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bitnet::config::Linear;
 use golden::TernaryMatrix;
 use program::interrupt::interrupted;
@@ -41,6 +43,8 @@ pub struct TraceRequest {
     pub from: u64,
     /// Number of cycles to record.
     pub cycles: u64,
+    /// The reason why the waveform could not be written. The run is compared nevertheless.
+    pub failure: Arc<Mutex<Option<program::Error>>>,
 }
 
 /// The settings with which runs are executed.
@@ -75,9 +79,10 @@ impl Bench {
         let (clock, start) = (ThreadClock::start(), driver.device().cycles());
         let result = driver.run(&weights, &run.x_q, run.tokens).map_err(Error::from);
         let (seconds, simulated_cycles) = (clock.seconds(), driver.device().cycles() - start);
-        if let Some((target, file)) = trace {
-            driver.device().model().close_trace();
-            target.publish(file)?;
+        if let Some((request, file)) = trace {
+            let closed = driver.device().model().close_trace().map_err(|error| request.target.failure(&error));
+            let written = closed.and_then(|()| request.target.publish(file));
+            *request.failure.lock().unwrap_or_else(PoisonError::into_inner) = written.err();
         }
         let result = match &injected {
             Some(what) => result.map_err(|error| error.at(format!("injected {what}")))?,
@@ -135,17 +140,17 @@ impl Bench {
         mix(mix(mix(self.seed ^ run.pass as u64) ^ run.layer as u64) ^ run.operators[0].index() as u64)
     }
 
-    /// Opens the waveform if one is requested and this is the first run. Returns the target and the temporary file.
+    /// Opens the waveform if one is requested and this is the first run. Returns the request and the temporary file.
     fn start_trace(
         &self,
         driver: &mut Driver<VerilatedDevice>,
         run: &Run,
-    ) -> Result<Option<(&Target, TempPath)>, Error> {
+    ) -> Result<Option<(&TraceRequest, TempPath)>, Error> {
         let Some(request) = self.trace.as_ref().filter(|_| run.first) else { return Ok(None) };
         let file = request.target.temporary()?;
         let window = request.from..request.from.saturating_add(request.cycles);
         driver.device().model().open_trace(&file, window)?;
-        Ok(Some((&request.target, file)))
+        Ok(Some((request, file)))
     }
 
     /// Loads the weights into the unit's memory and sets up the requested fault. Returns the weights and a

@@ -1,5 +1,7 @@
 //! The output files of a command, checked to be writable before the simulation begins.
 
+use std::sync::{Arc, PoisonError};
+
 use program::target::{Target, Targets};
 use report::export::Exporter;
 use report::html::{PICTURES, Page, Picture};
@@ -27,7 +29,12 @@ impl Outputs {
         let mut targets = Targets::default();
         let json = JsonOutput::new(&mut targets, args.json.as_deref())?;
         let trace = target(&mut targets, "--trace", args.trace.as_deref())?;
-        let trace = trace.map(|target| TraceRequest { target, from: args.trace_from, cycles: args.trace_cycles });
+        let trace = trace.map(|target| TraceRequest {
+            target,
+            from: args.trace_from,
+            cycles: args.trace_cycles,
+            failure: Arc::default(),
+        });
         let mut pages: Vec<(Target, Box<dyn Exporter>)> = Vec::new();
         if let Some(page) = target(&mut targets, "--html", args.html.as_deref())? {
             pages.push((page, Box::new(Page)));
@@ -56,6 +63,8 @@ impl Outputs {
         };
         let mut written = vec![self.json.put(&Json.export(report), &Text.export(report))];
         written.extend(self.pages.iter().map(page));
+        let trace = self.trace.iter().map(|trace| trace.failure.lock().unwrap_or_else(PoisonError::into_inner).take());
+        written.extend(trace.flatten().map(|failure| Err(failure.into())));
         written
     }
 }

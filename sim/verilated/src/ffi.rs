@@ -20,7 +20,7 @@ use std::{
 compile_error!("Verilated storage is read as little-endian bytes");
 
 /// The version of the C interface in `cpp/face.h`.
-const ABI: u32 = 2;
+const ABI: u32 = 3;
 
 #[repr(C)]
 struct RawPort {
@@ -48,7 +48,7 @@ pub(crate) struct Api {
     log: Text,
     clear_log: unsafe extern "C" fn(Handle),
     trace_open: unsafe extern "C" fn(Handle, *const c_char, u64, u64) -> i32,
-    trace_close: unsafe extern "C" fn(Handle),
+    trace_close: Call,
     write_coverage: unsafe extern "C" fn(Handle, *const c_char) -> i32,
     collect_coverage: unsafe extern "C" fn(*const c_char) -> i32,
     free: unsafe extern "C" fn(Handle),
@@ -263,7 +263,8 @@ impl Instance {
         with_path(path, |path| unsafe { (self.api.trace_open)(self.handle, path, from, to) })
     }
 
-    pub(crate) fn close_trace(&mut self) {
+    /// Returns the code of the shim: 0 done, 1 not built in, 2 file not written.
+    pub(crate) fn close_trace(&mut self) -> i32 {
         // SAFETY: as in `eval`.
         unsafe { (self.api.trace_close)(self.handle) }
     }

@@ -5,6 +5,7 @@ use crate::{
     ffi::{Api, Instance, Place, PortInfo, Status},
 };
 use std::{
+    io::Write,
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -185,6 +186,8 @@ pub struct Model {
     instance: Instance,
     cycles: u64,
     library: ModelLibrary,
+    /// The waveform that is being recorded.
+    trace: Option<PathBuf>,
 }
 
 impl Model {
@@ -203,7 +206,7 @@ impl Model {
         let instance = Instance::new(&inner.api, reset, fold(context.seed), context.keep_log)
             .ok_or_else(|| Error::Simulation { cycle: 0, message: "the constructor failed".into() })?;
         inner.ports.get_or_init(|| instance.port_list().into_iter().map(Port::from).collect());
-        let mut model = Self { instance, cycles: 0, library: library.clone() };
+        let mut model = Self { instance, cycles: 0, library: library.clone(), trace: None };
         let clock = model.pin_of_width(&context.clock, 1)?;
         model.instance.set_clock(clock.place);
         Ok(model)
@@ -394,19 +397,26 @@ impl Model {
     }
 
     /// Records a waveform of the clock cycles in `window`, in the format for which the library was built. The file is
-    /// complete after the last cycle of the window, after [`Model::close_trace`], or when the model is dropped.
+    /// complete after the last cycle of the window, after [`Model::close_trace`], or when the model is dropped. If the
+    /// disk is full, the simulation goes on, and `close_trace` tells.
     ///
     /// # Errors
     /// [`Error::NotBuiltIn`], [`Error::Toolchain`].
     pub fn open_trace(&mut self, path: &Path, window: Range<u64>) -> Result<(), Error> {
         creatable(path)?;
         let code = self.instance.open_trace(path, window.start, window.end);
-        self.outcome(code, path, "tracing")
+        self.trace = Some(path.into());
+        // If the file has no room for the names of the signals either, `close_trace` tells.
+        self.outcome(if code == 1 { code } else { 0 }, path, "tracing")
     }
 
     /// Completes and closes the waveform, if there is one.
-    pub fn close_trace(&mut self) {
-        self.instance.close_trace();
+    ///
+    /// # Errors
+    /// If it could not be written, with the reason that the operating system gives.
+    pub fn close_trace(&mut self) -> std::io::Result<()> {
+        let Some(path) = self.trace.take() else { return Ok(()) };
+        if self.instance.close_trace() == 0 { Ok(()) } else { Err(unwritten(&path)) }
     }
 
     /// Writes the coverage counters of this instance in Verilator's format.
@@ -431,6 +441,14 @@ impl Model {
 /// Checks that the file can be created. The runtime does not report the reason of a failure, so the check comes first.
 fn creatable(path: &Path) -> Result<(), Error> {
     Ok(std::fs::File::create(path).map(drop).map_err(io(path))?)
+}
+
+/// The reason why a file could not be written, which the runtime does not report: the reason why more cannot be
+/// written now.
+fn unwritten(path: &Path) -> std::io::Error {
+    let more = |mut file: std::fs::File| file.write_all(&[0; 1 << 16]).and_then(|()| file.sync_data());
+    let reason = std::fs::File::options().append(true).open(path).and_then(more);
+    reason.err().unwrap_or_else(|| std::io::Error::other("the simulator could not write it"))
 }
 
 /// Converts a seed to the 31 bits that the runtime accepts. The result is never 0, which means "any seed" to the

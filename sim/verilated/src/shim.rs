@@ -12,7 +12,7 @@ pub(crate) const PREFIX: &str = "Vtmv";
 pub(crate) const FACE: &str = include_str!("cpp/face.h");
 
 /// Name and text of every fixed source.
-pub(crate) const SOURCES: [(&str, &str); 7] = [
+pub(crate) const SOURCES: [(&str, &str); 8] = [
     ("face.h", FACE),
     ("prefix.h", include_str!("cpp/prefix.h")),
     ("hooks.h", include_str!("cpp/hooks.h")),
@@ -20,12 +20,14 @@ pub(crate) const SOURCES: [(&str, &str); 7] = [
     ("shim.cpp", include_str!("cpp/shim.cpp")),
     ("lz4.h", include_str!("cpp/lz4.h")),
     ("zlib.h", include_str!("cpp/zlib.h")),
+    ("fstcpp/fstcpp_assertion.h", include_str!("cpp/fst_assertion.h")),
 ];
 
 /// Writes the fixed sources into `dir`.
 pub(crate) fn write_sources(dir: &Path) -> Result<(), Error> {
     for (name, text) in SOURCES {
-        fs::write(dir.join(name), text).map_err(io(dir.join(name)))?;
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(dir)).and_then(|()| fs::write(&path, text)).map_err(io(path))?;
     }
     Ok(())
 }

@@ -325,6 +325,33 @@ fn waveforms_of_a_window() {
     assert!(matches!(error, Error::NotBuiltIn { facility: "tracing", .. }));
 }
 
+/// A waveform that cannot be written stops neither the simulation nor the program.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_spoils_only_the_waveform() {
+    for name in ["wave.vcd", "wave.fst"] {
+        let library =
+            build(&ModelSpec { trace: Trace::for_path(Path::new(name)), ..spec("counter").param("Width", 8) });
+        for cycles in [20, 20_000] {
+            let mut model = start(&library);
+            let count_o = model.pin("count_o").unwrap();
+            model.open_trace(Path::new("/dev/full"), 0..10_000).unwrap();
+            // The counter stays even, because its canary fails at 77.
+            reset(&mut model, 2);
+            (0..cycles).for_each(|_| model.cycle().unwrap());
+            assert_eq!(model.get(count_o), 2 * cycles % 256, "{name}");
+            let error = model.close_trace().unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{name}: {error}");
+            assert!(model.close_trace().is_ok(), "told once");
+            model.cycle().unwrap();
+        }
+        let mut model = start(&library);
+        model.open_trace(Path::new("/dev/full"), 0..10).unwrap();
+        model.cycle().unwrap();
+        drop(model);
+    }
+}
+
 #[test]
 fn coverage_is_written() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,8 @@
 // The C interface (face.h) of one model by CXXRTL. `cxxrtl.rs` generates `ports.inc` from the model's source.
+#include <stdexcept>
+
+// By default these checks of the RTL abort.
+#define CXXRTL_ASSERT(x) ((x) ? void() : throw std::runtime_error("a check of CXXRTL failed: " #x))
 #include "model.cc"
 
 #include "face.h"
@@ -65,6 +69,24 @@ struct Tmv : cxxrtl::performer {
 
     void on_print(const cxxrtl::lazy_fmt&, const cxxrtl::metadata_map&) override {}
 
+    // Runs `body`, which evaluates the model.
+    template <class Body> int32_t run(Body body) {
+        if (status != TMV_RUNNING) return status;
+        try {
+            body();
+        } catch (const std::exception& error) {
+            fail(error.what());
+        } catch (...) {
+            fail("unknown C++ exception");
+        }
+        return status;
+    }
+
+    void fail(const char* text) {
+        status = TMV_FAILED;
+        message = text;
+    }
+
     void step() {
         for (size_t i = 0; i < ports.size(); ++i) {
             if (ports[i].direction != 1) std::memcpy(fields[i], ports[i].data, (ports[i].width + 31) / 32 * 4);
@@ -104,23 +126,22 @@ TMV_API void* tmv_state(Tmv* self, size_t* size) {
 TMV_API void tmv_set_clock(Tmv* self, void* clock) { self->clock = static_cast<uint64_t*>(clock); }
 
 TMV_API int32_t tmv_eval(Tmv* self) {
-    if (self->status == TMV_RUNNING) {
+    return self->run([=] {
         self->step();
         self->show();
-    }
-    return self->status;
+    });
 }
 
 TMV_API int32_t tmv_cycle(Tmv* self) {
-    if (self->status != TMV_RUNNING) return self->status;
-    *self->clock = 1;
-    self->step();
-    // After the evaluation of the edge, outputs show values before the edge. The evaluation of the low half brings
-    // them to the values after the edge.
-    *self->clock = 0;
-    self->step();
-    self->show();
-    return self->status;
+    return self->run([=] {
+        *self->clock = 1;
+        self->step();
+        // After the evaluation of the edge, outputs show values before the edge. The evaluation of the low half brings
+        // them to the values after the edge.
+        *self->clock = 0;
+        self->step();
+        self->show();
+    });
 }
 
 TMV_API int32_t tmv_final(Tmv* self) { return self->status; }
@@ -139,7 +160,7 @@ TMV_API void tmv_clear_log(Tmv*) {}
 
 TMV_API int32_t tmv_trace_open(Tmv*, const char*, uint64_t, uint64_t) { return 1; }
 
-TMV_API void tmv_trace_close(Tmv*) {}
+TMV_API int32_t tmv_trace_close(Tmv*) { return 1; }
 
 TMV_API int32_t tmv_write_coverage(Tmv*, const char*) { return 1; }
 

@@ -20,7 +20,9 @@ struct TmvPort {
 struct Tmv;
 
 // The version of this interface, which tmv_abi returns.
-constexpr uint32_t TMV_ABI = 2;
+constexpr uint32_t TMV_ABI = 3;
+
+// No function lets a C++ exception out. A simulation goes on if its waveform cannot be written; tmv_trace_close tells.
 
 TMV_API uint32_t tmv_abi();
 
@@ -43,7 +45,7 @@ TMV_API void tmv_clear_log(Tmv* self);
 
 // These functions return 0 (done), 1 (not built in) or 2 (the file cannot be written).
 TMV_API int32_t tmv_trace_open(Tmv* self, const char* path, uint64_t from, uint64_t to);
+TMV_API int32_t tmv_trace_close(Tmv* self);
 TMV_API int32_t tmv_write_coverage(Tmv* self, const char* path);
 // From now on, the counters of all instances are added up, and written to this file when the process ends.
 TMV_API int32_t tmv_collect_coverage(const char* path);
-TMV_API void tmv_trace_close(Tmv* self);

@@ -74,6 +74,6 @@ void vl_stop(const char* filename, int line, const char*) VL_MT_UNSAFE {
 }
 
 void vl_fatal(const char* filename, int line, const char*, const char* text) VL_MT_UNSAFE {
-    end(TMV_FAILED, filename, line, text ? text : "fatal error");
+    if (!tmv_current || !tmv_current->tracing) end(TMV_FAILED, filename, line, text ? text : "fatal error");
     throw TmvStop{};  // Verilator's code requires that this call does not return
 }

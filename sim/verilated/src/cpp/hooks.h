@@ -11,6 +11,7 @@ struct TmvInstance {
     std::string log;      // what the model printed; the oldest text is dropped
     std::string pending;  // the last printed "%Error" text, until its $stop follows
     bool keep_log = false;
+    bool tracing = false;  // the waveform is being written: a fatal error is one of its file, not of the model
 };
 
 struct TmvStop {};  // thrown by a fatal error, caught in the shim

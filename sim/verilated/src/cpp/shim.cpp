@@ -75,6 +75,7 @@ struct Tmv : TmvInstance {
 #if VM_TRACE
     uint64_t cycle = 0, trace_from = 0, trace_to = 0;
     std::unique_ptr<TmvTrace> trace;
+    bool trace_failed = false;
 #endif
 
     void enter() {
@@ -104,9 +105,31 @@ struct Tmv : TmvInstance {
 
     void dump() {
 #if VM_TRACE
-        if (trace && cycle >= trace_from && cycle < trace_to) trace->dump(context.time());
+        if (trace && cycle >= trace_from && cycle < trace_to) write([this] { trace->dump(context.time()); });
 #endif
     }
+
+#if VM_TRACE
+    // Runs `body`, which writes to the waveform. If that fails, there is no more waveform. Its object is then never
+    // destroyed, because its destructor would write again.
+    template <class Body> void write(Body body) {
+        tracing = true;
+        try {
+            body();
+        } catch (...) {
+            (void)trace.release();
+            trace_failed = true;
+        }
+        tracing = false;
+    }
+
+    void close_trace() {
+        write([this] {
+            if (trace) trace->close();
+            trace.reset();
+        });
+    }
+#endif
 
     void eval() {
         model->eval();
@@ -124,7 +147,12 @@ struct Tmv : TmvInstance {
 TMV_API uint32_t tmv_abi() { return TMV_ABI; }
 
 TMV_API Tmv* tmv_new(int32_t rand_reset, int32_t seed, int32_t keep_log) {
-    auto self = std::make_unique<Tmv>();
+    std::unique_ptr<Tmv> self;
+    try {
+        self = std::make_unique<Tmv>();
+    } catch (...) {
+        return nullptr;
+    }
     self->keep_log = keep_log != 0;
     self->run([&] {
         self->context.quiet(true);
@@ -184,7 +212,7 @@ TMV_API int32_t tmv_cycle(Tmv* self) {
         self->half(0);
         self->half(1);
 #if VM_TRACE
-        if (++self->cycle == self->trace_to && self->trace) self->trace->close(), self->trace.reset();
+        if (++self->cycle == self->trace_to) self->close_trace();
 #endif
     });
 }
@@ -208,31 +236,31 @@ TMV_API void tmv_clear_log(Tmv* self) { self->log.clear(); }
 TMV_API int32_t tmv_trace_open(Tmv* self, const char* path, uint64_t from, uint64_t to) {
 #if VM_TRACE
     self->enter();
-    try {
-        if (self->trace) self->trace->close();
+    self->close_trace();
+    self->trace_failed = false;
+    self->write([=] {
         self->trace = std::make_unique<TmvTrace>();
         self->model->trace(self->trace.get(), 99);
         self->trace->open(path);
-        if (!self->trace->isOpen()) return self->trace.reset(), 2;
-    } catch (...) {
-        return self->trace.reset(), 2;
-    }
+        if (!self->trace->isOpen()) throw TmvStop{};
+    });
     self->trace_from = from;
     self->trace_to = to;
-    return 0;
+    return self->trace_failed ? 2 : 0;
 #else
     (void)self, (void)path, (void)from, (void)to;
     return 1;
 #endif
 }
 
-TMV_API void tmv_trace_close(Tmv* self) {
+TMV_API int32_t tmv_trace_close(Tmv* self) {
 #if VM_TRACE
     self->enter();
-    if (self->trace) self->trace->close();
-    self->trace.reset();
+    self->close_trace();
+    return self->trace_failed ? 2 : 0;
 #else
     (void)self;
+    return 1;
 #endif
 }
 
@@ -247,8 +275,12 @@ TMV_API int32_t tmv_write_coverage(Tmv* self, const char* path) {
 
 TMV_API int32_t tmv_collect_coverage(const char* path) {
 #if VM_COVERAGE
-    const std::lock_guard<std::mutex> lock{tmv_collected.mutex};
-    tmv_collected.path = path;
+    try {
+        const std::lock_guard<std::mutex> lock{tmv_collected.mutex};
+        tmv_collected.path = path;
+    } catch (...) {
+        return 2;
+    }
     return 0;
 #else
     (void)path;
@@ -258,15 +290,19 @@ TMV_API int32_t tmv_collect_coverage(const char* path) {
 
 TMV_API void tmv_free(Tmv* self) {
     self->enter();
-#if VM_COVERAGE
-    tmv_collected.add(self->model->rootp->vlSymsp->__Vcoverage);
-#endif
 #if VM_TRACE
-    if (self->trace) self->trace->close();
-    self->trace.reset();
+    self->close_trace();
 #endif
-    self->model.reset();
+    try {
+#if VM_COVERAGE
+        tmv_collected.add(self->model->rootp->vlSymsp->__Vcoverage);
+#endif
+        self->model.reset();
+        tmv_current = nullptr;
+        delete self;
+    } catch (...) {
+        // The rest of the instance stays in memory.
+    }
     tmv_current = nullptr;
-    delete self;
     Verilated::threadContextp(nullptr);
 }
