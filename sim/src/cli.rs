@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use program::command_line::quote;
 use program::console::tell;
-use program::interrupt::catch_interrupts;
+use program::interrupt::catch_signals;
 use program::panics::report_panics;
 
 use crate::{boards, export, generate, hand_off, layer, merge, sweep};
@@ -26,7 +26,7 @@ Examples:
   sim --layer 14 --op k_proj --trace k.fst       a waveform; open it with surfer or gtkwave
 
 Exit codes: 0 all outputs equal golden's; 1 mismatch; 2 usage; 3 input file; 4 tool missing;
-5 fault of unit, simulator or protocol; 70 internal error; 74 output not written; 130 Ctrl-C";
+5 fault of unit, simulator or protocol; 70 internal error; 74 output not written; 128 + N signal N (130 Ctrl-C)";
 
 /// Runs the BitLinears of a BitNet decoder layer, or of the whole model, on the ternary matrix-vector unit (RTL in
 /// Verilator). Compares every output with the golden model, and projects the time on an FPGA.
@@ -59,7 +59,7 @@ enum Command {
 /// Runs the command that the program's arguments select.
 pub(crate) fn main() -> ExitCode {
     report_panics();
-    catch_interrupts();
+    catch_signals(toolchain::process::stop_all);
     let cli = Cli::parse();
     let outcome = match cli.command {
         Some(Command::Generate(args)) if args.unit.board == "help" => boards::run(),

@@ -8,6 +8,7 @@ use bitnet::synthetic::Synthetic;
 use bitnet::weights::WeightSource;
 use clap::ValueEnum;
 use program::console::tell;
+use program::interrupt::{end, interrupted};
 use program::target::Targets;
 
 use crate::failure::{Exit, Failure};
@@ -55,6 +56,9 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     let progress = Progress::new("writing", bytes);
     let mut told = 0;
     export(&source, form, folder.scratch(), &mut |done, _| {
+        if interrupted() {
+            end();
+        }
         progress.advance(done - told);
         told = done;
     })?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use program::UNWRITTEN;
 use program::console::tell;
-use program::interrupt::{INTERRUPTED, interrupted};
+use program::interrupt::{exit_code, interrupted};
 use program::panics::INTERNAL;
 use testbench::SimulationError;
 use tmv::device::DeviceError;
@@ -30,13 +30,13 @@ pub(crate) enum Exit {
     Internal = INTERNAL,
     /// An output could not be written when it was complete, for instance because the disk is full.
     Unwritten = UNWRITTEN,
-    /// The user pressed Ctrl-C.
-    Interrupted = INTERRUPTED,
+    /// A signal asked to stop. The code is 128 and the number of the signal: 130 after Ctrl-C.
+    Interrupted = 128,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(if exit == Exit::Interrupted { exit_code() } else { exit as u8 })
     }
 }
 

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -356,20 +355,4 @@ fn a_trace_is_a_file_of_the_wanted_window() {
     };
     assert!(trace("short.fst", "50") < trace("long.fst", "400"));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "temporary files are left");
-}
-
-#[test]
-#[cfg(unix)]
-fn ctrl_c_ends_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("report.json");
-    let mut command = program();
-    // The run is long enough to be interrupted, because every channel is idle most of the time.
-    let command = command.args(["--layer", "14", "--stall", "250", "--tokens", "64", "--json"]).arg(&file);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(800));
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    let ran = Ran::new("sim --stall 250".into(), &child.wait_with_output().unwrap()).code(130).says(&["interrupted"]);
-    assert!(ran.out.is_empty(), "{ran}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing half-written");
 }

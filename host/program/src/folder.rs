@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::Error;
 use crate::target::{folder_of, resolve};
+use crate::temporary;
 
 /// A folder that a command fills: completely, or not at all.
 ///
@@ -50,6 +51,7 @@ impl NewFolder {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let scratch = builder.tempdir_in(parent).map_err(cannot)?;
+        temporary::note(scratch.path());
         Ok(Self { what, path, scratch })
     }
 

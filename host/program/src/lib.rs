@@ -7,7 +7,7 @@
 //! | [`target`], [`folder`] | output files and folders, each written completely or not at all |
 //! | [`table`] | tables and numbers for a terminal |
 //! | [`options`] | options that several commands take |
-//! | [`panics`], [`interrupt`] | the end of a command after an internal error; after Ctrl-C |
+//! | [`panics`], [`interrupt`] | the end of a command after an internal error; after a signal |
 //! | [`machine`] | memory of this process; name and frequencies of the CPU |
 
 pub mod command_line;
@@ -20,5 +20,6 @@ pub mod options;
 pub mod panics;
 pub mod table;
 pub mod target;
+mod temporary;
 
 pub use error::{Error, UNWRITTEN};

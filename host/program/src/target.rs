@@ -5,10 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
 use crate::Error;
 use crate::folder::NewFolder;
+use crate::temporary;
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -127,7 +128,9 @@ impl Target {
         builder.prefix(".tmv-");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.tempfile_in(folder).map(NamedTempFile::into_temp_path)
+        let file = builder.tempfile_in(folder)?.into_temp_path();
+        temporary::note(&file);
+        Ok(file)
     }
 
     /// Gives the name of the target to a complete temporary file, or copies its content there.

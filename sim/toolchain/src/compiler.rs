@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::cache::hash;
 use crate::error::{Error, io};
-use crate::process::{log, stdout};
+use crate::process::{log, output, stdout};
 
 /// Flags for code that runs from end to end once a cycle and hardly fits the instruction cache. They turn off what
 /// GCC does for loops and for values that are used twice: in such code, this costs more time than it saves
@@ -89,6 +89,6 @@ impl Compiler {
 /// # Errors
 /// [`Error::Compile`] with the output of the compiler; [`Error::Io`] if the compiler cannot be run.
 pub fn compile(command: &mut Command, file: &Path) -> Result<(), Error> {
-    let output = command.output().map_err(io(command.get_program()))?;
+    let output = output(command).map_err(io(command.get_program()))?;
     if output.status.success() { Ok(()) } else { Err(Error::Compile { file: file.to_owned(), log: log(&output) }) }
 }

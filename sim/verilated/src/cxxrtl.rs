@@ -17,7 +17,7 @@ use std::process::Command;
 use toolchain::cache::{self, Cache};
 use toolchain::compiler::{Compiler, compile};
 use toolchain::io;
-use toolchain::process::log;
+use toolchain::process::{log, output};
 use toolchain::progress::Progress;
 use toolchain::yosys::{REQUIREMENTS, Yosys};
 
@@ -65,7 +65,7 @@ impl Recipe for Build<'_> {
         progress(Progress::Translating(&self.spec.label));
         let mut command = Command::new(&yosys.program);
         command.args(["-q", "run.ys"]).env("YOWASP_CACHE_DIR", &yosys.compiled).current_dir(&work);
-        let output = command.output().map_err(io(&yosys.program))?;
+        let output = output(&mut command).map_err(io(&yosys.program))?;
         if !output.status.success() {
             return Err(Error::Translation { top: self.spec.top.clone(), log: log(&output) });
         }

@@ -10,7 +10,7 @@ use std::thread;
 use toolchain::cache::{self, Cache, hash};
 use toolchain::compiler::{Compiler, compile};
 use toolchain::io;
-use toolchain::process::log;
+use toolchain::process::{log, output};
 use toolchain::progress::Progress;
 use toolchain::verilator::Verilator;
 
@@ -189,7 +189,7 @@ impl Build<'_> {
     fn verilate(&self, work: &Path, inputs: &BTreeSet<PathBuf>) -> Result<(), Error> {
         let mut command = self.verilator.command();
         command.args(arguments(self.spec)).args(["--Mdir", "."]).current_dir(work);
-        let output = command.output().map_err(io(self.verilator.program()))?;
+        let output = output(&mut command).map_err(io(self.verilator.program()))?;
         let rejected = |log| Error::Verilation { top: self.spec.top.clone(), log };
         if !output.status.success() {
             return Err(rejected(log(&output)));
