@@ -72,7 +72,8 @@ def main():
         program = chromium()
         home = provision.environment("page", HERE / "page.txt", "Playwright")
         if Path(sys.prefix) != home:
-            return subprocess.run([home / "bin" / "python", __file__, *sys.argv[1:]]).returncode
+            again = [home / "bin" / "python", __file__, *sys.argv[1:]]
+            return subprocess.run(again, env=provision.clean()).returncode
     except provision.Missing as error:
         print(error, file=sys.stderr)
         return 4

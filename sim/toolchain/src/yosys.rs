@@ -1,11 +1,10 @@
 //! Finds Yosys where open synthesis installs it: `constraints/synth/synth.py` downloads and compiles it at first use.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::cache::{Cache, hash};
 use crate::error::Error;
-use crate::process::stdout;
+use crate::process::{python, stdout};
 use crate::progress::Progress;
 
 /// The pinned package, which also determines the version of everything that Yosys contains.
@@ -40,8 +39,8 @@ impl Yosys {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../constraints/synth");
         let _lock = cache.lock("tools", &hash(&[REQUIREMENTS.as_bytes()]), || progress(Progress::Waiting))?;
         progress(Progress::Yosys);
-        let mut python = Command::new("python3");
-        python.args(["-c", PROVISION]).arg(&folder).env("TMV_CACHE_DIR", cache.dir());
+        let mut python = python(Path::new("python3"));
+        python.args(["-I", "-c", PROVISION]).arg(&folder).env("TMV_CACHE_DIR", cache.dir());
         let lines = stdout(&mut python).map_err(|hint| Error::ToolMissing { tool: "Yosys for CXXRTL".into(), hint })?;
         let mut lines = lines.lines().map(PathBuf::from);
         let mut next = || lines.next().unwrap_or_default();

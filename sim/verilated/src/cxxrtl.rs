@@ -17,7 +17,7 @@ use std::process::Command;
 use toolchain::cache::{self, Cache};
 use toolchain::compiler::{Compiler, compile};
 use toolchain::io;
-use toolchain::process::{log, output};
+use toolchain::process::{log, output, python};
 use toolchain::progress::Progress;
 use toolchain::yosys::{REQUIREMENTS, Yosys};
 
@@ -63,7 +63,7 @@ impl Recipe for Build<'_> {
 
         let yosys = Yosys::provision(self.cache, progress)?;
         progress(Progress::Translating(&self.spec.label));
-        let mut command = Command::new(&yosys.program);
+        let mut command = python(&yosys.program);
         command.args(["-q", "run.ys"]).env("YOWASP_CACHE_DIR", &yosys.compiled).current_dir(&work);
         let output = output(&mut command).map_err(io(&yosys.program))?;
         if !output.status.success() {
