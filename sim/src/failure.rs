@@ -195,14 +195,19 @@ fn of_device(error: &DeviceError) -> Exit {
 }
 
 fn of_verilated(error: &verilated::Error) -> Exit {
-    use toolchain::Error::{CacheUnwritable, Compile, Io, ToolMissing};
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    use toolchain::Error::{CacheNoExec, CacheUnwritable, Compile, Io, ToolMissing};
     use verilated::Error::{Load, NoSuchSimulator, Toolchain};
     // Ctrl-C also stops the compiler. Its error is then not the reason for the failure.
     if interrupted() {
         return Exit::Interrupted;
     }
     match error {
-        Toolchain(ToolMissing { .. } | CacheUnwritable { .. } | Compile { .. }) | Load { .. } => Exit::Tool,
+        Toolchain(ToolMissing { .. } | CacheNoExec { .. } | CacheUnwritable { .. } | Compile { .. }) | Load { .. } => {
+            Exit::Tool
+        }
+        // Only the cache is written here.
+        Toolchain(Io { source, .. }) if matches!(source.kind(), StorageFull | QuotaExceeded) => Exit::Tool,
         Toolchain(Io { .. }) => Exit::InputFile,
         NoSuchSimulator { .. } => Exit::Usage,
         _ => Exit::Fault,

@@ -196,7 +196,12 @@ impl<'a> WeightCache<'a> {
         let bytes = serialize(tensors, Some(notes)).map_err(io::Error::other)?;
 
         fs::create_dir_all(&self.folder)?;
-        let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.folder)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY);
+        // The umask decides who may read the file, because users can share a cache.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(&self.folder)?;
         file.write_all(&bytes)?;
         file.persist(path)?;
         Ok(())

@@ -357,3 +357,17 @@ fn old_states_go_and_the_one_in_use_stays() {
     assert!(unrelated.exists() && recent.exists() && !leftover.exists());
     assert!(fs::metadata(&own).unwrap().modified().unwrap() > ago(1), "used just now");
 }
+
+/// Users can share a cache, so the umask decides who may read its files.
+#[test]
+#[cfg(unix)]
+fn files_follow_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    let setup = Setup::minute(11);
+    let plain = setup.model.path().join("plain");
+    fs::write(&plain, "").unwrap();
+    let cache = WeightCache::new(setup.open(), setup.cache.path(), |_| ()).unwrap();
+    cache.layer(0).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&cache.folder().join("layer-0.safetensors")), mode(&plain));
+}

@@ -1,7 +1,8 @@
 //! The cache directory for tools and built models: locks, atomic entries, checksums, pruning.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -32,25 +33,27 @@ pub fn cache_dir() -> PathBuf {
 }
 
 impl Cache {
-    /// Opens the cache in `dir`, otherwise in [`cache_dir`]. Creates the directory and checks that it is writable.
+    /// Opens the cache in `dir`, otherwise in [`cache_dir`]. Creates the directory. A cache that cannot be written is
+    /// fine as long as everything needed is in it: [`Cache::scratch`] fails if not.
     ///
     /// # Errors
-    /// [`Error::CacheUnwritable`].
+    /// [`Error::CacheUnwritable`] if there is no such directory and it cannot be created; [`Error::CacheNoExec`].
     pub fn open(dir: Option<&Path>) -> Result<Self, Error> {
         let dir = match dir {
             Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
             None => cache_dir(),
         };
-        let prepare = || {
-            for part in ["tools", "runtime", "models", "locks"] {
-                fs::create_dir_all(dir.join(part))?;
+        for part in ["tools", "runtime", "models", "locks"] {
+            match fs::create_dir_all(dir.join(part)) {
+                Err(source) if !dir.is_dir() => return Err(Error::CacheUnwritable { path: dir, source }),
+                _ => {}
             }
-            tempfile::tempfile_in(dir.join("models")).map(drop)
-        };
-        match prepare() {
-            Ok(()) => Ok(Self { dir }),
-            Err(source) => Err(Error::CacheUnwritable { path: dir, source }),
         }
+        #[cfg(target_os = "linux")]
+        if rustix::fs::statvfs(&dir).is_ok_and(|fs| fs.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC)) {
+            return Err(Error::CacheNoExec { path: dir });
+        }
+        Ok(Self { dir })
     }
 
     /// Path of the cache directory.
@@ -63,35 +66,42 @@ impl Cache {
         self.dir.join(kind).join(name)
     }
 
-    /// Creates a scratch directory on the same file system as the entries. It is removed when dropped.
+    /// Creates a scratch directory on the same file system as the entries. It is removed when dropped. Like every
+    /// entry it is open to other users as far as the umask allows, because a cache can be shared.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::CacheUnwritable`].
     pub fn scratch(&self, kind: &str) -> Result<TempDir, Error> {
-        let parent = self.dir.join(kind);
-        tempfile::Builder::new().prefix(".tmp-").tempdir_in(&parent).map_err(io(parent))
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".tmp-").permissions(Permissions::from_mode(0o777));
+        let unwritable = |source| Error::CacheUnwritable { path: self.dir.clone(), source };
+        builder.tempdir_in(self.dir.join(kind)).map_err(unwritable)
     }
 
     /// Locks one entry against other threads and processes until the returned file is dropped. `wait` is called if
     /// another one holds the lock. Entries with the same first two digits share a lock file. Lock files are never
     /// removed.
     ///
+    /// A user who may not write the lock file locks it for reading all the same. Without a lock file there is no lock:
+    /// nobody has built anything here that this user could wait for, and this user cannot build either.
+    ///
     /// # Errors
-    /// [`Error::Io`].
-    pub fn lock(&self, kind: &str, key: &str, wait: impl FnOnce()) -> Result<File, Error> {
-        let file = self.open_lock(kind, key)?;
+    /// [`Error::Io`] if the lock file can be written but not locked.
+    pub fn lock(&self, kind: &str, key: &str, wait: impl FnOnce()) -> Result<Option<File>, Error> {
+        let Some(file) = self.open_lock(kind, key) else { return Ok(None) };
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => return Ok(Some(file)),
             Err(TryLockError::WouldBlock) => wait(),
             Err(TryLockError::Error(_)) => {}
         }
         file.lock().map_err(io(&self.dir))?;
-        Ok(file)
+        Ok(Some(file))
     }
 
-    fn open_lock(&self, kind: &str, key: &str) -> Result<File, Error> {
+    fn open_lock(&self, kind: &str, key: &str) -> Option<File> {
         let path = self.path("locks", &format!("{kind}-{}", key.get(..2).unwrap_or(key)));
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(io(&path))
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        file.or_else(|_| File::open(&path)).ok()
     }
 
     /// Moves a finished scratch directory to its final name and replaces an existing entry.
@@ -111,6 +121,14 @@ impl Cache {
     /// `keep` stays. Failures are ignored.
     pub fn prune(&self, keep: &str) {
         let mut models = Vec::new();
+        for kind in ["tools", "runtime"] {
+            for entry in fs::read_dir(self.dir.join(kind)).into_iter().flatten().flatten() {
+                let old = || SystemTime::now().duration_since(entry.metadata().ok()?.modified().ok()?).ok();
+                if entry.file_name().as_encoded_bytes().starts_with(b".tmp-") && old().is_some_and(|age| age > STALE) {
+                    let _ = fs::remove_dir_all(entry.path());
+                }
+            }
+        }
         for entry in fs::read_dir(self.dir.join("models")).into_iter().flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name());
             let used = fs::metadata(path.join(CHECKSUM)).or_else(|_| entry.metadata());
@@ -135,7 +153,7 @@ impl Cache {
             let key = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
             if self
                 .open_lock("models", key)
-                .is_ok_and(|file| file.try_lock().is_ok() && fs::remove_dir_all(&path).is_ok())
+                .is_some_and(|file| file.try_lock().is_ok() && fs::remove_dir_all(&path).is_ok())
             {
                 count -= 1;
                 bytes -= size;
@@ -181,4 +199,38 @@ pub fn hash(parts: &[&[u8]]) -> String {
         sha.update(part);
     }
     hex::encode(sha.finalize())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Users can share a cache, so the umask decides who may read its entries.
+    #[test]
+    fn entries_follow_the_umask() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(&dir.path().join("cache"))).unwrap();
+        let plain = dir.path().join("plain");
+        fs::create_dir(&plain).unwrap();
+        let entry = cache.path("models", "entry");
+        Cache::publish(cache.scratch("models").unwrap(), &entry).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&entry), mode(&plain));
+    }
+
+    #[test]
+    fn a_lock_file_that_cannot_be_written_is_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(dir.path())).unwrap();
+        let locks = dir.path().join("locks");
+        let held = cache.lock("models", "ab", || ()).unwrap().unwrap();
+        let reader = File::open(locks.join("models-ab")).unwrap();
+        assert!(matches!(reader.try_lock(), Err(TryLockError::WouldBlock)), "a lock for reading excludes too");
+        drop(held);
+        // Neither there nor possible.
+        fs::remove_dir_all(&locks).unwrap();
+        fs::write(&locks, "").unwrap();
+        assert!(cache.lock("models", "ab", || ()).unwrap().is_none());
+    }
 }

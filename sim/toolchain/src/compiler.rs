@@ -1,6 +1,7 @@
 //! Finds and runs the C++ compiler.
 
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::Command;
 
 use crate::cache::hash;
@@ -15,7 +16,8 @@ const STRAIGHT: [&str; 4] = ["-fno-tree-pre", "-fno-align-jumps", "-fno-align-lo
 /// The C++ compiler.
 #[derive(Debug, Clone)]
 pub struct Compiler {
-    program: PathBuf,
+    /// The program and its first arguments, such as `ccache g++`.
+    words: Vec<OsString>,
     /// The flag that selects this processor, if the compiler has one.
     native: Option<&'static str>,
     /// Flags for code that runs from end to end once a cycle; empty if the compiler does not know them.
@@ -25,20 +27,21 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// Finds a compiler: `given`, otherwise `$CXX`, otherwise `c++`, `g++` or `clang++`.
+    /// Finds a compiler: `given`, otherwise `$CXX`, otherwise `c++`, `g++` or `clang++`. Like make, it takes `$CXX` as a
+    /// command with arguments (`ccache g++`), unless there is a program with that name.
     ///
     /// # Errors
     /// [`Error::ToolMissing`], which says what to install or set.
     pub fn find(given: Option<&Path>) -> Result<Self, Error> {
-        let environment = std::env::var_os("CXX").filter(|path| !path.is_empty());
-        let chosen = given.or(environment.as_ref().map(Path::new));
-        let candidates = match chosen {
-            Some(program) => vec![program],
-            None => ["c++", "g++", "clang++"].map(Path::new).to_vec(),
+        let environment = std::env::var_os("CXX").filter(|command| !command.is_empty());
+        let candidates = match (given, &environment) {
+            (Some(program), _) => vec![vec![program.into()]],
+            (None, Some(command)) => vec![words(command)],
+            (None, None) => ["c++", "g++", "clang++"].map(|name| vec![name.into()]).to_vec(),
         };
         let mut reasons = Vec::new();
-        for program in candidates {
-            match Self::probe(program) {
+        for words in candidates {
+            match Self::probe(&words) {
                 Ok(found) => return Ok(found),
                 Err(reason) => reasons.push(reason),
             }
@@ -53,10 +56,11 @@ impl Compiler {
     }
 
     /// Reads the predefined macros of the compiler. They show its version, and the features that `native` stands for.
-    fn probe(program: &Path) -> Result<Self, String> {
-        let version = stdout(Command::new(program).arg("--version"))?;
+    fn probe(words: &[OsString]) -> Result<Self, String> {
+        // In one language, so that users with different languages can share a cache.
+        let version = stdout(command(words).arg("--version").env("LC_ALL", "C"))?;
         let macros = |native: Option<&str>, more: &[&str]| {
-            let mut command = Command::new(program);
+            let mut command = command(words);
             command.args(native).args(more).args(["-std=c++17", "-O3", "-dM", "-E", "-x", "c++", "/dev/null"]);
             stdout(&mut command)
         };
@@ -64,10 +68,11 @@ impl Compiler {
         for native in [Some("-march=native"), Some("-mcpu=native"), None] {
             match macros(native, &[]) {
                 Ok(text) => {
-                    let name = program.as_os_str().as_encoded_bytes();
-                    let identity = hash(&[name, version.as_bytes(), text.as_bytes()]);
+                    let mut parts: Vec<&[u8]> = words.iter().map(|word| word.as_encoded_bytes()).collect();
+                    parts.extend([version.as_bytes(), text.as_bytes()]);
+                    let identity = hash(&parts);
                     let straight: &[&str] = if macros(native, &STRAIGHT).is_ok() { &STRAIGHT } else { &[] };
-                    return Ok(Self { program: program.to_owned(), native, straight, identity });
+                    return Ok(Self { words: words.to_vec(), native, straight, identity });
                 }
                 Err(reason) => last = reason,
             }
@@ -77,11 +82,27 @@ impl Compiler {
 
     /// A command that compiles for this processor, to position-independent code with hidden symbols.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = command(&self.words);
         command.args(self.native);
         command.args(["-std=c++17", "-fPIC", "-fvisibility=hidden", "-pthread", "-w"]);
         command
     }
+}
+
+/// The words of `$CXX`.
+fn words(text: &OsStr) -> Vec<OsString> {
+    let whole = vec![text.to_owned()];
+    if Path::new(text).is_file() {
+        return whole;
+    }
+    let split = text.to_str().and_then(shlex::split).filter(|words| !words.is_empty());
+    split.map_or(whole, |words| words.into_iter().map(OsString::from).collect())
+}
+
+fn command(words: &[OsString]) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
 }
 
 /// Runs a command that compiles or links `file`.
@@ -91,4 +112,23 @@ impl Compiler {
 pub fn compile(command: &mut Command, file: &Path) -> Result<(), Error> {
     let output = output(command).map_err(io(command.get_program()))?;
     if output.status.success() { Ok(()) } else { Err(Error::Compile { file: file.to_owned(), log: log(&output) }) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_may_have_arguments() {
+        let of = |text: &str| words(OsStr::new(text)).into_iter().map(|w| w.into_string().unwrap()).collect::<Vec<_>>();
+        assert_eq!(of("g++"), ["g++"]);
+        assert_eq!(of("ccache  g++ -m64"), ["ccache", "g++", "-m64"]);
+        assert_eq!(of("'/opt/my tools/g++' -x"), ["/opt/my tools/g++", "-x"]);
+        assert_eq!(of(" "), [" "]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my g++");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(of(path.to_str().unwrap()), [path.to_str().unwrap()]);
+    }
 }

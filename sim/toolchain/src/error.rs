@@ -17,7 +17,8 @@ pub enum Error {
     },
     /// The directory for built models cannot be written.
     #[error(
-        "the cache directory {} is not writable ({source}); set TMV_CACHE_DIR to a writable directory",
+        "the cache directory {} cannot be written ({source}), and not everything needed is in it; \
+         set TMV_CACHE_DIR to a writable directory",
         path.display()
     )]
     CacheUnwritable {
@@ -25,6 +26,15 @@ pub enum Error {
         path: PathBuf,
         /// The error of the operating system.
         source: io::Error,
+    },
+    /// Programs and libraries cannot be loaded from the directory for built models.
+    #[error(
+        "the cache directory {} is on a file system from which no program may run (mounted with noexec); \
+         set TMV_CACHE_DIR to a directory on another one", path.display()
+    )]
+    CacheNoExec {
+        /// The directory.
+        path: PathBuf,
     },
     /// The C++ compiler or linker failed on generated code.
     #[error("the C++ compiler failed on {}:\n{log}", file.display())]

