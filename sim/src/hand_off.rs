@@ -7,7 +7,7 @@ use handoff::Folder;
 use program::console::tell;
 use program::target::Targets;
 
-use crate::args::numbers::rate;
+use crate::args::numbers::clock;
 use crate::failure::{Exit, Failure};
 
 /// The board and the folder to write.
@@ -23,7 +23,7 @@ pub(crate) struct HandoffArgs {
     #[arg(long, value_parser = str::parse::<Codec>, default_value = "base3")]
     pub(crate) codec: Codec,
     /// Clock of the unit in MHz [default: 215 on UltraScale+, else the board's]
-    #[arg(long, value_name = "MHZ", value_parser = rate)]
+    #[arg(long, value_name = "MHZ", value_parser = clock)]
     pub(crate) clock_mhz: Option<f64>,
 }
 

@@ -140,7 +140,17 @@ fn wrong_requests_are_usage_errors() {
         (&["--layer", "1", "--board", "kv620"], &["kv620", "kv260, zcu102, zcu104, zedboard, zc706, pynq-z2"]),
         (&["--layer", "1", "--codec", "3bit"], &["--codec", "2bit"]),
         (&["--layer", "1", "--ports", "9"], &["--ports"]),
-        (&["--layer", "1", "--clock-mhz", "0"], &["--clock-mhz", "0.01 or more"]),
+        (&["--layer", "1", "--clock-mhz", "0"], &["--clock-mhz", "10 to 1000 MHz"]),
+        (&["--all-layers", "--clock-mhz", "250000000"], &["--clock-mhz", "10 to 1000 MHz"]),
+        (&["generate", "--clock-mhz", "9.9"], &["--clock-mhz", "10 to 1000 MHz"]),
+        (&["sweep", "--clock-mhz", "100,250000000"], &["--clock-mhz", "10 to 1000 MHz"]),
+        (&["handoff", "--clock-mhz", "nan", "--out", "x"], &["--clock-mhz", "10 to 1000 MHz"]),
+        (&["--layer", "1", "--ddr-gb-per-s", "0.01"], &["--ddr-gb-per-s", "0.1 to 1000 GB/s"]),
+        (&["--layer", "1", "--ps-gb-per-s", "18"], &["--ps-gb-per-s 18", "at most 11.95"]),
+        (&["generate", "--ps-gb-per-s", "18"], &["--ps-gb-per-s 18", "at most 11.95"]),
+        (&["--layer", "1", "--driver-overhead-us", "1e300"], &["--driver-overhead-us", "0 to 1000000 us"]),
+        (&["--layer", "1", "--jobs", "1025"], &["--jobs", "1..=1024"]),
+        (&["--layer", "1", "--trace", "x", "--trace-cycles", "0"], &["--trace-cycles"]),
         (&["--layer", "1", "--ps-gb-per-s", "x"], &["--ps-gb-per-s"]),
         (&["--layer", "1", "--ports", "8"], &["--ports 8", "--memory ideal"]),
         (&["--layer", "1", "--prompt-ids", "1,2"], &["--model"]),
@@ -355,4 +365,22 @@ fn a_trace_is_a_file_of_the_wanted_window() {
     };
     assert!(trace("short.fst", "50") < trace("long.fst", "400"));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "temporary files are left");
+}
+
+/// What the options allow, the program can do, on every board.
+#[test]
+fn numbers_at_their_limits_work() {
+    for board in ["kv260", "zcu104", "zedboard", "pynq-z2"] {
+        for clock in ["10", "1000"] {
+            packed(&["--board", board, "--clock-mhz", clock]).code(0);
+            packed(&["--board", board, "--clock-mhz", clock, "--ps-gb-per-s", "1.4"]).code(0);
+        }
+    }
+    for (ddr, ps) in [("0.1", "0.07"), ("1000", "700")] {
+        for clock in ["10", "1000"] {
+            packed(&["--ddr-gb-per-s", ddr, "--ps-gb-per-s", ps, "--clock-mhz", clock]).code(0);
+        }
+    }
+    packed(&["--op", "k_proj", "--ddr-gb-per-s", "0.1", "--ps-gb-per-s", "0.07", "--stall", "255"]).code(0);
+    packed(&["--op", "k_proj", "--jobs", "1024", "--driver-overhead-us", "1000000"]).code(0);
 }

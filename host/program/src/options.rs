@@ -36,3 +36,9 @@ impl From<ComputeType> for Dtype {
 pub fn positive() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=65_536)
 }
+
+/// Parser for a number of threads, from 1 to 1,024. More than a machine has make nothing faster, and a system refuses to
+/// start very many.
+pub fn threads() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=1024)
+}

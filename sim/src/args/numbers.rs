@@ -1,4 +1,4 @@
-//! Parsers for numbers in options.
+//! Parsers for numbers in options. Each has the limits within which the program works, and says why they are there.
 
 use clap::builder::RangedU64ValueParser;
 
@@ -24,14 +24,28 @@ pub(crate) fn width(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A number of zero or more.
-pub(crate) fn amount(text: &str) -> Result<f64, String> {
-    let value = text.parse::<f64>().map_err(|e| e.to_string())?;
-    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("expected a number of zero or more".into()) }
+/// A clock of the unit in MHz.
+pub(crate) fn clock(text: &str) -> Result<f64, String> {
+    within(text, 10.0, 1000.0, "MHz, as logic on a Zynq has")
 }
 
-/// A clock in MHz, or a rate in GB/s.
-pub(crate) fn rate(text: &str) -> Result<f64, String> {
-    let value = amount(text)?;
-    if value >= 0.01 { Ok(value) } else { Err("expected a number of 0.01 or more".into()) }
+/// The rate of a DRAM in GB/s.
+pub(crate) fn dram(text: &str) -> Result<f64, String> {
+    within(text, 0.1, 1000.0, "GB/s, as memories have")
+}
+
+/// The rate at which processors read the DRAM, in GB/s.
+pub(crate) fn load(text: &str) -> Result<f64, String> {
+    within(text, 0.0, 1000.0, "GB/s, as memories have")
+}
+
+/// An overhead of a driver call in microseconds.
+pub(crate) fn overhead(text: &str) -> Result<f64, String> {
+    within(text, 0.0, 1e6, "us: a driver call takes less than a second")
+}
+
+fn within(text: &str, least: f64, most: f64, why: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().map_err(|e| e.to_string())?;
+    // A number that is not a number is in no range.
+    if (least..=most).contains(&value) { Ok(value) } else { Err(format!("expected {least} to {most} {why}")) }
 }

@@ -5,12 +5,12 @@ use clap::ValueEnum;
 use cost::board::{Board, DdrMode, MemoryMode};
 use cost::setup::Setup;
 use golden::Codec;
-use program::options::positive;
+use program::options::threads;
 use testbench::bench::Bench;
 use testbench::injection::Injection;
 use tmv::config::{MAX_TOKENS, UnitConfig};
 
-use super::numbers::{amount, groups, one_to_eight, rate};
+use super::numbers::{clock, dram, groups, load, one_to_eight};
 use crate::failure::Failure;
 
 /// Timing of the memory.
@@ -68,14 +68,14 @@ pub(crate) struct UnitArgs {
         help_heading = "Unit"
     )]
     pub(crate) memory: MemoryArg,
-    /// Clock of the unit in MHz [default: the board's]
-    #[arg(long, value_name = "MHZ", value_parser = rate, help_heading = "Unit")]
+    /// Clock of the unit in MHz, 10 to 1000 [default: the board's]
+    #[arg(long, value_name = "MHZ", value_parser = clock, help_heading = "Unit")]
     pub(crate) clock_mhz: Option<f64>,
     /// Use a DRAM that delivers this many GB/s instead of the board's DRAM
-    #[arg(long, value_name = "GB", value_parser = rate, hide_short_help = true, help_heading = "Unit")]
+    #[arg(long, value_name = "GB", value_parser = dram, hide_short_help = true, help_heading = "Unit")]
     pub(crate) ddr_gb_per_s: Option<f64>,
     /// Rate at which the processors read the DRAM at the same time, in GB/s
-    #[arg(long, value_name = "GB", default_value_t = 0.0, value_parser = amount, hide_short_help = true, help_heading = "Unit")]
+    #[arg(long, value_name = "GB", default_value_t = 0.0, value_parser = load, hide_short_help = true, help_heading = "Unit")]
     pub(crate) ps_gb_per_s: f64,
     /// AXI read ports, 1 to 8 [default: the board's]
     #[arg(long, value_name = "P", value_parser = one_to_eight(), help_heading = "Unit")]
@@ -94,7 +94,7 @@ pub(crate) struct UnitArgs {
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = "Unit")]
     pub(crate) stall: u8,
     /// Number of simulation threads [default: one per core]
-    #[arg(long, value_name = "N", value_parser = positive(), help_heading = "Run")]
+    #[arg(long, value_name = "N", value_parser = threads(), help_heading = "Run")]
     pub(crate) jobs: Option<usize>,
     /// Inject a fault into the first run, to show that the checks notice it
     #[arg(long, value_enum, value_name = "FAULT", help_heading = "Run")]
@@ -134,7 +134,7 @@ impl UnitArgs {
                 unit.ports, board.name
             )));
         }
-        Ok(Setup {
+        let setup = Setup {
             board,
             unit,
             memory: self.memory.into(),
@@ -142,13 +142,35 @@ impl UnitArgs {
             ps_gb_per_s: self.ps_gb_per_s,
             clock_mhz: self.clock_mhz.unwrap_or(board.clock_mhz.value),
             stall: self.stall,
-        })
+        };
+        check_load(&setup)?;
+        Ok(setup)
     }
 }
 
 /// The board called `name`.
 pub(crate) fn board(name: &str) -> Result<&'static Board, Failure> {
     Board::find(name).map_err(|e| Failure::usage(format!("--board: {e}")))
+}
+
+/// Largest share of a DRAM's rate that the processors may read. Their reads are at random places, and each opens a row:
+/// with a larger share, nothing is left for the unit.
+const LARGEST_LOAD: f64 = 0.7;
+
+/// Checks that the processors leave something of the memory to the unit.
+fn check_load(setup: &Setup) -> Result<(), Failure> {
+    let Some(dram) = setup.timing().dram else { return Ok(()) };
+    let most = LARGEST_LOAD * dram.bytes_per_cycle * setup.clock_mhz / 1e3;
+    // A hair more, for the rounding of the product.
+    if setup.ps_gb_per_s <= most * (1.0 + 1e-9) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--ps-gb-per-s {}: this memory takes at most {most:.2} beside the unit, which is {:.0} % of its rate; the reads \
+         of the processors are at random places, and more of them would leave nothing to the unit",
+        setup.ps_gb_per_s,
+        100.0 * LARGEST_LOAD
+    )))
 }
 
 /// Checks that the unit can hold the activations of `linears`.

@@ -7,7 +7,7 @@ use program::options::positive;
 use report::shard::Shard;
 
 use crate::args::model::ModelArgs;
-use crate::args::numbers::amount;
+use crate::args::numbers::overhead;
 use crate::args::unit::UnitArgs;
 
 /// What to run, on which unit, and what to write.
@@ -46,7 +46,7 @@ pub(crate) struct LayerArgs {
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) cpu_profile: Vec<PathBuf>,
     /// Assumed overhead of a driver call in microseconds
-    #[arg(long, value_name = "US", default_value_t = 15.0, value_parser = amount, help_heading = "Report")]
+    #[arg(long, value_name = "US", default_value_t = 15.0, value_parser = overhead, help_heading = "Report")]
     pub(crate) driver_overhead_us: f64,
     /// Write the report as JSON; `-` prints it on standard output instead of the table
     #[arg(long, value_name = "FILE", help_heading = "Report")]
@@ -67,6 +67,6 @@ pub(crate) struct LayerArgs {
     #[arg(long, value_name = "CYCLE", default_value_t = 0, requires = "trace", help_heading = "Report")]
     pub(crate) trace_from: u64,
     /// Length of the waveform in cycles
-    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "trace", help_heading = "Report")]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..), requires = "trace", help_heading = "Report")]
     pub(crate) trace_cycles: u64,
 }

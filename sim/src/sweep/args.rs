@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use golden::Codec;
-use program::options::positive;
+use program::options::{positive, threads};
 
-use crate::args::numbers::{groups, one_to_eight, rate, width};
+use crate::args::numbers::{clock, groups, one_to_eight, width};
 use crate::args::unit::MemoryArg;
 
 /// Which units to compare.
@@ -36,7 +36,7 @@ pub(crate) struct SweepArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = str::parse::<Codec>, default_value = "2bit,base3", help_heading = "Units")]
     pub(crate) codec: Vec<Codec>,
     /// Clocks of the unit in MHz [default: the board's]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = rate, help_heading = "Units")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clock, help_heading = "Units")]
     pub(crate) clock_mhz: Vec<f64>,
     /// Timing of the memory: ideal or ddr
     #[arg(
@@ -58,7 +58,7 @@ pub(crate) struct SweepArgs {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Run")]
     pub(crate) seed: u64,
     /// Number of simulation threads [default: one per core]
-    #[arg(long, value_name = "N", value_parser = positive(), help_heading = "Run")]
+    #[arg(long, value_name = "N", value_parser = threads(), help_heading = "Run")]
     pub(crate) jobs: Option<usize>,
     /// Write the points as CSV
     #[arg(long, value_name = "FILE", help_heading = "Report")]
