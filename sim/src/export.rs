@@ -8,8 +8,8 @@ use bitnet::synthetic::Synthetic;
 use bitnet::weights::WeightSource;
 use clap::ValueEnum;
 use program::console::tell;
+use program::folder::NewFolder;
 use program::interrupt::{end, interrupted};
-use program::target::Targets;
 
 use crate::failure::{Exit, Failure};
 use crate::output::Progress;
@@ -49,7 +49,7 @@ impl From<FormKind> for WeightForm {
 /// Runs the command.
 pub(crate) fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     let form = args.form.into();
-    let folder = Targets::default().folder("--out", &args.out)?;
+    let folder = NewFolder::new("--out", &args.out)?;
     let source = Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed);
     let bytes = export_bytes(source.config(), form);
     tell(format_args!("seed {}: {}; writing {bytes} bytes into {}", args.seed, source.describe(), args.out.display()));

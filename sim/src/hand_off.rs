@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use golden::Codec;
 use handoff::Folder;
 use program::console::tell;
-use program::target::Targets;
+use program::folder::NewFolder;
 
 use crate::args::numbers::clock;
 use crate::failure::{Exit, Failure};
@@ -31,7 +31,7 @@ pub(crate) struct HandoffArgs {
 pub(crate) fn run(args: &HandoffArgs) -> Result<Exit, Failure> {
     let folder = Folder::new(&args.board, args.codec, args.clock_mhz)?;
     let out = args.out.as_deref().ok_or_else(|| Failure::usage("--out DIR is missing: name a folder to write"))?;
-    folder.write(Targets::default().folder("--out", out)?)?;
+    folder.write(NewFolder::new("--out", out)?)?;
     let (files, board) = (folder.files.len(), &folder.board.name);
     tell(format_args!(
         "{}: wrote {files} files to build the unit for {board}. They were not run in Vivado; see README.md there",

@@ -11,7 +11,7 @@ use assert_cmd::cargo::cargo_bin;
 use cost::board::BOARDS;
 use golden::Codec;
 use handoff::Folder;
-use program::target::Targets;
+use program::folder::NewFolder;
 use roxmltree::{Document, Node};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ fn folder(board: &str) -> Folder {
 fn written(board: &str) -> (TempDir, PathBuf) {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("handoff");
-    let out = Targets::default().folder("--out", &path).unwrap_or_else(|failure| panic!("{}", failure));
+    let out = NewFolder::new("--out", &path).unwrap_or_else(|failure| panic!("{}", failure));
     folder(board).write(out).unwrap_or_else(|failure| panic!("{}", failure));
     (parent, path)
 }

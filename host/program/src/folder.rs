@@ -23,8 +23,12 @@ pub struct NewFolder {
 }
 
 impl NewFolder {
-    /// The folder `path`, which the option `flag` names. Missing folders above it are created.
-    pub(crate) fn new(flag: &'static str, path: &Path) -> Result<Self, Error> {
+    /// The folder `path`, which the option `flag` names, and which is new or empty. Missing folders above it are
+    /// created.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it is not empty, or cannot be written.
+    pub fn new(flag: &'static str, path: &Path) -> Result<Self, Error> {
         let what = format!("{flag} {}", path.display());
         let refuse = |why: String| Error::Refused { what: what.clone(), why };
         let cannot = |error: io::Error| refuse(format!("cannot write: {}", error.kind()));

@@ -8,7 +8,6 @@ use rustix::fs::{Access, access};
 use tempfile::TempPath;
 
 use crate::Error;
-use crate::folder::NewFolder;
 use crate::temporary;
 
 type Result<T> = std::result::Result<T, Error>;
@@ -16,7 +15,7 @@ type Result<T> = std::result::Result<T, Error>;
 /// Symbolic links that are followed one after the other, as many as Linux follows.
 const MAX_LINKS: usize = 40;
 
-/// The outputs of a command. Each is checked before the run, so that a typing error does not cost hours of work, and
+/// The output files of a command. Each is checked before the run, so that a typing error does not cost hours of work, and
 /// no two may be the same.
 ///
 /// ```
@@ -44,14 +43,6 @@ impl Targets {
             self.claim(flag, path)?;
         }
         Ok(target)
-    }
-
-    /// The folder `path`, which the option `flag` names, and which must be new or empty.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] if it is not empty, or cannot be written.
-    pub fn folder(&mut self, flag: &'static str, path: &Path) -> Result<NewFolder> {
-        NewFolder::new(flag, path)
     }
 
     /// Takes note of the file `path`, which another part of the program writes.

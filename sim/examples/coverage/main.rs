@@ -108,6 +108,7 @@ fn regression(options: &Options, data: &Path) -> Result<bool, Failure> {
     };
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["test", "--package", "sim", "--no-fail-fast"]).env("TMV_COVERAGE", data);
+    #[allow(clippy::disallowed_methods)] // This program writes nothing there.
     command.args(tests.iter().flat_map(|test| ["--test", test])).stdout(std::io::stderr());
     // This test is about the model, not the unit: with counters in the models, the ports do not share their code.
     command.args(["--", "--skip", "ports_share_their_code"]);
