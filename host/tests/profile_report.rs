@@ -186,7 +186,7 @@ fn requests_that_make_no_sense() {
     refused(2, &[&to[..], &[PACKED, "--prompt-ids", "320"]].concat(), "token 320");
     refused(2, &[&to[..], &[PACKED, "--layer", "2"]].concat(), "layers 0 to 1");
     refused(2, &[&to[..], &[PACKED, "--tokens", "5000"]].concat(), "5003 tokens");
-    refused(2, &["--freq-mhz=-1"], "above zero");
+    refused(2, &["--freq-mhz=-1"], "expected 1 to 100000 MHz");
     fs::write(dir.path().join("file"), "").unwrap();
     refused(2, &["--out", dir.path().join("file/x").to_str().unwrap(), "--model", PACKED], "cannot write");
 }
