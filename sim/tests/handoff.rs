@@ -515,7 +515,8 @@ fn every_name_of_a_folder_is_taken() {
             let parent = tempfile::tempdir().unwrap();
             let path = parent.path().join(name).join(name);
             fs::create_dir(parent.path().join(name)).unwrap();
-            folder(board).write(&path).unwrap_or_else(|failure| panic!("{}", failure));
+            let out = NewFolder::new("--out", &path).unwrap_or_else(|failure| panic!("{}", failure));
+            folder(board).write(out).unwrap_or_else(|failure| panic!("{}", failure));
             let scripts: &[&[&str]] = &[
                 &["build.tcl", "ooc"],
                 &["build.tcl", "system"],

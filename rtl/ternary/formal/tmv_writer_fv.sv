@@ -263,7 +263,8 @@ module tmv_writer_fv
   // The last beat of the record is on the bus when the writer begins to wait for the answer, so no answer is earlier.
   `TMV_ASSERT(HelpRecordOpen, !in_record || u_writer.u_stream.busy_q || u_writer.u_stream.open_q || show_w)
   `TMV_ASSERT(HelpNothingLeft, !(in_record || in_end) || left_now == '0)
-  `TMV_ASSERT(HelpFlight, bursts_t'(u_writer.u_stream.inflight_q) == bursts_now)
+  `TMV_ASSERT(HelpFlight, bursts_t'(u_writer.u_stream.inflight_q) == bursts_now
+      && bursts_t'(u_writer.u_stream.complete_q) == w_done_q)
   `TMV_ASSERT(HelpOpen, to_send == (u_writer.u_stream.open_q ? u_writer.u_stream.burst_left_q : '0)
       && u_writer.u_stream.open_q == (to_send != '0) && to_send <= 5'd16)
   `TMV_ASSERT(HelpIdle, busy_q || (bursts_now == '0 && !aw_valid && !w_valid))
