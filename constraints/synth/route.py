@@ -41,7 +41,7 @@ def route(parameters):
         folder = Path(folder)
         names = synth.provision.copy_rtl(folder)
         shutil.copy(HERE / f"{TOP}.sv", folder)
-        read = ["read_slang --threads 1 -I .", *names, f"{TOP}.sv --top {TOP}"]
+        read = ["read_slang --threads 1 -I . -D TMV_OPEN_SYNTHESIS=1", *names, f"{TOP}.sv --top {TOP}"]
         read += [f"-G {name}={value}" for name, value in parameters.items()]
         synth.run_yosys([" ".join(read), f"synth_ecp5 -top {TOP} -json e.json"], folder, "synth.log")
         mhz = []

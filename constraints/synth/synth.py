@@ -44,6 +44,7 @@ import provision  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RTL = provision.RTL
+READ = "read_slang --threads 1 -I . -D TMV_OPEN_SYNTHESIS=1"
 COUNTS = ["lut", "lut_memory", "ff", "bram36", "dsp"]
 MEASURED = [*COUNTS, "levels", "memories"]
 # These may differ by so much from a checked table before it is told: tools differ a little from machine to machine.
@@ -112,10 +113,10 @@ def whole_modules(family):
     with tempfile.TemporaryDirectory(prefix="run-", dir=yosys()) as folder:
         folder = Path(folder)
         names = provision.copy_rtl(folder)
-        whole = [name.removesuffix(".sv") for name in names if "keep_hierarchy" in (folder / name).read_text()]
+        whole = [name.removesuffix(".sv") for name in names if "`TMV_WHOLE" in (folder / name).read_text()]
         for top in whole:
             commands = [
-                " ".join(["read_slang --threads 1 -I .", *names, "--top", top]),
+                " ".join([READ, *names, "--top", top]),
                 f"synth_xilinx -family {family} -top {top} -noiopad -noclkbuf",
                 f"select {top}",
                 f"write_verilog -noattr -selected {top}.v",
@@ -200,7 +201,7 @@ def longest_path(module):
 
 def synthesise(top, family, parameters, black_box, folder):
     """Runs Yosys in `folder`. Returns cells by type, the log, and the longest path."""
-    read = ["read_slang --threads 1 -I .", *provision.copy_rtl(folder), "--top", top]
+    read = [READ, *provision.copy_rtl(folder), "--top", top]
     read += [f"-G {name}={value}" for name, value in parameters]
     whole, cells = whole_modules(family)
     read += [f"--blackboxed-module {name}" for name in [*whole, black_box] if name not in (None, top)]
@@ -284,7 +285,9 @@ def parameters_of(row):
     if "parameters" in row:
         return tuple(parameter(text) for text in row["parameters"].split())
     names = [column for column in PARAMETERS if column != "ports" or row["module"] != "tmv_port"]
-    return tuple((PARAMETERS[name], int(row[name])) for name in names)
+    # Banks as large as BitNet b1.58-2B-4T needs, see host/tmv/src/config.rs.
+    words = ("BankWords", 256 if row["port_bits"] == "64" else 128)
+    return (*((PARAMETERS[name], int(row[name])) for name in names), words)
 
 
 def measure_row(row):

@@ -1,9 +1,10 @@
+`include "tmv_macros.svh"
+
 /// Number of ones among six bits: a 6:3 compressor of three LUT6. Combinational.
 ///
-/// Synthesis keeps this module whole. Without `keep_hierarchy` it optimises across compressors, and a tree of them
-/// becomes larger and deeper.
-(* keep_hierarchy = "yes" *)
-module tmv_compress (
+/// Open synthesis (Yosys) keeps this module whole. Without `TMV_WHOLE` it optimises across compressors, and a tree of
+/// them becomes larger and deeper.
+`TMV_WHOLE module tmv_compress (
   /// Bits to count.
   input  logic [5:0] bits_i,
   /// Number of ones.

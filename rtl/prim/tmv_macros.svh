@@ -11,6 +11,13 @@
 `define TMV_LUT_BODIES
 `endif
 
+// A module that ABC, the optimiser of Yosys, makes worse when it can look inside. Other tools may look.
+`ifdef TMV_OPEN_SYNTHESIS
+`define TMV_WHOLE (* keep_hierarchy = "yes" *)
+`else
+`define TMV_WHOLE
+`endif
+
 `ifdef SYNTHESIS
 `define TMV_ASSERT(name, expr)
 `elsif FORMAL

@@ -26,6 +26,8 @@ module tmv_unit
   parameter int unsigned Codec = CodecWeights2b,
   /// Words of an activation bank, a power of two, at least 2: in_features <= BankWords * lanes.
   parameter int unsigned BankWords = DefaultBankWords,
+  /// 1: activations in UltraRAM, which some UltraScale+ devices have; 0: in block RAM.
+  parameter int unsigned UltraRam = 0,
   /// Beats of the weight queue of each port, a power of two, at least 32.
   parameter int unsigned FifoBeats = 256,
   /// Bursts in flight of each read stream, a power of two, at least 2.
@@ -331,7 +333,8 @@ module tmv_unit
     .Vectors(Vectors),
     .Lanes(Lanes),
     .BankWords(BankWords),
-    .Groups(Groups)
+    .Groups(Groups),
+    .UltraRam(UltraRam)
   ) u_x_memory (
     .clk_i,
     .rst_ni        (core_rst_n),

@@ -20,6 +20,8 @@ module tmv_x_memory
   parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
+  /// 1: UltraRAM (some UltraScale+ devices) instead of block RAM.
+  parameter  int unsigned UltraRam = 0,
   localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)
 ) (
   input  logic                                                clk_i,
@@ -54,13 +56,15 @@ module tmv_x_memory
     for (int unsigned p = 0; p < Ports; p++) if (grant_o[p]) read_addr |= addr_i[p];
   end
 
-  // Block RAM with its output register.
+  // Block RAM or UltraRAM, with its output register.
+  localparam Style = (UltraRam != 0) ? "ultra" : "block";
+
   logic read_q;
   logic [Ports-1:0] grant_q;
   logic [Vectors-1:0][7:0][Lanes-1:0] data_q;
 
   for (genvar v = 0; v < int'(Vectors); v++) begin : gen_vector
-    logic [8*Lanes-1:0] mem[1 << WordAddrBits];
+    (* ram_style = Style *) logic [8*Lanes-1:0] mem[1 << WordAddrBits];
 
     always_ff @(posedge clk_i) begin
       if (write_i && write_vector_i == 4'(v)) mem[write_addr_i] <= write_data_i;

@@ -240,7 +240,8 @@ fn long_before_short() {
         let lanes = unit.info().lanes();
         let mut driver = open(&unit, MemoryConfig { bytes: 8 << 20, ..common::memory() });
         let mut rng = Random::seed_from_u64(2);
-        for (rows, cols, tokens) in [(520, 255 * lanes, 1), (1, 1, 1), (600, 31 * lanes, unit.max_tokens()), (9, 5, 2)]
+        for (rows, cols, tokens) in
+            [(520, (unit.bank_words() - 1) * lanes, 1), (1, 1, 1), (600, 31 * lanes, unit.max_tokens()), (9, 5, 2)]
         {
             let (matrix, x) = (ternary(&mut rng, rows, cols), activations(&mut rng, tokens * cols));
             Job { matrices: vec![matrix], x, tokens }.check(&mut driver, 1);

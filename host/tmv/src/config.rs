@@ -6,6 +6,9 @@ use crate::descriptor::{DESCRIPTOR_BYTES, ROW_BLOCK};
 use crate::info::UnitInfo;
 use crate::regs;
 
+/// Columns of the widest matrix of BitNet b1.58-2B-4T: its MLP's down_proj.
+const LONGEST_ROW: usize = 6912;
+
 /// The most tokens that any unit serves in one pass over the weights. The unit's descriptor and collector set this
 /// limit.
 pub const MAX_TOKENS: usize = regs::MAX_TOKENS as usize;
@@ -34,8 +37,14 @@ impl UnitConfig {
             vectors: self.vectors,
             groups: self.groups,
             codec: self.codec,
-            bank_words: regs::DEFAULT_BANK_WORDS as usize,
+            bank_words: self.bank_words(),
         }
+    }
+
+    /// Words of an activation bank: as few as hold the longest row of BitNet b1.58-2B-4T. A word is as wide as a beat
+    /// has lanes.
+    pub fn bank_words(&self) -> usize {
+        self.codec.row_beats(LONGEST_ROW, self.port_bits / 8).next_power_of_two()
     }
 
     /// Weights per cycle, over all ports.

@@ -34,6 +34,7 @@ pub fn unit_spec(unit: &UnitConfig, trace: Trace) -> Result<ModelSpec, Error> {
         .param("PortBits", unit.port_bits)
         .param("Vectors", unit.vectors)
         .param("Groups", unit.groups)
+        .param("BankWords", unit.bank_words())
         .param("Codec", codec::number(unit.codec));
     // These settings let all ports share one body of code, and keep statements in the order that needs no copies:
     // docs/adr/0018.

@@ -85,6 +85,8 @@ pub struct DeviceBudget {
     pub ffs: u32,
     /// Block RAMs of 36 Kb.
     pub bram36: u32,
+    /// UltraRAMs of 288 Kb.
+    pub uram: u32,
     /// DSP slices.
     pub dsps: u32,
     /// Source of these figures.
@@ -279,8 +281,8 @@ impl Board {
 
 impl DeviceBudget {
     fn describe(&self) -> String {
-        let Self { luts, ffs, bram36, dsps, source } = self;
-        format!("{luts} LUTs, {ffs} flip-flops, {bram36} block RAMs, {dsps} DSPs: {source}")
+        let Self { luts, ffs, bram36, uram, dsps, source } = self;
+        format!("{luts} LUTs, {ffs} flip-flops, {bram36} block RAMs, {uram} UltraRAMs, {dsps} DSPs: {source}")
     }
 }
 

@@ -96,7 +96,8 @@ impl Folder {
                 "Vectors" => self.unit.vectors,
                 "Groups" => self.unit.groups,
                 "Codec" => codec::number(self.unit.codec) as usize,
-                "BankWords" => self.unit.info().bank_words,
+                "BankWords" => self.unit.bank_words(),
+                "UltraRam" => usize::from(self.board.device.uram > 0),
                 _ => default.parse().map_err(|_| Error::NotUnderstood {
                     path: rtl::dir().join(UNIT),
                     what: format!("parameter {name}: \"{default}\" is no number"),
