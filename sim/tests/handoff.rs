@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitCode, Output};
 
 use assert_cmd::cargo::cargo_bin;
 use cost::board::BOARDS;
 use golden::Codec;
 use handoff::Folder;
+use libtest_mimic::{Arguments, Trial};
 use program::folder::NewFolder;
 use roxmltree::{Document, Node};
 use sha2::{Digest, Sha256};
@@ -47,14 +48,43 @@ fn has_program(tool: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
-/// Whether `tool` is installed. In CI, `.ci/run` installs it, so its absence is a failure there.
-fn has(tool: &str) -> bool {
-    let found = has_program(tool);
-    if !found {
-        assert!(std::env::var_os("CI").is_none(), "{tool} is missing, and .ci/run should have installed it");
-        eprintln!("{tool} is not installed: what it would check is NOT checked");
-    }
-    found
+/// A test that needs some programs. If one of them is missing, the summary counts the test as ignored and names the
+/// program. In CI it fails, because `.ci/run` installs them.
+fn trial(name: &str, needs: &[&str], body: fn()) -> Trial {
+    let Some(missing) = needs.iter().find(|tool| !has_program(tool)) else {
+        return Trial::test(name, move || Ok(body()));
+    };
+    let why = format!("{missing} is missing");
+    let ignored = std::env::var_os("CI").is_none();
+    Trial::test(name, {
+        let why = why.clone();
+        move || Err(why.into())
+    })
+    .with_kind(why)
+    .with_ignored_flag(ignored)
+}
+
+fn main() -> ExitCode {
+    let trials = vec![
+        trial("every_board_gets_a_whole_folder", &[], every_board_gets_a_whole_folder),
+        trial("mistakes_are_told", &[], mistakes_are_told),
+        trial("every_script_runs_against_the_stubs", &["tclsh"], every_script_runs_against_the_stubs),
+        trial("the_stubs_notice_what_is_wrong", &["tclsh"], the_stubs_notice_what_is_wrong),
+        trial("a_build_that_failed_says_so", &["tclsh"], a_build_that_failed_says_so),
+        trial("a_missed_clock_leaves_a_slower_bitstream", &["tclsh"], a_missed_clock_leaves_a_slower_bitstream),
+        trial("the_xsa_has_a_bitstream_only_from_a_run", &["tclsh"], the_xsa_has_a_bitstream_only_from_a_run),
+        trial("every_name_of_a_folder_is_taken", &["tclsh"], every_name_of_a_folder_is_taken),
+        trial("the_firmware_is_whole", &["tclsh", "sh"], the_firmware_is_whole),
+        trial("the_wrapper_is_clean_and_is_the_boards_unit", &[], the_wrapper_is_clean_and_is_the_boards_unit),
+        trial("a_broken_wrapper_is_not_clean", &[], a_broken_wrapper_is_not_clean),
+        trial("parameters_have_parentheses", &[], parameters_have_parentheses),
+        trial("the_register_map_is_the_drivers", &[], the_register_map_is_the_drivers),
+        trial("the_ip_xact_component_is_well_formed", &[], the_ip_xact_component_is_well_formed),
+        trial("the_core_file_lists_every_file", &[], the_core_file_lists_every_file),
+        trial("the_overlays_compile_and_apply", &["dtc"], the_overlays_compile_and_apply),
+        trial("the_c_header_is_the_drivers", &["cc"], the_c_header_is_the_drivers),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 fn sim(arguments: &[&str]) -> Output {
@@ -78,7 +108,6 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-#[test]
 fn every_board_gets_a_whole_folder() {
     let parent = tempfile::tempdir().unwrap();
     let repository = fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
@@ -119,7 +148,6 @@ fn every_board_gets_a_whole_folder() {
     assert_eq!(fs::read_dir(&parent).unwrap().count(), BOARDS.len(), "nothing else is left behind");
 }
 
-#[test]
 fn mistakes_are_told() {
     let parent = tempfile::tempdir().unwrap();
     let path = |name: &str| parent.path().join(name).to_str().unwrap().to_string();
@@ -212,11 +240,7 @@ fn tcl(folder: &Path, script: &[&str], environment: &[(&str, &str)]) -> Output {
     command.output().unwrap()
 }
 
-#[test]
 fn every_script_runs_against_the_stubs() {
-    if !has("tclsh") {
-        return;
-    }
     for board in BOARDS.iter() {
         let (_parent, path) = written(&board.name);
         for (script, calls) in [
@@ -278,11 +302,7 @@ fn every_script_runs_against_the_stubs() {
 /// A fault to plant: file, text, its replacement, script to run, part of the expected message.
 type Fault = (&'static str, &'static str, &'static str, &'static [&'static str], &'static str);
 
-#[test]
 fn the_stubs_notice_what_is_wrong() {
-    if !has("tclsh") {
-        return;
-    }
     let (ooc, system): (&[&str], &[&str]) = (&["build.tcl", "ooc"], &["build.tcl", "system"]);
     let faults: &[Fault] = &[
         // Ports of the unit and of the wrapper.
@@ -395,11 +415,7 @@ fn the_stubs_notice_what_is_wrong() {
     }
 }
 
-#[test]
 fn a_build_that_failed_says_so() {
-    if !has("tclsh") {
-        return;
-    }
     let (_parent, path) = written("kv260");
     for mode in ["ooc", "system", "project"] {
         let output = tcl(&path, &["build.tcl", mode], &[("TMV_STUB_HEADERS", "0")]);
@@ -443,11 +459,7 @@ fn a_build_that_failed_says_so() {
 }
 
 /// A missed clock leaves a bitstream for a slower clock, with an overlay that sets it, and nothing for the faster one.
-#[test]
 fn a_missed_clock_leaves_a_slower_bitstream() {
-    if !has("tclsh") {
-        return;
-    }
     // The clock that the processing system gives, a slack, and the next clock of its PLL that the design meets.
     for (board, slack, reached, place, rate) in [
         ("kv260", "-0.001", "214.24", "at_187_mhz", 187_500_000),
@@ -483,11 +495,7 @@ fn a_missed_clock_leaves_a_slower_bitstream() {
 }
 
 /// The hardware description does not depend on a run: without one, Vivado cannot put the bitstream into it.
-#[test]
 fn the_xsa_has_a_bitstream_only_from_a_run() {
-    if !has("tclsh") {
-        return;
-    }
     let (_parent, path) = written("kv260");
     let xsa = |mode: &str| {
         let calls = said(&tcl(&path, &["build.tcl", mode], &[]));
@@ -502,11 +510,7 @@ fn the_xsa_has_a_bitstream_only_from_a_run() {
 }
 
 /// Vivado's lists and Tcl's substitutions take every name of a folder as it is.
-#[test]
 fn every_name_of_a_folder_is_taken() {
-    if !has("tclsh") {
-        return;
-    }
     for board in KINDS {
         for name in [
             "a b", " a  b ", "b[exit]", "c{d", "e}f", "$g", "${h}", "i;j", "k\"l", "#m", "n'o", "-p", "*", "q?r", "~s",
@@ -539,11 +543,7 @@ fn every_name_of_a_folder_is_taken() {
 }
 
 /// Beside a bitstream is what Linux needs to load it.
-#[test]
 fn the_firmware_is_whole() {
-    if !has("tclsh") || !has("sh") {
-        return;
-    }
     for (board, arch, bif, rate) in [
         ("kv260", "zynqmp", "[destination_device = pl] tmv.bit", 214_290_000),
         ("pynq-z2", "zynq", "tmv.bit", 142_860_000),
@@ -602,7 +602,6 @@ fn lint(folder: &Path) -> String {
     if output.status.success() && !said.contains("%Warning") { String::new() } else { said }
 }
 
-#[test]
 fn the_wrapper_is_clean_and_is_the_boards_unit() {
     for board in BOARDS.iter() {
         let (_parent, path) = written(&board.name);
@@ -649,7 +648,6 @@ fn the_wrapper_is_clean_and_is_the_boards_unit() {
 }
 
 /// The lint is active.
-#[test]
 fn a_broken_wrapper_is_not_clean() {
     let (_parent, path) = written("pynq-z2");
     let wrapper = path.join("rtl/tmv_wrapper.v");
@@ -666,7 +664,6 @@ fn a_broken_wrapper_is_not_clean() {
 }
 
 /// Other front ends require parentheses for parameters, but Verilator does not.
-#[test]
 fn parameters_have_parentheses() {
     for (name, content) in folder("kv260").files.iter().filter(|(name, _)| name.ends_with(".sv")) {
         for (i, line) in String::from_utf8_lossy(content).lines().enumerate() {
@@ -679,7 +676,6 @@ fn parameters_have_parentheses() {
     }
 }
 
-#[test]
 fn the_register_map_is_the_drivers() {
     let folder = folder("kv260");
     assert_eq!(text(&folder, "registers/tmv_regs.rs"), include_str!("../../host/tmv/src/regs.rs"));
@@ -693,8 +689,10 @@ fn the_register_map_is_the_drivers() {
         .collect();
     assert_eq!(found, regs::REGISTERS.iter().map(|r| (r.0, u64::from(r.1), r.2)).collect::<Vec<_>>());
     assert_eq!(json["errors"].as_array().unwrap().len(), regs::ERRORS.len());
+}
 
-    // The values of the C header must equal the values in Rust. The C compiler checks them.
+/// The values of the C header equal those of the driver. The C compiler checks them.
+fn the_c_header_is_the_drivers() {
     let mut program = String::from("#include \"tmv_regs.h\"\n");
     let mut equal = |name: &str, value: u64| program += &format!("_Static_assert({name} == {value}u, \"{name}\");\n");
     equal("TMV_MAP_HASH_VALUE", regs::MAP_HASH_VALUE.into());
@@ -706,19 +704,17 @@ fn the_register_map_is_the_drivers() {
     equal("TMV_PARAM0_PORT_BYTES", regs::PARAM0_PORT_BYTES.into());
     equal("TMV_PARAM0_PORT_BYTES_SHIFT", regs::PARAM0_PORT_BYTES.trailing_zeros().into());
     equal("TMV_DESC_TAG", regs::DESC_TAG as u64);
-    if has("cc") {
-        let (_parent, path) = written("kv260");
-        let compile = |program: &str| {
-            fs::write(path.join("registers/check.c"), program).unwrap();
-            let mut cc = Command::new("cc");
-            cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", "registers/check.c"]);
-            cc.current_dir(&path).output().unwrap()
-        };
-        let output = compile(&program);
-        assert!(output.status.success(), "{}", said(&output));
-        let wrong = compile(&(program + "_Static_assert(TMV_RING_TAIL == 0u, \"wrong\");\n"));
-        assert!(!wrong.status.success(), "the assertions are alive");
-    }
+    let (_parent, path) = written("kv260");
+    let compile = |program: &str| {
+        fs::write(path.join("registers/check.c"), program).unwrap();
+        let mut cc = Command::new("cc");
+        cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", "registers/check.c"]);
+        cc.current_dir(&path).output().unwrap()
+    };
+    let output = compile(&program);
+    assert!(output.status.success(), "{}", said(&output));
+    let wrong = compile(&(program + "_Static_assert(TMV_RING_TAIL == 0u, \"wrong\");\n"));
+    assert!(!wrong.status.success(), "the assertions are alive");
 }
 
 /// Parses a number in the notation of IP-XACT.
@@ -738,7 +734,6 @@ fn in_order(node: Node<'_, '_>, order: &[&str]) {
     }
 }
 
-#[test]
 fn the_ip_xact_component_is_well_formed() {
     let folder = folder("zedboard");
     let xml = text(&folder, "registers/tmv_wrapper.xml");
@@ -802,7 +797,6 @@ fn the_ip_xact_component_is_well_formed() {
     }
 }
 
-#[test]
 fn the_core_file_lists_every_file() {
     for board in KINDS {
         let folder = folder(board);
@@ -843,11 +837,7 @@ fn base_tree(cells: usize, labels: [&str; 2]) -> String {
     )
 }
 
-#[test]
 fn the_overlays_compile_and_apply() {
-    if !has("dtc") {
-        return;
-    }
     for board in BOARDS.iter() {
         let (_parent, path) = written(&board.name);
         let run = |program: &str, arguments: &[&str]| {
