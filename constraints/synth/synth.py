@@ -60,8 +60,8 @@ LUT_MEMORY = {
     "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8, "RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8,
     "RAM64X8SW": 8, "RAM32X16DR8": 8, "SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1,
 }  # fmt: skip
-# A block RAM without its output register takes about as long from clock to output as three LUTs and their routing:
-# 1.6 to 2.1 ns in the data sheets of 7-series parts (DS187, DS191), 1.1 to 1.5 ns in those of UltraScale+ (DS925, DS987).
+# From clock to output, a block RAM without its output register takes 0.90 to 1.23 ns on Versal devices (DS958, grades -2 to
+# -1L), and older families are slower. A LUT and its wire are half a nanosecond (ADR 17): two to three of them.
 BRAM_LEVELS = 3
 FREE = {"CARRY4", "CARRY8", "MUXF7", "MUXF8", "MUXF9", "GND", "VCC"}
 

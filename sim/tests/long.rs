@@ -11,7 +11,9 @@ use tmv::config::UnitConfig;
 use tmv::conformance;
 use tmv::descriptor::Descriptor;
 use tmv::device::Device;
+use tmv::driver::Driver;
 use tmv::regs;
+use verilated::{ModelLibrary, PowerUp, Trace};
 use zynq_memory::{Faults, MemoryConfig, ReadFault, SLVERR};
 
 type Bench = conformance::Bench<VerilatedDevice>;
@@ -203,6 +205,42 @@ fn watchdog_far_from_zero() {
     *bench.device.axi_memory().faults() = Faults::default();
     bench.soft_reset();
     bench.run(&[op]);
+}
+
+/// The low half of the cycle counter wraps: between its two reads, and within an operator.
+#[test]
+fn the_cycle_counter_wraps() {
+    let mut spec = testbench::model::unit_spec(&SMALLEST, Trace::Off).unwrap();
+    spec.defines.insert("TMV_CYCLE_START".into(), "64'h0000_0005_ffff_fc00".into());
+    spec.label += ", cycles from 6 x 2^32 - 1024";
+    let device = common::device_of(&common::model(&spec), &SMALLEST, common::memory(), PowerUp::Random, 1);
+    let mut bench = Bench::new(device);
+    let op = bench.operator(&mut Random::seed_from_u64(8), 60, 100, 1);
+    let begin = bench.read(regs::CYCLE_LO);
+    assert!(begin >= 0xffff_fc00, "{begin:#x}");
+    for _ in 0..1024 {
+        bench.device.step().unwrap();
+    }
+    assert_eq!(bench.read(regs::CYCLE_HI), 5, "the half that belongs to the last read of CYCLE_LO");
+    assert!(bench.read(regs::CYCLE_LO) < 1024);
+    assert_eq!(bench.read(regs::CYCLE_HI), 6);
+
+    // Another unit, whose operator is at work when the counter wraps. Its cycles are those of any other run.
+    let mut run = |library: &ModelLibrary| {
+        let device = common::device_of(library, &SMALLEST, common::memory(), PowerUp::Random, 1);
+        let mut driver = Driver::open(device).unwrap();
+        let weights = driver.load(&op.matrix).unwrap();
+        let run = driver.run(&[weights], &op.x, 1).unwrap();
+        assert_eq!(run.operators[0].accumulators, op.expected);
+        let end = driver.device().read_register(regs::CYCLE_LO).unwrap();
+        (run.operators[0].cycles, run.cycles, end)
+    };
+    let (cycles, busy, end) = run(&common::model(&spec));
+    assert!(end < 0x8000_0000 && cycles > 1024, "{cycles} cycles until {end:#x}: the counter did not wrap in the run");
+    assert_eq!((cycles, busy), {
+        let (cycles, busy, _) = run(&common::unit(&SMALLEST));
+        (cycles, busy)
+    });
 }
 
 /// As many results as a descriptor can have: most rows for most tokens.

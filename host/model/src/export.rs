@@ -33,8 +33,8 @@ const ROWS: usize = 1024;
 const FLOOR: f32 = 1e-5;
 
 /// Writes the weights of `source` in the given form into `folder`, which is new or empty. A caller whose folder must be
-/// complete at all times gives a temporary one. One layer is loaded at a time. `progress` is called with the bytes of `model.safetensors` that are written so far, and
-/// with the size of this file in bytes.
+/// complete at all times gives a temporary one. One layer is loaded at a time. `progress` is called with the bytes of
+/// `model.safetensors` that are written so far, and with the size of this file in bytes.
 ///
 /// # Errors
 /// The folder exists and is not empty, or cannot be written; the form cannot hold a value; or the source fails.

@@ -223,7 +223,6 @@ fn factors_a_form_cannot_hold() {
         if let Err(e) = result {
             let text = e.to_string();
             assert!(text.contains("\"model.layers.1.mlp.up_proj.weight") && e.kind() == ErrorKind::Usage, "{text}");
-            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing half-written");
         }
     }
 }
