@@ -226,7 +226,7 @@ fn the_cycle_counter_wraps() {
     assert_eq!(bench.read(regs::CYCLE_HI), 6);
 
     // Another unit, whose operator is at work when the counter wraps. Its cycles are those of any other run.
-    let mut run = |library: &ModelLibrary| {
+    let run = |library: &ModelLibrary| {
         let device = common::device_of(library, &SMALLEST, common::memory(), PowerUp::Random, 1);
         let mut driver = Driver::open(device).unwrap();
         let weights = driver.load(&op.matrix).unwrap();

@@ -17,7 +17,7 @@ use program::console::{print, tell};
 use program::target::Targets;
 
 /// The test programs that simulate the unit or parts of it.
-const TESTS: [&str; 5] = ["cells", "registers", "unit", "faults", "cycles"];
+const TESTS: [&str; 7] = ["cells", "registers", "unit", "faults", "hostile", "long", "cycles"];
 
 /// Coverage of the RTL by its regression.
 #[derive(Debug, Parser)]
