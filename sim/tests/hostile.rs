@@ -292,3 +292,154 @@ fn ring_beside_its_doorbell() {
         bench.check(&op, number);
     }
 }
+
+/// A beat that comes before its address was taken, or with the ID of another stream, is no data: the unit names the
+/// error and counts nothing.
+#[test]
+fn read_beats_of_no_burst() {
+    let mut early = 0;
+    for (id, from) in (0..12).flat_map(|i| [(0, 20 + 7 * i), (1, 20 + 7 * i)]) {
+        let mut bench = bench(&NARROW, common::memory());
+        let op = bench.operator(&mut Random::seed_from_u64(7), 64, 3 * bench.info.lanes(), 1);
+        let from = bench.device.cycles() + from;
+        let faults = bench.device.axi_memory().faults();
+        // With ID 0 the address of port 1 waits; with ID 1 it was taken, and its beats do not come.
+        if id == 0 {
+            faults.starve_read_address = Some((1, from));
+        } else {
+            faults.starve_read_data = Some((1, from));
+        }
+        bench.queue(&op);
+        bench.ring();
+        for _ in 0..400 {
+            bench.device.step().unwrap();
+        }
+        let outstanding = bench.read(regs::PORT_OUTSTANDING + regs::PORT_OUTSTANDING_STRIDE);
+        let arvalid = bench.device.model().pin("m_axi_arvalid").unwrap();
+        if outstanding == 0 || (id == 0 && bench.device.model().get(arvalid) >> 1 & 1 == 0) {
+            continue;
+        }
+        early += 1;
+        // Beats that were used, beats, bursts, outstanding bursts. The stalls go on.
+        let counted = |bench: &mut Bench| {
+            let found = counters(bench);
+            [7, 11, 12, 13].map(|index| found[index])
+        };
+        let before = counted(&mut bench);
+        answer(&mut bench, "m_axi_rvalid", 2, 2 * id, 1);
+        assert_eq!(bench.expect_error(regs::ERR_STRAY_RESPONSE).0, 1, "ID {id}, from {from}");
+        assert_eq!(counted(&mut bench), before, "ID {id}, from {from}");
+        *bench.device.axi_memory().faults() = Faults::default();
+        bench.soft_reset();
+        bench.run(&[op]);
+    }
+    assert!(early >= 10, "{early}");
+}
+
+/// An answer to a unit that was stopped by an error: the unit keeps the first error, and raises no interrupt.
+#[test]
+fn answers_to_a_stopped_unit() {
+    for (pin, value, id) in
+        [("m_axi_rvalid", 1, 0), ("m_axi_rvalid", 1, 1), ("m_axi_rvalid", 2, 0), ("m_axi_bvalid", 1, 0)]
+    {
+        let mut bench = bench(&NARROW, common::memory());
+        let ops = operators(&mut bench, &mut Random::seed_from_u64(8));
+        bench.queue_bytes(&[0; 64]);
+        bench.ring();
+        bench.expect_error(regs::ERR_BAD_DESCRIPTOR);
+        while bench.read(regs::STATUS) & regs::STATUS_DRAINING != 0 {}
+        let before = bench.error();
+        answer(&mut bench, pin, value, id, 3);
+        for _ in 0..20 {
+            bench.device.step().unwrap();
+        }
+        assert_eq!((bench.error(), bench.read(regs::IRQ_STATUS)), (before, 0), "{pin} {value}, ID {id}");
+        bench.soft_reset();
+        bench.run(&ops);
+    }
+}
+
+/// Several errors in one cycle: the front end comes first, then the ports from 0 on. The writer has one of both sources,
+/// never a mixture.
+#[test]
+fn several_errors_at_once() {
+    let mut bench = bench(&DEFAULT, common::memory());
+    let ops = operators(&mut bench, &mut Random::seed_from_u64(9));
+    for valid in 1..16u64 {
+        for id in 0..2 {
+            answer(&mut bench, "m_axi_rvalid", valid, id, 1);
+            let first = valid.trailing_zeros() as u8;
+            let expected = if first == 0 && id == 1 { 15 } else { first };
+            assert_eq!(bench.expect_error(regs::ERR_STRAY_RESPONSE).0, expected, "ports {valid:04b}, ID {id}");
+            bench.soft_reset();
+        }
+    }
+    let mut sources = Vec::new();
+    for delay in 0..6 {
+        answer(&mut bench, "m_axi_rvalid", 2, 0, 1);
+        for _ in 0..delay {
+            bench.device.model().cycle().unwrap();
+        }
+        answer(&mut bench, "m_axi_bvalid", 1, 0, 1);
+        sources.push(bench.expect_error(regs::ERR_STRAY_RESPONSE).0);
+        bench.soft_reset();
+    }
+    assert!(
+        sources.iter().all(|source| [1, 14].contains(source)) && sources.is_sorted_by(|a, b| a >= b),
+        "{sources:?}"
+    );
+    bench.run(&ops);
+}
+
+/// Bits of CONTROL that are written together all take effect: the counters are cleared by an abort that asks for it, and
+/// the abort does not wait.
+#[test]
+fn control_bits_together() {
+    for control in 1..8 {
+        let mut bench = bench(&NARROW, common::memory());
+        let ops = operators(&mut bench, &mut Random::seed_from_u64(10));
+        let waits = control & (regs::CONTROL_ABORT | regs::CONTROL_SOFT_RESET) != 0;
+        let from = bench.device.cycles() + 120;
+        bench.device.axi_memory().faults().starve_read_data = Some((1, from));
+        ops.iter().for_each(|op| _ = bench.queue(op));
+        bench.ring();
+        for _ in 0..600 {
+            bench.device.step().unwrap();
+        }
+        let before = bench.read(regs::PORT_BEATS);
+        assert!(before > 0);
+        bench.write(regs::CONTROL, control);
+        for _ in 0..50 {
+            bench.device.step().unwrap();
+        }
+        let cleared = bench.read(regs::PORT_BEATS) < before;
+        assert_eq!(cleared, control & regs::CONTROL_CLEAR_COUNTERS != 0, "CONTROL {control:03b}");
+        let status = bench.read(regs::STATUS) & (regs::STATUS_BUSY | regs::STATUS_DRAINING);
+        let expected = match control & regs::CONTROL_ABORT != 0 {
+            true => 0,
+            false if waits => regs::STATUS_BUSY | regs::STATUS_DRAINING,
+            false => regs::STATUS_BUSY,
+        };
+        assert_eq!(status, expected, "CONTROL {control:03b}");
+        bench.device.axi_memory().reset();
+        *bench.device.axi_memory().faults() = Faults::default();
+        bench.write(regs::CONTROL, regs::CONTROL_ABORT);
+        bench.soft_reset();
+        bench.run(&ops);
+    }
+}
+
+/// Each of eight ports has its own number as the source of an error.
+#[test]
+fn sources_of_eight_ports() {
+    let unit = UnitConfig { ports: 8, vectors: 1, groups: 8, ..NARROW };
+    let mut bench = bench(&unit, common::memory());
+    let ops = operators(&mut bench, &mut Random::seed_from_u64(11));
+    bench.run(&ops);
+    for port in 0..8 {
+        answer(&mut bench, "m_axi_rvalid", 1 << port, 0, 1);
+        assert_eq!(bench.expect_error(regs::ERR_STRAY_RESPONSE).0, port);
+        bench.soft_reset();
+    }
+    bench.run(&ops);
+}

@@ -251,3 +251,98 @@ fn most_results() {
     let op = bench.operator(&mut Random::seed_from_u64(7), 1 << 19, 2, tokens);
     bench.run(&[op]);
 }
+
+/// The counters of a port in a run of more than 2^16 blocks: each cycle of the run is one of work or of one stall.
+#[test]
+fn counters_of_a_long_run() {
+    let mut bench = Bench::new(device(&SMALLEST, MemoryConfig { bytes: 32 << 20, ..common::memory() }));
+    let op = bench.operator(&mut Random::seed_from_u64(8), 1 << 19, 2, 1);
+    bench.run(&[op]);
+    let record = bench.record(0);
+    let cycles = record.end_cycle.wrapping_sub(record.start_cycle);
+    let found = [regs::PORT_BUSY, regs::PORT_BEATS, regs::PORT_BURSTS].map(|register| bench.read(register));
+    assert_eq!(found, [1 << 19, 1 << 19, 1 << 16]);
+    let stalls = [regs::PORT_STALL_DATA, regs::PORT_STALL_X, regs::PORT_STALL_RESULT].map(|r| bench.read(r));
+    let idle = cycles - (1 << 19) - stalls.iter().sum::<u32>();
+    assert!(idle < 1_000, "{cycles} cycles, stalls {stalls:?}");
+}
+
+/// The counters of stalls beyond 2^16, each of its own port.
+#[test]
+fn long_stalls() {
+    const PAUSE: u32 = 70_000;
+    // The port that pauses, from when on, and the stall of port 1.
+    for (port, from, register) in [(1, 900, regs::PORT_STALL_DATA), (0, 200, regs::PORT_STALL_X)] {
+        let mut bench = Bench::new(device(&NARROW, common::memory()));
+        let op = bench.operator(&mut Random::seed_from_u64(9), 80, 100 * bench.info.lanes(), 2);
+        let from = bench.device.cycles() + from;
+        bench.device.axi_memory().faults().starve_read_data = Some((port, from));
+        bench.write(regs::WATCHDOG, 0);
+        let number = bench.queue(&op);
+        bench.ring();
+        for _ in 0..PAUSE {
+            bench.device.step().unwrap();
+        }
+        *bench.device.axi_memory().faults() = Faults::default();
+        bench.finish();
+        bench.check(&op, number);
+        for stall in [regs::PORT_STALL_DATA, regs::PORT_STALL_X, regs::PORT_STALL_RESULT] {
+            let found = bench.read(stall + regs::PORT_BUSY_STRIDE);
+            let long = found > PAUSE - 5_000;
+            assert!(long == (stall == register) && (long || found < 10_000), "{stall:#05x}: {found}");
+        }
+    }
+}
+
+/// The watchdog bites with its reset value, and with a limit of more than 20 bits. A limit with the top bit does not.
+#[test]
+fn watchdog_limits() {
+    for limit in [regs::WATCHDOG_RESET, (1 << 21) + 3] {
+        let mut bench = Bench::new(device(&SMALLEST, common::memory()));
+        let op = bench.operator(&mut Random::seed_from_u64(10), 8, 20, 1);
+        if limit != regs::WATCHDOG_RESET {
+            bench.write(regs::WATCHDOG, limit);
+        }
+        bench.device.axi_memory().faults().starve_read_data = Some((0, 0));
+        bench.queue(&op);
+        bench.ring();
+        let start = bench.device.cycles();
+        assert_eq!(bench.expect_error(regs::ERR_WATCHDOG), (15, 0));
+        let took = bench.device.cycles() - start;
+        assert!(took > u64::from(limit) && took < u64::from(limit) + 100, "{took} cycles, limit {limit}");
+    }
+    for limit in [1 << 31, u32::MAX] {
+        let mut bench = Bench::new(device(&SMALLEST, common::memory()));
+        let op = bench.operator(&mut Random::seed_from_u64(10), 8, 20, 1);
+        bench.write(regs::WATCHDOG, limit);
+        bench.run(&[op]);
+    }
+}
+
+/// A doorbell that takes descriptors back, while the tail has wrapped at 2^16 and the head has not.
+#[test]
+fn doorbells_around_the_wrap() {
+    for tail in [0, 1, 5] {
+        let mut bench = Bench::with_ring(device(&SMALLEST, MemoryConfig { bytes: 4 << 20, ..common::memory() }), 15);
+        let op = bench.operator(&mut Random::seed_from_u64(11), 1, 1, 1);
+        fill(&mut bench, &op);
+        bench.finish();
+        let quiet = Descriptor { irq: false, ..op.descriptor }.encode();
+        for _ in 0..(1 << 15) - 5 {
+            bench.queue_bytes(&quiet);
+        }
+        bench.queue(&op);
+        bench.finish();
+        assert_eq!(bench.queued, u16::MAX - 3);
+        let long = bench.operator(&mut Random::seed_from_u64(12), 300, 70, 1);
+        while bench.queued != tail {
+            bench.queue(&long);
+        }
+        bench.ring();
+        let back = tail.wrapping_sub(1);
+        bench.write(regs::RING_TAIL, u32::from(back));
+        assert_eq!(bench.expect_error(regs::ERR_BAD_DOORBELL), (15, u64::from(back)), "tail {tail}");
+        bench.soft_reset();
+        bench.run(&[op]);
+    }
+}

@@ -227,3 +227,248 @@ fn end_cycle() {
         assert_eq!(bench.record(0).end_cycle, acknowledged);
     });
 }
+
+/// When the channels of a register access become valid, in cycles from now; what is written; what is read.
+struct Access {
+    aw: u32,
+    w: u32,
+    ar: u32,
+    write: Option<(u32, u32, u8)>,
+    read: Option<u32>,
+}
+
+/// Performs a write and a read beside each other. Pins of a channel that is not valid carry anything, as those of an
+/// interconnect do that serves others. Returns what was read.
+fn access(device: &mut testbench::device::VerilatedDevice, rng: &mut common::Random, access: &Access) -> u32 {
+    let pins = ["awvalid", "awready", "awaddr", "wvalid", "wready", "wdata", "wstrb", "bvalid", "arvalid", "arready"]
+        .map(|name| device.model().pin(&format!("s_axil_{name}")).unwrap());
+    let [awvalid, awready, awaddr, wvalid, wready, wdata, wstrb, bvalid, arvalid, arready] = pins;
+    let [araddr, rvalid, rdata] =
+        ["araddr", "rvalid", "rdata"].map(|name| device.model().pin(&format!("s_axil_{name}")).unwrap());
+    let mut left = [access.write.is_some(), access.write.is_some(), access.read.is_some()];
+    let (mut answers, mut found) = (u32::from(left[0]) + u32::from(left[2]), 0);
+    for cycle in 0..100 {
+        if answers == 0 {
+            return found;
+        }
+        let model = device.model();
+        let now = [access.aw, access.w, access.ar].map(|from| cycle >= from);
+        let valid = [0, 1, 2].map(|channel| left[channel] && now[channel]);
+        let (address, data, strobes) = access.write.unwrap_or_default();
+        for (channel, pin, value, width) in [
+            (0, awaddr, u64::from(address), 12),
+            (1, wdata, u64::from(data), 32),
+            (1, wstrb, u64::from(strobes), 4),
+            (2, araddr, u64::from(access.read.unwrap_or_default()), 12),
+        ] {
+            model.set(pin, if valid[channel] { value } else { rng.next_u64() & ((1 << width) - 1) });
+        }
+        for (channel, (pin, ready)) in
+            [(awvalid, awready), (wvalid, wready), (arvalid, arready)].into_iter().enumerate()
+        {
+            model.set(pin, u64::from(valid[channel]));
+            left[channel] &= !(valid[channel] && model.get(ready) != 0);
+        }
+        if model.get(bvalid) != 0 {
+            answers -= 1;
+        }
+        if model.get(rvalid) != 0 {
+            (answers, found) = (answers - 1, model.get(rdata) as u32);
+        }
+        device.step().unwrap();
+    }
+    panic!("an access has no answer");
+}
+
+/// A master that moves on: after a handshake, address and data are those of others. Reads and writes beside each other.
+#[test]
+fn a_master_that_moves_on() {
+    common::for_seeds(3, |_, rng| {
+        let mut device = common::device(&common::NARROW, common::memory());
+        let mut kept = [(regs::WATCHDOG, regs::WATCHDOG_RESET), (regs::RING_BASE_LO, 0)];
+        for _ in 0..500 {
+            let (target, source) = (common::below(rng, 2), common::below(rng, 2));
+            let [aw, w, ar] = [0; 3].map(|_: u32| common::below(rng, 8) as u32);
+            let before = kept[source].1;
+            let (value, strobes) = (rng.next_u32(), common::pick(rng, &[15, 15, 7, 8, 1]));
+            let (write, read) = (Some((kept[target].0, value, strobes)), Some(kept[source].0));
+            let found = access(&mut device, rng, &Access { aw, w, ar, write, read });
+            if strobes == 15 {
+                kept[target].1 = value;
+            }
+            assert!([before, kept[source].1].contains(&found), "read {found:#x}, {before:#x} before");
+            let refused = (strobes != 15).then_some((kept[target].0, true));
+            assert_eq!(conformance::take_refused(&mut device), refused, "strobes {strobes:04b}");
+            let unknown = 0x800 + 4 * common::below(rng, 200) as u32;
+            let found = access(&mut device, rng, &Access { aw, w, ar, write: None, read: Some(unknown) });
+            assert_eq!((found, conformance::take_refused(&mut device)), (0, Some((unknown, false))));
+        }
+        for (register, value) in kept {
+            assert_eq!(device.read_register(register).unwrap(), value);
+        }
+    });
+}
+
+/// A read and a write that are refused at about the same time: the unit remembers one of them, not a mixture. An access
+/// that is refused while the one before is cleared is remembered by its own name, or not at all.
+#[test]
+fn accesses_refused_at_once() {
+    let mut rng = <common::Random as rand_core::SeedableRng>::seed_from_u64(4);
+    let mut device = common::device(&common::NARROW, common::memory());
+    for (ar, w) in (0..9).map(|ar| (ar, 4)).chain((0..9).map(|w| (4, w))) {
+        let (read, write) = (Some(0xffc), Some((regs::ID, 1, 15)));
+        access(&mut device, &mut rng, &Access { aw: 4, w, ar, write, read });
+        let found = conformance::take_refused(&mut device).unwrap();
+        assert!([(0xffc, false), (regs::ID, true)].contains(&found), "{found:x?}, read {ar}, write {w}");
+
+        access(&mut device, &mut rng, &Access { aw: 0, w: 0, ar: 0, write: None, read: Some(0xff8) });
+        let write = Some((regs::IRQ_STATUS, regs::IRQ_ENABLE_BAD_ACCESS, 15));
+        access(&mut device, &mut rng, &Access { aw: 4, w, ar, write, read });
+        let found = conformance::take_refused(&mut device);
+        assert!([None, Some((0xffc, false))].contains(&found), "{found:x?}, read {ar}, clearing {w}");
+    }
+}
+
+/// The cycle counter has 64 bits: its carry reaches CYCLE_HI. It starts anywhere, and its upper half stays.
+#[test]
+fn the_cycle_counter_carries() {
+    let counter = |power_up, seed| {
+        let library = common::unit(&common::NARROW);
+        let mut device = common::device_of(&library, &common::NARROW, common::memory(), power_up, seed);
+        [regs::CYCLE_LO, regs::CYCLE_HI, regs::CYCLE_LO, regs::CYCLE_HI].map(|r| device.read_register(r).unwrap())
+    };
+    for power_up in [verilated::PowerUp::Ones, verilated::PowerUp::Zeros] {
+        let [low, high, later, still] = counter(power_up, 1);
+        assert!(low < later && later < 1_000 && [high, still] == [0, 0], "{low:#x} {high:#x} {later:#x} {still:#x}");
+    }
+    let highs = [1, 2, 3].map(|seed| {
+        let [_, high, _, still] = counter(verilated::PowerUp::Random, seed);
+        assert_eq!(high, still);
+        high
+    });
+    assert!(highs[0] != highs[1] && highs[1] != highs[2], "{highs:x?}");
+}
+
+/// RUN_START is the cycle in which an idle unit got work. A doorbell while it works does not move it; each record has the
+/// cycles of its own operator.
+#[test]
+fn run_start_of_a_busy_unit() {
+    let mut bench = conformance::Bench::new(common::device(&common::NARROW, common::memory()));
+    let mut rng = <common::Random as rand_core::SeedableRng>::seed_from_u64(5);
+    let op = bench.operator(&mut rng, 60, 100, 1);
+    let numbers = [0; 3].map(|_: u8| {
+        let number = bench.queue(&op);
+        bench.ring();
+        number
+    });
+    bench.finish();
+    let starts = numbers.map(|number| bench.record(number).start_cycle);
+    let ends = numbers.map(|number| bench.record(number).end_cycle);
+    assert_eq!(bench.read(regs::RUN_START), starts[0]);
+    let after = |later: u32, earlier: u32| later.wrapping_sub(earlier) < 1 << 31 && later != earlier;
+    for i in 1..3 {
+        assert!(after(starts[i], starts[i - 1]) && after(ends[i], ends[i - 1]) && after(ends[i], starts[i]));
+    }
+}
+
+/// PORT_BEATS counts beats when they arrive, PORT_BUSY when they are used: here, weights wait for activations.
+#[test]
+fn beats_count_when_they_arrive() {
+    let mut bench = conformance::Bench::new(common::device(&common::NARROW, common::memory()));
+    let mut rng = <common::Random as rand_core::SeedableRng>::seed_from_u64(6);
+    let op = bench.operator(&mut rng, 64, 100 * bench.info.lanes(), 1);
+    let from = bench.device.cycles() + 200;
+    bench.device.axi_memory().faults().starve_read_data = Some((0, from));
+    let number = bench.queue(&op);
+    bench.ring();
+    for _ in 0..2_000 {
+        bench.device.step().unwrap();
+    }
+    let [beats, busy] = [regs::PORT_BEATS, regs::PORT_BUSY].map(|r| bench.read(r + regs::PORT_BUSY_STRIDE));
+    assert!(beats >= 256 && busy == 0, "{beats} beats, {busy} used");
+    *bench.device.axi_memory().faults() = zynq_memory::Faults::default();
+    bench.finish();
+    bench.check(&op, number);
+}
+
+/// The registers show as many outstanding bursts as can be: each stream has eight in flight at some time.
+#[test]
+fn outstanding_bursts_to_the_limit() {
+    let mut timing = zynq_memory::Timing::ideal(600);
+    timing.queue = 32;
+    let memory = zynq_memory::MemoryConfig { timing, bytes: 8 << 20, ..common::memory() };
+    let mut bench = conformance::Bench::new(common::device(&common::NARROW, memory));
+    let mut rng = <common::Random as rand_core::SeedableRng>::seed_from_u64(7);
+    let op = bench.operator(&mut rng, 900, 40 * bench.info.lanes(), 2);
+    let number = bench.queue(&op);
+    bench.ring();
+    let mut most = [0; 4];
+    while bench.read(regs::RING_HEAD) != u32::from(bench.queued) {
+        let status = bench.read(regs::STATUS);
+        let ports = [0, regs::PORT_OUTSTANDING_STRIDE].map(|at| bench.read(regs::PORT_OUTSTANDING + at));
+        let field = |mask: u32| (status & mask) >> mask.trailing_zeros();
+        let found = [ports[0], ports[1], field(regs::STATUS_FRONTEND_BURSTS), field(regs::STATUS_WRITE_BURSTS)];
+        most = [0, 1, 2, 3].map(|i| most[i].max(found[i]));
+    }
+    assert_eq!(most, [8; 4], "ports, front end, writer");
+    bench.check(&op, number);
+}
+
+/// An event in the cycle in which its source is cleared stays pending, a cycle before it is cleared.
+#[test]
+fn events_in_the_cycle_of_their_clearing() {
+    // Clears a source with both channels at once. Returns the cycles until the interrupt is low.
+    fn clear(device: &mut testbench::device::VerilatedDevice, source: u32, limit: u64) -> u64 {
+        let pins = ["awaddr", "wdata", "wstrb", "awvalid", "wvalid"];
+        let pins = pins.map(|name| device.model().pin(&format!("s_axil_{name}")).unwrap());
+        let irq = device.model().pin("irq_o").unwrap();
+        for (pin, value) in pins.into_iter().zip([u64::from(regs::IRQ_STATUS), u64::from(source), 15, 1, 1]) {
+            device.model().set(pin, value);
+        }
+        for cycle in 1..=limit {
+            device.step().unwrap();
+            device.model().set(pins[3], 0);
+            device.model().set(pins[4], 0);
+            if limit == 100 && device.model().get(irq) == 0 {
+                return cycle;
+            }
+        }
+        limit
+    }
+    for source in [regs::IRQ_ENABLE_DONE, regs::IRQ_ENABLE_ERROR] {
+        let started = || {
+            let mut bench = conformance::Bench::new(common::device(&common::NARROW, common::memory()));
+            let mut rng = <common::Random as rand_core::SeedableRng>::seed_from_u64(8);
+            let op = bench.operator(&mut rng, 4, 20, 1);
+            if source == regs::IRQ_ENABLE_DONE {
+                bench.queue(&op);
+            } else {
+                bench.queue_bytes(&[0; 64]);
+            }
+            bench.ring();
+            bench.device
+        };
+        let mut device = started();
+        let irq = device.model().pin("irq_o").unwrap();
+        let begin = device.cycles();
+        while device.model().get(irq) == 0 {
+            device.step().unwrap();
+        }
+        let event = device.cycles() - begin;
+        let clearing = clear(&mut device, source, 100);
+        assert!(event > 20 && clearing < 10, "event after {event} cycles, clearing {clearing}");
+        for delay in event - clearing - 5..event - clearing + 5 {
+            let mut device = started();
+            for _ in 0..delay {
+                device.step().unwrap();
+            }
+            clear(&mut device, source, 40);
+            let pending = device.read_register(regs::IRQ_STATUS).unwrap() & source != 0;
+            assert_eq!(
+                pending,
+                delay + clearing <= event,
+                "source {source}: cleared {delay} + {clearing}, came {event}"
+            );
+        }
+    }
+}

@@ -222,6 +222,7 @@ fn extremes() {
                 Job::of(16, 4 * lanes, 1, -128, vectors),
                 Job::of(16, 4 * lanes, 0, -128, vectors),
                 Job::of(9, longest, -1, -128, 1),
+                Job::of(9, longest, 1, -128, 1),
                 Job::of(1, longest, 1, 127, vectors),
                 Job::of(700, 1, -1, -128, vectors),
                 Job::of(2, 3 * lanes, 1, 5, 5 * vectors + 1),

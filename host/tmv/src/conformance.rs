@@ -25,7 +25,8 @@ macro_rules! conformance_suite {
         $crate::conformance_suite!(
             $fresh, identity, reset_values, read_write_registers, read_only_registers, reserved_register_bits,
             unknown_offsets, first_refused_access, run_and_record, chained_operators, ring_wraps, queueing_more,
-            interrupts, no_interrupt, keep_x_across_runs, unusual_shapes, bad_descriptors, reserved_descriptor_bits,
+            interrupts, no_interrupt, quiet_chains, keep_x_across_runs, unusual_shapes, bad_descriptors, row_lengths,
+            reserved_descriptor_bits,
             bad_addresses, addresses_partly_outside, misaligned_ring, ring_of_a_stopped_unit, bad_doorbells,
             doorbells_of_a_full_ring, bad_weights, padding_has_no_effect, error_stops_the_ring, bad_behind_good,
             head_after_an_error, abort_is_a_soft_reset, reset_forgets_activations,
@@ -504,6 +505,36 @@ pub fn no_interrupt<D: Device>(mut device: D) {
     assert!(matches!(device.wait_interrupt(), Err(DeviceError::Timeout { status: 0, .. })));
 }
 
+/// Of operators in flight together, each raises DONE by its own flag only, also if it shares activations.
+pub fn quiet_chains<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(24));
+    let mut first = bench.operator(&mut rng, 20, 90, 1);
+    first.descriptor.irq = false;
+    let second = bench.sharing(&mut rng, &first, 12);
+    let loud = Operator { descriptor: Descriptor { irq: true, ..first.descriptor }, ..first.clone() };
+    for flags in 0..8u16 {
+        let numbers: Vec<u16> = [&first, &second, &first]
+            .into_iter()
+            .enumerate()
+            .map(|(i, op)| {
+                let descriptor = Descriptor { irq: flags >> i & 1 != 0, ..op.descriptor };
+                bench.queue(&Operator { descriptor, ..op.clone() })
+            })
+            .collect();
+        bench.ring();
+        for _ in 0..100_000 {
+            if bench.read(regs::RING_HEAD) == u32::from(bench.queued) {
+                break;
+            }
+        }
+        let expected = if flags == 0 { 0 } else { regs::IRQ_ENABLE_DONE };
+        assert_eq!(bench.read(regs::IRQ_STATUS), expected, "IRQ flags {flags:03b}");
+        bench.write(regs::IRQ_STATUS, ALL_SOURCES);
+        bench.check(&first, numbers[2]);
+    }
+    bench.run(&[loud]);
+}
+
 /// KEEP_X uses the activations as they were loaded, even if their memory was overwritten since.
 pub fn keep_x_across_runs<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(7));
@@ -609,6 +640,34 @@ pub fn bad_descriptors<D: Device>(device: D) {
         let found = fails(&mut bench, &good, &with(&d, 0, control(regs::OPCODE, 2, 3)), regs::ERR_BAD_DESCRIPTOR);
         assert_eq!(found, (FRONT_END, bench.slot(1)));
     }
+}
+
+/// A row whose numbers of activations and beats differ in any bit, and a stride that is too small for a row of any
+/// length.
+pub fn row_lengths<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(25));
+    let (lanes, port_bytes, words) = (bench.info.lanes(), bench.info.port_bytes, bench.info.bank_words);
+    let codec = bench.info.codec;
+    let good = bench.operator(&mut rng, 8, 3 * lanes, 1);
+    let d = Descriptor { w_stride: 1 << 30, ..good.descriptor };
+    let mut refused = |bad: Descriptor| {
+        bench.queue_bytes(&bad.encode());
+        bench.ring();
+        assert_eq!(bench.expect_error(regs::ERR_BAD_DESCRIPTOR), (FRONT_END, bench.slot(0)), "{bad:?}");
+        bench.soft_reset();
+    };
+    for bit in (0..16).map(|bit| 1 << bit) {
+        let in_features = d.in_features ^ bit;
+        if codec.row_beats(in_features, port_bytes) != d.row_beats {
+            refused(Descriptor { in_features, ..d });
+        }
+        refused(Descriptor { row_beats: d.row_beats ^ bit, ..d });
+    }
+    for row_beats in [1, 2, 3, words / 4, words / 2, words - 1, words] {
+        let (in_features, w_stride) = (row_beats * lanes, row_beats * ROW_BLOCK * port_bytes - 64);
+        refused(Descriptor { in_features, row_beats, w_stride, ..d });
+    }
+    bench.run(&[good]);
 }
 
 /// Every bit of a descriptor that must be zero.
@@ -774,8 +833,10 @@ pub fn doorbells_of_a_full_ring<D: Device>(device: D) {
 pub fn padding_has_no_effect<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(22));
     let (lanes, port_bytes, codec) = (bench.info.lanes(), bench.info.port_bytes, bench.info.codec);
-    for cols in [1, lanes / 2 - 1, lanes - 1, lanes + 1, 2 * lanes - port_bytes, 2 * lanes - port_bytes - 1, 2 * lanes]
-    {
+    let shapes =
+        [1, lanes / 2 - 1, lanes - 1, lanes + 1, 2 * lanes - port_bytes, 2 * lanes - port_bytes - 1, 2 * lanes];
+    // Rows that end with each byte of a beat.
+    for cols in shapes.into_iter().chain((1..=port_bytes).map(|byte| lanes + port_bytes + byte)) {
         let tokens = bench.info.max_tokens();
         let op = bench.operator(&mut rng, 9, cols, tokens);
         let d = op.descriptor;
