@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{BASE3, BASE3_NARROW, DEFAULT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
+use common::{BASE3, BASE3_NARROW, DEFAULT, EIGHT, NARROW, Random, SMALLEST, below, for_seeds, pick, restless};
 use conformance::Operator;
 use rand_core::{Rng, SeedableRng};
 use testbench::device::VerilatedDevice;
@@ -137,7 +137,7 @@ fn every_write_beat() {
 #[test]
 fn random_faults() {
     for_seeds(60, |_, rng| {
-        let unit = pick(rng, &[DEFAULT, NARROW, BASE3]);
+        let unit = pick(rng, &[DEFAULT, NARROW, BASE3, EIGHT]);
         let (reads, writes) = beats(&unit);
         let memory = restless(rng);
         let port = below(rng, unit.ports);
@@ -318,7 +318,7 @@ fn pauses_change_nothing() {
 /// Errors of two ports, also in the same cycle: one of them is reported, with its own address.
 #[test]
 fn errors_of_two_ports() {
-    for unit in [DEFAULT, NARROW] {
+    for unit in [DEFAULT, NARROW, EIGHT] {
         let mut bench = bench(&unit, common::memory());
         let mut rng = Random::seed_from_u64(13);
         let (last, lanes, beat_bytes) = (unit.ports - 1, bench.info.lanes(), bench.info.port_bytes);
@@ -599,7 +599,7 @@ fn upper_half(bench: &mut Bench) {
 /// Every bit of the addresses of activations, weights and results changes within a run.
 #[test]
 fn high_addresses() {
-    for unit in [DEFAULT, SMALLEST, NARROW, BASE3] {
+    for unit in [DEFAULT, SMALLEST, NARROW, BASE3, EIGHT] {
         for_seeds(4, |_, rng| {
             let mut bench = bench(&unit, across(restless(rng)));
             let below = operators(&mut bench, rng);
@@ -650,7 +650,7 @@ fn bad_and_misaligned() {
 /// An illegal weight in any block, and so on any port, at low and high addresses.
 #[test]
 fn bad_weights_on_every_port() {
-    for unit in [DEFAULT, NARROW, BASE3] {
+    for unit in [DEFAULT, NARROW, BASE3, EIGHT] {
         let mut rng = Random::seed_from_u64(21);
         let mut bench = bench(&unit, across(common::memory()));
         let mut reporters = BTreeSet::new();
@@ -683,7 +683,7 @@ fn bad_weights_on_every_port() {
 /// Addresses outside the memory: the unit reports DECERR with the address.
 #[test]
 fn addresses_outside_memory() {
-    for unit in [DEFAULT, NARROW] {
+    for unit in [DEFAULT, NARROW, EIGHT] {
         let (mut bench, mut rng) = (bench(&unit, common::memory()), Random::seed_from_u64(23));
         let op = bench.operator(&mut rng, 8 * unit.ports, 2 * bench.info.lanes(), 1);
         let (base, d) = (bench.device.memory_base(), op.descriptor);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{BASE3_NARROW, DEFAULT, NARROW, Random, SMALLEST};
+use common::{BASE3_NARROW, DEFAULT, EIGHT, NARROW, Random, SMALLEST};
 use conformance::Operator;
 use rand_core::SeedableRng;
 use testbench::device::VerilatedDevice;
@@ -172,7 +172,7 @@ fn carries_of_strides() {
 /// The address of an error after many bursts, on each port: the table of addresses has wrapped often.
 #[test]
 fn error_address_after_many_bursts() {
-    for unit in [DEFAULT, NARROW, SMALLEST] {
+    for unit in [DEFAULT, NARROW, SMALLEST, EIGHT] {
         let mut bench = Bench::new(device(&unit, common::memory()));
         let op = bench.operator(&mut Random::seed_from_u64(5), 1500 * unit.ports, 3 * bench.info.lanes(), 1);
         for (port, beat) in (0..unit.ports).flat_map(|port| [1_001, 2_222, 3_333].map(|beat| (port, beat))) {
@@ -215,7 +215,7 @@ fn the_cycle_counter_wraps() {
     spec.label += ", cycles from 6 x 2^32 - 1024";
     let device = common::device_of(&common::model(&spec), &SMALLEST, common::memory(), PowerUp::Random, 1);
     let mut bench = Bench::new(device);
-    let op = bench.operator(&mut Random::seed_from_u64(8), 60, 100, 1);
+    let op = bench.operator(&mut Random::seed_from_u64(8), 600, 100, 1);
     let begin = bench.read(regs::CYCLE_LO);
     assert!(begin >= 0xffff_fc00, "{begin:#x}");
     for _ in 0..1024 {

@@ -19,6 +19,8 @@ pub type Random = Xoshiro256PlusPlus;
 pub const DEFAULT: UnitConfig = UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: Codec::Weights2b };
 pub const SMALLEST: UnitConfig = UnitConfig { ports: 1, port_bits: 64, vectors: 1, groups: 1, codec: Codec::Weights2b };
 pub const NARROW: UnitConfig = UnitConfig { ports: 2, port_bits: 64, vectors: 2, groups: 1, codec: Codec::Weights2b };
+/// A unit with as many ports as a unit can have.
+pub const EIGHT: UnitConfig = UnitConfig { ports: 8, port_bits: 64, vectors: 1, groups: 8, codec: Codec::Weights2b };
 /// A unit with base 3 codec and planes in two slices.
 pub const BASE3: UnitConfig =
     UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: Codec::WeightsBase3 };
