@@ -66,12 +66,14 @@ module tmv_write_stream
   localparam int unsigned ByteBits = $clog2(PortBytes);
   localparam int unsigned LineBits = ByteBits + BurstBits;
 
-  typedef logic [CountBits-1:0] count_t;
+  /// Number of beats of a range and of the beats before it in its first line of `BurstBeats` beats.
+  typedef logic [CountBits:0] span_t;
 
-  // The range that is left of the command, and the beats that are left of the open burst.
+  // The rest of the command as in `tmv_read_stream`, and the beats that are left of the open burst.
   addr_t addr_q;
-  count_t left_q;
-  logic busy_q, open_q;
+  span_t left_q, cmd_span;
+  length_t length_q;
+  logic busy_q, last_q, open_q;
   length_t burst_left_q;
   logic [TableBits:0] inflight_q;
 
@@ -83,13 +85,8 @@ module tmv_write_stream
   addr_t burst_addr[Outstanding];
   logic [TableBits-1:0] issue_ptr_q, answer_ptr_q;
 
-  // A burst ends at the end of its line or of the command.
-  length_t to_line;
-  logic last;
-
-  assign to_line = length_t'(BurstBeats) - {1'b0, addr_q[ByteBits+:BurstBits]};
-  assign last = left_q <= count_t'(to_line);
-  assign burst_beats_o = last ? left_q[BurstBits:0] : to_line;
+  assign cmd_span = span_t'(cmd_beats_i) + span_t'(cmd_addr_i[ByteBits+:BurstBits]);
+  assign burst_beats_o = length_q;
   assign burst_valid_o = busy_q && !open_q;
   assign cmd_ready_o = !busy_q && !open_q;
   assign beat_ready_o = open_q && (!w_valid_o || w_ready_i);
@@ -134,7 +131,7 @@ module tmv_write_stream
       else if (w_ready_i) w_valid_o <= 1'b0;
       if (issue) open_q <= 1'b1;
       else if (send && last_beat) open_q <= 1'b0;
-      if (issue) busy_q <= !last;
+      if (issue) busy_q <= !last_q;
       else if (cmd_ready_o) busy_q <= cmd_valid_i && cmd_beats_i != '0;
       if (issue != answer) inflight_q <= issue ? inflight_q + 1'b1 : inflight_q - 1'b1;
       if (complete != answer) complete_q <= complete ? complete_q + 1'b1 : complete_q - 1'b1;
@@ -142,16 +139,25 @@ module tmv_write_stream
       if (answer) answer_ptr_q <= answer_ptr_q + 1'b1;
     end
 
+    // A burst ends at the end of its line or of the command. Its length is worked out a cycle ahead.
     if (issue) begin
-      burst_left_q <= burst_beats_o;
-      left_q       <= left_q - count_t'(burst_beats_o);
+      burst_left_q <= length_q;
       // Don't-care after the last burst.
       addr_q       <= {addr_q[AddrBits-1:LineBits] + 1'b1, LineBits'(0)};
+      last_q       <= left_q <= span_t'(2 * BurstBeats);
+      length_q     <= length_t'(BurstBeats);
+      if (left_q <= span_t'(2 * BurstBeats)) begin
+        length_q <= {left_q[BurstBits-1:0] == '0, left_q[BurstBits-1:0]};
+      end
+      left_q       <= left_q - span_t'(BurstBeats);
     end else begin
       if (send) burst_left_q <= burst_left_q - 1'b1;
       if (cmd_ready_o) begin
-        left_q <= cmd_beats_i;
-        addr_q <= cmd_addr_i;
+        addr_q   <= cmd_addr_i;
+        left_q   <= cmd_span;
+        last_q   <= cmd_span <= span_t'(BurstBeats);
+        length_q <= (cmd_span <= span_t'(BurstBeats)) ? cmd_beats_i[BurstBits:0]
+            : length_t'(BurstBeats) - {1'b0, cmd_addr_i[ByteBits+:BurstBits]};
       end
     end
   end
@@ -161,7 +167,7 @@ module tmv_write_stream
   `TMV_REQUIRE(table, Outstanding >= 2 && (1 << TableBits) == Outstanding,
                "tmv_write_stream: Outstanding must be a power of two, at least 2")
   `TMV_ASSERT(OpenHasBeats, !open_q || burst_left_q != '0)
-  `TMV_ASSERT(BusyIsLeft, !busy_q || left_q != '0)
+  `TMV_ASSERT(LengthFits, !busy_q || (length_q != '0 && length_q <= length_t'(BurstBeats)))
   `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))
   `TMV_ASSERT(CompleteWasIssued, complete_q <= inflight_q)
   `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))

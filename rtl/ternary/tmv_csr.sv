@@ -83,8 +83,9 @@ module tmv_csr
   // while the unit works on it, a doorbell that the unit would forget.
   assign write = write_i && !refused;
 
+  // Registers that can be written are below 0x80. Five bits of the address select one, so that the path is short.
   always_comb begin
-    unique case (write_addr_i)
+    unique case ({5'b0, write_addr_i[6:2], 2'b0})
       ControlOffset:    refused = |(write_data_i & ~ControlBits);
       IrqEnableOffset:  refused = |(write_data_i & ~IrqEnableBits);
       IrqStatusOffset:  refused = |(write_data_i & ~IrqStatusBits);
@@ -95,7 +96,7 @@ module tmv_csr
       RingTailOffset:   refused = error_i || draining_i || |(write_data_i & ~RingTailBits);
       default:          refused = 1'b1;
     endcase
-    refused |= !write_full_i;
+    refused |= !write_full_i || write_addr_i[11:7] != '0 || write_addr_i[1:0] != '0;
   end
 
   always_ff @(posedge clk_i) begin
@@ -156,14 +157,15 @@ module tmv_csr
     else ring_head_q <= ring_head_q + 16'(done_i);
   end
 
-  // A source that fires in the cycle of its clearing stays pending. A read is refused in the cycle after `read_i`.
-  logic read_q, read_error_q, bad_write, bad_access;
+  // A source that fires in the cycle of its clearing stays pending. An access is refused in the cycle after `write_i` or
+  // `read_i`; its address is still there.
+  logic read_q, read_error_q, bad_write_q, bad_access;
 
-  assign bad_write  = write_i && refused;
-  assign bad_access = bad_write || (read_q && read_error_q);
+  assign bad_access = bad_write_q || (read_q && read_error_q);
   assign irq_clear  = (write && write_addr_i == IrqStatusOffset) ? write_data_i[Sources-1:0] : '0;
 
   always_ff @(posedge clk_i) begin
+    bad_write_q <= rst_ni && write_i && refused;
     if (!rst_ni) irq_status_q <= '0;
     else irq_status_q <= (irq_status_q & ~irq_clear) | {bad_access, error_event_i, done_irq_i};
   end
@@ -174,8 +176,8 @@ module tmv_csr
 
   always_ff @(posedge clk_i) begin
     if (!irq_status_q[IrqEnableBadAccessLsb] || irq_clear[IrqEnableBadAccessLsb]) begin
-      access_write_q <= bad_write;
-      access_addr_q  <= bad_write ? write_addr_i : read_addr_i;
+      access_write_q <= bad_write_q;
+      access_addr_q  <= bad_write_q ? write_addr_i : read_addr_i;
     end
   end
 

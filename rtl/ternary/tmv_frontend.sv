@@ -312,10 +312,8 @@ module tmv_frontend
   // Activations that are left of the row: whole beats of them, and the rest.
   logic [15-ByteBits:0] x_beats_q;
   logic [ByteBits-1:0] x_rest_q;
-  logic whole;
+  logic whole_q;
   logic [PortBytes-1:0] is_x;
-
-  assign whole = x_beats_q != '0;
 
   // A table, because synthesis would make a carry chain of a comparison.
   always_comb begin
@@ -326,10 +324,14 @@ module tmv_frontend
   end
 
   always_ff @(posedge clk_i) begin
-    if (state_q == WaitBank || (word_full && word_last)) {x_beats_q, x_rest_q} <= in_features_q;
-    else if (beat_valid_i && state_q == Load) begin
-      if (whole) x_beats_q <= x_beats_q - 1'b1;
-      else x_rest_q <= '0;
+    if (state_q == WaitBank || (word_full && word_last)) begin
+      {x_beats_q, x_rest_q} <= in_features_q;
+      whole_q               <= in_features_q[15:ByteBits] != '0;
+    end else if (beat_valid_i && state_q == Load) begin
+      if (whole_q) begin
+        x_beats_q <= x_beats_q - 1'b1;
+        whole_q   <= x_beats_q != (16 - ByteBits)'(1);
+      end else x_rest_q <= '0;
     end
   end
 
@@ -339,7 +341,7 @@ module tmv_frontend
       if (beat_valid_i) begin
         x_data_o[b] <= {transpose(beat_i, b), x_data_o[b][Lanes-1:PortBytes]};
         for (int unsigned i = 0; i < PortBytes; i++) begin
-          if (!whole && !is_x[i]) x_data_o[b][Lanes-PortBytes+i] <= 1'b0;
+          if (!whole_q && !is_x[i]) x_data_o[b][Lanes-PortBytes+i] <= 1'b0;
         end
       end
     end

@@ -218,8 +218,13 @@ module tmv_write_stream_fv
 
   assign to_send = open_now - length_t'(show_w);
 
+  logic [CountBits:0] span;
+  assign span = (CountBits + 1)'(left_now) + (CountBits + 1)'(addr_now[ByteBits+:4]);
+
   `TMV_ASSERT(HelpCommand, u_stream.busy_q == (left_now != '0) && (left_now == '0
-      || (u_stream.left_q == left_now && u_stream.addr_q == addr_now && addr_now[ByteBits-1:0] == '0)))
+      || (u_stream.left_q == span && u_stream.addr_q == addr_now && addr_now[ByteBits-1:0] == '0)))
+  `TMV_ASSERT(HelpLength, left_now == '0 || (u_stream.last_q == (span <= (CountBits + 1)'(16))
+      && u_stream.length_q == (u_stream.last_q ? left_now[4:0] : 5'd16 - 5'(addr_now[ByteBits+:4]))))
   `TMV_ASSERT(HelpFlight, bursts_t'(inflight) == bursts_now && bursts_t'(u_stream.complete_q) == w_done_q
       && PtrBits'(u_stream.issue_ptr_q - u_stream.answer_ptr_q) == PtrBits'(bursts_now))
   `TMV_ASSERT(HelpOpen, to_send == (u_stream.open_q ? u_stream.burst_left_q : '0) && u_stream.open_q == (to_send != '0)

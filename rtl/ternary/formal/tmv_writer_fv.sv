@@ -249,14 +249,22 @@ module tmv_writer_fv
 
   `TMV_ASSERT(HelpState, busy_q == (u_writer.state_q != 2'd0)
       && (in_results || in_record || !(u_writer.u_stream.busy_q || u_writer.u_stream.open_q)))
-  `TMV_ASSERT(HelpLeft, !in_results || (u_writer.u_stream.left_q == left_now
-      && u_writer.u_stream.busy_q == (left_now != '0)
-      && (left_now == '0 || (u_writer.u_stream.addr_q == addr_now && addr_now[4:0] == '0))))
+  // The stream counts the rest of a command from the begin of its line.
+  beats25_t span, record_span;
+  assign span        = left_now + beats25_t'(addr_now[ByteBits+:4]);
+  assign record_span = beats25_t'(RecordBeats) + beats25_t'(op_q.record_addr[ByteBits+:4]);
+
+  `TMV_ASSERT(HelpLeft, !in_results || (u_writer.u_stream.busy_q == (left_now != '0) && (left_now == '0
+      || (beats25_t'(u_writer.u_stream.left_q) == span && u_writer.u_stream.addr_q == addr_now && addr_now[4:0] == '0
+          && u_writer.u_stream.last_q == (span <= beats25_t'(16))
+          && u_writer.u_stream.length_q
+              == (u_writer.u_stream.last_q ? left_now[4:0] : 5'd16 - 5'(addr_now[ByteBits+:4]))))))
   `TMV_ASSERT(HelpRefused, u_writer.refused_q == refused_q)
   `TMV_ASSERT(HelpRecord, !busy_q || (u_writer.record_addr_q == op_q.record_addr && op_q.record_addr[3:0] == '0
       && u_writer.irq_q == op_q.irq))
   `TMV_ASSERT(HelpRecordNext, !(in_record && u_writer.u_stream.busy_q)
-      || (u_writer.u_stream.left_q == beats25_t'(RecordBeats) && u_writer.u_stream.addr_q == op_q.record_addr
+      || (beats25_t'(u_writer.u_stream.left_q) == record_span && u_writer.u_stream.last_q
+      && u_writer.u_stream.length_q == 5'(RecordBeats) && u_writer.u_stream.addr_q == op_q.record_addr
       && !u_writer.u_stream.open_q))
   `TMV_ASSERT(HelpRecorded, !busy_q
       || ((in_record && !u_writer.u_stream.busy_q) || in_end) == (recorded_q || (show && is_record)))
