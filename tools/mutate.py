@@ -6,6 +6,7 @@
     ./mutate.py --sample 50 --seed 7 --file tmv_writer.sv
     ./mutate.py --only 234,300      two mutants, by their numbers
     ./mutate.py --list              the mutants, without running anything
+    ./mutate.py --semantic          bugs that a person could make; all of them, or those of --only and --file
 
 A mutant is one change of one expression or statement: an operand left out of a condition, a comparison off by one, plus
 for minus, an assignment left out. One copy of the RTL holds all mutants, and a number in the environment selects one
@@ -13,7 +14,11 @@ when a model starts, so each model is built once. A mutant is killed when a test
 rtl/ternary/mutation.toml lists the tests, and a reason for each mutant that survives. A survivor without a reason is an
 error, and so is a reason for a mutant that is killed or does not exist.
 
-Exit codes: 0 enough mutants were killed and each survivor has its reason, 1 otherwise, 2 usage, 4 tool missing.
+With --semantic, the mutants are those of rtl/ternary/semantic.toml: texts of the RTL and the texts instead, with the
+reasons beside them. All else is the same.
+
+Exit codes: 0 enough mutants were killed and each survivor has its reason, 1 otherwise, 2 usage or a semantic.toml that
+does not fit the RTL, 4 tool missing.
 Needs cargo and what `cargo test -p sim` needs. pip installs the parser, pinned in mutate.txt, into $TMV_CACHE_DIR, else
 `tmv` in the user's cache directory.
 """
@@ -41,6 +46,7 @@ import provision  # noqa: E402
 HERE = Path(__file__).resolve().parent
 RTL = provision.RTL
 PLAN = RTL / "ternary" / "mutation.toml"
+SEMANTIC = RTL / "ternary" / "semantic.toml"
 BAR = 0.95
 PATIENCE = 5  # a test hangs if it takes this many times its usual time, and a minute
 SWAPS = {
@@ -56,6 +62,10 @@ CONSTANT = {"SimpleRangeSelect", "AscendingRangeSelect", "DescendingRangeSelect"
 
 class Failed(Exception):
     """The tests do not pass on the RTL as it is."""
+
+
+class BadPlan(Exception):
+    """semantic.toml does not fit the RTL: exit code 2."""
 
 
 Test = collections.namedtuple("Test", "target names seed", defaults=((), None))
@@ -169,23 +179,76 @@ class Mutator:
         return text
 
 
-def mutate(folder):
-    """Writes a mutated copy of the RTL to `folder`. Returns its mutants."""
+def operators(folder):
+    """Writes all changes of single operators into the copy of the RTL in `folder`. Returns the mutants."""
     from pyslang import syntax
 
-    shutil.copytree(RTL, folder, ignore=shutil.ignore_patterns("formal"))
     mutants = []
     for name in provision.rtl_files():
         if Path(name).name not in plan()["skipped"]:
             tree = syntax.SyntaxTree.fromFile(str(RTL / name))
             (folder / name).write_text(Mutator(RTL / name, mutants).file(tree))
+    return mutants
+
+
+def place(entry, text):
+    """Where the source of an entry of semantic.toml is in the text of its file: start and end."""
+    name, source, count = entry["name"], entry["source"], text.count(entry["source"])
+    if count != 1 or not source:
+        raise BadPlan(f"{SEMANTIC.name}: {name}: its source occurs {count} times in {entry['file']}, not once: {source}")
+    return text.index(source), text.index(source) + len(source)
+
+
+def semantic(folder):
+    """Writes the mutants of semantic.toml into the copy of the RTL in `folder`. Returns the mutants and their reasons."""
+    with open(SEMANTIC, "rb") as file:
+        entries = tomllib.load(file)["mutant"]
+    files = {Path(name).name: name for name in provision.rtl_files()}
+    mutants, known, edits = [], {}, collections.defaultdict(list)
+    for number, entry in enumerate(entries, 1):
+        if missing := {"name", "file", "kind", "source", "mutant", "bug"} - entry.keys():
+            raise BadPlan(f"{SEMANTIC.name}: mutant {number}: without {', '.join(sorted(missing))}")
+        name, kind, source = entry["name"], entry["kind"], entry["source"]
+        if name in (mutant.change for mutant in mutants):
+            raise BadPlan(f"{SEMANTIC.name}: {name}: two mutants have this name")
+        if entry["file"] not in files:
+            raise BadPlan(f"{SEMANTIC.name}: {name}: there is no file {entry['file']}")
+        text = (RTL / files[entry["file"]]).read_text()
+        start, end = place(entry, text)
+        chosen = f"tmv_pkg::mutant == {number}"
+        if kind == "expression":
+            instead = f"(({chosen}) ? ({entry['mutant']}) : ({source}))"
+        elif kind == "statement":
+            instead = f"begin if ({chosen}) begin {entry['mutant']} end else begin {source} end end"
+        else:
+            raise BadPlan(f"{SEMANTIC.name}: {name}: kind is {kind}, not expression or statement")
+        edits[entry["file"]].append((start, end, instead, name))
+        mutants.append(Mutant(number, entry["file"], text.count("\n", 0, start) + 1, name, entry["bug"]))
+        if "reason" in entry:
+            known[key(mutants[-1])] = entry["reason"]
+    for file, changes in edits.items():
+        changes.sort()
+        for (_, end, _, before), (start, _, _, behind) in zip(changes, changes[1:]):
+            if start < end:
+                raise BadPlan(f"{SEMANTIC.name}: {before} and {behind} change the same text of {file}")
+        text = (RTL / files[file]).read_text()
+        for start, end, instead, _ in reversed(changes):
+            text = text[:start] + instead + text[end:]
+        (folder / files[file]).write_text(text)
+    return mutants, known
+
+
+def mutate(folder, by_hand):
+    """Writes a mutated copy of the RTL to `folder`. Returns its mutants, and the reasons why some survive."""
+    shutil.copytree(RTL, folder, ignore=shutil.ignore_patterns("formal"))
+    mutants, known = semantic(folder) if by_hand else (operators(folder), reasons())
     package = (folder / "ternary" / "tmv_pkg.sv").read_text()
     number = '$c32("(std::getenv(\\"TMV_MUTANT\\") ? std::atoi(std::getenv(\\"TMV_MUTANT\\")) : 0)")'
     package = package.replace("  import tmv_reg_pkg::*;\n", f"  import tmv_reg_pkg::*;\n  int mutant = {number};\n", 1)
     (folder / "ternary" / "tmv_pkg.sv").write_text(package)
     # Mutants cause warnings: no lint.
     (folder / "lint" / "verilator_waiver.vlt").write_text("`verilator_config\nlint_off\n")
-    return mutants
+    return mutants, known
 
 
 @functools.cache
@@ -237,8 +300,13 @@ def baseline(folder):
     return patience
 
 
+def key(mutant):
+    """What a reason is kept under: file, source line and change. A mutant's number changes with the RTL."""
+    return (mutant.file, mutant.source, mutant.change)
+
+
 def reasons():
-    """Reasons why mutants survive, by (file, source line, change)."""
+    """Reasons of mutation.toml why mutants survive, by `key`."""
     return {(r["file"], r["source"], r["change"]): r["reason"] for r in plan().get("survivor", [])}
 
 
@@ -257,12 +325,12 @@ def report(mutants, killers, known):
     if not good:
         print(f"fewer than {BAR:.0%} were killed")
     for mutant in mutants:
-        key = (mutant.file, mutant.source, mutant.change)
+        reason = known.get(key(mutant))
         if killers[mutant.number] is None:
-            print(f"survivor: {mutant.file}:{mutant.line}: {mutant.change}: {known.get(key, 'NO REASON IS GIVEN')}")
+            print(f"survivor: {mutant.file}:{mutant.line}: {mutant.change}: {reason or 'NO REASON IS GIVEN'}")
             print(f"    {mutant.source}")
-            good = good and key in known
-        elif key in known:
+            good = good and reason is not None
+        elif reason:
             print(f"{mutant.file}:{mutant.line}: {mutant.change}: has a reason to survive, and was killed")
             good = False
     return good
@@ -273,30 +341,32 @@ def main():
     arguments.add_argument("--all", action="store_true", help="every mutant, not a sample")
     arguments.add_argument("--sample", type=int, default=200, metavar="N", help="so many mutants (default 200)")
     arguments.add_argument("--seed", type=int, default=1, help="of the sample (default 1)")
-    arguments.add_argument("--only", metavar="N,N", help="these mutants, by their numbers")
+    arguments.add_argument("--semantic", action="store_true", help=f"the mutants of {SEMANTIC.name}")
+    arguments.add_argument("--only", metavar="N,N", help="these mutants, by their numbers; or names, with --semantic")
     arguments.add_argument("--file", metavar="NAME", help="mutants of this file only")
     arguments.add_argument("--jobs", type=int, default=2, help="mutants at a time (default 2)")
     arguments.add_argument("--list", action="store_true", help="print the mutants and end")
     options = arguments.parse_args()
     try:
-        parser()
+        if not options.semantic:
+            parser()
         with tempfile.TemporaryDirectory(prefix="tmv-mutants-") as temporary:
             # The cache finds models by the text of the RTL, so the folder may have any name.
             folder = Path(temporary) / "rtl"
-            every = mutate(folder)
+            every, known = mutate(folder, options.semantic)
             chosen = [mutant for mutant in every if options.file in (None, mutant.file)]
             if options.only:
-                chosen = [mutant for mutant in chosen if str(mutant.number) in options.only.split(",")]
-            elif not options.all and len(chosen) > options.sample:
+                only = options.only.split(",")
+                chosen = [mutant for mutant in chosen if str(mutant.number) in only or mutant.change in only]
+            elif not (options.all or options.semantic) and len(chosen) > options.sample:
                 chosen = sorted(random.Random(options.seed).sample(chosen, options.sample))
             if options.list:
                 for mutant in chosen:
                     print(f"{mutant.number} {mutant.file}:{mutant.line}: {mutant.change}")
                 return 0
-            known = reasons()
-            keys = {(mutant.file, mutant.source, mutant.change) for mutant in every}
-            for key in known.keys() - keys:
-                print(f"{PLAN.name}: no such mutant: {key}", file=sys.stderr)
+            keys = {key(mutant) for mutant in every}
+            for stale in known.keys() - keys:
+                print(f"{PLAN.name}: no such mutant: {stale}", file=sys.stderr)
             print(f"{len(chosen)} of {len(every)} mutants; building models first", file=sys.stderr)
             patience = baseline(folder)
             killers, start = {}, time.monotonic()
@@ -313,6 +383,9 @@ def main():
     except Failed as error:
         print(error, file=sys.stderr)
         return 1
+    except BadPlan as error:
+        print(error, file=sys.stderr)
+        return 2
     except (provision.Missing, OSError) as error:
         print(error, file=sys.stderr)
         return 4

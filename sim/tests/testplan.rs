@@ -223,3 +223,69 @@ fn gaps_are_noticed() {
     more.tests.insert("sweep::anything".into());
     assert_eq!(complaints(&plan, &more), [] as [String; 0]);
 }
+
+/// A mutant of `rtl/ternary/semantic.toml`, for `tools/mutate.py --semantic`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mutant {
+    name: String,
+    file: String,
+    kind: String,
+    source: String,
+    mutant: String,
+    bug: String,
+    reason: Option<String>,
+}
+
+/// What makes mutants useless: a text that is not once in its file, two of one name, a module without any.
+fn bad_mutants(mutants: &[Mutant], modules: &[(String, String)]) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    let mut bad = Vec::new();
+    for Mutant { name, file, kind, source, mutant, bug, reason } in mutants {
+        let text = modules.iter().find(|(module, _)| module == file).map_or("", |(_, text)| text);
+        let count = text.matches(source.as_str()).count();
+        if count != 1 {
+            bad.push(format!("{name}: its source occurs {count} times in {file}: {source}"));
+        }
+        if !names.insert(name) {
+            bad.push(format!("{name}: two mutants have this name"));
+        }
+        if !["expression", "statement"].contains(&kind.as_str()) || mutant == source {
+            bad.push(format!("{name}: no mutant"));
+        }
+        if bug.is_empty() || reason.as_ref().is_some_and(String::is_empty) {
+            bad.push(format!("{name}: an empty text"));
+        }
+    }
+    let without = |module: &&(String, String)| mutants.iter().all(|mutant| mutant.file != module.0);
+    bad.extend(modules.iter().filter(without).map(|(module, _)| format!("{module}: no mutant")));
+    bad
+}
+
+/// Mutants made by hand are texts of the RTL. Each text is still there, once, and each module has a mutant.
+#[test]
+fn semantic_mutants_fit_the_rtl() {
+    #[derive(Deserialize)]
+    struct List {
+        mutant: Vec<Mutant>,
+    }
+    let rtl = workspace().join("rtl");
+    let files = read(&rtl.join("ternary/tmv_files.f"));
+    let modules: Vec<(String, String)> = files
+        .lines()
+        .filter(|line| line.ends_with(".sv") && !line.ends_with("_pkg.sv"))
+        .map(|line| (line.rsplit('/').next().unwrap().to_string(), read(&rtl.join(line))))
+        .collect();
+    let mut list: List = toml::from_str(&read(&rtl.join("ternary/semantic.toml"))).unwrap();
+    assert_eq!(bad_mutants(&list.mutant, &modules), Vec::<String>::new());
+
+    // The check finds what it looks for.
+    list.mutant[0].source.push_str("no such text");
+    list.mutant[1].name = list.mutant[2].name.clone();
+    list.mutant[3].kind = "line".into();
+    list.mutant.retain(|mutant| mutant.file != "tmv_dot.sv");
+    let bad = bad_mutants(&list.mutant, &modules);
+    for text in ["occurs 0 times", "two mutants", "no mutant", "tmv_dot.sv: no mutant"] {
+        assert!(bad.iter().any(|line| line.contains(text)), "{text}: {bad:?}");
+    }
+}
