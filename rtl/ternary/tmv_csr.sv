@@ -3,9 +3,9 @@
 /// Registers of the unit: identity, control, status, ring, interrupts and performance counters.
 ///
 /// Offsets and fields come from `tmv_reg_pkg`, generated from `registers.toml`; `docs/registers.md` is for reading.
-/// An access that is not allowed changes nothing, and IRQ_STATUS.BAD_ACCESS remembers it. A write takes effect in the
-/// next cycle, a doorbell a cycle later; the answer to a read comes within two cycles. Combinational: the register bus
-/// to `count_*_o`.
+/// An access that is not allowed changes nothing, and IRQ_STATUS.BAD_ACCESS remembers it. A write takes effect within two
+/// cycles; the answer to a read comes within two cycles. Combinational: the register bus to `count_read_o` and
+/// `count_index_o`.
 module tmv_csr
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -69,13 +69,12 @@ module tmv_csr
   // Sources of interrupts, in the order of IRQ_ENABLE.
   localparam int unsigned Sources = 3;
 
-  logic [Sources-1:0] irq_enable_q, irq_status_q, irq_clear;
+  logic [Sources-1:0] irq_enable_q, irq_status_q, irq_clear_q;
   logic [63:0] cycle_q;
   logic [31:0] cycle_hi_q;
   logic [31:0] run_start_q, busy_cycles_q;
   logic busy_q, write, refused;
 
-  assign count_clear_o = !rst_ni || (write && write_addr_i == ControlOffset && write_data_i[ControlClearCountersLsb]);
   assign irq_o = |(irq_status_q & irq_enable_q);
   assign cycle_o = cycle_q[31:0];
 
@@ -100,9 +99,11 @@ module tmv_csr
   end
 
   always_ff @(posedge clk_i) begin
+    automatic logic control = write && write_addr_i == ControlOffset;
+
+    count_clear_o <= !rst_ni || (control && write_data_i[ControlClearCountersLsb]);
     if (!rst_ni) {soft_reset_o, abort_o} <= '0;
     else begin
-      automatic logic control = write && write_addr_i == ControlOffset;
       soft_reset_o <= control && (write_data_i[ControlSoftResetLsb] || write_data_i[ControlAbortLsb]);
       abort_o      <= control && write_data_i[ControlAbortLsb];
     end
@@ -162,12 +163,12 @@ module tmv_csr
   logic read_q, read_error_q, bad_write_q, bad_access;
 
   assign bad_access = bad_write_q || (read_q && read_error_q);
-  assign irq_clear  = (write && write_addr_i == IrqStatusOffset) ? write_data_i[Sources-1:0] : '0;
 
   always_ff @(posedge clk_i) begin
     bad_write_q <= rst_ni && write_i && refused;
+    irq_clear_q <= (write && write_addr_i == IrqStatusOffset) ? write_data_i[Sources-1:0] : '0;
     if (!rst_ni) irq_status_q <= '0;
-    else irq_status_q <= (irq_status_q & ~irq_clear) | {bad_access, error_event_i, done_irq_i};
+    else irq_status_q <= (irq_status_q & ~irq_clear_q) | {bad_access, error_event_i, done_irq_i};
   end
 
   // The first access that was refused, while BAD_ACCESS is pending.
@@ -175,7 +176,7 @@ module tmv_csr
   logic [11:0] access_addr_q;
 
   always_ff @(posedge clk_i) begin
-    if (!irq_status_q[IrqEnableBadAccessLsb] || irq_clear[IrqEnableBadAccessLsb]) begin
+    if (!irq_status_q[IrqEnableBadAccessLsb] || irq_clear_q[IrqEnableBadAccessLsb]) begin
       access_write_q <= bad_write_q;
       access_addr_q  <= bad_write_q ? write_addr_i : read_addr_i;
     end
@@ -276,5 +277,5 @@ module tmv_csr
   `TMV_COVER(DoorbellWhileBusy, write_i && write_addr_i == RingTailOffset && busy_o)
   `TMV_COVER(DoorbellRefused, doorbell_fault_o)
   `TMV_COVER(RingWhileBusy, write_i && write_addr_i == RingBaseLoOffset && busy_o)
-  `TMV_COVER(InterruptWhileCleared, write_i && write_addr_i == IrqStatusOffset && (error_event_i || done_irq_i))
+  `TMV_COVER(InterruptWhileCleared, irq_clear_q != '0 && (error_event_i || done_irq_i))
 endmodule

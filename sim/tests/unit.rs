@@ -11,7 +11,8 @@ use bitnet::layer::{CpuBackend, MatvecRequest, TernaryBackend};
 use bitnet::model::Model as Decoder;
 use bitnet::weights::WeightSource;
 use common::{
-    BASE3, BASE3_NARROW, DEFAULT, NARROW, Random, SMALLEST, activations, below, for_seeds, pick, restless, ternary,
+    BASE3, BASE3_NARROW, DEFAULT, EIGHT, NARROW, Random, SMALLEST, activations, below, for_seeds, pick, restless,
+    ternary,
 };
 use golden::{Codec, Dtype, TernaryMatrix};
 use rand_core::{Rng, SeedableRng};
@@ -237,7 +238,7 @@ fn extremes() {
 /// Long rows, and many of them, before short ones: every bit of each length register changes.
 #[test]
 fn long_before_short() {
-    for unit in [DEFAULT, BASE3] {
+    for unit in [DEFAULT, BASE3, EIGHT] {
         let lanes = unit.info().lanes();
         let mut driver = open(&unit, MemoryConfig { bytes: 8 << 20, ..common::memory() });
         let mut rng = Random::seed_from_u64(2);
