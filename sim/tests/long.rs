@@ -346,3 +346,20 @@ fn doorbells_around_the_wrap() {
         bench.run(&[op]);
     }
 }
+
+/// Activations load while the operators before are computed, also while one of them keeps its activations.
+#[test]
+fn activations_load_behind_kept_ones() {
+    let mut bench = Bench::new(device(&NARROW, common::memory()));
+    let mut rng = Random::seed_from_u64(13);
+    let lanes = bench.info.lanes();
+    let first = bench.operator(&mut rng, 8, 100 * lanes, 2);
+    let kept = bench.sharing(&mut rng, &first, 200);
+    let next = bench.operator(&mut rng, 8, 100 * lanes, 2);
+    let load = (2 * 100 * lanes / bench.info.port_bytes) as u32;
+    bench.run(&[first, kept, next]);
+    let [kept, next] = [1, 2].map(|number| bench.record(number).end_cycle);
+    // A block of its weights is 800 beats of one port; its activations would take as long again.
+    let behind = next.wrapping_sub(kept);
+    assert!(behind < 800 + load / 2, "the next operator ends {behind} cycles later, its activations take {load}");
+}
