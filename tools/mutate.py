@@ -195,12 +195,13 @@ def place(entry, text):
     """Where the source of an entry of semantic.toml is in the text of its file: start and end."""
     name, source, count = entry["name"], entry["source"], text.count(entry["source"])
     if count != 1 or not source:
-        raise BadPlan(f"{SEMANTIC.name}: {name}: its source occurs {count} times in {entry['file']}, not once: {source}")
+        found = f"its source occurs {count} times in {entry['file']}, not once: {source}"
+        raise BadPlan(f"{SEMANTIC.name}: {name}: {found}")
     return text.index(source), text.index(source) + len(source)
 
 
 def semantic(folder):
-    """Writes the mutants of semantic.toml into the copy of the RTL in `folder`. Returns the mutants and their reasons."""
+    """Writes the mutants of semantic.toml into the copy of the RTL in `folder`. Returns them and their reasons."""
     with open(SEMANTIC, "rb") as file:
         entries = tomllib.load(file)["mutant"]
     files = {Path(name).name: name for name in provision.rtl_files()}

@@ -359,8 +359,8 @@ fn answers_to_a_stopped_unit() {
     }
 }
 
-/// Several errors in one cycle: the front end comes first, then the ports from 0 on. The writer has one of both sources,
-/// never a mixture.
+/// Several errors in one cycle: the front end comes first, then the ports from 0 on. Beside an error of the writer the
+/// source is one of both, never a mixture.
 #[test]
 fn several_errors_at_once() {
     let mut bench = bench(&DEFAULT, common::memory());
@@ -391,8 +391,8 @@ fn several_errors_at_once() {
     bench.run(&ops);
 }
 
-/// Bits of CONTROL that are written together all take effect: the counters are cleared by an abort that asks for it, and
-/// the abort does not wait.
+/// Bits of CONTROL that are written together all take effect: an abort that asks for it clears the counters, and does
+/// not wait.
 #[test]
 fn control_bits_together() {
     for control in 1..8 {

@@ -349,8 +349,8 @@ fn the_cycle_counter_carries() {
     assert!(highs[0] != highs[1] && highs[1] != highs[2], "{highs:x?}");
 }
 
-/// RUN_START is the cycle in which an idle unit got work. A doorbell while it works does not move it; each record has the
-/// cycles of its own operator.
+/// RUN_START is the cycle in which an idle unit got work. A doorbell while it works does not move it. Each record has
+/// the cycles of its own operator.
 #[test]
 fn run_start_of_a_busy_unit() {
     let mut bench = conformance::Bench::new(common::device(&common::NARROW, common::memory()));
