@@ -15,6 +15,8 @@ module tmv_read_mux
   input  logic [1:0] ar_valid_i,
   output logic [1:0] ar_ready_o,
   input  ar_t  [1:0] ar_i,
+  /// An address of the stream is here and not at the slave yet.
+  output logic [1:0] ar_held_o,
   /// The stream that the beat on the port is for.
   output logic [1:0] r_valid_o,
   /// Read address channel of the port.
@@ -30,6 +32,7 @@ module tmv_read_mux
   assign take = !ar_valid_o || ar_ready_i;
   assign pick = ar_valid_i[1];
   assign ar_ready_o = {take, take && !pick};
+  assign ar_held_o = {ar_valid_o && ar_o.id, ar_valid_o && !ar_o.id};
   assign r_valid_o = {r_valid_i && r_id_i, r_valid_i && !r_id_i};
 
   always_ff @(posedge clk_i) begin

@@ -37,6 +37,8 @@ module tmv_read_stream
   /// Read address channel.
   output logic                ar_valid_o,
   input  logic                ar_ready_i,
+  /// An address that was taken is still on its way to the slave.
+  input  logic                ar_held_i,
   output ar_t                 ar_o,
   /// Read data channel, always ready. `r_taken_o`: the beat belongs to a burst.
   input  logic                r_valid_i,
@@ -74,8 +76,9 @@ module tmv_read_stream
   assign cmd_ready_o = !busy_q;
   assign inflight_o  = inflight_q;
   assign quiet_o     = inflight_q == '0;
-  // No counter moves on any other beat. A burst whose address was not taken has no answer.
-  assign r_taken_o   = r_valid_i && inflight_q != (TableBits + 1)'(ar_valid_o) && r_i.id == Id;
+  // No counter moves on any other beat. A burst whose address is not at the slave has no answer.
+  assign r_taken_o   = r_valid_i && r_i.id == Id
+      && inflight_q > (TableBits + 1)'(ar_valid_o) + (TableBits + 1)'(ar_held_i);
 
   // Bursts in flight, oldest first: address and length, for the address of a beat and for the last beat.
   addr_t burst_addr[Outstanding];

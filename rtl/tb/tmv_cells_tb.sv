@@ -300,6 +300,7 @@ module tmv_cells_tb
     .cmd_beats_i (stream_cmd_beats_i),
     .ar_valid_o  (stream_ar_valid_o),
     .ar_ready_i  (stream_ar_ready_i),
+    .ar_held_i   (1'b0),
     .ar_o        (stream_ar),
     .r_valid_i   (stream_r_valid_i),
     .r_data_i    (stream_r_data_i),

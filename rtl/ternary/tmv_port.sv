@@ -40,6 +40,8 @@ module tmv_port
   /// Read channels; R is always ready.
   output logic                                              ar_valid_o,
   input  logic                                              ar_ready_i,
+  /// An address that was taken is still on its way to the memory.
+  input  logic                                              ar_held_i,
   output ar_t                                               ar_o,
   input  logic                                              r_valid_i,
   input  logic   [PortBits-1:0]                             r_data_i,
@@ -101,6 +103,7 @@ module tmv_port
     .cmd_beats_i (block_beats_i),
     .ar_valid_o,
     .ar_ready_i,
+    .ar_held_i,
     .ar_o,
     .r_valid_i,
     .r_data_i,

@@ -247,12 +247,12 @@ module tmv_unit
   );
 
   // Each port has a stream of weights (`w_`). Port 0 carries a second stream, that of the front end (`f_`).
-  logic f_ar_valid, f_ar_ready, f_r_valid;
+  logic f_ar_valid, f_ar_ready, f_ar_held, f_r_valid;
   ar_t f_ar;
 
   for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
     // Signals of this block: arrays of structs would become more code in a simulated model.
-    logic w_ar_valid, w_ar_ready, w_r_valid;
+    logic w_ar_valid, w_ar_ready, w_ar_held, w_r_valid;
     ar_t w_ar, ar;
     r_t r;
 
@@ -268,6 +268,7 @@ module tmv_unit
         .ar_valid_i({f_ar_valid, w_ar_valid}),
         .ar_ready_o({f_ar_ready, w_ar_ready}),
         .ar_i      ({f_ar, w_ar}),
+        .ar_held_o ({f_ar_held, w_ar_held}),
         .r_valid_o ({f_r_valid, w_r_valid}),
         .ar_valid_o(m_axi_arvalid[p]),
         .ar_ready_i(m_axi_arready[p]),
@@ -278,6 +279,7 @@ module tmv_unit
     end else begin : gen_direct
       assign m_axi_arvalid[p] = w_ar_valid;
       assign w_ar_ready       = m_axi_arready[p];
+      assign w_ar_held        = 1'b0;
       assign ar               = w_ar;
       assign w_r_valid        = m_axi_rvalid[p];
     end
@@ -302,6 +304,7 @@ module tmv_unit
       .block_beats_i  (block_beats),
       .ar_valid_o     (w_ar_valid),
       .ar_ready_i     (w_ar_ready),
+      .ar_held_i      (w_ar_held),
       .ar_o           (w_ar),
       .r_valid_i      (w_r_valid),
       .r_data_i       (m_axi_rdata[p]),
@@ -383,6 +386,7 @@ module tmv_unit
     .cmd_beats_i (cmd_beats),
     .ar_valid_o  (f_ar_valid),
     .ar_ready_i  (f_ar_ready),
+    .ar_held_i   (f_ar_held),
     .ar_o        (f_ar),
     .r_valid_i   (f_r_valid),
     .r_data_i    (m_axi_rdata[0]),

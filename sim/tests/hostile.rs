@@ -336,6 +336,38 @@ fn read_beats_of_no_burst() {
     assert!(early >= 10, "{early}");
 }
 
+/// The same on port 0, whose addresses wait in the register of its two streams.
+#[test]
+fn read_beats_before_the_address_of_port_0() {
+    let mut early = 0;
+    for from in (0..160).step_by(3) {
+        let mut bench = bench(&NARROW, common::memory());
+        let op = bench.operator(&mut Random::seed_from_u64(7), 64, 3 * bench.info.lanes(), 1);
+        let from = bench.device.cycles() + from;
+        bench.device.axi_memory().faults().starve_read_address = Some((0, from));
+        bench.queue(&op);
+        bench.ring();
+        for _ in 0..400 {
+            bench.device.step().unwrap();
+        }
+        let [arvalid, arid] = ["m_axi_arvalid", "m_axi_arid"].map(|name| bench.device.model().pin(name).unwrap());
+        if bench.device.model().get(arvalid) & 1 == 0 {
+            continue;
+        }
+        early += 1;
+        let id = bench.device.model().get(arid) & 1;
+        let beats = bench.read(regs::PORT_BEATS);
+        answer(&mut bench, "m_axi_rvalid", 1, id, 1);
+        let source = if id == 1 { 15 } else { 0 };
+        assert_eq!(bench.expect_error(regs::ERR_STRAY_RESPONSE).0, source, "ID {id}, from {from}");
+        assert_eq!(bench.read(regs::PORT_BEATS), beats, "ID {id}, from {from}");
+        *bench.device.axi_memory().faults() = Faults::default();
+        bench.soft_reset();
+        bench.run(&[op]);
+    }
+    assert!(early >= 10, "{early}");
+}
+
 /// An answer to a unit that was stopped by an error: the unit keeps the first error, and raises no interrupt.
 #[test]
 fn answers_to_a_stopped_unit() {

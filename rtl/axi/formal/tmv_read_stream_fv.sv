@@ -66,6 +66,7 @@ module tmv_read_stream_fv
     .cmd_beats_i,
     .ar_valid_o  (ar_valid),
     .ar_ready_i,
+    .ar_held_i   (1'b0),
     .ar_o        (ar),
     .r_valid_i,
     .r_data_i,
