@@ -188,20 +188,26 @@ fn error_address_after_many_bursts() {
     }
 }
 
-/// A watchdog with a limit of more than 16 bits bites in time, and not before.
+/// Rings for an operator whose read data the memory holds back. The watchdog must bite in time for `limit`, and not
+/// before.
+fn expect_watchdog(bench: &mut Bench, op: &Operator, limit: u32) {
+    bench.device.axi_memory().faults().starve_read_data = Some((0, 0));
+    bench.queue(op);
+    bench.ring();
+    let start = bench.device.cycles();
+    assert_eq!(bench.expect_error(regs::ERR_WATCHDOG), (15, 0));
+    let took = bench.device.cycles() - start;
+    assert!(took > u64::from(limit) && took < u64::from(limit) + 100, "{took} cycles, limit {limit}");
+}
+
+/// A watchdog with a limit of more than 16 bits bites. The unit works again after it.
 #[test]
 fn watchdog_far_from_zero() {
     const LIMIT: u32 = 200_000;
     let mut bench = Bench::new(device(&SMALLEST, common::memory()));
     let op = bench.operator(&mut Random::seed_from_u64(6), 8, 20, 1);
     bench.write(regs::WATCHDOG, LIMIT);
-    bench.device.axi_memory().faults().starve_read_data = Some((0, 0));
-    bench.queue(&op);
-    bench.ring();
-    let start = bench.device.cycles();
-    assert_eq!(bench.expect_error(regs::ERR_WATCHDOG), (15, 0));
-    let took = bench.device.cycles() - start;
-    assert!(took > u64::from(LIMIT) && took < u64::from(LIMIT) + 100, "{took} cycles");
+    expect_watchdog(&mut bench, &op, LIMIT);
     *bench.device.axi_memory().faults() = Faults::default();
     bench.soft_reset();
     bench.run(&[op]);
@@ -303,13 +309,7 @@ fn watchdog_limits() {
         if limit != regs::WATCHDOG_RESET {
             bench.write(regs::WATCHDOG, limit);
         }
-        bench.device.axi_memory().faults().starve_read_data = Some((0, 0));
-        bench.queue(&op);
-        bench.ring();
-        let start = bench.device.cycles();
-        assert_eq!(bench.expect_error(regs::ERR_WATCHDOG), (15, 0));
-        let took = bench.device.cycles() - start;
-        assert!(took > u64::from(limit) && took < u64::from(limit) + 100, "{took} cycles, limit {limit}");
+        expect_watchdog(&mut bench, &op, limit);
     }
     for limit in [1 << 31, u32::MAX] {
         let mut bench = Bench::new(device(&SMALLEST, common::memory()));

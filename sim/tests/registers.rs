@@ -329,7 +329,8 @@ fn accesses_refused_at_once() {
     }
 }
 
-/// The cycle counter has 64 bits: its carry reaches CYCLE_HI.
+/// The cycle counter has no reset. If all its bits are one at power-up, the first carry must pass through all 64, so that
+/// both halves become zero.
 #[test]
 fn the_cycle_counter_carries() {
     for power_up in [verilated::PowerUp::Ones, verilated::PowerUp::Zeros] {
