@@ -30,6 +30,11 @@ fn names(folder: &Path) -> Vec<String> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// Waits for the first line on standard error. The program catches signals before it writes this line.
+fn first_line(child: &mut Child) {
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+}
+
 /// Waits until `ready` holds.
 #[track_caller]
 fn until(mut ready: impl FnMut() -> bool) {
@@ -48,7 +53,8 @@ fn signals_end_a_run_in_order() {
         let mut command = program();
         // The run is long enough to be interrupted, because every channel is idle most of the time.
         command.args(["--layer", "14", "--stall", "250", "--tokens", "64", "--json"]).arg(&file);
-        let child = piped(&mut command).spawn().unwrap();
+        let mut child = piped(&mut command).spawn().unwrap();
+        first_line(&mut child);
         thread::sleep(Duration::from_millis(800));
         send(signal, &child);
         let ran = Ran::new(format!("sim, kill {signal}"), &child.wait_with_output().unwrap()).code(code);
@@ -71,6 +77,8 @@ fn the_verified_part_is_reported() {
         let ran = ran.says(&["of 120 runs verified", "partial report written"]);
         let report: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         assert_eq!((&report["complete"], &report["totals"]["mismatches"]), (&false.into(), &0.into()), "{ran}");
+        let runs = report["runs"].as_array().unwrap().len();
+        assert!((2..120).contains(&runs), "{runs} runs");
         assert_eq!(names(folder.path()).len(), 2, "{ran}");
     }
 }
@@ -133,8 +141,7 @@ fn an_ignored_signal_stays_ignored() {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$0\" --layer 14 --op k_proj --stall 200"]);
     let mut child = piped(command.arg(assert_cmd::cargo::cargo_bin!("sim"))).spawn().unwrap();
-    let mut first = String::new();
-    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut first).unwrap();
+    first_line(&mut child);
     send("-HUP", &child);
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
 }

@@ -204,7 +204,7 @@ fn a_killed_run_goes_on_from_its_journal() {
         let mut command = program();
         command.args(arguments).args(slow).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(60 + 37 * kills % 200));
+        std::thread::sleep(Duration::from_millis(20 + 37 * kills % 200));
         if child.try_wait().unwrap().is_some() {
             break;
         }
@@ -245,23 +245,4 @@ fn a_killed_run_goes_on_from_its_journal() {
     // A kill in the middle of a line leaves a partial line, which is dropped.
     fs::write(&journal, &text[..text.len() - 40]).unwrap();
     sim(&[&arguments[..], &slow].concat()).code(0).says(&["7 of 8 runs are in the journal"]);
-}
-
-#[test]
-#[cfg(unix)]
-fn ctrl_c_leaves_a_report_marked_partial() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("partial.json");
-    let mut command = program();
-    let command = command.args(["--all-layers", "--jobs", "1", "--tokens", "1", "--json"]).arg(&file);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    // The first runs of 2B-4T are short, and the whole pass takes a minute.
-    std::thread::sleep(Duration::from_secs(8));
-    assert!(child.try_wait().unwrap().is_none());
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    let ran = Ran::new("sim --all-layers".into(), &child.wait_with_output().unwrap()).code(130);
-    ran.says(&["interrupted: ", " of 120 runs verified", "partial report written"]);
-    let report = read(&file);
-    let runs = report["runs"].as_array().unwrap().len();
-    assert!(report["complete"] == false && (1..120).contains(&runs), "{runs} runs");
 }

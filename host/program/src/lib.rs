@@ -5,6 +5,7 @@
 //! | [`console`] | data and text on standard output, lines for people on standard error, JSON |
 //! | [`command_line`] | command lines as text for a shell |
 //! | [`target`], [`folder`] | output files and folders, each written completely or not at all |
+//! | [`temporary`] | files and folders that are not complete, for a program that ends before their owners |
 //! | [`table`] | tables and numbers for a terminal |
 //! | [`options`] | options that several commands take |
 //! | [`panics`], [`interrupt`] | the end of a command after an internal error; after a signal |
@@ -20,6 +21,6 @@ pub mod options;
 pub mod panics;
 pub mod table;
 pub mod target;
-mod temporary;
+pub mod temporary;
 
 pub use error::{Error, UNWRITTEN};

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 static PATHS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Takes note of a new temporary file or folder.
-pub(crate) fn note(path: &Path) {
+pub fn note(path: &Path) {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
     PATHS.lock().unwrap_or_else(PoisonError::into_inner).push(path);
 }

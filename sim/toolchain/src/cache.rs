@@ -75,7 +75,9 @@ impl Cache {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".tmp-").permissions(Permissions::from_mode(0o777));
         let unwritable = |source| Error::CacheUnwritable { path: self.dir.clone(), source };
-        builder.tempdir_in(self.dir.join(kind)).map_err(unwritable)
+        let scratch = builder.tempdir_in(self.dir.join(kind)).map_err(unwritable)?;
+        program::temporary::note(scratch.path());
+        Ok(scratch)
     }
 
     /// Locks one entry against other threads and processes until the returned file is dropped. `wait` is called if
