@@ -5,7 +5,7 @@ mod program;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use program::{PROMPT, Ran, program, sim, testdata};

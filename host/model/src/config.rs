@@ -1,9 +1,10 @@
 //! The dimensions of a model, read from `config.json`, and the names of its operators.
 
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
+use decoder::Shape;
+pub use decoder::{Linear, Norm};
+use golden::attention::Heads;
 use strsim::levenshtein;
 
 use crate::config_keys;
@@ -53,6 +54,14 @@ pub struct ModelConfig {
     pub eos_token_ids: Vec<u32>,
     /// How the weights of the linears are stored.
     pub weights: WeightForm,
+}
+
+impl From<&ModelConfig> for Shape {
+    fn from(config: &ModelConfig) -> Self {
+        let heads = Heads { query: config.num_attention_heads, kv: config.num_key_value_heads, dim: config.head_dim() };
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        Self { hidden, intermediate, heads, eps: config.rms_norm_eps }
+    }
 }
 
 impl ModelConfig {
@@ -279,157 +288,30 @@ fn all_linears_are_ternary(quant: &Object) -> Result<()> {
     Err(quant.bad(KEY, expected))
 }
 
-/// A ternary linear of a decoder layer.
+/// Parses the full or the short name of a linear: `self_attn.q_proj` or `q_proj`.
 ///
 /// ```
-/// use bitnet::config::{Linear, ModelConfig};
-/// let gate: Linear = "gate_proj".parse()?;
-/// assert_eq!(gate.name(), "mlp.gate_proj");
-/// assert_eq!(gate.out_features(&ModelConfig::bitnet_2b_4t()), 6912);
+/// use bitnet::config::{Linear, parse_linear};
+///
+/// assert_eq!(parse_linear("gate_proj")?, Linear::Gate);
 /// # Ok::<(), bitnet::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(into = "&'static str", try_from = "String")]
-pub enum Linear {
-    /// `self_attn.q_proj`
-    Q,
-    /// `self_attn.k_proj`
-    K,
-    /// `self_attn.v_proj`
-    V,
-    /// `self_attn.o_proj`
-    O,
-    /// `mlp.gate_proj`
-    Gate,
-    /// `mlp.up_proj`
-    Up,
-    /// `mlp.down_proj`
-    Down,
-}
-
-impl Linear {
-    /// All seven linears in the order of execution.
-    pub const ALL: [Self; 7] = [Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
-
-    /// The groups of linears that read the same input, in the order of execution.
-    pub const GROUPS: [&[Self]; 4] = [&[Self::Q, Self::K, Self::V], &[Self::O], &[Self::Gate, Self::Up], &[Self::Down]];
-
-    /// The name within a layer, as in the checkpoint, such as `self_attn.q_proj`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Q => "self_attn.q_proj",
-            Self::K => "self_attn.k_proj",
-            Self::V => "self_attn.v_proj",
-            Self::O => "self_attn.o_proj",
-            Self::Gate => "mlp.gate_proj",
-            Self::Up => "mlp.up_proj",
-            Self::Down => "mlp.down_proj",
-        }
-    }
-
-    /// The name without `self_attn.` or `mlp.`, such as `q_proj`.
-    pub fn short_name(self) -> &'static str {
-        self.name().rsplit('.').next().unwrap_or_default()
-    }
-
-    /// Number of inputs: columns of the weight matrix.
-    pub const fn in_features(self, config: &ModelConfig) -> usize {
-        match self {
-            Self::Down => config.intermediate_size,
-            _ => config.hidden_size,
-        }
-    }
-
-    /// Number of outputs: rows of the weight matrix.
-    pub fn out_features(self, config: &ModelConfig) -> usize {
-        match self {
-            Self::Q | Self::O | Self::Down => config.hidden_size,
-            Self::K | Self::V => config.kv_dim(),
-            Self::Gate | Self::Up => config.intermediate_size,
-        }
-    }
-
-    /// Index in [`ALL`](Self::ALL).
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl fmt::Display for Linear {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl From<Linear> for &'static str {
-    fn from(linear: Linear) -> Self {
-        linear.name()
-    }
-}
-
-impl TryFrom<String> for Linear {
-    type Error = Error;
-
-    fn try_from(name: String) -> Result<Self> {
-        name.parse()
-    }
-}
-
-impl FromStr for Linear {
-    type Err = Error;
-
-    /// Parses a full or a short name: `self_attn.q_proj` or `q_proj`.
-    fn from_str(name: &str) -> Result<Self> {
-        if let Some(found) = Self::ALL.into_iter().find(|l| l.name() == name || l.short_name() == name) {
-            return Ok(found);
-        }
+///
+/// # Errors
+/// [`Error::UnknownOperator`], with the name that may have been meant.
+pub fn parse_linear(name: &str) -> Result<Linear> {
+    name.parse().map_err(|_| {
         let last = name.rsplit('.').next().unwrap_or(name).to_lowercase();
-        let near = |l: &Self| {
+        let near = |l: &Linear| {
             levenshtein(&last, l.short_name()).min(levenshtein(&last, l.short_name().trim_end_matches("_proj")))
         };
-        let suggestion = Self::ALL.into_iter().min_by_key(near).filter(|l| near(l) <= 2.min(last.len() / 2));
-        Err(Error::UnknownOperator {
+        let suggestion = Linear::ALL.into_iter().min_by_key(near).filter(|l| near(l) <= 2.min(last.len() / 2));
+        Error::UnknownOperator {
             name: name.into(),
-            suggestion: suggestion.map(Self::name),
-            known: Self::ALL.map(Self::name).join(", "),
-        })
-    }
-}
-
-/// An RMS norm of a decoder layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Norm {
-    /// Before the q, k and v projections.
-    Input,
-    /// Before the o projection, over all heads at once.
-    AttnSub,
-    /// Before the gate and up projections.
-    PostAttention,
-    /// Before the down projection.
-    FfnSub,
-}
-
-impl Norm {
-    /// All four norms in the order of execution.
-    pub const ALL: [Self; 4] = [Self::Input, Self::AttnSub, Self::PostAttention, Self::FfnSub];
-
-    /// The name within a layer, as in the checkpoint, such as `self_attn.attn_sub_norm`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Input => "input_layernorm",
-            Self::AttnSub => "self_attn.attn_sub_norm",
-            Self::PostAttention => "post_attention_layernorm",
-            Self::FfnSub => "mlp.ffn_sub_norm",
+            suggestion: suggestion.map(Linear::name),
+            known: Linear::ALL.map(Linear::name).join(", "),
         }
-    }
-
-    /// Width of the rows that the norm normalises.
-    pub const fn width(self, config: &ModelConfig) -> usize {
-        match self {
-            Self::FfnSub => config.intermediate_size,
-            _ => config.hidden_size,
-        }
-    }
+    })
 }
 
 #[cfg(test)]
@@ -586,7 +468,7 @@ mod tests {
             assert_eq!(l.short_name().parse::<Linear>().unwrap(), l);
             assert_eq!(Linear::ALL[l.index()], l);
         }
-        let message = |name: &str| name.parse::<Linear>().unwrap_err().to_string();
+        let message = |name: &str| parse_linear(name).unwrap_err().to_string();
         for (wrong, right) in [
             ("gate-proj", "mlp.gate_proj"),
             ("gate", "mlp.gate_proj"),

@@ -1,25 +1,22 @@
-//! One decoder layer. A back end computes its ternary products.
+//! A decoder layer of the model. A back end computes its ternary products.
 //!
-//! ```text
-//! x = norm(h); q, k, v = BitLinear(x); a = norm(attention(rope(q), rope(k), v)); h += BitLinear_o(a)
-//! x = norm(h); g, u = BitLinear(x);    m = norm(relu(g)^2 * u);                  h += BitLinear_down(m)
-//! ```
-//!
-//! A BitLinear quantises the activations of each token to int8, requests exact integer products from the back end,
-//! and rescales them. Everything else is computed here with the operators of [`golden`].
+//! The crate [`decoder`] has the sequence of the layer's operators. This module adds weights, a cache that grows, names
+//! of tensors in the model, and times.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use golden::attention::{Heads, attention, attention_with_probs};
+use decoder::{Cache, Layer, Products, Step};
 use golden::rope::RopeTables;
-use golden::{Dtype, activation, linear, matvec, norm, quantise, residual};
+use golden::{Dtype, matvec};
 use ndarray::Array2;
 
 use crate::config::{Linear, ModelConfig, Norm};
 use crate::weights::{BitLinearWeights, LayerWeights};
 use crate::{BackendError, Error, Result};
+
+pub use decoder::Values;
 
 /// A request for the ternary products of operators that read the same activations.
 #[derive(Clone, Copy, Debug)]
@@ -55,17 +52,6 @@ impl TernaryBackend for CpuBackend {
         let matrices: Vec<_> = request.operators.iter().map(|(_, w)| &w.ternary).collect();
         Ok(matvec::matvecs(&matrices, request.x_q))
     }
-}
-
-/// The elements of an observed tensor, row-major.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Values<'a> {
-    /// Activations in the compute type, or scales.
-    F32(&'a [f32]),
-    /// Quantised activations.
-    I8(&'a [i8]),
-    /// Accumulators.
-    I32(&'a [i32]),
 }
 
 /// Receives the tensors of a forward pass as soon as they are computed.
@@ -137,10 +123,11 @@ impl KvCache {
         &self.values
     }
 
-    fn append(&mut self, tokens: usize, keys: &[f32], values: &[f32]) {
+    /// Adds `tokens` tokens with `width` keys and `width` values each, all zero.
+    fn grow(&mut self, tokens: usize, width: usize) {
         self.tokens += tokens;
-        self.keys.extend_from_slice(keys);
-        self.values.extend_from_slice(values);
+        self.keys.resize(self.tokens * width, 0.0);
+        self.values.resize(self.tokens * width, 0.0);
     }
 
     /// Removes all tokens but the first `tokens`.
@@ -199,11 +186,39 @@ impl<'a> DecoderLayer<'a> {
         check_hidden(self.config, width, tokens)?;
         let past = cache.tokens();
         self.config.check_length(past + tokens)?;
-        let tap = Tap { layer: self.layer, active: observer.active(), observer };
-        let mut pass = Pass { config: self.config, weights: self.weights, tokens, dtype, backend, tap };
-        let h = hidden.iter().copied().collect();
-        let out = pass.run(h, cache).inspect_err(|_| cache.truncate(past))?;
-        Ok(Array2::from_shape_vec((tokens, width), out).expect("the residual stream keeps its shape"))
+        let heads = self.config.num_key_value_heads * self.config.head_dim();
+        let rope = RopeTables::new(past..past + tokens, self.config.head_dim(), self.config.rope_theta, dtype);
+        let norms = Norm::ALL.map(|norm| in_dtype(self.weights.norm(norm), dtype));
+        let layer = Layer {
+            shape: self.config.into(),
+            dtype,
+            norms: norms.each_ref().map(|norm| &**norm),
+            factors: Linear::ALL.map(|linear| self.weights.linear(linear).factor),
+            rope: &rope,
+        };
+        let mut products = Requests { layer: self.layer, weights: self.weights, backend };
+        let mut tap = Tap { layer: self.layer, active: observer.active(), time: Duration::ZERO, begun: None, observer };
+        let mut h: Vec<f32> = hidden.iter().copied().collect();
+        cache.grow(tokens, heads);
+        let rows = Cache { past, keys: &mut cache.keys, values: &mut cache.values };
+        if let Err(error) = layer.run(&mut h, rows, &mut products, &mut tap) {
+            cache.truncate(past);
+            return Err(self.error(error));
+        }
+        Ok(Array2::from_shape_vec((tokens, width), h).expect("the residual stream keeps its shape"))
+    }
+
+    fn error(&self, error: decoder::Error<BackendError>) -> Error {
+        let layer = self.layer;
+        let names = |linears: Vec<Linear>| linears.into_iter().map(Linear::name).collect::<Vec<_>>().join(", ");
+        match error {
+            decoder::Error::NotFinite { linears } => Error::NotFinite { layer, operator: linears[0].name() },
+            decoder::Error::Products { linears, source } => Error::Backend { layer, operators: names(linears), source },
+            decoder::Error::Length { linears, expected, found } => {
+                let source = format!("the back end returned {found:?} values, expected {expected:?}").into();
+                Error::Backend { layer, operators: names(linears), source }
+            }
+        }
     }
 }
 
@@ -225,163 +240,60 @@ pub(crate) fn in_dtype(weight: &[f32], dtype: Dtype) -> Cow<'_, [f32]> {
     weight
 }
 
-/// Names the tensors of a layer and shows them to the observer, if it is active.
+/// Requests the products of a layer from a back end.
+struct Requests<'a> {
+    layer: usize,
+    weights: &'a Arc<LayerWeights>,
+    backend: &'a mut dyn TernaryBackend,
+}
+
+impl Products for Requests<'_> {
+    type Error = BackendError;
+
+    fn products(&mut self, linears: &[Linear], x_q: &[i8], tokens: usize) -> Result<Vec<Vec<i32>>, BackendError> {
+        let operators: Vec<_> = linears.iter().map(|l| (*l, self.weights.linear(*l))).collect();
+        let Self { layer, weights, .. } = *self;
+        self.backend.matvec(&MatvecRequest { layer, weights, operators: &operators, x_q, tokens })
+    }
+}
+
+/// Gives tensors their names in the model, and adds up the times of an operator's steps.
 struct Tap<'a> {
     layer: usize,
     active: bool,
+    /// Time of the operator's steps so far.
+    time: Duration,
+    /// When the step in progress began, if times are needed.
+    begun: Option<Instant>,
     observer: &'a mut dyn Observer,
 }
 
-impl Tap<'_> {
-    fn started(&self) -> Option<Instant> {
-        started(self.observer)
+impl decoder::Observer for Tap<'_> {
+    fn active(&self) -> bool {
+        self.active
     }
 
-    fn ran(&mut self, operator: &'static str, started: Option<Instant>) {
-        if let Some(started) = started {
-            self.observer.ran(Some(self.layer), operator, started.elapsed());
+    fn tensor(&mut self, module: &'static str, name: &'static str, shape: &[usize], values: Values<'_>) {
+        let dot = if module.is_empty() { "" } else { "." };
+        let name = format!("model.layers.{}.{module}{dot}{name}", self.layer);
+        let shape: Vec<usize> = [1].iter().chain(shape).copied().collect();
+        self.observer.tensor(&name, &shape, values);
+    }
+
+    fn one_by_one(&self) -> bool {
+        self.observer.timing()
+    }
+
+    fn begin(&mut self, _: Step) {
+        self.begun = started(self.observer);
+    }
+
+    fn end(&mut self, step: Step) {
+        let Some(begun) = self.begun.take() else { return };
+        self.time += begun.elapsed();
+        // Other steps of the same operator follow these.
+        if !matches!(step, Step::Quantise(_) | Step::Products(_) | Step::Rope) {
+            self.observer.ran(Some(self.layer), step.operator(), std::mem::take(&mut self.time));
         }
-    }
-
-    fn show(&mut self, module: &str, what: &str, shape: &[usize], values: Values<'_>) {
-        if self.active {
-            let dot = if module.is_empty() { "" } else { "." };
-            let name = format!("model.layers.{}.{module}{dot}{what}", self.layer);
-            let shape: Vec<usize> = [1].iter().chain(shape).copied().collect();
-            self.observer.tensor(&name, &shape, values);
-        }
-    }
-
-    /// Shows `x`, `[tokens, heads, dim]`, as `[heads, tokens, dim]`.
-    fn show_heads(&mut self, what: &str, x: &[f32], heads: usize, dim: usize) {
-        if self.active {
-            let row = |h: usize| x.chunks_exact(dim).skip(h).step_by(heads);
-            let by_head: Vec<f32> = (0..heads).flat_map(row).flatten().copied().collect();
-            self.show("self_attn", what, &[heads, x.len() / (heads * dim), dim], Values::F32(&by_head));
-        }
-    }
-}
-
-/// One pass of some tokens through a layer.
-struct Pass<'a> {
-    config: &'a ModelConfig,
-    weights: &'a Arc<LayerWeights>,
-    tokens: usize,
-    dtype: Dtype,
-    backend: &'a mut dyn TernaryBackend,
-    tap: Tap<'a>,
-}
-
-impl Pass<'_> {
-    fn run(&mut self, mut h: Vec<f32>, cache: &mut KvCache) -> Result<Vec<f32>> {
-        self.show("", "in", &h);
-        let x = self.norm(Norm::Input, &h);
-        let [q, k, v] = self.linears([Linear::Q, Linear::K, Linear::V], &x)?;
-        let a = self.timed("self_attn.attention", |pass| pass.attention(q, k, &v, cache));
-        let a = self.norm(Norm::AttnSub, &a);
-        let [o] = self.linears([Linear::O], &a)?;
-        self.timed("self_attn.residual", |pass| residual::add(&mut h, &o, pass.dtype));
-
-        let x = self.norm(Norm::PostAttention, &h);
-        let [mut m, up] = self.linears([Linear::Gate, Linear::Up], &x)?;
-        self.show("mlp.act_fn", "in", &m);
-        self.timed("mlp.act_fn", |pass| activation::relu2(&mut m, pass.dtype));
-        self.show("mlp.act_fn", "out", &m);
-        self.timed("mlp.product", |pass| activation::product(&mut m, &up, pass.dtype));
-        let m = self.norm(Norm::FfnSub, &m);
-        let [down] = self.linears([Linear::Down], &m)?;
-        self.timed("mlp.residual", |pass| residual::add(&mut h, &down, pass.dtype));
-        self.show("", "out", &h);
-        Ok(h)
-    }
-
-    /// Runs an operator and reports its time, if the observer needs the times of operators.
-    fn timed<T>(&mut self, operator: &'static str, run: impl FnOnce(&mut Self) -> T) -> T {
-        let started = self.tap.started();
-        let out = run(self);
-        self.tap.ran(operator, started);
-        out
-    }
-
-    fn show(&mut self, module: &str, what: &str, x: &[f32]) {
-        self.tap.show(module, what, &[self.tokens, x.len() / self.tokens], Values::F32(x));
-    }
-
-    fn norm(&mut self, which: Norm, x: &[f32]) -> Vec<f32> {
-        let out = self.timed(which.name(), |pass| {
-            let weight = in_dtype(pass.weights.norm(which), pass.dtype);
-            norm::rms_norm(x, &weight, pass.config.rms_norm_eps, pass.dtype)
-        });
-        self.show(which.name(), "in", x);
-        self.show(which.name(), "out", &out);
-        out
-    }
-
-    /// Computes linears that all read `x`: in one request, or one by one if the observer needs the times of operators.
-    fn linears<const N: usize>(&mut self, group: [Linear; N], x: &[f32]) -> Result<[Vec<f32>; N]> {
-        if !self.tap.observer.timing() {
-            return self.request(group, x);
-        }
-        let mut outs = std::array::from_fn(|_| Vec::new());
-        for (out, linear) in outs.iter_mut().zip(group) {
-            [*out] = self.timed(linear.name(), |pass| pass.request([linear], x))?;
-        }
-        Ok(outs)
-    }
-
-    /// Computes linears that all read `x` in one request.
-    fn request<const N: usize>(&mut self, group: [Linear; N], x: &[f32]) -> Result<[Vec<f32>; N]> {
-        let (layer, tokens, cols) = (self.tap.layer, self.tokens, group[0].in_features(self.config));
-        let x_q = quantise::activations(x, cols);
-        // A row with a value that is not finite has a scale that is not finite or not positive.
-        if !x_q.scale.iter().all(|s| s.is_finite() && *s > 0.0) {
-            return Err(Error::NotFinite { layer, operator: group[0].name() });
-        }
-        let operators = group.map(|l| (l, self.weights.linear(l)));
-        let request = MatvecRequest { layer, weights: self.weights, operators: &operators, x_q: &x_q.q, tokens };
-        let fail = |source| Error::Backend { layer, operators: group.map(Linear::name).join(", "), source };
-        let acc = self.backend.matvec(&request).map_err(fail)?;
-        let found: Vec<usize> = acc.iter().map(Vec::len).collect();
-        let expected = group.map(|l| tokens * l.out_features(self.config));
-        if found != expected {
-            return Err(fail(format!("the back end returned {found:?} values, expected {expected:?}").into()));
-        }
-        let mut outs = acc.iter().zip(operators).map(|(acc, (linear, weights))| {
-            let rows = acc.len() / tokens;
-            let scaled = acc.chunks_exact(rows).zip(&x_q.scale);
-            let mut out = Vec::with_capacity(acc.len());
-            scaled.for_each(|(acc, &s)| out.extend(linear::rescale(acc, s, weights.factor, self.dtype)));
-            let (tap, name) = (&mut self.tap, linear.name());
-            tap.show(name, "in", &[tokens, cols], Values::F32(x));
-            tap.show(name, "x_q", &[tokens, cols], Values::I8(&x_q.q));
-            tap.show(name, "x_scale", &[tokens, 1], Values::F32(&x_q.scale));
-            tap.show(name, "acc", &[tokens, rows], Values::I32(acc));
-            tap.show(name, "out", &[tokens, rows], Values::F32(&out));
-            if tap.active {
-                let full = format!("model.layers.{layer}.{name}.w_scale");
-                tap.observer.tensor(&full, &[1], Values::F32(&[weights.factor]));
-            }
-            out
-        });
-        Ok(std::array::from_fn(|_| outs.next().expect("one accumulator per operator was checked")))
-    }
-
-    fn attention(&mut self, mut q: Vec<f32>, mut k: Vec<f32>, v: &[f32], cache: &mut KvCache) -> Vec<f32> {
-        let c = self.config;
-        let heads = Heads { query: c.num_attention_heads, kv: c.num_key_value_heads, dim: c.head_dim() };
-        let past = cache.tokens();
-        let tables = RopeTables::new(past..past + self.tokens, heads.dim, c.rope_theta, self.dtype);
-        tables.rotate(&mut q, heads.query, 0);
-        tables.rotate(&mut k, heads.kv, 0);
-        self.tap.show_heads("q_rope", &q, heads.query, heads.dim);
-        self.tap.show_heads("k_rope", &k, heads.kv, heads.dim);
-        cache.append(self.tokens, &k, v);
-        if !self.tap.active {
-            return attention(heads, &q, cache.keys(), cache.values(), self.dtype);
-        }
-        let (out, probs) = attention_with_probs(heads, &q, cache.keys(), cache.values(), self.dtype);
-        let shape = [heads.query, self.tokens, cache.tokens()];
-        self.tap.show("self_attn", "attn_probs", &shape, Values::F32(&probs));
-        out
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bitnet::config::Linear;
+use bitnet::config::{Linear, parse_linear};
 use program::options::positive;
 use report::shard::Shard;
 
@@ -20,7 +20,7 @@ pub(crate) struct LayerArgs {
     #[arg(long, conflicts_with = "layer", help_heading = "What")]
     pub(crate) all_layers: bool,
     /// Verify only this operator, such as q_proj or mlp.gate_proj; may be repeated
-    #[arg(long = "op", value_name = "NAME", value_parser = str::parse::<Linear>, help_heading = "What")]
+    #[arg(long = "op", value_name = "NAME", value_parser = parse_linear, help_heading = "What")]
     pub(crate) operators: Vec<Linear>,
     /// Number of tokens in the forward pass [default: the number of --prompt-ids, or 3 as in the CPU profile]
     #[arg(long, value_name = "T", value_parser = positive(), help_heading = "What")]
