@@ -61,9 +61,18 @@ pub(crate) fn row_scale<E: Element>(x: &[E]) -> f32 {
 #[inline(always)]
 pub(crate) fn row_codes<E: Element>(x: &[E], scale: f32, q: &mut [i8]) {
     for (q, x) in q.iter_mut().zip(x) {
-        // The cast saturates, which is the clamp to -128..=127.
-        *q = round_half_even(x.to_f32() * scale) as i8;
+        *q = code(x.to_f32() * scale);
     }
+}
+
+/// Rounds to the nearest integer, ties to even, for `|v| < 127.5`, which a row of finite values keeps to.
+///
+/// After adding 1.5 * 2^23 no fraction bits are left, so the addition itself rounds, and the lowest byte of the sum is
+/// the integer in two's complement. That vectorises on any machine, and is short on a core without floating point.
+#[inline(always)]
+fn code(v: f32) -> i8 {
+    const SHIFT: f32 = 12_582_912.0;
+    (v + SHIFT).to_bits() as i8
 }
 
 /// Quantises every row of `x`, shape `[tokens, cols]`, with [`activation_row`].
@@ -77,16 +86,6 @@ pub fn activations(x: &[f32], cols: usize) -> Activations {
     let rows = x.chunks_exact(cols.max(1)).zip(q.chunks_exact_mut(cols.max(1)));
     let scale = rows.map(|(x, q)| activation_row(x, q)).collect();
     Activations { q, scale }
-}
-
-/// Rounds to the nearest integer, ties to even, for `|v| < 2^22`.
-///
-/// After adding 1.5 * 2^23 no fraction bits are left, so the addition itself rounds. The subtraction is exact. Two
-/// plain additions vectorise on any machine; `libm::rintf` is a call, and `f32::round_ties_even` needs `std`.
-#[inline(always)]
-fn round_half_even(v: f32) -> f32 {
-    const SHIFT: f32 = 12_582_912.0;
-    (v + SHIFT) - SHIFT
 }
 
 /// A quantised weight matrix.
@@ -192,10 +191,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn adding_a_large_number_rounds_like_rint(v in -4_194_303.0f32..4_194_303.0, halves in -1000i32..1000) {
-            prop_assert_eq!(round_half_even(v), libm::rintf(v));
+        fn codes_round_like_rint(v in -127.49f32..127.49, halves in -253i32..254) {
+            prop_assert_eq!(code(v), libm::rintf(v) as i8);
             let tie = halves as f32 / 2.0;
-            prop_assert_eq!(round_half_even(tie), libm::rintf(tie));
+            prop_assert_eq!(code(tie), libm::rintf(tie) as i8);
+        }
+
+        /// The largest magnitude of a row, from the smallest to the largest float, gives 127 and nothing above.
+        #[test]
+        fn no_code_is_above_127(bits in 0u32..0x7f80_0000) {
+            let x = f32::from_bits(bits);
+            let mut q = [0; 2];
+            let scale = activation_row(&[x, -x], &mut q);
+            prop_assert_eq!(q, [x * scale, -x * scale].map(|v| libm::rintf(v) as i8));
+            prop_assert!(x * scale < 127.4);
         }
 
         #[test]

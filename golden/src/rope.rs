@@ -43,6 +43,17 @@ impl RopeTables {
         Self { cos, sin, half, dtype }
     }
 
+    /// Tables whose values were computed elsewhere: `cos` and `sin`, `[positions, head_dim / 2]`, values of the compute
+    /// type. For a processor that would take long to compute them.
+    ///
+    /// # Panics
+    /// If the tables are no whole number of positions.
+    pub fn from_values(cos: Vec<f32>, sin: Vec<f32>, head_dim: usize, dtype: Dtype) -> Self {
+        let half = head_dim / 2;
+        assert!(cos.len() == sin.len() && cos.len().is_multiple_of(half.max(1)), "whole positions of {half} values");
+        Self { cos, sin, half, dtype }
+    }
+
     /// Rotates every head of `x`, shape `[tokens, heads, head_dim]`, in place. Token `t` uses row `first + t` of the
     /// tables.
     ///
