@@ -10,7 +10,7 @@ use tmv::config::UnitConfig;
 use tmv::device::{Device, DeviceError};
 use tmv::regs;
 use verilated::{Model, ModelLibrary, Pin, VerilatedContext};
-use zynq_memory::{Address, AxiMemory, MemoryConfig};
+use zynq_memory::{ALL_BYTES, Address, AxiMemory, MemoryConfig};
 
 use crate::error::{REGISTER_CYCLES, SimulationError};
 
@@ -81,10 +81,21 @@ impl VerilatedDevice {
         unit: &UnitConfig,
         memory: MemoryConfig,
     ) -> Result<Self, SimulationError> {
+        Self::with_others(library, context, unit, memory, 0)
+    }
+
+    /// Like [`VerilatedDevice::new`], with a memory that has `others` more ports for other masters, after the unit's.
+    pub fn with_others(
+        library: &ModelLibrary,
+        context: &VerilatedContext,
+        unit: &UnitConfig,
+        memory: MemoryConfig,
+        others: usize,
+    ) -> Result<Self, SimulationError> {
         let model = Model::new(library, context)?;
         let pins = Pins::find(&model)?;
         let (ports, port_bytes) = (unit.ports, unit.port_bits / 8);
-        let memory = AxiMemory::new(memory, ports, port_bytes);
+        let memory = AxiMemory::new(memory, ports + others, port_bytes);
         let mut device = Self {
             model,
             pins,
@@ -186,7 +197,8 @@ impl VerilatedDevice {
         };
         let mut inputs = ReadInputs::default();
         let mut data = [0; MAX_PORTS * MAX_PORT_BYTES];
-        let mut port = memory.first_port();
+        // The memory's turn may be that of another master.
+        let mut port = if memory.first_port() < *ports { memory.first_port() } else { 0 };
         for _ in 0..*ports {
             let mut ar = Address::default();
             if arvalid >> port & 1 != 0 {
@@ -228,21 +240,21 @@ impl VerilatedDevice {
 
         let awvalid = model.get(pins.m_axi_awvalid) != 0;
         let wvalid = model.get(pins.m_axi_wvalid) != 0;
-        let idle = !awvalid && !wvalid && memory.write_idle();
+        let idle = !awvalid && !wvalid && memory.write_idle(0);
         if !(idle && *write_idle) {
             let mut aw = Address::default();
             if awvalid {
                 let addr = address(model, pins.m_axi_awaddr, 0);
                 aw = Address { valid: true, addr, len: model.get(pins.m_axi_awlen) as u8, id: 0 };
             }
-            let awready = memory.write_address(aw)?;
+            let awready = memory.write_address(0, aw)?;
             let mut data = [0; 16];
             if wvalid {
                 model.get_bytes(pins.m_axi_wdata, 0, &mut data[..*port_bytes]);
             }
             let wlast = wvalid && model.get(pins.m_axi_wlast) != 0;
-            let wready = memory.write_data(wvalid, &data[..*port_bytes], wlast)?;
-            let response = memory.write_response(model.get(pins.m_axi_bready) != 0)?;
+            let wready = memory.write_data(0, wvalid, &data[..*port_bytes], ALL_BYTES, wlast)?;
+            let response = memory.write_response(0, model.get(pins.m_axi_bready) != 0)?;
             model.set(pins.m_axi_awready, u64::from(awready));
             model.set(pins.m_axi_wready, u64::from(wready));
             model.set(pins.m_axi_bvalid, u64::from(response.is_some()));
@@ -253,6 +265,52 @@ impl VerilatedDevice {
         *write_idle = idle;
         model.cycle()?;
         Ok(())
+    }
+
+    /// The level of the interrupt.
+    pub fn irq(&self) -> bool {
+        self.model.get(self.pins.irq_o) != 0
+    }
+
+    /// The unit's outputs on the bus of its registers.
+    pub fn axil_outputs(&self) -> AxilOutputs {
+        let (model, p) = (&self.model, &self.pins);
+        let high = |pin| model.get(pin) != 0;
+        AxilOutputs {
+            awready: high(p.s_axil_awready),
+            wready: high(p.s_axil_wready),
+            bvalid: high(p.s_axil_bvalid),
+            bresp: model.get(p.s_axil_bresp) as u8,
+            arready: high(p.s_axil_arready),
+            rvalid: high(p.s_axil_rvalid),
+            rdata: model.get(p.s_axil_rdata) as u32,
+            rresp: model.get(p.s_axil_rresp) as u8,
+        }
+    }
+
+    /// Sets the unit's inputs on the bus of its registers, for another master than this device.
+    pub fn set_axil_inputs(&mut self, inputs: &AxilInputs) {
+        let (model, p) = (&mut self.model, &self.pins);
+        for (pin, value) in [
+            (p.s_axil_awvalid, u64::from(inputs.awvalid)),
+            (p.s_axil_awaddr, u64::from(inputs.awaddr)),
+            (p.s_axil_wvalid, u64::from(inputs.wvalid)),
+            (p.s_axil_wdata, u64::from(inputs.wdata)),
+            (p.s_axil_wstrb, u64::from(inputs.wstrb)),
+            (p.s_axil_bready, u64::from(inputs.bready)),
+            (p.s_axil_arvalid, u64::from(inputs.arvalid)),
+            (p.s_axil_araddr, u64::from(inputs.araddr)),
+            (p.s_axil_rready, u64::from(inputs.rready)),
+        ] {
+            model.set(pin, value);
+        }
+    }
+
+    /// Whether the unit asks the memory for nothing, and the memory owes it nothing.
+    pub fn memory_is_idle(&self) -> bool {
+        let (model, p) = (&self.model, &self.pins);
+        let asks = [p.m_axi_arvalid, p.m_axi_awvalid, p.m_axi_wvalid].into_iter().any(|pin| model.get(pin) != 0);
+        !asks && (0..self.ports).all(|port| self.memory.is_idle(port))
     }
 
     /// Steps until `pin` is high, for at most `limit` cycles. Returns whether `pin` is high.
@@ -326,6 +384,35 @@ impl VerilatedDevice {
         }
         Err(SimulationError::NoAnswer { offset })
     }
+}
+
+/// Outputs of a slave of AXI4-Lite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the signals")]
+pub struct AxilOutputs {
+    pub awready: bool,
+    pub wready: bool,
+    pub bvalid: bool,
+    pub bresp: u8,
+    pub arready: bool,
+    pub rvalid: bool,
+    pub rdata: u32,
+    pub rresp: u8,
+}
+
+/// Inputs of a slave of AXI4-Lite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the signals")]
+pub struct AxilInputs {
+    pub awvalid: bool,
+    pub awaddr: u16,
+    pub wvalid: bool,
+    pub wdata: u32,
+    pub wstrb: u8,
+    pub bready: bool,
+    pub arvalid: bool,
+    pub araddr: u16,
+    pub rready: bool,
 }
 
 /// The master of a channel that makes one transfer: it waits, holds VALID high until READY, and is done.

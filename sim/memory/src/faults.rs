@@ -24,6 +24,8 @@ pub enum WriteFault {
 pub struct Faults {
     /// Fault on read beat `.1` of port `.0`.
     pub read: Option<(usize, u64, ReadFault)>,
+    /// The port of the faults of writes.
+    pub write_port: usize,
     /// Fault on write beat `.0`.
     pub write: Option<(u64, WriteFault)>,
     /// ARREADY of port `.0` stays low from cycle `.1` on.
@@ -39,8 +41,8 @@ impl Faults {
         self.read.filter(|(p, b, _)| *p == port && *b == beat).map(|(_, _, fault)| fault)
     }
 
-    pub(crate) fn write(&self, beat: u64) -> Option<WriteFault> {
-        self.write.filter(|(b, _)| *b == beat).map(|(_, fault)| fault)
+    pub(crate) fn write(&self, port: usize, beat: u64) -> Option<WriteFault> {
+        self.write.filter(|(b, _)| *b == beat && self.write_port == port).map(|(_, fault)| fault)
     }
 
     pub(crate) fn read_address_starved(&self, port: usize, cycle: u64) -> bool {
@@ -51,7 +53,7 @@ impl Faults {
         self.starve_read_data.is_some_and(|(p, from)| p == port && cycle >= from)
     }
 
-    pub(crate) fn write_starved(&self, cycle: u64) -> bool {
-        self.starve_write.is_some_and(|from| cycle >= from)
+    pub(crate) fn write_starved(&self, port: usize, cycle: u64) -> bool {
+        self.starve_write.is_some_and(|from| self.write_port == port && cycle >= from)
     }
 }

@@ -24,5 +24,5 @@ pub use config::MemoryConfig;
 pub use faults::{Faults, ReadFault, WriteFault};
 pub use protocol::{ProtocolError, Violation};
 pub use reader::{Results, Stream, Streamed, bandwidth, stream};
-pub use slave::AxiMemory;
+pub use slave::{ALL_BYTES, AxiMemory};
 pub use timing::{ControllerPort, Dram, Timing};

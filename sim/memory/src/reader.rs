@@ -4,7 +4,7 @@ use crate::channel::{Address, MAX_BURST};
 use crate::config::MemoryConfig;
 use crate::faults::Faults;
 use crate::protocol::Violation;
-use crate::slave::AxiMemory;
+use crate::slave::{ALL_BYTES, AxiMemory};
 use crate::timing::Timing;
 
 /// Number of outstanding bursts of a stream.
@@ -162,15 +162,15 @@ impl Writer {
         let addr = RESULTS + self.announced * self.results.bytes as u64 % RESULTS;
         let aw = Address { valid: announce, addr, len: (beats - 1) as u8, id: 0 };
         let aw = if announce { aw } else { Address::default() };
-        if memory.write_address(aw)? && announce {
+        if memory.write_address(0, aw)? && announce {
             self.announced += 1;
         }
         let valid = self.written < self.announced;
         let last = self.beat + 1 == beats;
-        if memory.write_data(valid, &[0; 16][..self.port_bytes], last)? && valid {
+        if memory.write_data(0, valid, &[0; 16][..self.port_bytes], ALL_BYTES, last)? && valid {
             self.beat = if last { 0 } else { self.beat + 1 };
             self.written += u64::from(last);
         }
-        memory.write_response(true).map(|_| ())
+        memory.write_response(0, true).map(|_| ())
     }
 }

@@ -37,14 +37,21 @@ struct WritePort {
     waiting: Option<Address>,
     waiting_data: bool,
     queue: VecDeque<Burst>,
-    /// Beats that came before their address: the data, and WLAST.
-    ahead: VecDeque<(Vec<u8>, bool)>,
+    /// Beats that came before their address.
+    ahead: VecDeque<Beat>,
     /// Beats of the burst in progress that are not visible yet.
     unseen: Vec<Unseen>,
     responses: VecDeque<Response>,
     beats: u64,
     /// Response of the burst in progress, if one of its beats had a fault or an address outside the memory.
     fault: Option<u8>,
+}
+
+/// A beat of write data: the data, one strobe a byte, and WLAST.
+struct Beat {
+    data: Vec<u8>,
+    strobes: u32,
+    last: bool,
 }
 
 /// A response that waits for its time. The beats become visible with it.
@@ -58,15 +65,29 @@ struct Response {
 struct Unseen {
     offset: usize,
     data: Vec<u8>,
+    strobes: u32,
 }
 
-/// The memory and its AXI slaves: read channels on all ports, write channels on port 0.
+/// Strobes of a beat that is written whole.
+pub const ALL_BYTES: u32 = u32::MAX;
+
+/// Writes the bytes of `data` whose strobes are set.
+fn store(memory: &mut [u8], data: &[u8], strobes: u32) {
+    if strobes == ALL_BYTES {
+        memory.copy_from_slice(data);
+        return;
+    }
+    let enabled = memory.iter_mut().zip(data).enumerate().filter(|(byte, _)| strobes >> byte & 1 != 0);
+    enabled.for_each(|(_, (memory, data))| *memory = *data);
+}
+
+/// The memory and its AXI slaves, one on each port.
 pub struct AxiMemory {
     config: MemoryConfig,
     port_bytes: usize,
     bytes: Vec<u8>,
     reads: Vec<ReadPort>,
-    write: WritePort,
+    writes: Vec<WritePort>,
     controller: Option<Controller>,
     rng: Xoshiro256PlusPlus,
     first: usize,
@@ -85,7 +106,7 @@ impl AxiMemory {
         Self {
             bytes: vec![0; config.bytes],
             reads: (0..ports).map(|_| ReadPort::default()).collect(),
-            write: WritePort::default(),
+            writes: (0..ports).map(|_| WritePort::default()).collect(),
             controller: config.timing.dram.clone().map(|dram| Controller::new(dram, ports, config.seed)),
             rng: Xoshiro256PlusPlus::seed_from_u64(config.seed),
             first: 0,
@@ -132,7 +153,7 @@ impl AxiMemory {
     /// Whether the slave waits for write data. If the master is reset now, the slave takes the data of the master's
     /// next burst for it.
     pub fn waits_for_data(&self) -> bool {
-        !self.write.queue.is_empty() || !self.write.ahead.is_empty()
+        self.writes.iter().any(|write| !write.queue.is_empty() || !write.ahead.is_empty())
     }
 
     /// Discards all bursts, like an interconnect that is reset together with the unit. The content of the memory is
@@ -141,7 +162,9 @@ impl AxiMemory {
         for port in &mut self.reads {
             *port = ReadPort { beats: port.beats, ..ReadPort::default() };
         }
-        self.write = WritePort { beats: self.write.beats, ..WritePort::default() };
+        for port in &mut self.writes {
+            *port = WritePort { beats: port.beats, ..WritePort::default() };
+        }
         if let Some(controller) = &mut self.controller {
             controller.reset();
         }
@@ -168,6 +191,13 @@ impl AxiMemory {
     #[inline]
     pub fn first_port(&self) -> usize {
         self.first
+    }
+
+    /// Whether `port` has no burst in progress, and its master waits for nothing.
+    pub fn is_idle(&self, port: usize) -> bool {
+        let (read, write) = (&self.reads[port], &self.writes[port]);
+        let reads = read.queue.is_empty() && read.waiting.is_none();
+        reads && write.waiting.is_none() && !write.waiting_data && write.queue.is_empty() && write.responses.is_empty()
     }
 
     /// Copies the beat at byte `offset` of the memory to the start of `out`.
@@ -291,118 +321,127 @@ impl AxiMemory {
         self.reads[port].queue.iter().position(|burst| burst.id == id).unwrap_or(0)
     }
 
-    /// Whether the write channels are idle. AWREADY is then high and BVALID low until AWVALID is high, and WREADY has
-    /// no meaning until WVALID is high.
+    /// Whether the write channels of `port` are idle. AWREADY is then high and BVALID low until AWVALID is high, and
+    /// WREADY has no meaning until WVALID is high.
     #[inline]
-    pub fn write_idle(&self) -> bool {
-        let w = &self.write;
+    pub fn write_idle(&self, port: usize) -> bool {
+        let w = &self.writes[port];
         self.plain && w.waiting.is_none() && !w.waiting_data && w.queue.is_empty() && w.responses.is_empty()
     }
 
-    /// Runs one cycle of the write address channel. Returns AWREADY.
+    /// Runs one cycle of the write address channel of `port`. Returns AWREADY.
     ///
     /// # Errors
     /// The protocol rule that the master broke.
-    pub fn write_address(&mut self, aw: Address) -> Result<bool, Violation> {
-        self.check_held(0, "AXI_ERRM_AWVALID_STABLE", "AXI_ERRM_AW_STABLE", self.write.waiting, aw)?;
-        let starved = self.config.faults.write_starved(self.cycle);
-        let room = self.write.queue.len() < self.config.timing.queue && (aw.valid || !self.config.shy);
+    pub fn write_address(&mut self, port: usize, aw: Address) -> Result<bool, Violation> {
+        self.check_held(port, "AXI_ERRM_AWVALID_STABLE", "AXI_ERRM_AW_STABLE", self.writes[port].waiting, aw)?;
+        let starved = self.config.faults.write_starved(port, self.cycle);
+        let room = self.writes[port].queue.len() < self.config.timing.queue && (aw.valid || !self.config.shy);
         let ready = room && !starved && !self.stalls();
-        self.write.waiting = (aw.valid && !ready).then_some(aw);
+        self.writes[port].waiting = (aw.valid && !ready).then_some(aw);
         if aw.valid && ready {
-            self.check_burst(0, ["AXI_ERRM_AWLEN_AXI3", "AXI_ERRM_AWADDR_BOUNDARY", "AXI_ERRM_AWADDR_ALIGN"], aw)?;
-            self.write.queue.push_back(Burst { addr: aw.addr, len: aw.len, id: aw.id, beat: 0, ready_at: 0 });
-            while let (false, Some((data, last))) = (self.write.queue.is_empty(), self.write.ahead.pop_front()) {
-                self.take(&data, last)?;
+            self.check_burst(port, ["AXI_ERRM_AWLEN_AXI3", "AXI_ERRM_AWADDR_BOUNDARY", "AXI_ERRM_AWADDR_ALIGN"], aw)?;
+            self.writes[port].queue.push_back(Burst { addr: aw.addr, len: aw.len, id: aw.id, beat: 0, ready_at: 0 });
+            while let (false, Some(beat)) = (self.writes[port].queue.is_empty(), self.writes[port].ahead.pop_front()) {
+                self.take(port, &beat.data, beat.strobes, beat.last)?;
             }
         }
         Ok(ready)
     }
 
-    /// Runs one cycle of the write data channel. Returns WREADY. Data is accepted after its address, or before it if
-    /// the configuration says so. While WVALID is low, WREADY may be high.
+    /// Runs one cycle of the write data channel of `port`. `strobes` has a bit for each byte; [`ALL_BYTES`] sets all.
+    /// Returns WREADY. Data is accepted after its address, or before it if the configuration says so. While WVALID is
+    /// low, WREADY may be high.
     ///
     /// # Errors
     /// The protocol rule that the master broke.
-    pub fn write_data(&mut self, valid: bool, data: &[u8], last: bool) -> Result<bool, Violation> {
-        if self.write.waiting_data && !valid && !self.resets {
-            return Err(self.error(0, "AXI_ERRM_WVALID_STABLE", "WVALID fell before WREADY".into()));
+    pub fn write_data(
+        &mut self,
+        port: usize,
+        valid: bool,
+        data: &[u8],
+        strobes: u32,
+        last: bool,
+    ) -> Result<bool, Violation> {
+        if self.writes[port].waiting_data && !valid && !self.resets {
+            return Err(self.error(port, "AXI_ERRM_WVALID_STABLE", "WVALID fell before WREADY".into()));
         }
-        let early = self.config.data_first && self.write.ahead.len() < MAX_BURST;
-        let room = if valid { !self.write.queue.is_empty() || early } else { !self.config.shy };
+        let early = self.config.data_first && self.writes[port].ahead.len() < MAX_BURST;
+        let room = if valid { !self.writes[port].queue.is_empty() || early } else { !self.config.shy };
         let ready = room
-            && !self.config.faults.write_starved(self.cycle)
+            && !self.config.faults.write_starved(port, self.cycle)
             && !self.stalls()
             && self.controller.as_ref().is_none_or(Controller::takes_writes);
-        self.write.waiting_data = valid && !ready;
+        self.writes[port].waiting_data = valid && !ready;
         if valid && ready {
-            match self.write.queue.is_empty() {
-                true => self.write.ahead.push_back((data.to_vec(), last)),
-                false => self.take(data, last)?,
+            match self.writes[port].queue.is_empty() {
+                true => self.writes[port].ahead.push_back(Beat { data: data.to_vec(), strobes, last }),
+                false => self.take(port, data, strobes, last)?,
             }
         }
         Ok(ready)
     }
 
     /// Takes a beat of the oldest burst.
-    fn take(&mut self, data: &[u8], last: bool) -> Result<(), Violation> {
-        let count = self.write.beats;
-        self.write.beats += 1;
-        let burst = &mut self.write.queue[0];
+    fn take(&mut self, port: usize, data: &[u8], strobes: u32, last: bool) -> Result<(), Violation> {
+        let count = self.writes[port].beats;
+        self.writes[port].beats += 1;
+        let burst = &mut self.writes[port].queue[0];
         let (start, addr) = (burst.addr, burst.addr + u64::from(burst.beat) * self.port_bytes as u64);
         let expected = burst.beat == burst.len;
         burst.beat += 1;
         if last != expected {
             let detail = format!("WLAST is {last} on beat {count}, expected {expected}");
-            return Err(self.error(0, "AXI_ERRM_WLAST", detail));
+            return Err(self.error(port, "AXI_ERRM_WLAST", detail));
         }
-        let fault = self.config.faults.write(count);
+        let fault = self.config.faults.write(port, count);
         if fault.is_some() {
             self.faulted = Some(start);
         }
         match (fault, self.offset(addr)) {
-            (Some(WriteFault::Response(resp)), _) => self.write.fault = Some(resp),
-            (_, None) => self.write.fault = Some(DECERR),
+            (Some(WriteFault::Response(resp)), _) => self.writes[port].fault = Some(resp),
+            (_, None) => self.writes[port].fault = Some(DECERR),
             (flip, Some(offset)) => {
                 let mut data = data.to_vec();
                 if let Some(WriteFault::FlipBit(bit)) = flip {
                     data[usize::from(bit / 8) % self.port_bytes] ^= 1 << (bit % 8);
                 }
                 match self.config.late_writes {
-                    true => self.write.unseen.push(Unseen { offset, data }),
-                    false => self.bytes[offset..offset + data.len()].copy_from_slice(&data),
+                    true => self.writes[port].unseen.push(Unseen { offset, data, strobes }),
+                    false => store(&mut self.bytes[offset..offset + data.len()], &data, strobes),
                 }
             }
         }
         if last {
-            if let (Some(burst), Some(controller)) = (self.write.queue.pop_front(), &mut self.controller) {
+            if let (Some(burst), Some(controller)) = (self.writes[port].queue.pop_front(), &mut self.controller) {
                 controller.write(burst.addr, (usize::from(burst.len) + 1) * self.port_bytes, self.cycle);
             }
-            self.write.responses.push_back(Response {
+            let write = &mut self.writes[port];
+            write.responses.push_back(Response {
                 at: self.cycle + self.config.timing.latency,
-                resp: self.write.fault.take().unwrap_or(OKAY),
-                unseen: std::mem::take(&mut self.write.unseen),
+                resp: write.fault.take().unwrap_or(OKAY),
+                unseen: std::mem::take(&mut write.unseen),
             });
         }
         Ok(())
     }
 
-    /// Runs one cycle of the write response channel. Returns the response, if one is due. The master must keep BREADY
-    /// high.
+    /// Runs one cycle of the write response channel of `port`. Returns the response, if one is due. The master must keep
+    /// BREADY high.
     ///
     /// # Errors
     /// The protocol rule that the master broke.
-    pub fn write_response(&mut self, ready: bool) -> Result<Option<u8>, Violation> {
+    pub fn write_response(&mut self, port: usize, ready: bool) -> Result<Option<u8>, Violation> {
         if !ready {
-            return Err(self.error(0, "TMV_BREADY_HIGH", "BREADY is low".into()));
+            return Err(self.error(port, "TMV_BREADY_HIGH", "BREADY is low".into()));
         }
-        let due = self.write.responses.front().is_some_and(|response| response.at <= self.cycle);
-        if !due || self.config.faults.write_starved(self.cycle) || self.stalls() {
+        let due = self.writes[port].responses.front().is_some_and(|response| response.at <= self.cycle);
+        if !due || self.config.faults.write_starved(port, self.cycle) || self.stalls() {
             return Ok(None);
         }
-        let Some(response) = self.write.responses.pop_front() else { return Ok(None) };
-        for Unseen { offset, data } in response.unseen {
-            self.bytes[offset..offset + data.len()].copy_from_slice(&data);
+        let Some(response) = self.writes[port].responses.pop_front() else { return Ok(None) };
+        for Unseen { offset, data, strobes } in response.unseen {
+            store(&mut self.bytes[offset..offset + data.len()], &data, strobes);
         }
         Ok(Some(response.resp))
     }
@@ -502,15 +541,15 @@ mod tests {
         assert_eq!(broken(&[good, Address::default()], true), Some("AXI_ERRM_ARVALID_STABLE"));
         assert_eq!(broken(&[good, read(0x1000_0e00, 15)], true), Some("AXI_ERRM_AR_STABLE"));
         assert_eq!(memory().read_data(0, false).unwrap_err().rule, "TMV_RREADY_HIGH");
-        assert_eq!(memory().write_response(false).unwrap_err().rule, "TMV_BREADY_HIGH");
+        assert_eq!(memory().write_response(0, false).unwrap_err().rule, "TMV_BREADY_HIGH");
     }
 
     #[test]
     fn write_last_is_checked() {
         let mut memory = memory();
         memory.tick();
-        assert_eq!(memory.write_address(read(0x1000_0000, 1)), Ok(true));
-        assert_eq!(memory.write_data(true, &[7; 16], true).unwrap_err().rule, "AXI_ERRM_WLAST");
+        assert_eq!(memory.write_address(0, read(0x1000_0000, 1)), Ok(true));
+        assert_eq!(memory.write_data(0, true, &[7; 16], ALL_BYTES, true).unwrap_err().rule, "AXI_ERRM_WLAST");
     }
 
     #[test]
@@ -546,15 +585,26 @@ mod tests {
         let mut memory = memory();
         memory.faults().write = Some((0, WriteFault::Response(SLVERR)));
         memory.tick();
-        assert_eq!(memory.write_address(read(0x1000_0040, 1)), Ok(true));
-        assert_eq!(memory.write_data(true, &[7; 16], false), Ok(true));
-        assert_eq!(memory.write_data(true, &[8; 16], true), Ok(true));
+        assert_eq!(memory.write_address(0, read(0x1000_0040, 1)), Ok(true));
+        assert_eq!(memory.write_data(0, true, &[7; 16], ALL_BYTES, false), Ok(true));
+        assert_eq!(memory.write_data(0, true, &[8; 16], ALL_BYTES, true), Ok(true));
         let response = (0..8).find_map(|_| {
             memory.tick();
-            memory.write_response(true).unwrap()
+            memory.write_response(0, true).unwrap()
         });
         assert_eq!((response, memory.faulted()), (Some(SLVERR), Some(0x1000_0040)));
         assert_eq!(memory.bytes()[0x40..0x60], [[0; 16], [8; 16]].concat());
+    }
+
+    #[test]
+    fn strobes_select_bytes_on_any_port() {
+        let mut memory = memory();
+        memory.bytes()[0x40..0x50].fill(1);
+        memory.tick();
+        assert_eq!(memory.write_address(1, read(0x1000_0040, 0)), Ok(true));
+        assert_eq!(memory.write_data(1, true, &[7; 16], 0x00f2, true), Ok(true));
+        assert_eq!(memory.bytes()[0x40..0x50], [1, 7, 1, 1, 7, 7, 7, 7, 1, 1, 1, 1, 1, 1, 1, 1]);
+        assert!(memory.write_idle(0) && !memory.write_idle(1), "only the response of port 1 is due");
     }
 
     #[test]
@@ -562,12 +612,12 @@ mod tests {
         let config = MemoryConfig { late_writes: true, ..memory().config };
         let mut memory = AxiMemory::new(config, 2, 16);
         memory.tick();
-        assert_eq!(memory.write_address(read(0x1000_0040, 0)), Ok(true));
-        assert_eq!(memory.write_data(true, &[7; 16], true), Ok(true));
+        assert_eq!(memory.write_address(0, read(0x1000_0040, 0)), Ok(true));
+        assert_eq!(memory.write_data(0, true, &[7; 16], ALL_BYTES, true), Ok(true));
         for cycle in 0..4 {
             assert_eq!(memory.bytes()[0x40], 0, "cycle {cycle}");
             let expected = if cycle == 3 { Some(OKAY) } else { None };
-            assert_eq!(memory.write_response(true), Ok(expected), "cycle {cycle}");
+            assert_eq!(memory.write_response(0, true), Ok(expected), "cycle {cycle}");
             memory.tick();
         }
         assert_eq!(memory.bytes()[0x40..0x50], [7; 16]);
@@ -578,14 +628,14 @@ mod tests {
         let config = MemoryConfig { data_first: true, ..memory().config };
         let mut memory = AxiMemory::new(config, 2, 16);
         memory.tick();
-        assert_eq!(memory.write_data(true, &[7; 16], false), Ok(true));
-        assert_eq!(memory.write_data(true, &[8; 16], true), Ok(true));
-        assert_eq!(memory.write_address(read(0x1000_0040, 1)), Ok(true));
+        assert_eq!(memory.write_data(0, true, &[7; 16], ALL_BYTES, false), Ok(true));
+        assert_eq!(memory.write_data(0, true, &[8; 16], ALL_BYTES, true), Ok(true));
+        assert_eq!(memory.write_address(0, read(0x1000_0040, 1)), Ok(true));
         assert_eq!(memory.bytes()[0x40..0x60], [[7; 16], [8; 16]].concat());
         // Without the switch, the slave lets data wait.
         let mut memory = self::memory();
         memory.tick();
-        assert_eq!(memory.write_data(true, &[7; 16], false), Ok(false));
+        assert_eq!(memory.write_data(0, true, &[7; 16], ALL_BYTES, false), Ok(false));
     }
 
     #[test]
@@ -599,7 +649,7 @@ mod tests {
             memory.read_data(1, true).unwrap().valid
         });
         assert_eq!(beats.count(), 2);
-        assert_eq!(memory.write_address(read(0x1000_0040, 1)), Ok(true));
+        assert_eq!(memory.write_address(0, read(0x1000_0040, 1)), Ok(true));
         assert!(memory.waits_for_data(), "the slave waits for two beats");
         // The master falls silent in the middle of a handshake.
         memory.allow_resets();
