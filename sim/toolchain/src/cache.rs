@@ -43,7 +43,7 @@ impl Cache {
             Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
             None => cache_dir(),
         };
-        for part in ["tools", "runtime", "models", "locks"] {
+        for part in ["tools", "runtime", "models", "firmware", "locks"] {
             match fs::create_dir_all(dir.join(part)) {
                 Err(source) if !dir.is_dir() => return Err(Error::CacheUnwritable { path: dir, source }),
                 _ => {}

@@ -14,6 +14,8 @@ pub enum Progress<'a> {
         /// The directory in which it is installed.
         into: &'a Path,
     },
+    /// Cargo builds the firmware of a core, for this target.
+    Firmware(&'a str),
     /// Another thread or process holds the lock.
     Waiting,
     /// Verilator's C++ runtime is compiled, once per toolchain.
@@ -36,6 +38,7 @@ impl fmt::Display for Progress<'_> {
             Self::Provisioning { package, into } => {
                 write!(f, "fetching {package} into {} (first use)", into.display())
             }
+            Self::Firmware(target) => write!(f, "building the firmware for {target} (first use)"),
             Self::Waiting => write!(f, "waiting for another build"),
             Self::Runtime => write!(f, "compiling Verilator's runtime (first use)"),
             Self::Verilating(model) => write!(f, "building model {model} (first use): verilating"),

