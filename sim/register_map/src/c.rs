@@ -3,17 +3,18 @@
 use std::fmt::Write as _;
 
 use crate::map::RegisterMap;
-use crate::source::SOURCE;
+use crate::source::UNIT;
 
 /// The text of `tmv_regs.h`.
 pub fn header(map: &RegisterMap) -> String {
     let mut s = format!(
-        "/* Registers of the TMV unit. Made by `sim handoff` from {SOURCE}; do not edit. */\n\
+        "/* Registers of the TMV unit. Made by `sim handoff` from {}; do not edit. */\n\
          #ifndef TMV_REGS_H\n#define TMV_REGS_H\n\n\
          /* Version of the map: major in 31:16, minor in 15:0. VERSION must read this. */\n\
          #define TMV_MAP_VERSION 0x{:08x}u\n\
          /* MAP_HASH must read this; a driver refuses a unit with another map. */\n\
          #define TMV_MAP_HASH_VALUE 0x{:08x}u\n\n/* Constants of unit and driver. */\n",
+        UNIT.path,
         map.version[0] << 16 | map.version[1],
         map.hash
     );

@@ -7,7 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use crate::map::{Access, Field, Register, RegisterMap};
-use crate::source::SOURCE;
+use crate::source::UNIT;
 
 type Xml = Writer<Vec<u8>>;
 type Outcome = std::io::Result<()>;
@@ -23,7 +23,7 @@ pub fn component(map: &RegisterMap, version: &str, files: &[String]) -> String {
 
 fn write(xml: &mut Xml, map: &RegisterMap, version: &str, files: &[String]) -> Outcome {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let comment = format!(" Made by `sim handoff` from {SOURCE}; do not edit. ");
+    let comment = format!(" Made by `sim handoff` from {}; do not edit. ", UNIT.path);
     xml.write_event(Event::Comment(BytesText::new(&comment)))?;
     let schema = format!("{NAMESPACE} {NAMESPACE}/index.xsd");
     let component = xml.create_element("ipxact:component").with_attributes([

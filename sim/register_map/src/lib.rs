@@ -1,14 +1,14 @@
-//! The register map of the TMV unit: one parser, six output formats.
+//! The register maps of the devices in the RTL: one parser, six output formats.
 //!
-//! `rtl/ternary/registers.toml` is the source. Three of the generated files are in the repository, see [`generate`].
-//! The other three are part of a hand-off.
+//! A file `registers.toml` is the source of each map, see [`Source`]. Three of the generated files of a map are in the
+//! repository, see [`generate`]. The other three are part of a hand-off.
 //!
 //! | module | output | for |
 //! | --- | --- | --- |
 //! | [`map`] | the parsed file | the modules below |
-//! | [`systemverilog`] | `rtl/ternary/tmv_reg_pkg.sv` | the unit |
-//! | [`rust`] | `host/tmv/src/regs.rs` | the driver |
-//! | [`markdown`] | `docs/registers.md` | readers of the documentation |
+//! | [`systemverilog`] | a package | the device |
+//! | [`rust`] | a module of constants | drivers |
+//! | [`markdown`] | a page | readers of the documentation |
 //! | [`c`], [`json`], [`ip_xact`] | files of a hand-off | C drivers, other programs, Vivado |
 
 pub mod c;
@@ -21,13 +21,14 @@ mod source;
 pub mod systemverilog;
 
 pub use map::RegisterMap;
-pub use source::SOURCE;
+pub use source::{SEQUENCER, Source, UNIT};
 
-/// The generated files of the repository: path from the repository's root, and text.
-pub fn generate(map: &RegisterMap) -> [(&'static str, String); 3] {
+/// The files of the repository that are generated from a map: path from the repository's root, and text.
+pub fn generate(map: &RegisterMap, source: &Source) -> [(String, String); 3] {
+    let (folder, package) = source.package;
     [
-        ("rtl/ternary/tmv_reg_pkg.sv", systemverilog::package(map)),
-        ("host/tmv/src/regs.rs", rust::constants(map)),
-        ("docs/registers.md", markdown::page(map)),
+        (format!("{folder}/{package}.sv"), systemverilog::package(map, source)),
+        (source.rust.into(), rust::constants(map, source)),
+        (source.page.into(), markdown::page(map, source)),
     ]
 }

@@ -1,14 +1,15 @@
-//! Writes the files of the repository that are generated from the register map.
+//! Writes the files of the repository that are generated from the register maps.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use register_map::{RegisterMap, SOURCE, generate};
+use register_map::{RegisterMap, SEQUENCER, Source, UNIT, generate};
 
 fn main() -> ExitCode {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    match folder.ancestors().nth(2).ok_or("no root".into()).and_then(run) {
+    let all = |root: &Path| [UNIT, SEQUENCER].iter().try_for_each(|source| run(root, source));
+    match folder.ancestors().nth(2).ok_or("no root".into()).and_then(all) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             tell(&format!("error: {message}"));
@@ -17,11 +18,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(root: &Path) -> Result<(), String> {
-    let source = root.join(SOURCE);
-    let text = std::fs::read_to_string(&source).map_err(|e| format!("{}: cannot read: {e}", source.display()))?;
-    let map = RegisterMap::parse(&text).map_err(|why| format!("{}: {why}", source.display()))?;
-    for (path, text) in generate(&map) {
+fn run(root: &Path, source: &Source) -> Result<(), String> {
+    let file = root.join(source.path);
+    let text = std::fs::read_to_string(&file).map_err(|e| format!("{}: cannot read: {e}", file.display()))?;
+    let map = RegisterMap::parse(&text).map_err(|why| format!("{}: {why}", file.display()))?;
+    for (path, text) in generate(&map, source) {
         let path = root.join(path);
         std::fs::write(&path, text).map_err(|e| format!("{}: cannot write: {e}", path.display()))?;
         tell(&format!("wrote {}", path.display()));

@@ -1,20 +1,21 @@
-//! The register map as a page of documentation, `docs/registers.md`.
+//! A register map as a page of documentation.
 
 use std::fmt::Write as _;
 
 use crate::map::RegisterMap;
-use crate::source::GENERATED;
+use crate::source::Source;
 
 /// The text of the page.
-pub fn page(map: &RegisterMap) -> String {
+pub fn page(map: &RegisterMap, source: &Source) -> String {
     let mut s = format!(
-        "# Registers, descriptor and error codes\n\n{GENERATED}
-Map version {}.{}, hash `{:#010x}`.\n\n\
-         AXI4-Lite, 32-bit data, 4 KiB window. The unit refuses an access to any other offset, a write to a read-only register,\n\
-         a write with partial strobes and a write that sets a reserved bit. A refused access changes nothing and reads zero. It\n\
-         is answered with OKAY, because Linux on Arm stops with a panic after SLVERR. It sets `IRQ_STATUS.BAD_ACCESS`, and\n\
-         `ACCESS_ERROR` keeps its offset.\n\n| offset | name | access | meaning |\n|---|---|---|---|\n",
-        map.version[0], map.version[1], map.hash
+        "# {}\n\n{}\nMap version {}.{}, hash `{:#010x}`.\n\n{}\n\n\
+         | offset | name | access | meaning |\n|---|---|---|---|\n",
+        source.title,
+        source.note(),
+        map.version[0],
+        map.version[1],
+        map.hash,
+        source.accesses
     );
     for r in &map.register {
         let bank = if r.count > 1 { format!(" + {:#x} x port", r.stride) } else { String::new() };
@@ -26,15 +27,19 @@ Map version {}.{}, hash `{:#010x}`.\n\n\
     for c in &map.constant {
         let _ = writeln!(s, "| `{}` | {} | {} |", c.name, value(c.value), c.doc);
     }
-    s += "\n## Error codes\n\n| code | name | meaning |\n|---|---|---|\n";
-    for e in &map.error {
-        let _ = writeln!(s, "| {} | `{}` | {} |", e.code, e.name, e.doc);
+    if !map.error.is_empty() {
+        s += "\n## Error codes\n\n| code | name | meaning |\n|---|---|---|\n";
+        for e in &map.error {
+            let _ = writeln!(s, "| {} | `{}` | {} |", e.code, e.name, e.doc);
+        }
     }
-    s += "\n## Descriptor\n\n64 bytes, little endian, in a ring of 2^`RING_LOG2` at `RING_BASE`, aligned to 64 bytes.\n\n\
-          | word | name | must be zero | meaning |\n|---|---|---|---|\n";
-    for d in &map.descriptor {
-        let reserved = if d.reserved == 0 { String::new() } else { format!("`{:#010x}`", d.reserved) };
-        let _ = writeln!(s, "| {} | `{}` | {reserved} | {} |", d.word, d.name, d.doc);
+    if !map.descriptor.is_empty() {
+        s += "\n## Descriptor\n\n64 bytes, little endian, in a ring of 2^`RING_LOG2` at `RING_BASE`, aligned to 64 bytes.\n\n\
+              | word | name | must be zero | meaning |\n|---|---|---|---|\n";
+        for d in &map.descriptor {
+            let reserved = if d.reserved == 0 { String::new() } else { format!("`{:#010x}`", d.reserved) };
+            let _ = writeln!(s, "| {} | `{}` | {reserved} | {} |", d.word, d.name, d.doc);
+        }
     }
     s
 }

@@ -1,14 +1,15 @@
-//! The register map as constants of the driver, `tmv::regs`.
+//! A register map as Rust constants.
 
 use std::fmt::Write as _;
 
 use crate::map::{Access, RegisterMap};
-use crate::source::GENERATED;
+use crate::source::Source;
 
 /// The text of the module.
-pub fn constants(map: &RegisterMap) -> String {
+pub fn constants(map: &RegisterMap, source: &Source) -> String {
+    let (device, note) = (source.device, source.note());
     let mut s = format!(
-        "//! Register map of the TMV unit. {GENERATED}\n\n\
+        "//! Register map of the {device}. {note}\n\n\
          /// Version of the map: major in 31:16, minor in 15:0.\npub const MAP_VERSION: u32 = {:#x};\n\
          /// First 32 bits of the SHA-256 of the map.\npub const MAP_HASH_VALUE: u32 = {:#x};\n\n",
         map.version[0] << 16 | map.version[1],
@@ -37,15 +38,29 @@ pub fn constants(map: &RegisterMap) -> String {
     for r in map.register.iter().filter(|r| r.access != Access::Ro) {
         let _ = writeln!(s, "    ({:#x}, {:#x}),", r.offset, r.mask());
     }
-    s += "];\n\n/// Error codes: code, name, meaning.\npub const ERRORS: &[(u8, &str, &str)] = &[\n";
+    s += "];\n";
+    if !map.error.is_empty() {
+        errors(&mut s, map);
+    }
+    if !map.descriptor.is_empty() {
+        descriptor(&mut s, map);
+    }
+    s
+}
+
+fn errors(s: &mut String, map: &RegisterMap) {
+    *s += "\n/// Error codes: code, name, meaning.\npub const ERRORS: &[(u8, &str, &str)] = &[\n";
     for e in &map.error {
         let _ = writeln!(s, "    ({}, {:?}, {:?}),", e.code, e.name, e.doc);
     }
-    s += "];\n";
+    *s += "];\n";
     for e in &map.error {
         let _ = writeln!(s, "/// Error code: {}.\npub const ERR_{}: u8 = {};", e.doc, e.name, e.code);
     }
-    s += "\n";
+}
+
+fn descriptor(s: &mut String, map: &RegisterMap) {
+    *s += "\n";
     for d in &map.descriptor {
         let _ = writeln!(s, "/// Descriptor word: {}.\npub const DESC_{}: usize = {};", d.doc, d.name, d.word);
     }
@@ -57,5 +72,4 @@ pub fn constants(map: &RegisterMap) -> String {
         reserved.len(),
         reserved.join(", ")
     );
-    s
 }

@@ -1,18 +1,21 @@
-//! The register map as the unit's package, `tmv_reg_pkg`.
+//! A register map as a package for the RTL.
 
 use std::fmt::Write as _;
 
 use crate::map::{Access, RegisterMap};
-use crate::source::GENERATED;
+use crate::source::Source;
 
 /// The text of the package.
-pub fn package(map: &RegisterMap) -> String {
+pub fn package(map: &RegisterMap, source: &Source) -> String {
+    let note = source.note();
+    let (has_errors, has_descriptor) = (!map.error.is_empty(), !map.descriptor.is_empty());
+    let also = if has_errors || has_descriptor { ", error\n/// codes and descriptor words (32 bits each)" } else { "" };
     let mut s = format!(
-        "// {GENERATED}\n\n\
-         /// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits), error\n\
-         /// codes and descriptor words (32 bits each).\n\
-         package tmv_reg_pkg;\n  localparam logic [31:0] MapVersion = 32'h{:04x}_{:04x};\n  \
+        "// {note}\n\n\
+         /// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits){also}.\n\
+         package {};\n  localparam logic [31:0] MapVersion = 32'h{:04x}_{:04x};\n  \
          localparam logic [31:0] MapHash = 32'h{:04x}_{:04x};\n\n",
+        source.package.1,
         map.version[0],
         map.version[1],
         map.hash >> 16,
@@ -32,14 +35,21 @@ pub fn package(map: &RegisterMap) -> String {
             let _ = writeln!(s, "  localparam int unsigned {name}Lsb = {};", f.bits[1]);
         }
     }
-    s += "\n  typedef enum logic [7:0] {\n";
+    if has_errors {
+        s += "\n  typedef enum logic [7:0] {\n";
+    }
     for (i, e) in map.error.iter().enumerate() {
         let comma = if i + 1 == map.error.len() { "" } else { "," };
         let _ = writeln!(s, "    Err{} = 8'd{}{comma}", camel(&e.name), e.code);
     }
-    s += "  } error_e;\n\n";
+    if has_errors {
+        s += "  } error_e;\n\n";
+    }
     for d in &map.descriptor {
         let _ = writeln!(s, "  localparam int unsigned Desc{}Word = {};", camel(&d.name), d.word);
+    }
+    if !has_descriptor {
+        return s + "endpackage\n";
     }
     let reserved: Vec<String> = map.reserved_bits().iter().rev().map(|mask| format!("32'h{mask:08x}")).collect();
     let _ = writeln!(

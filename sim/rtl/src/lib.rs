@@ -1,4 +1,4 @@
-//! The RTL files of the unit: their location, their names and their hash.
+//! The RTL files of the unit and of the sequencer: their location, their names and their hash.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,8 @@ use sha2::{Digest, Sha256};
 
 /// The file list of the unit, relative to [`dir`].
 pub const UNIT_LIST: &str = "ternary/tmv_files.f";
+/// The file list of the sequencer, relative to [`dir`]. The files of the core come beside it.
+pub const SEQUENCER_LIST: &str = "system/tmv_seq_files.f";
 /// The file list of the checkers that are bound to every model of the unit, relative to [`dir`].
 pub const CHECKER_LIST: &str = "tb/tmv_tb_files.f";
 /// The headers that the unit's files include, relative to [`dir`].
