@@ -26,7 +26,7 @@ const RESET_POLLS: u32 = 10_000;
 const ALL_SOURCES: u32 = regs::IRQ_ENABLE_DONE | regs::IRQ_ENABLE_ERROR | regs::IRQ_ENABLE_BAD_ACCESS;
 
 /// A weight matrix in a device's memory.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights {
     rows: usize,
     cols: usize,
@@ -36,6 +36,21 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Words of [`Weights::to_words`].
+    pub const WORDS: usize = 6;
+
+    /// The matrix as words that can be given to a driver on another processor of the same memory.
+    pub fn to_words(self) -> [u32; Self::WORDS] {
+        let Self { rows, cols, row_beats, address, stride } = self;
+        [rows as u32, cols as u32, row_beats as u32, address as u32, (address >> 32) as u32, stride as u32]
+    }
+
+    /// The matrix that [`Weights::to_words`] described.
+    pub fn from_words(words: [u32; Self::WORDS]) -> Self {
+        let [rows, cols, row_beats, stride] = [words[0], words[1], words[2], words[5]].map(|word| word as usize);
+        Self { rows, cols, row_beats, address: u64::from(words[4]) << 32 | u64::from(words[3]), stride }
+    }
+
     /// Device addresses of the row blocks. One port reads a block from its beginning to its end.
     pub fn blocks(&self, port_bytes: usize) -> impl Iterator<Item = Range<u64>> {
         let (address, stride) = (self.address, self.stride);
@@ -159,6 +174,11 @@ impl<D: Device> Driver<D> {
             address: self.device.memory_base() + at as u64,
             stride,
         })
+    }
+
+    /// Bytes from the beginning of the device's memory that hold weights.
+    pub fn used(&self) -> usize {
+        self.used
     }
 
     /// Frees the memory of all loaded weights.
@@ -306,14 +326,14 @@ impl<D: Device> Driver<D> {
             let first = index / operators.len() * self.info.max_tokens();
             let y = (descriptor.y_addr - base) as usize;
             let rows = descriptor.out_features;
-            let words = memory[y..y + descriptor.result_bytes()].chunks_exact(4);
-            for (i, word) in words.enumerate() {
-                let (block, token, lane) =
-                    (i / ROW_BLOCK / descriptor.tokens, i / ROW_BLOCK % descriptor.tokens, i % ROW_BLOCK);
-                let row = block * ROW_BLOCK + lane;
-                if row < rows {
-                    let value = i32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-                    result.accumulators[(first + token) * rows + row] = value;
+            // No division for each value: a soft core has none that is fast.
+            let mut blocks = memory[y..y + descriptor.result_bytes()].chunks_exact(4 * ROW_BLOCK);
+            for row in (0..rows).step_by(ROW_BLOCK) {
+                for (token, block) in (first..first + descriptor.tokens).zip(&mut blocks) {
+                    let out = &mut result.accumulators[token * rows + row..(token + 1) * rows];
+                    for (out, word) in out.iter_mut().zip(block.chunks_exact(4)) {
+                        *out = i32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+                    }
                 }
             }
         }
