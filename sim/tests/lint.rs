@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use soft_core::core::Core;
+use toolchain::cache::Cache;
 use verilated::Builder;
 
 /// A case to lint: the top module and options.
@@ -20,8 +22,12 @@ fn modules(files: &[PathBuf]) -> impl Iterator<Item = Case> {
     names.filter(|name| !name.ends_with("_pkg")).map(|name| (name, Vec::new()))
 }
 
+/// Waivers of the unit, and of the sequencer.
+const UNIT: &str = "lint/verilator_waiver.vlt";
+const SEQUENCER: &str = "lint/sequencer_waiver.vlt";
+
 /// Lints each case. Returns the complaints.
-fn lint(files: &[PathBuf], cases: &[Case]) -> Vec<String> {
+fn lint(waivers: &str, files: &[PathBuf], cases: &[Case]) -> Vec<String> {
     let verilator = Builder::new().find_verilator(&mut |step| eprintln!("{step}")).unwrap();
     let (rtl, next) = (rtl::dir(), AtomicUsize::new(0));
     let worker = || {
@@ -33,10 +39,7 @@ fn lint(files: &[PathBuf], cases: &[Case]) -> Vec<String> {
                 command.env("VERILATOR_ROOT", verilator.program().ancestors().nth(2).unwrap());
             }
             command.args(["--lint-only", "-Wall", "--assert", "--top-module", top]).args(options);
-            command
-                .arg(format!("-I{}", rtl.join("prim").display()))
-                .arg(rtl.join("lint/verilator_waiver.vlt"))
-                .args(files);
+            command.arg(format!("-I{}", rtl.join("prim").display())).arg(rtl.join(waivers)).args(files);
             let output = command.output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
             if !output.status.success() || said.contains("%Warning") {
@@ -79,15 +82,39 @@ fn every_module() {
         cases.push(("tmv_unit".into(), vec![define.into(), "-GPorts=1".into(), "-GVectors=1".into()]));
         cases.push(("tmv_popcount".into(), vec![define.into(), "-GWidth=80".into(), "-GSlices=2".into()]));
     }
-    let complaints = lint(&files, &cases);
+    let complaints = lint(UNIT, &files, &cases);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 
     // The files for simulation only, in addition to the files of the unit.
     let tb = [listed(rtl::CHECKER_LIST), vec![rtl.join("tb/tmv_cells_tb.sv")]].concat();
     let cases: Vec<Case> = modules(&tb).chain([("tmv_unit".into(), Vec::new())]).collect();
     files.extend(tb);
-    let complaints = lint(&files, &cases);
+    let complaints = lint(UNIT, &files, &cases);
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// The modules of the sequencer, each as its own top, with the core.
+#[test]
+fn every_module_of_the_sequencer() {
+    let mut files = listed(rtl::SEQUENCER_LIST);
+    let mut cases: Vec<Case> = modules(&files).filter(|(name, _)| name != "tmv_axil_slave").collect();
+    for bits in [64, 128] {
+        cases.push(("tmv_sequencer".into(), vec![format!("-GPortBits={bits}"), "-GRamWords=16384".into()]));
+    }
+    cases.push(("tmv_sequencer".into(), vec!["-DSYNTHESIS".into()]));
+    let cache = Cache::open(None).unwrap();
+    files.extend(Core::VexRiscv.verilog(&cache, &mut |step| eprintln!("{step}")).unwrap());
+    let complaints = lint(SEQUENCER, &files, &cases);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+
+    for (top, option, text) in [
+        ("tmv_core_window", "-GPortBits=32", "PortBits must be 64 or 128"),
+        ("tmv_core_window", "-GWrites=3", "Writes must be a power of two"),
+        ("tmv_core_ram", "-GWords=100", "Words must be a power of two"),
+    ] {
+        let complaints = lint(SEQUENCER, &files, &[(top.into(), vec![option.into()])]);
+        assert!(complaints.iter().any(|said| said.contains(text)), "{option}: {complaints:?}");
+    }
 }
 
 /// The lint is active, and it refuses configurations that are not allowed.
@@ -103,7 +130,7 @@ fn complaints_are_heard() {
         ("-GBankWords=2048", "in_features must fit 16 bits"),
         ("-GCodec=2", "this codec is not built yet"),
     ] {
-        let complaints = lint(&files, &[("tmv_unit".into(), vec![option.into()])]);
+        let complaints = lint(UNIT, &files, &[("tmv_unit".into(), vec![option.into()])]);
         assert!(complaints.iter().any(|said| said.contains(text)), "{option}: {complaints:?}");
     }
 }

@@ -28,6 +28,40 @@ pub enum Step {
 }
 
 impl Step {
+    /// All steps of a layer in the order of execution, if linears that read the same input run together.
+    pub const ALL: [Self; 25] = [
+        Self::Norm(Norm::Input),
+        Self::Quantise(Linear::Q),
+        Self::Products(Linear::Q),
+        Self::Rescale(Linear::Q),
+        Self::Rescale(Linear::K),
+        Self::Rescale(Linear::V),
+        Self::Rope,
+        Self::Attention,
+        Self::Norm(Norm::AttnSub),
+        Self::Quantise(Linear::O),
+        Self::Products(Linear::O),
+        Self::Rescale(Linear::O),
+        Self::AttentionResidual,
+        Self::Norm(Norm::PostAttention),
+        Self::Quantise(Linear::Gate),
+        Self::Products(Linear::Gate),
+        Self::Rescale(Linear::Gate),
+        Self::Rescale(Linear::Up),
+        Self::Relu2,
+        Self::Product,
+        Self::Norm(Norm::FfnSub),
+        Self::Quantise(Linear::Down),
+        Self::Products(Linear::Down),
+        Self::Rescale(Linear::Down),
+        Self::MlpResidual,
+    ];
+
+    /// Index in [`ALL`](Self::ALL); `None` for a step that only occurs when linears run one by one.
+    pub fn index(self) -> Option<usize> {
+        Self::ALL.iter().position(|step| *step == self)
+    }
+
     /// The operator to which the step belongs, as a module of the model: such as `self_attn.q_proj`.
     pub fn operator(self) -> &'static str {
         match self {

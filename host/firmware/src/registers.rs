@@ -1,0 +1,38 @@
+//! Registers of the sequencer and of the unit.
+
+use sequencer::{map, regs};
+
+/// Reads a register of the sequencer.
+pub(crate) fn read(offset: u32) -> u32 {
+    load(map::SEQUENCER + offset)
+}
+
+/// Writes a register of the sequencer.
+pub(crate) fn write(offset: u32, value: u32) {
+    store(map::SEQUENCER + offset, value);
+}
+
+/// The cycle counter, modulo 2^32.
+pub(crate) fn cycle() -> u32 {
+    read(regs::CYCLE_LO)
+}
+
+/// Reads a register of the unit.
+pub(crate) fn read_unit(offset: u32) -> u32 {
+    load(map::UNIT + offset)
+}
+
+/// Writes a register of the unit.
+pub(crate) fn write_unit(offset: u32, value: u32) {
+    store(map::UNIT + offset, value);
+}
+
+fn load(address: u32) -> u32 {
+    // SAFETY: the address is one of a register, by the address map.
+    unsafe { (address as *const u32).read_volatile() }
+}
+
+fn store(address: u32, value: u32) {
+    // SAFETY: the address is one of a register, by the address map. Registers are not memory of this program.
+    unsafe { (address as *mut u32).write_volatile(value) }
+}

@@ -1,0 +1,105 @@
+//! A job from begin to end.
+
+use alloc::vec::Vec;
+use core::slice;
+
+use decoder::{Cache, Error, Layer, Linear, Norm, Products};
+use golden::rope::RopeTables;
+use sequencer::job::{Job, Outcome, Region};
+use tmv::device::DeviceError;
+use tmv::driver::{Driver, Weights};
+
+use crate::recorder::Recorder;
+use crate::unit::Unit;
+use crate::{cpu, heap};
+
+/// Runs the job at `address`.
+pub(crate) fn run(address: u32) -> Outcome {
+    // The host wrote the job and all that it names, beside the cache.
+    cpu::invalidate_data_cache();
+    let words: &[u32] = view(address, Job::WORDS);
+    let Some(job) = Job::from_words(words) else { return Outcome::NoJob };
+    heap::begin(job.heap);
+    let mut recorder = Recorder::new(bytes(job.records), job.tensors);
+    match layer(&job, &mut recorder) {
+        Ok(()) => Outcome::Done,
+        Err(Error::NotFinite { linears }) => {
+            recorder.text(format_args!("the input of {} has a value that is not finite", linears[0]));
+            Outcome::Failed
+        }
+        Err(Error::Products { linears, source }) => {
+            recorder.text(format_args!("{}: {source}", linears[0]));
+            Outcome::Failed
+        }
+        Err(Error::Length { linears, expected, found }) => {
+            recorder.text(format_args!("{}: expected {expected:?} products, found {found:?}", linears[0]));
+            Outcome::Failed
+        }
+    }
+}
+
+/// The region of the records of the job at `address`.
+pub(crate) fn records(address: u32) -> Option<&'static mut [u8]> {
+    Some(bytes(Job::from_words(view(address, Job::WORDS))?.records))
+}
+
+#[inline(never)]
+fn layer(job: &Job, recorder: &mut Recorder) -> Result<(), Error<DeviceError>> {
+    let (shape, tokens, past) = (job.shape, job.tokens as usize, job.past as usize);
+    let (row, half) = (shape.heads.kv * shape.heads.dim, shape.heads.dim / 2);
+    let table = |address| Vec::from(view::<f32>(address, tokens * half));
+    let rope = RopeTables::from_values(table(job.cos), table(job.sin), shape.heads.dim, job.dtype);
+    let layer = Layer {
+        shape,
+        dtype: job.dtype,
+        norms: Norm::ALL.map(|norm| view(job.norms[norm.index()], norm.width(shape))),
+        factors: job.factors,
+        rope: &rope,
+    };
+    let cache = Cache {
+        past,
+        keys: view_mut(job.keys, (past + tokens) * row),
+        values: view_mut(job.values, (past + tokens) * row),
+    };
+    let device = Unit { memory: bytes(job.unit), base: job.unit_base };
+    let open = |source| Error::Products { linears: [Linear::Q].into(), source };
+    let mut unit = OnUnit { driver: Driver::open(device).map_err(open)?, weights: job.weights };
+    layer.run(view_mut(job.hidden, tokens * shape.hidden), cache, &mut unit, recorder)
+}
+
+/// Products on the unit.
+struct OnUnit {
+    driver: Driver<Unit>,
+    weights: [Weights; 7],
+}
+
+impl Products for OnUnit {
+    type Error = DeviceError;
+
+    fn products(&mut self, linears: &[Linear], x_q: &[i8], tokens: usize) -> Result<Vec<Vec<i32>>, DeviceError> {
+        let operators: Vec<Weights> = linears.iter().map(|linear| self.weights[linear.index()]).collect();
+        let result = self.driver.run(&operators, x_q, tokens)?;
+        Ok(result.operators.into_iter().map(|operator| operator.accumulators).collect())
+    }
+}
+
+fn bytes(region: Region) -> &'static mut [u8] {
+    view_mut(region.address, region.bytes as usize)
+}
+
+fn view<T: Plain>(address: u32, len: usize) -> &'static [T] {
+    // SAFETY: the host laid out the job: the memory is there, aligned and initialised, and nobody else writes it.
+    unsafe { slice::from_raw_parts(address as *const T, len) }
+}
+
+fn view_mut<T: Plain>(address: u32, len: usize) -> &'static mut [T] {
+    // SAFETY: as in `view`. The host laid out the job so that what is written belongs to nothing else.
+    unsafe { slice::from_raw_parts_mut(address as *mut T, len) }
+}
+
+/// Types for which every bit pattern is a value.
+trait Plain: 'static {}
+
+impl Plain for u8 {}
+impl Plain for u32 {}
+impl Plain for f32 {}

@@ -1,0 +1,20 @@
+//! The soft core beside the TMV unit, from both sides: the host that gives it jobs, and the firmware that runs them.
+//!
+//! The core runs a decoder layer with the sequence of [`decoder`]. It finds the layer's operands in shared memory, as a
+//! [`Job`](job::Job) tells, and leaves records of what it did: how long each step took, and every tensor.
+//!
+//! | module | content |
+//! | --- | --- |
+//! | [`regs`] | register offsets, fields, constants: generated from the register map |
+//! | [`map`] | what the core finds at which address |
+//! | [`job`] | a layer to run, as words in shared memory |
+//! | [`record`] | the records that a job leaves |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod job;
+pub mod map;
+pub mod record;
+pub mod regs;

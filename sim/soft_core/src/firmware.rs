@@ -1,0 +1,174 @@
+//! The program of the core: `host/firmware`, built by cargo at its first use, and kept in the cache.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use object::read::elf::ElfFile32;
+use object::{LittleEndian, Object, ObjectSegment, ObjectSymbol};
+use sha2::{Digest, Sha256};
+use toolchain::cache::Cache;
+use toolchain::process::{log, output, stdout};
+use toolchain::progress::Progress;
+use toolchain::{Error as ToolError, io};
+
+use crate::core::Core;
+use crate::error::{Error, Place};
+
+/// What the firmware is built from, relative to the root of the repository.
+const SOURCES: &[&str] =
+    &["Cargo.toml", "Cargo.lock", "golden", "host/decoder", "host/firmware", "host/sequencer", "host/tmv"];
+
+/// A firmware.
+#[derive(Clone, Debug)]
+pub struct Firmware {
+    /// The content of on-chip memory from address 0 on; whole words.
+    pub image: Vec<u8>,
+    /// Functions: begin, size, name.
+    functions: Vec<(u32, u32, String)>,
+    /// Symbols of the memory layout, such as `stack_limit`.
+    symbols: Vec<(String, u32)>,
+    /// Whether it came from the cache.
+    pub was_cached: bool,
+    /// Seconds that it took to build it, or to find it.
+    pub seconds: f64,
+}
+
+impl Firmware {
+    /// Builds the firmware for `core`, or takes it from the cache.
+    ///
+    /// # Errors
+    /// [`Error::Toolchain`] if cargo or the target of Rust is missing, or if the sources do not compile.
+    pub fn build(core: Core, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Self, Error> {
+        let start = Instant::now();
+        let cache = Cache::open(None)?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let target = core.target();
+        let version = rustc_with(target)?;
+        let key = key(&root, &version, target)?;
+        let entry = cache.path("firmware", &format!("{target}-{}", &key[..16]));
+        let file = entry.join("firmware");
+        let mut was_cached = true;
+        if !file.is_file() {
+            let _lock = cache.lock("firmware", &key, || progress(Progress::Waiting))?;
+            if !file.is_file() {
+                was_cached = false;
+                progress(Progress::Firmware(target));
+                compile(&cache, &root, target, &entry)?;
+            }
+        }
+        let elf = std::fs::read(&file).map_err(io(&file))?;
+        let bad = |what: String| Error::Firmware { path: file.display().to_string(), what };
+        let (image, functions, symbols) = load(&elf).map_err(bad)?;
+        Ok(Self { image, functions, symbols, was_cached, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// The address of a function, by the end of its name, or of a symbol of the memory layout.
+    pub fn find(&self, name: &str) -> Option<u32> {
+        let function =
+            self.functions.iter().find(|(_, _, function)| function.ends_with(name)).map(|function| function.0);
+        function.or_else(|| self.symbols.iter().find(|symbol| symbol.0 == name).map(|symbol| symbol.1))
+    }
+
+    /// The place of an address in the firmware.
+    pub fn place(&self, address: u32) -> Place {
+        let function = self.functions.iter().find(|(begin, size, _)| address.wrapping_sub(*begin) < *size);
+        Place { address, function: function.map(|(begin, _, name)| (name.clone(), address - begin)) }
+    }
+}
+
+/// Image, functions and symbols.
+type Loaded = (Vec<u8>, Vec<(u32, u32, String)>, Vec<(String, u32)>);
+
+/// The version of the compiler, if it has `target`.
+fn rustc_with(target: &'static str) -> Result<String, ToolError> {
+    let missing = |tool: &str, hint: String| ToolError::ToolMissing { tool: tool.into(), hint };
+    let rustc = |arguments: &[&str]| {
+        let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        stdout(Command::new(program).args(arguments))
+            .map_err(|reason| missing("rustc", format!("{reason}; install it from https://rustup.rs")))
+    };
+    let version = rustc(&["--version", "--verbose"])?;
+    let library = rustc(&["--print", "target-libdir", "--target", target])?;
+    if Path::new(&library).is_dir() {
+        return Ok(version);
+    }
+    Err(missing(
+        &format!("Rust for {target}, which the firmware of the soft core needs,"),
+        format!("install it with `rustup target add {target}`"),
+    ))
+}
+
+/// A hash of all that the firmware is built from.
+fn key(root: &Path, version: &str, target: &str) -> Result<String, ToolError> {
+    let mut hash = Sha256::new_with_prefix(format!("{version}\n{target}\n"));
+    for source in SOURCES {
+        for file in files(&root.join(source))? {
+            let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
+            hash.update(format!("{name}\n"));
+            hash.update(std::fs::read(&file).map_err(io(&file))?);
+        }
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+/// The files in a folder, in order of their names; or the file itself.
+fn files(path: &Path) -> Result<Vec<PathBuf>, ToolError> {
+    if path.is_file() {
+        return Ok(vec![path.into()]);
+    }
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(io(path))? {
+        entries.push(entry.map_err(io(path))?.path());
+    }
+    entries.sort();
+    let mut found = Vec::new();
+    // Tests, vectors and build products are not part of the firmware.
+    let skipped = ["target", "tests", "benches", "testdata"];
+    for entry in entries.into_iter().filter(|path| !skipped.iter().any(|name| path.ends_with(name))) {
+        found.extend(files(&entry)?);
+    }
+    Ok(found)
+}
+
+fn compile(cache: &Cache, root: &Path, target: &'static str, entry: &Path) -> Result<(), ToolError> {
+    let products = cache.path("firmware", "target");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--locked", "--package", "firmware", "--profile", "firmware", "--target", target]);
+    cargo.arg("--target-dir").arg(&products).current_dir(root);
+    // Flags for the host are not for the core.
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        cargo.env_remove(name);
+    }
+    let failed = |hint: String| ToolError::ToolMissing { tool: "cargo, which builds the firmware,".into(), hint };
+    let built = output(&mut cargo).map_err(|error| failed(error.to_string()))?;
+    if !built.status.success() {
+        return Err(failed(log(&built)));
+    }
+    let scratch = cache.scratch("firmware")?;
+    let from = products.join(target).join("firmware/firmware");
+    std::fs::copy(&from, scratch.path().join("firmware")).map_err(io(&from))?;
+    Cache::publish(scratch, entry)
+}
+
+/// The content of an ELF file.
+fn load(elf: &[u8]) -> Result<Loaded, String> {
+    let file = ElfFile32::<LittleEndian>::parse(elf).map_err(|error| error.to_string())?;
+    let mut image = Vec::new();
+    for segment in file.segments() {
+        let (begin, data) = (segment.address() as usize, segment.data().map_err(|error| error.to_string())?);
+        if !data.is_empty() {
+            let end = begin + data.len();
+            image.resize(image.len().max(end.next_multiple_of(4)), 0);
+            image[begin..end].copy_from_slice(data);
+        }
+    }
+    let functions = file.symbols().filter(|symbol| symbol.size() > 0 && symbol.kind() == object::SymbolKind::Text);
+    let named = functions.map(|symbol| {
+        let name = symbol.name().unwrap_or("?");
+        (symbol.address() as u32, symbol.size() as u32, format!("{:#}", rustc_demangle::demangle(name)))
+    });
+    let layout = file.symbols().filter(|symbol| symbol.is_global());
+    let layout = layout.map(|symbol| (symbol.name().unwrap_or("?").to_owned(), symbol.address() as u32));
+    Ok((image, named.collect(), layout.collect()))
+}

@@ -1,0 +1,257 @@
+//! A decoder layer as a job of the core.
+
+use bitnet::config::{Linear, ModelConfig, Norm};
+use bitnet::layer::KvCache;
+use bitnet::weights::LayerWeights;
+use decoder::Step;
+use golden::Dtype;
+use golden::rope::RopeTables;
+use sequencer::job::{Job, Outcome, Region};
+use sequencer::record::{self, Elements, Record};
+use sequencer::{map, regs};
+use tmv::driver::Driver;
+
+use crate::error::{Error, cause};
+use crate::firmware::Firmware;
+use crate::system::System;
+
+/// Alignment of everything in memory, in bytes.
+const ALIGN: usize = 4096;
+/// Cycles after which the core is given up, for each token and position of the cache. A layer of 2B-4T takes some 30
+/// million for a token, and a million for a position.
+const PATIENCE: u64 = 200_000_000;
+
+/// What a layer of a model needs besides its weights.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerInput<'a> {
+    /// The model.
+    pub config: &'a ModelConfig,
+    /// The weights of the layer.
+    pub weights: &'a LayerWeights,
+    /// The compute type.
+    pub dtype: Dtype,
+    /// The residual stream, `[tokens, hidden]`.
+    pub hidden: &'a [f32],
+    /// Keys and values of the tokens before.
+    pub cache: &'a KvCache,
+}
+
+/// What came out of a job.
+#[derive(Clone, Debug)]
+pub struct LayerOutput {
+    /// The residual stream, `[tokens, hidden]`.
+    pub hidden: Vec<f32>,
+    /// Each step and its cycles, in order.
+    pub steps: Vec<(Step, u64)>,
+    /// The tensors, if they were asked for: name within the layer, elements.
+    pub tensors: Vec<(String, Elements)>,
+    /// Cycles from the job's begin to its end, with the work for records.
+    pub cycles: u64,
+    /// Cycles in which the unit was clocked.
+    pub unit_cycles: u64,
+}
+
+/// Bytes of memory that a job needs, besides the weights.
+fn job_bytes(input: &LayerInput<'_>) -> usize {
+    let c = input.config;
+    let tokens = input.hidden.len() / c.hidden_size;
+    let row = 2 * c.hidden_size + 2 * c.intermediate_size;
+    // Every vector of a layer a few times, and the probabilities of attention.
+    let vectors = 16 * tokens * row * 4;
+    let probabilities = 2 * tokens * c.num_attention_heads * (input.cache.tokens() + tokens) * 4;
+    3 * (vectors + probabilities) + (1 << 20)
+}
+
+/// Bytes of memory for a layer: weights for a unit with `block_bytes` bytes for each matrix, and everything else.
+pub fn memory_bytes(input: &LayerInput<'_>, weights: usize) -> usize {
+    let cache = 2 * 4 * (input.cache.tokens() + input.hidden.len()) * input.config.kv_dim();
+    (weights + cache + 2 * job_bytes(input) + (1 << 20)).next_multiple_of(1 << 20)
+}
+
+/// A place in memory that grows.
+struct Layout<'a> {
+    system: &'a mut System,
+    next: usize,
+}
+
+impl Layout<'_> {
+    /// Takes `bytes` bytes. Returns their offset in memory.
+    fn take(&mut self, bytes: usize) -> Result<usize, Error> {
+        let at = self.next.next_multiple_of(ALIGN);
+        self.next = at + bytes;
+        let limit = self.system.memory().bytes().len();
+        if self.next > limit {
+            return Err(Error::TooLarge { needed: self.next as u64, limit: limit as u64 });
+        }
+        Ok(at)
+    }
+
+    /// The core's address of an offset in memory.
+    fn address(&mut self, offset: usize) -> u32 {
+        map::core_address(self.system.memory().base() + offset as u64)
+    }
+
+    /// Takes a region.
+    fn region(&mut self, bytes: usize) -> Result<Region, Error> {
+        let at = self.take(bytes)?;
+        Ok(Region { address: self.address(at), bytes: bytes as u32 })
+    }
+
+    /// Writes words. Returns their address.
+    fn words(&mut self, words: impl ExactSizeIterator<Item = u32>) -> Result<u32, Error> {
+        let bytes = 4 * words.len();
+        let at = self.take(bytes)?;
+        let memory = &mut self.system.memory().bytes()[at..at + bytes];
+        memory.chunks_exact_mut(4).zip(words).for_each(|(memory, word)| memory.copy_from_slice(&word.to_le_bytes()));
+        Ok(self.address(at))
+    }
+
+    fn floats(&mut self, values: &[f32]) -> Result<u32, Error> {
+        self.words(values.iter().map(|value| value.to_bits()))
+    }
+}
+
+/// Writes the firmware into on-chip memory, and lets the core run.
+///
+/// # Errors
+/// If the sequencer is not the expected one.
+pub fn boot(system: &mut System, firmware: &Firmware) -> Result<(), Error> {
+    for (register, offset, expected) in [
+        ("ID", regs::ID, regs::ID_VALUE),
+        ("VERSION", regs::VERSION, regs::MAP_VERSION),
+        ("MAP_HASH", regs::MAP_HASH, regs::MAP_HASH_VALUE),
+    ] {
+        let found = system.read(offset)?;
+        if found != expected {
+            return Err(Error::Register { register, expected, found });
+        }
+    }
+    system.write(regs::CONTROL, 0)?;
+    system.write(regs::RAM_ADDR, 0)?;
+    for word in firmware.image.chunks_exact(4) {
+        system.write(regs::RAM_DATA, u32::from_le_bytes([word[0], word[1], word[2], word[3]]))?;
+    }
+    let base = system.memory().base();
+    system.write(regs::WINDOW, map::window_of(base))?;
+    system.write(regs::CONTROL, regs::CONTROL_RUN)
+}
+
+/// Runs a layer on the core. `tensors` says whether the core records its tensors.
+///
+/// # Errors
+/// If the layer does not fit, or if the core does not complete it.
+pub fn run(
+    system: &mut System,
+    firmware: &Firmware,
+    input: &LayerInput<'_>,
+    tensors: bool,
+) -> Result<LayerOutput, Error> {
+    let config = input.config;
+    let tokens = input.hidden.len() / config.hidden_size;
+    let past = input.cache.tokens();
+    // The unit's driver lays out the weights, from the beginning of memory on.
+    let (weights, used) = system.with_unit(|unit| {
+        let mut driver = Driver::open(unit)?;
+        let load = |linear| driver.load(&input.weights.linear(linear).ternary);
+        let weights = Linear::ALL.into_iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, Error>((weights, driver.used()))
+    })?;
+    let mut layout = Layout { system, next: used };
+    let rope = RopeTables::new(past..past + tokens, config.head_dim(), config.rope_theta, input.dtype);
+    let hidden = layout.floats(input.hidden)?;
+    let new = vec![0.0; tokens * config.kv_dim()];
+    let keys = layout.floats(&[input.cache.keys(), &new].concat())?;
+    let values = layout.floats(&[input.cache.values(), &new].concat())?;
+    let (cos, sin) = (layout.floats(&rope.cos)?, layout.floats(&rope.sin)?);
+    let mut norms = [0; 4];
+    for (address, norm) in norms.iter_mut().zip(Norm::ALL) {
+        let mut weight = input.weights.norm(norm).to_vec();
+        input.dtype.round_slice(&mut weight);
+        *address = layout.floats(&weight)?;
+    }
+    let unit = layout.region(job_bytes(input))?;
+    let heap = layout.region(job_bytes(input))?;
+    let records = layout.region(if tensors { job_bytes(input) } else { 1 << 16 })?;
+    let base = layout.system.memory().base();
+    let job = Job {
+        dtype: input.dtype,
+        shape: config.into(),
+        tokens: tokens as u32,
+        past: past as u32,
+        hidden,
+        keys,
+        values,
+        cos,
+        sin,
+        norms,
+        factors: Linear::ALL.map(|linear| input.weights.linear(linear).factor),
+        weights: weights.try_into().expect("a layer has seven linears"),
+        unit,
+        unit_base: base / map::WINDOW_BYTES * map::WINDOW_BYTES + map::window_offset(unit.address),
+        heap,
+        records,
+        tensors,
+    };
+    let address = layout.words(job.to_words().into_iter())?;
+    let (start, unit_start) = (system.cycles(), system.unit_cycles());
+    let offset = |address: u32, system: &mut System| {
+        (map::window_offset(address) - system.memory().base() % map::WINDOW_BYTES) as usize
+    };
+    system.write(regs::JOB, address)?;
+    let answered = system.wait(PATIENCE * (tokens * (1 + past + tokens)) as u64)?;
+    let (cycles, unit_cycles) = (system.cycles() - start, system.unit_cycles() - unit_start);
+    let at = offset(records.address, system);
+    let found = record::read(&system.memory().bytes()[at..at + records.bytes as usize]);
+    if !answered {
+        return Err(Error::NoAnswer { cycles, pc: firmware.place(system.pc()) });
+    }
+    let found = outcome(system, firmware, found)?;
+    let mut output = LayerOutput { hidden: Vec::new(), steps: Vec::new(), tensors: Vec::new(), cycles, unit_cycles };
+    for record in found {
+        match record {
+            Record::Step(step, begin, end) => output.steps.push((step, u64::from(end.wrapping_sub(begin)))),
+            Record::Tensor(name, elements) => output.tensors.push((name, elements)),
+            Record::Text(text) => return Err(Error::Records(text)),
+        }
+    }
+    let at = offset(hidden, system);
+    let bytes = &system.memory().bytes()[at..at + 4 * input.hidden.len()];
+    output.hidden = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    Ok(output)
+}
+
+/// The records of a job that completed, or the reason why it did not.
+fn outcome(system: &mut System, firmware: &Firmware, records: Option<Vec<Record>>) -> Result<Vec<Record>, Error> {
+    let events = system.read(regs::IRQ_STATUS)?;
+    system.write(regs::IRQ_STATUS, events)?;
+    let pc = firmware.place(system.pc());
+    if events & regs::IRQ_STATUS_CORE_FAULT != 0 {
+        return Err(Error::Bus { address: system.read(regs::FAULT_ADDR)?, pc });
+    }
+    if events & regs::IRQ_STATUS_MEMORY_FAULT != 0 {
+        return Err(Error::Memory { pc });
+    }
+    let result = system.read(regs::RESULT)?;
+    let text = |records: Option<Vec<Record>>| {
+        let last = records.and_then(|records| records.into_iter().next_back());
+        match last {
+            Some(Record::Text(text)) => text,
+            _ => "without a text".into(),
+        }
+    };
+    match Outcome::from_code(result) {
+        Some(Outcome::Done) => records.ok_or_else(|| Error::Records("they have no end".into())),
+        Some(Outcome::Trapped) => Err(Error::Trapped {
+            cause: cause(system.read(regs::TRAP_CAUSE)?),
+            pc: firmware.place(system.read(regs::TRAP_PC)?),
+            value: system.read(regs::TRAP_VALUE)?,
+        }),
+        Some(Outcome::Failed) => Err(Error::Reported { how: "reported an error", text: text(records) }),
+        Some(Outcome::Panicked) => Err(Error::Reported { how: "panicked", text: text(records) }),
+        Some(Outcome::StackOverflow) => {
+            Err(Error::Reported { how: "stopped", text: "the stack grew into other memory".into() })
+        }
+        Some(Outcome::NoJob) => Err(Error::Reported { how: "stopped", text: "it found no job".into() }),
+        None => Err(Error::Reported { how: "stopped", text: format!("RESULT has the unknown value {result:#x}") }),
+    }
+}

@@ -1,0 +1,22 @@
+//! A RISC-V core beside the TMV unit, in simulation. The core runs decoder layers: it drives the unit through registers
+//! and computes all else, with golden's operators and the sequence of `decoder`. Every tensor is compared with golden
+//! on the host, and every cycle is counted.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`core`] | the cores: where their RTL comes from, and their targets |
+//! | [`firmware`] | the program of the core, built by cargo on demand |
+//! | [`model`] | Verilator models of the sequencer |
+//! | [`system`] | sequencer, unit and memory, stepped together |
+//! | [`layer`] | a decoder layer as a job of the core, and what comes out of it |
+//! | [`compare`](mod@compare) | the comparison with golden |
+
+pub mod compare;
+pub mod core;
+mod error;
+pub mod firmware;
+pub mod layer;
+pub mod model;
+pub mod system;
+
+pub use error::Error;

@@ -1,0 +1,359 @@
+//! Sequencer, unit and memory, stepped together.
+//!
+//! Sequencer and unit are two Verilated models. Neither has a combinational path from an input to an output, so a cycle
+//! of the system is: sample the outputs of both, compute the memory's answers, set the inputs of both, clock both. A
+//! unit that has nothing to do is not clocked: it would do nothing but count cycles.
+
+use testbench::SimulationError;
+use testbench::device::{AxilInputs, AxilOutputs, VerilatedDevice};
+use tmv::config::UnitConfig;
+use verilated::{Model, ModelLibrary, Pin, VerilatedContext};
+use zynq_memory::{Address, AxiMemory, MemoryConfig};
+
+use crate::error::Error;
+
+/// Bytes of the widest beat of the memory port.
+const MAX_PORT_BYTES: usize = 16;
+/// Cycles without traffic after which the unit is no longer clocked. Its ports hold up to 256 beats of weights, which it
+/// uses once for each group of vectors when the memory has nothing more to deliver.
+const REST: u32 = 4096;
+/// Limit in cycles of an access to a register of the sequencer.
+const REGISTER_CYCLES: u64 = 1024;
+/// Number of cycles between two looks at the interrupt of the user.
+const LOOK: u64 = 4096;
+
+macro_rules! pins {
+    ($($name:ident),* $(,)?) => {
+        struct Pins { $($name: Pin),* }
+
+        impl Pins {
+            fn find(model: &Model) -> Result<Self, verilated::Error> {
+                Ok(Self { $($name: model.pin(stringify!($name))?),* })
+            }
+        }
+    };
+}
+
+pins! {
+    rst_ni, irq_o, pc_o, unit_irq_i,
+    s_axil_awvalid, s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_awready, s_axil_wready,
+    s_axil_bvalid, s_axil_bready, s_axil_arvalid, s_axil_arready, s_axil_araddr, s_axil_rvalid, s_axil_rready,
+    s_axil_rdata,
+    m_axil_awvalid, m_axil_awready, m_axil_awaddr, m_axil_wvalid, m_axil_wready, m_axil_wdata, m_axil_wstrb,
+    m_axil_bvalid, m_axil_bresp,
+    m_axil_arvalid, m_axil_arready, m_axil_araddr, m_axil_rvalid, m_axil_rdata, m_axil_rresp,
+    m_axi_arvalid, m_axi_arready, m_axi_araddr, m_axi_arlen,
+    m_axi_rvalid, m_axi_rready, m_axi_rdata, m_axi_rresp, m_axi_rlast,
+    m_axi_awvalid, m_axi_awready, m_axi_awaddr, m_axi_awlen,
+    m_axi_wvalid, m_axi_wready, m_axi_wdata, m_axi_wstrb, m_axi_wlast,
+    m_axi_bvalid, m_axi_bready, m_axi_bresp,
+}
+
+/// A sequencer and a unit on one memory.
+pub struct System {
+    core: Model,
+    pins: Pins,
+    unit: VerilatedDevice,
+    /// The core's port of the memory.
+    port: usize,
+    port_bytes: usize,
+    /// Cycles since the unit last had something to do.
+    rest: u32,
+    /// Cycles in which the unit was clocked.
+    unit_cycles: u64,
+    /// The unit's inputs on the bus of its registers, as last set.
+    axil: AxilInputs,
+    /// Whether the core's inputs from the memory are all idle.
+    memory_idle: bool,
+    stop: Option<fn() -> bool>,
+    /// Limit in cycles of a wait for the core, if it is not to be the usual one.
+    patience: Option<u64>,
+}
+
+impl System {
+    /// Powers up both models and resets them. The memory has a port more than the unit, which is the core's.
+    ///
+    /// # Errors
+    /// If a model fails.
+    pub fn new(
+        core: &ModelLibrary,
+        unit: &ModelLibrary,
+        config: &UnitConfig,
+        memory: MemoryConfig,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let context = VerilatedContext { seed, ..VerilatedContext::default() };
+        let core = Model::new(core, &context)?;
+        let unit = VerilatedDevice::with_others(unit, &context, config, memory, 1)?;
+        let mut system = Self {
+            pins: Pins::find(&core)?,
+            core,
+            unit,
+            port: config.ports,
+            port_bytes: config.port_bits / 8,
+            rest: 0,
+            unit_cycles: 0,
+            axil: AxilInputs::default(),
+            memory_idle: false,
+            stop: None,
+            patience: None,
+        };
+        system.reset()?;
+        Ok(system)
+    }
+
+    /// Sets a function that is called from time to time. The simulation stops with an error when it returns `true`.
+    pub fn set_stop(&mut self, stop: fn() -> bool) {
+        self.stop = Some(stop);
+    }
+
+    /// Limits every wait for the core to `cycles` clock cycles.
+    pub fn set_patience(&mut self, cycles: u64) {
+        self.patience = Some(cycles);
+    }
+
+    fn reset(&mut self) -> Result<(), Error> {
+        let p = &self.pins;
+        for pin in [
+            p.rst_ni,
+            p.s_axil_awvalid,
+            p.s_axil_wvalid,
+            p.s_axil_arvalid,
+            p.m_axil_bvalid,
+            p.m_axil_rvalid,
+            p.m_axi_rvalid,
+            p.m_axi_bvalid,
+            p.unit_irq_i,
+        ] {
+            self.core.set(pin, 0);
+        }
+        for pin in [p.s_axil_bready, p.s_axil_rready] {
+            self.core.set(pin, 1);
+        }
+        self.core.set(p.s_axil_wstrb, 0xf);
+        for _ in 0..4 {
+            self.core.cycle()?;
+        }
+        self.core.set(self.pins.rst_ni, 1);
+        self.core.cycle()?;
+        self.unit.set_axil_inputs(&self.axil);
+        Ok(())
+    }
+
+    /// Cycles of the system since power-up.
+    pub fn cycles(&self) -> u64 {
+        self.core.cycles()
+    }
+
+    /// Cycles in which the unit was clocked.
+    pub fn unit_cycles(&self) -> u64 {
+        self.unit_cycles
+    }
+
+    /// The memory.
+    pub fn memory(&mut self) -> &mut AxiMemory {
+        self.unit.axi_memory()
+    }
+
+    /// Gives the unit to the host, which drives its registers in place of the core. Only the unit is clocked meanwhile.
+    pub fn with_unit<T>(&mut self, use_it: impl FnOnce(&mut VerilatedDevice) -> T) -> T {
+        let out = use_it(&mut self.unit);
+        self.unit.set_axil_inputs(&self.axil);
+        self.rest = 0;
+        out
+    }
+
+    /// The model of the sequencer.
+    pub fn core(&mut self) -> &mut Model {
+        &mut self.core
+    }
+
+    /// The memory port of the core.
+    pub fn core_port(&self) -> usize {
+        self.port
+    }
+
+    /// Address of an instruction that the core is at.
+    pub fn pc(&self) -> u32 {
+        self.core.get(self.pins.pc_o) as u32
+    }
+
+    /// Simulates one clock cycle.
+    ///
+    /// # Errors
+    /// If a model fails, or if a master breaks the protocol.
+    pub fn step(&mut self) -> Result<(), SimulationError> {
+        let to_unit = self.core_outputs();
+        let from_unit = self.unit.axil_outputs();
+        let irq = self.unit.irq();
+        self.step_unit(to_unit)?;
+        self.serve_core()?;
+        self.set_core_inputs(from_unit, irq);
+        self.core.cycle()?;
+        Ok(())
+    }
+
+    /// The core's requests to the registers of the unit.
+    fn core_outputs(&self) -> AxilInputs {
+        let (core, p) = (&self.core, &self.pins);
+        let (awvalid, wvalid, arvalid) =
+            (core.get(p.m_axil_awvalid) != 0, core.get(p.m_axil_wvalid) != 0, core.get(p.m_axil_arvalid) != 0);
+        let mut out = AxilInputs { awvalid, wvalid, arvalid, bready: true, rready: true, ..self.axil };
+        if awvalid || wvalid || arvalid {
+            out.awaddr = core.get(p.m_axil_awaddr) as u16;
+            out.wdata = core.get(p.m_axil_wdata) as u32;
+            out.wstrb = core.get(p.m_axil_wstrb) as u8;
+            out.araddr = core.get(p.m_axil_araddr) as u16;
+        }
+        out
+    }
+
+    /// Clocks the unit and the memory; the memory alone if the unit has nothing to do.
+    fn step_unit(&mut self, inputs: AxilInputs) -> Result<(), SimulationError> {
+        if inputs != self.axil {
+            self.unit.set_axil_inputs(&inputs);
+            self.axil = inputs;
+            self.rest = 0;
+        }
+        if self.rest >= REST {
+            self.unit.axi_memory().tick();
+            return Ok(());
+        }
+        self.unit_cycles += 1;
+        self.unit.step()?;
+        let busy = inputs.awvalid || inputs.wvalid || inputs.arvalid || !self.unit.memory_is_idle();
+        self.rest = if busy { 0 } else { self.rest + 1 };
+        Ok(())
+    }
+
+    /// Runs the core's port of the memory for this cycle.
+    fn serve_core(&mut self) -> Result<(), SimulationError> {
+        let Self { core, pins: p, unit, port, port_bytes, memory_idle, .. } = self;
+        let memory = unit.axi_memory();
+        let (arvalid, awvalid, wvalid) =
+            (core.get(p.m_axi_arvalid) != 0, core.get(p.m_axi_awvalid) != 0, core.get(p.m_axi_wvalid) != 0);
+        let idle = !arvalid && !awvalid && !wvalid && memory.is_idle(*port);
+        if idle && *memory_idle {
+            return Ok(());
+        }
+        let address = |valid: bool, addr: Pin, len: Pin| match valid {
+            true => Address { valid, addr: core.get(addr), len: core.get(len) as u8, id: 0 },
+            false => Address::default(),
+        };
+        let (ar, aw) =
+            (address(arvalid, p.m_axi_araddr, p.m_axi_arlen), address(awvalid, p.m_axi_awaddr, p.m_axi_awlen));
+        let arready = memory.read_address(*port, ar)?;
+        let beat = memory.read_data(*port, core.get(p.m_axi_rready) != 0)?;
+        let mut data = [0; MAX_PORT_BYTES];
+        if let Some(offset) = beat.offset.filter(|_| beat.valid) {
+            memory.copy_beat(offset, &mut data);
+        }
+        let awready = memory.write_address(*port, aw)?;
+        let mut written = [0; MAX_PORT_BYTES];
+        let mut strobes = 0;
+        if wvalid {
+            core.get_bytes(p.m_axi_wdata, 0, &mut written[..*port_bytes]);
+            strobes = core.get(p.m_axi_wstrb) as u32;
+        }
+        let last = wvalid && core.get(p.m_axi_wlast) != 0;
+        let wready = memory.write_data(*port, wvalid, &written[..*port_bytes], strobes, last)?;
+        let response = memory.write_response(*port, core.get(p.m_axi_bready) != 0)?;
+        if beat.valid {
+            core.set_bytes(p.m_axi_rdata, 0, &data[..*port_bytes]);
+            core.set(p.m_axi_rresp, u64::from(beat.resp));
+            core.set(p.m_axi_rlast, u64::from(beat.last));
+        }
+        for (pin, value) in [
+            (p.m_axi_arready, arready),
+            (p.m_axi_rvalid, beat.valid),
+            (p.m_axi_awready, awready),
+            (p.m_axi_wready, wready),
+            (p.m_axi_bvalid, response.is_some()),
+        ] {
+            core.set(pin, u64::from(value));
+        }
+        if let Some(response) = response {
+            core.set(p.m_axi_bresp, u64::from(response));
+        }
+        *memory_idle = idle && !beat.valid && response.is_none();
+        Ok(())
+    }
+
+    /// Sets the core's inputs from the unit.
+    fn set_core_inputs(&mut self, unit: AxilOutputs, irq: bool) {
+        let (core, p) = (&mut self.core, &self.pins);
+        for (pin, value) in [
+            (p.unit_irq_i, u64::from(irq)),
+            (p.m_axil_awready, u64::from(unit.awready)),
+            (p.m_axil_wready, u64::from(unit.wready)),
+            (p.m_axil_bvalid, u64::from(unit.bvalid)),
+            (p.m_axil_bresp, u64::from(unit.bresp)),
+            (p.m_axil_arready, u64::from(unit.arready)),
+            (p.m_axil_rvalid, u64::from(unit.rvalid)),
+            (p.m_axil_rdata, u64::from(unit.rdata)),
+            (p.m_axil_rresp, u64::from(unit.rresp)),
+        ] {
+            core.set(pin, value);
+        }
+    }
+
+    /// Writes a register of the sequencer, as the host.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn write(&mut self, offset: u32, value: u32) -> Result<(), Error> {
+        self.core.set(self.pins.s_axil_awaddr, u64::from(offset));
+        self.core.set(self.pins.s_axil_wdata, u64::from(value));
+        let (mut aw, mut w) = (false, false);
+        for _ in 0..REGISTER_CYCLES {
+            let p = &self.pins;
+            self.core.set(p.s_axil_awvalid, u64::from(!aw));
+            self.core.set(p.s_axil_wvalid, u64::from(!w));
+            aw |= self.core.get(p.s_axil_awready) != 0;
+            w |= self.core.get(p.s_axil_wready) != 0;
+            let done = self.core.get(p.s_axil_bvalid) != 0;
+            self.step()?;
+            if done {
+                return Ok(());
+            }
+        }
+        Err(SimulationError::NoAnswer { offset }.into())
+    }
+
+    /// Reads a register of the sequencer, as the host.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn read(&mut self, offset: u32) -> Result<u32, Error> {
+        self.core.set(self.pins.s_axil_araddr, u64::from(offset));
+        let mut ar = false;
+        for _ in 0..REGISTER_CYCLES {
+            let p = &self.pins;
+            self.core.set(p.s_axil_arvalid, u64::from(!ar));
+            ar |= self.core.get(p.s_axil_arready) != 0;
+            let (done, value) = (self.core.get(p.s_axil_rvalid) != 0, self.core.get(p.s_axil_rdata) as u32);
+            self.step()?;
+            if done {
+                return Ok(value);
+            }
+        }
+        Err(SimulationError::NoAnswer { offset }.into())
+    }
+
+    /// Steps until the sequencer raises its interrupt, for at most `limit` cycles, or [`System::set_patience`] of them. Returns whether it did.
+    ///
+    /// # Errors
+    /// If a model fails, or if the user asked to stop.
+    pub fn wait(&mut self, limit: u64) -> Result<bool, Error> {
+        for cycle in 0..self.patience.unwrap_or(limit) {
+            if self.core.get(self.pins.irq_o) != 0 {
+                return Ok(true);
+            }
+            if cycle % LOOK == 0 && self.stop.is_some_and(|stop| stop()) {
+                return Err(Error::Interrupted);
+            }
+            self.step()?;
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,135 @@
+//! A layer on the soft core, for tests.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+use std::sync::Arc;
+
+use bitnet::config::ModelConfig;
+use bitnet::layer::{CpuBackend, DecoderLayer, KvCache};
+use bitnet::synthetic::Synthetic;
+use bitnet::weights::{LayerWeights, WeightSource};
+use golden::Dtype;
+use ndarray::Array2;
+use soft_core::Error;
+use soft_core::compare::{Expected, compare};
+use soft_core::core::Core;
+use soft_core::firmware::Firmware;
+use soft_core::layer::{LayerInput, LayerOutput, boot, memory_bytes, run};
+use soft_core::system::System;
+use tmv::config::UnitConfig;
+use verilated::Trace;
+use zynq_memory::{Faults, MemoryConfig, Timing};
+
+/// The layer of the model that runs.
+const LAYER: usize = 1;
+
+/// Dimensions with which a layer takes the core a second or two.
+pub fn small() -> ModelConfig {
+    let mut config = ModelConfig::bitnet_2b_4t();
+    (config.hidden_size, config.intermediate_size) = (96, 136);
+    (config.num_attention_heads, config.num_key_value_heads, config.num_hidden_layers) = (4, 2, 2);
+    config
+}
+
+/// A layer with its input, and golden's results.
+pub struct Case {
+    config: ModelConfig,
+    weights: Arc<LayerWeights>,
+    dtype: Dtype,
+    pub hidden: Array2<f32>,
+    flat: std::cell::OnceCell<Vec<f32>>,
+    pub before: KvCache,
+    expected: Option<Expected>,
+    pub firmware: Firmware,
+    pub unit: UnitConfig,
+    pub memory: MemoryConfig,
+}
+
+impl Case {
+    pub fn new(config: ModelConfig, tokens: usize, past: usize, dtype: Dtype) -> Self {
+        let model = Synthetic::new(config, 7);
+        let config = model.config().clone();
+        let weights = model.layer(LAYER).unwrap();
+        let rounded = |tokens| {
+            let mut hidden = model.hidden(LAYER, tokens).unwrap();
+            hidden.mapv_inplace(|x| dtype.round(x));
+            hidden
+        };
+        let mut before = KvCache::new();
+        if past > 0 {
+            let layer = DecoderLayer::new(&config, LAYER, &weights);
+            layer.forward(&rounded(past), &mut before, dtype, &mut CpuBackend, &mut ()).unwrap();
+        }
+        let hidden = rounded(tokens);
+        let expected = Expected::of(&config, LAYER, &weights, &hidden, &mut before.clone(), dtype).ok();
+        let memory = MemoryConfig {
+            base: 0x1000_0000,
+            bytes: 16 << 20,
+            timing: Timing::ideal(40),
+            stall: 0,
+            interleave: false,
+            shy: false,
+            late_writes: false,
+            data_first: false,
+            seed: 1,
+            faults: Faults::default(),
+        };
+        Self {
+            config,
+            weights,
+            dtype,
+            hidden,
+            flat: std::cell::OnceCell::new(),
+            before,
+            expected,
+            firmware: Firmware::build(Core::VexRiscv, &mut |_| {}).unwrap(),
+            unit: UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: "base3".parse().unwrap() },
+            memory,
+        }
+    }
+
+    /// A system with this case's memory, on which the core runs.
+    pub fn system(&self) -> System {
+        let core = soft_core::model::build(Core::VexRiscv, self.unit.port_bits, Trace::Off, &mut |_| {}).unwrap();
+        let unit = testbench::model::build(&self.unit, Trace::Off, &mut |_| {}).unwrap();
+        let mut system = System::new(&core, &unit, &self.unit, self.memory.clone(), 3).unwrap();
+        boot(&mut system, &self.firmware).unwrap();
+        system
+    }
+
+    pub fn input(&self) -> LayerInput<'_> {
+        let hidden = self.flat.get_or_init(|| self.hidden.iter().copied().collect());
+        let input =
+            LayerInput { config: &self.config, weights: &self.weights, dtype: self.dtype, hidden, cache: &self.before };
+        assert!(memory_bytes(&input, 1 << 20) <= self.memory.bytes);
+        input
+    }
+
+    pub fn run(&self, system: &mut System) -> Result<LayerOutput, Error> {
+        run(system, &self.firmware, &self.input(), true)
+    }
+
+    /// Number of elements of all tensors that differ from golden's.
+    pub fn mismatches(&self, output: &LayerOutput) -> usize {
+        let expected = self.expected.as_ref().unwrap();
+        compare(&expected.tensors, &output.tensors).iter().map(|tensor| tensor.mismatches).sum()
+    }
+
+    /// Checks every tensor and the output.
+    #[track_caller]
+    pub fn check(&self, output: &LayerOutput, what: &str) {
+        let expected = self.expected.as_ref().unwrap();
+        let compared = compare(&expected.tensors, &output.tensors);
+        let wrong: Vec<_> = compared.iter().filter(|tensor| tensor.mismatches > 0).collect();
+        assert!(wrong.is_empty(), "{what}: {wrong:?}");
+        assert_eq!(output.tensors.len(), expected.tensors.len(), "{what}");
+        assert_eq!(output.hidden, expected.hidden, "{what}");
+    }
+}
+
+/// Replaces the first words of a function of the firmware.
+pub fn patch(case: &mut Case, function: &str, words: &[u32]) {
+    let at = case.firmware.find(function).unwrap_or_else(|| panic!("the firmware has no {function}")) as usize;
+    for (bytes, word) in case.firmware.image[at..].chunks_exact_mut(4).zip(words) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+}
