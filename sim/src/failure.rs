@@ -111,6 +111,12 @@ impl From<program::Error> for Failure {
     }
 }
 
+impl From<soft_core::Error> for Failure {
+    fn from(error: soft_core::Error) -> Self {
+        failure(of_soft_core(&error), error)
+    }
+}
+
 impl From<rtl::Error> for Failure {
     fn from(error: rtl::Error) -> Self {
         Self::new(Exit::InputFile, error)
@@ -182,6 +188,19 @@ fn of_testbench(error: &testbench::Error) -> Exit {
     }
 }
 
+fn of_soft_core(error: &soft_core::Error) -> Exit {
+    use soft_core::Error::{Device, Interrupted, Model, Rtl, Simulation, TooLarge, Toolchain};
+    match error {
+        Interrupted | Simulation(SimulationError::Interrupted) => Exit::Interrupted,
+        Model(error) | Simulation(SimulationError::Model(error)) => of_verilated(error),
+        Toolchain(error) => of_toolchain(error),
+        Device(error) => of_device(error),
+        Rtl(_) => Exit::InputFile,
+        TooLarge { .. } => Exit::Usage,
+        _ => Exit::Fault,
+    }
+}
+
 fn of_device(error: &DeviceError) -> Exit {
     match error {
         DeviceError::Unsupported { .. } => Exit::Usage,
@@ -195,21 +214,30 @@ fn of_device(error: &DeviceError) -> Exit {
 }
 
 fn of_verilated(error: &verilated::Error) -> Exit {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    use toolchain::Error::{CacheNoExec, CacheUnwritable, Compile, Io, ToolMissing};
     use verilated::Error::{Load, NoSuchSimulator, Toolchain};
     // Ctrl-C also stops the compiler. Its error is then not the reason for the failure.
     if interrupted() {
         return Exit::Interrupted;
     }
     match error {
-        Toolchain(ToolMissing { .. } | CacheNoExec { .. } | CacheUnwritable { .. } | Compile { .. }) | Load { .. } => {
-            Exit::Tool
-        }
-        // Only the cache is written here.
-        Toolchain(Io { source, .. }) if matches!(source.kind(), StorageFull | QuotaExceeded) => Exit::Tool,
-        Toolchain(Io { .. }) => Exit::InputFile,
+        Toolchain(error) => of_toolchain(error),
+        Load { .. } => Exit::Tool,
         NoSuchSimulator { .. } => Exit::Usage,
+        _ => Exit::Fault,
+    }
+}
+
+fn of_toolchain(error: &toolchain::Error) -> Exit {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    use toolchain::Error::{CacheNoExec, CacheUnwritable, Compile, Io, ToolMissing};
+    if interrupted() {
+        return Exit::Interrupted;
+    }
+    match error {
+        ToolMissing { .. } | CacheNoExec { .. } | CacheUnwritable { .. } | Compile { .. } => Exit::Tool,
+        // Only the cache is written here.
+        Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded) => Exit::Tool,
+        Io { .. } => Exit::InputFile,
         _ => Exit::Fault,
     }
 }

@@ -35,7 +35,8 @@ impl JsonOutput {
     }
 }
 
-/// Remarks and a progress bar on standard error.
+/// Remarks and a progress bar on standard error. Clones are the same bar.
+#[derive(Clone)]
 pub(crate) struct Progress {
     bar: ProgressBar,
 }

@@ -44,6 +44,12 @@ impl Recorder {
         self.memory[..4].copy_from_slice(&(used as u32 - 4).to_le_bytes());
     }
 
+    /// Records the cycles in which the unit was busy, for each group of linears.
+    pub(crate) fn unit(&mut self, busy: &[u32]) {
+        words(self.record(kind::UNIT, 4 * busy.len()), busy.iter().copied());
+        self.finish(self.used);
+    }
+
     /// Records the text of an error. A text that does not fit is cut.
     pub(crate) fn text(&mut self, text: fmt::Arguments<'_>) {
         let begin = self.used;

@@ -63,14 +63,18 @@ fn layer(job: &Job, recorder: &mut Recorder) -> Result<(), Error<DeviceError>> {
     };
     let device = Unit { memory: bytes(job.unit), base: job.unit_base };
     let open = |source| Error::Products { linears: [Linear::Q].into(), source };
-    let mut unit = OnUnit { driver: Driver::open(device).map_err(open)?, weights: job.weights };
-    layer.run(view_mut(job.hidden, tokens * shape.hidden), cache, &mut unit, recorder)
+    let mut unit = OnUnit { driver: Driver::open(device).map_err(open)?, weights: job.weights, busy: Vec::new() };
+    layer.run(view_mut(job.hidden, tokens * shape.hidden), cache, &mut unit, recorder)?;
+    recorder.unit(&unit.busy);
+    Ok(())
 }
 
 /// Products on the unit.
 struct OnUnit {
     driver: Driver<Unit>,
     weights: [Weights; 7],
+    /// Cycles in which the unit was busy, for each request.
+    busy: Vec<u32>,
 }
 
 impl Products for OnUnit {
@@ -79,6 +83,7 @@ impl Products for OnUnit {
     fn products(&mut self, linears: &[Linear], x_q: &[i8], tokens: usize) -> Result<Vec<Vec<i32>>, DeviceError> {
         let operators: Vec<Weights> = linears.iter().map(|linear| self.weights[linear.index()]).collect();
         let result = self.driver.run(&operators, x_q, tokens)?;
+        self.busy.push(result.cycles as u32);
         Ok(result.operators.into_iter().map(|operator| operator.accumulators).collect())
     }
 }

@@ -15,6 +15,8 @@ pub enum Record {
     Step(Step, u32, u32),
     /// A tensor: its name within the layer, and its elements.
     Tensor(String, Elements),
+    /// Cycles in which the unit was busy, for each group of linears that read the same input, in order.
+    Unit(Vec<u32>),
     /// The text of an error.
     Text(String),
 }
@@ -52,6 +54,8 @@ pub mod kind {
     pub const I8: u32 = 3;
     /// Like [`F32`], of int32.
     pub const I32: u32 = 4;
+    /// [`Record::Unit`](super::Record::Unit): a word for each group.
+    pub const UNIT: u32 = 6;
     /// [`Record::Text`](super::Record::Text), padded to whole words with zeros.
     pub const TEXT: u32 = 5;
 }
@@ -77,6 +81,9 @@ fn record(kind: u32, content: &[u8]) -> Option<Record> {
     if kind == kind::STEP {
         let step = *Step::ALL.get(word(content, 0)? as usize)?;
         return Some(Record::Step(step, word(content, 4)?, word(content, 8)?));
+    }
+    if kind == kind::UNIT {
+        return (0..content.len() / 4).map(|i| word(content, 4 * i)).collect::<Option<_>>().map(Record::Unit);
     }
     if kind == kind::TEXT {
         return Some(Record::Text(text(content)));

@@ -6,6 +6,7 @@
 //! | [`totals`], [`project`] | sums over operators; the projection of a token |
 //! | [`export`] | the trait of all output formats of a report |
 //! | [`text`], [`json`], [`html`] | the formats: text for a terminal, JSON for programs, a page with pictures |
+//! | [`nonlinear`] | the operators between the BitLinears on a simulated core: records and text |
 //! | [`mismatch`] | differing outputs as text, with the commands to reproduce them |
 //! | [`shard`], [`merge`], [`journal`] | a part of a run; joining the parts; resuming a killed run |
 //! | [`sweep`] | many units: records, text, CSV and a picture |
@@ -20,6 +21,7 @@ pub mod journal;
 pub mod json;
 pub mod merge;
 pub mod mismatch;
+pub mod nonlinear;
 pub mod project;
 pub mod records;
 pub mod sections;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use testbench::injection::Injection;
 use testbench::outcome::{Outcome, PortCycles};
 
+use crate::nonlinear::Nonlinear;
 use crate::sections::{BuildSection, MemorySection, ModelSection, ProfileSection, UnitSection};
 use crate::shard::Shard;
 
@@ -45,6 +46,9 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// The result of the forward pass on golden's arithmetic.
     pub forward: Option<Forward>,
+    /// The operators between the BitLinears, if a simulated core ran them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonlinear: Option<Nonlinear>,
     /// The inputs of the projection of a whole token, besides the run.
     #[serde(default)]
     pub projection_inputs: Option<Inputs>,

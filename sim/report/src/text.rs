@@ -6,6 +6,7 @@ use cost::time::DRIVER_OVERHEAD_BAND_US;
 use program::table::{grouped, table};
 
 use crate::export::Exporter;
+use crate::nonlinear;
 use crate::records::{Report, STATUS, Simulation, Totals};
 use crate::words::{share, verdict};
 
@@ -16,6 +17,7 @@ impl Exporter for Text {
     fn export(&self, report: &Report) -> String {
         let mut out = heading(report) + &format!("{}\n", operators(report)) + &sums(report);
         out += &layer(report);
+        out += &report.nonlinear.as_ref().map_or(String::new(), nonlinear::text);
         out += &report.projection.as_ref().map_or(String::new(), projection);
         if let Some(token) = report.forward.as_ref().and_then(|f| f.next_token) {
             out += &format!("Next token {token}; embedding, final norm and output head on this CPU, not on the unit\n");

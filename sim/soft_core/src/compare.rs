@@ -90,6 +90,15 @@ pub fn compare(expected: &[(String, Elements)], found: &[(String, Elements)]) ->
     expected.iter().enumerate().map(one).collect()
 }
 
+/// Compares the residual stream that the core left in memory.
+pub fn compare_output(expected: &[f32], found: &[f32]) -> Compared {
+    let tensor = |values: &[f32]| {
+        let bits = values.iter().map(|value| value.to_bits()).collect();
+        ("the output in memory".to_owned(), Elements::F32(bits))
+    };
+    compare(&[tensor(expected)], &[tensor(found)]).remove(0)
+}
+
 fn differing<T>(want: &[T], got: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<usize> {
     want.iter().zip(got).enumerate().filter(|(_, (want, got))| !same(want, got)).map(|(index, _)| index).collect()
 }

@@ -47,6 +47,8 @@ pub struct LayerOutput {
     pub tensors: Vec<(String, Elements)>,
     /// Cycles from the job's begin to its end, with the work for records.
     pub cycles: u64,
+    /// Cycles in which the unit was busy, for each group of linears that read the same input.
+    pub busy: Vec<u64>,
     /// Cycles in which the unit was clocked.
     pub unit_cycles: u64,
 }
@@ -64,8 +66,9 @@ fn job_bytes(input: &LayerInput<'_>) -> usize {
 
 /// Bytes of memory for a layer: weights for a unit with `block_bytes` bytes for each matrix, and everything else.
 pub fn memory_bytes(input: &LayerInput<'_>, weights: usize) -> usize {
-    let cache = 2 * 4 * (input.cache.tokens() + input.hidden.len()) * input.config.kv_dim();
-    (weights + cache + 2 * job_bytes(input) + (1 << 20)).next_multiple_of(1 << 20)
+    let tokens = input.cache.tokens() + input.hidden.len() / input.config.hidden_size;
+    let cache = 2 * 4 * tokens * input.config.kv_dim();
+    (weights + cache + 3 * job_bytes(input) + (1 << 20)).next_multiple_of(1 << 20)
 }
 
 /// A place in memory that grows.
@@ -206,11 +209,19 @@ pub fn run(
         return Err(Error::NoAnswer { cycles, pc: firmware.place(system.pc()) });
     }
     let found = outcome(system, firmware, found)?;
-    let mut output = LayerOutput { hidden: Vec::new(), steps: Vec::new(), tensors: Vec::new(), cycles, unit_cycles };
+    let mut output = LayerOutput {
+        hidden: Vec::new(),
+        steps: Vec::new(),
+        tensors: Vec::new(),
+        busy: Vec::new(),
+        cycles,
+        unit_cycles,
+    };
     for record in found {
         match record {
             Record::Step(step, begin, end) => output.steps.push((step, u64::from(end.wrapping_sub(begin)))),
             Record::Tensor(name, elements) => output.tensors.push((name, elements)),
+            Record::Unit(busy) => output.busy = busy.into_iter().map(u64::from).collect(),
             Record::Text(text) => return Err(Error::Records(text)),
         }
     }

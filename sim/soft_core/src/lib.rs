@@ -9,7 +9,7 @@
 //! | [`model`] | Verilator models of the sequencer |
 //! | [`system`] | sequencer, unit and memory, stepped together |
 //! | [`layer`] | a decoder layer as a job of the core, and what comes out of it |
-//! | [`compare`](mod@compare) | the comparison with golden |
+//! | [`compare`](mod@compare), [`operators`](mod@operators) | the comparison with golden; cycles and elements by operator |
 
 pub mod compare;
 pub mod core;
@@ -17,6 +17,7 @@ mod error;
 pub mod firmware;
 pub mod layer;
 pub mod model;
+pub mod operators;
 pub mod system;
 
 pub use error::Error;

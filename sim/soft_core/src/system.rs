@@ -66,6 +66,8 @@ pub struct System {
     /// Whether the core's inputs from the memory are all idle.
     memory_idle: bool,
     stop: Option<fn() -> bool>,
+    /// Called from time to time with the cycles since the last call.
+    progress: Option<Box<dyn FnMut(u64)>>,
     /// Limit in cycles of a wait for the core, if it is not to be the usual one.
     patience: Option<u64>,
 }
@@ -96,6 +98,7 @@ impl System {
             axil: AxilInputs::default(),
             memory_idle: false,
             stop: None,
+            progress: None,
             patience: None,
         };
         system.reset()?;
@@ -105,6 +108,11 @@ impl System {
     /// Sets a function that is called from time to time. The simulation stops with an error when it returns `true`.
     pub fn set_stop(&mut self, stop: fn() -> bool) {
         self.stop = Some(stop);
+    }
+
+    /// Sets a function that is called from time to time during a wait, with the cycles since the last call.
+    pub fn set_progress(&mut self, progress: impl FnMut(u64) + 'static) {
+        self.progress = Some(Box::new(progress));
     }
 
     /// Limits every wait for the core to `cycles` clock cycles.
@@ -349,8 +357,13 @@ impl System {
             if self.core.get(self.pins.irq_o) != 0 {
                 return Ok(true);
             }
-            if cycle % LOOK == 0 && self.stop.is_some_and(|stop| stop()) {
-                return Err(Error::Interrupted);
+            if cycle % LOOK == 0 {
+                if self.stop.is_some_and(|stop| stop()) {
+                    return Err(Error::Interrupted);
+                }
+                if let Some(progress) = &mut self.progress {
+                    progress(LOOK);
+                }
             }
             self.step()?;
         }

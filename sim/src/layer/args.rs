@@ -3,12 +3,29 @@
 use std::path::PathBuf;
 
 use bitnet::config::{Linear, parse_linear};
+use clap::ValueEnum;
 use program::options::positive;
 use report::shard::Shard;
 
 use crate::args::model::ModelArgs;
-use crate::args::numbers::overhead;
+use crate::args::numbers::{clock, overhead};
 use crate::args::unit::UnitArgs;
+
+/// Where the operators between the BitLinears run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NonlinearArg {
+    /// On the CPU of this machine.
+    Host,
+    /// On a simulated soft core.
+    SoftCore,
+}
+
+impl LayerArgs {
+    /// Tokens in the cache before the run.
+    pub(crate) fn context(&self) -> usize {
+        self.context.unwrap_or(if self.nonlinear == NonlinearArg::SoftCore { 16 } else { 0 })
+    }
+}
 
 /// What to run, on which unit, and what to write.
 #[derive(Debug, clap::Args)]
@@ -25,6 +42,23 @@ pub(crate) struct LayerArgs {
     /// Number of tokens in the forward pass [default: the number of --prompt-ids, or 3 as in the CPU profile]
     #[arg(long, value_name = "T", value_parser = positive(), help_heading = "What")]
     pub(crate) tokens: Option<usize>,
+    /// Where the operators between the BitLinears run: `host` (this CPU), or `soft-core` (a RISC-V core, simulated
+    /// beside the unit cycle by cycle; minutes)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHERE",
+        default_value = "host",
+        hide_possible_values = true,
+        help_heading = "What"
+    )]
+    pub(crate) nonlinear: NonlinearArg,
+    /// Tokens in the cache of keys and values before the run [default: 16 with --nonlinear soft-core, otherwise 0]
+    #[arg(long, value_name = "N", help_heading = "What")]
+    pub(crate) context: Option<usize>,
+    /// Clock of the soft core in MHz, for its times, 10 to 1000
+    #[arg(long, value_name = "MHZ", default_value_t = 100.0, value_parser = clock, help_heading = "What")]
+    pub(crate) core_mhz: f64,
     /// The model
     #[command(flatten)]
     pub(crate) model: ModelArgs,

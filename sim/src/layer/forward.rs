@@ -6,7 +6,7 @@ use bitnet::layer::{DecoderLayer, KvCache};
 use bitnet::model::{Model, hidden_entering_layer};
 use bitnet::sampler::Sampler;
 use golden::Dtype;
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use report::records::Forward;
 use sha2::{Digest, Sha256};
 use testbench::recorder::{Interruptible, Recorder};
@@ -45,17 +45,30 @@ impl Job<'_> {
             return Ok(Forward { sha256: sha256(&logits), next_token: Some(next_token) });
         }
         let layer = self.layers.start;
-        let hidden = match (&self.source, &self.ids) {
-            (Source::Synthetic(synthetic), _) => synthetic.hidden(layer, self.tokens)?,
-            (_, ids) => {
-                let ids = ids.as_deref().unwrap_or_default();
-                hidden_entering_layer(layer, ids, dtype, source, &mut Interruptible)?
-            }
-        };
+        let (hidden, mut cache) = self.entering_layer()?;
         let weights = source.layer(layer)?;
         let decoder = DecoderLayer::new(source.config(), layer, &weights);
-        let hidden = decoder.forward(&hidden, &mut KvCache::new(), dtype, recorder, dump)?;
+        let hidden = decoder.forward(&hidden, &mut cache, dtype, recorder, dump)?;
         Ok(Forward { sha256: sha256(&hidden), next_token: None })
+    }
+
+    /// The residual stream at the input of the layer, `[tokens, hidden_size]`, and the cache with the tokens before.
+    pub(super) fn entering_layer(&self) -> Result<(Array2<f32>, KvCache), Failure> {
+        let (source, dtype, layer) = (self.source.weights(), Dtype::from(self.args.model.dtype), self.layers.start);
+        let mut cache = KvCache::new();
+        let Source::Synthetic(synthetic) = &self.source else {
+            let ids = self.ids.as_deref().unwrap_or_default();
+            return Ok((hidden_entering_layer(layer, ids, dtype, source, &mut Interruptible)?, cache));
+        };
+        let context = self.args.context();
+        let all = synthetic.hidden(layer, context + self.tokens)?;
+        let (before, hidden) = all.view().split_at(Axis(0), context);
+        if context > 0 {
+            let weights = source.layer(layer)?;
+            let decoder = DecoderLayer::new(source.config(), layer, &weights);
+            decoder.forward(&before.to_owned(), &mut cache, dtype, &mut Interruptible, &mut ())?;
+        }
+        Ok((hidden.to_owned(), cache))
     }
 }
 

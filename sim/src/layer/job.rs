@@ -15,7 +15,7 @@ use testbench::outcome::Outcome;
 use testbench::pool::threads;
 use testbench::recorder::Selection;
 
-use super::args::LayerArgs;
+use super::args::{LayerArgs, NonlinearArg};
 use crate::args::unit::{bench, check_width};
 use crate::failure::Failure;
 use crate::source::{DEFAULT_TOKENS, Source, check_length};
@@ -147,12 +147,38 @@ fn check_options(args: &LayerArgs) -> Result<(), Failure> {
              see --help",
         ));
     }
+    check_nonlinear(args)?;
     if args.unit.inject.is_some() && args.journal.is_some() {
         return Err(Failure::usage(
             "--inject changes the first run, which the journal may already contain: omit --inject or --journal",
         ));
     }
     Ok(())
+}
+
+/// Rejects options that do not go together with the place of the other operators.
+fn check_nonlinear(args: &LayerArgs) -> Result<(), Failure> {
+    let synthetic = args.model.model.is_none() && args.layer.is_some();
+    if args.context.is_some_and(|context| context > 0) && !synthetic {
+        return Err(Failure::usage(
+            "--context: only a synthetic layer has a cache before the run; give --layer N alone",
+        ));
+    }
+    if args.nonlinear == NonlinearArg::Host {
+        return Ok(());
+    }
+    let refused = [
+        ("--all-layers", args.all_layers),
+        ("--op", !args.operators.is_empty()),
+        ("--shard", args.shard.is_some()),
+        ("--journal", args.journal.is_some()),
+    ];
+    match refused.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => {
+            Err(Failure::usage(format!("--nonlinear soft-core runs one whole layer; it does not go with {flag}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The token ids of the prompt, if there is a prompt, and the number of tokens.
@@ -162,7 +188,7 @@ fn prompt(args: &LayerArgs, source: &Source) -> Result<(Option<Vec<u32>>, usize)
             return Err(Failure::usage("--prompt-ids: a synthetic layer has no prompt; add --model"));
         }
         let tokens = args.tokens.unwrap_or(DEFAULT_TOKENS);
-        check_length(source.weights().config(), tokens)?;
+        check_length(source.weights().config(), args.context() + tokens)?;
         return Ok((None, tokens));
     }
     let ids = source.prompt(args.model.prompt_ids.as_deref(), args.tokens)?;

@@ -4,6 +4,7 @@ mod args;
 mod dump;
 mod forward;
 mod job;
+mod nonlinear;
 mod outputs;
 mod plan;
 mod records;
@@ -17,6 +18,7 @@ use report::export::Exporter;
 use report::journal::{Header, Journal};
 use report::json::Json;
 use report::mismatch::Mismatches;
+use report::nonlinear::NonlinearDifference;
 use report::records::{Forward, Report, Simulation};
 use testbench::model;
 use testbench::outcome::Outcome;
@@ -45,20 +47,35 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     let (journal, resumed) = open_journal(&job)?;
     let ran = execute(&job, &outputs, journal.as_ref(), resumed, started)?;
     job.source.tell_finding();
-    let report = |forward, complete| job.report(command, &ran.outcomes, forward, ran.simulation.clone(), complete);
+    let report = |forward, nonlinear, complete| {
+        job.report(command, &ran.outcomes, forward, nonlinear, ran.simulation.clone(), complete)
+    };
     let forward = match ran.forward {
         Ok(forward) => forward,
         Err(failure) if failure.exit == Exit::Interrupted && ran.simulated > 0 => {
-            return Err(interrupted(&job, &outputs, &report(None, false)));
+            return Err(interrupted(&job, &outputs, &report(None, None, false)));
         }
         Err(failure) => return Err(failure.repeat_with(&job.repeatable(command))),
     };
     check_complete(&job, &ran.outcomes)?;
-    let report = report(Some(forward), true);
+    let nonlinear = job.nonlinear().map_err(|failure| failure.repeat_with(&job.repeatable(command)))?;
+    let report = report(Some(forward), nonlinear, true);
     let mut written = outputs.put(&report);
     written.push(write_dump(&job, &outputs, &ran.dump, &report));
-    let mismatches = (report.totals.mismatches > 0).then(|| Mismatches::of(&report, args.trace.is_none()).tell());
-    Ok(conclude(written, mismatches))
+    Ok(conclude(written, mismatches(&report, args.trace.is_none())))
+}
+
+/// The outputs that differ from golden as text, if there are any. `waveform` tells whether a waveform could be made.
+fn mismatches(report: &Report, waveform: bool) -> Option<String> {
+    let of_unit = (report.totals.mismatches > 0).then(|| Mismatches::of(report, waveform).tell());
+    let of_core = report.nonlinear.as_ref().filter(|nonlinear| nonlinear.mismatches > 0).map(|nonlinear| {
+        let tell = |d: &NonlinearDifference| {
+            format!("mismatch: on the core, {}, {} elements, the first is {}\n", d.tensor, d.mismatches, d.first)
+        };
+        nonlinear.differences.iter().map(tell).collect::<String>() + &format!("repeat it with: {}\n", report.command)
+    });
+    let texts: Vec<String> = [of_unit, of_core].into_iter().flatten().collect();
+    (!texts.is_empty()).then(|| texts.concat())
 }
 
 /// Opens the journal if one is requested. Returns the journal and the runs in it.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bitnet::config::Linear;
 use cost::time::{DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
 use program::machine;
+use report::nonlinear::Nonlinear;
 use report::records::{
     Forward, Identity, OperatorRow, Report, RunRow, SCHEMA_VERSION, STATUS, Simulation, Totals, differences,
 };
@@ -59,6 +60,7 @@ impl Job<'_> {
         command: &str,
         outcomes: &[Outcome],
         forward: Option<Forward>,
+        nonlinear: Option<Nonlinear>,
         simulation: Simulation,
         complete: bool,
     ) -> Report {
@@ -86,6 +88,7 @@ impl Job<'_> {
             runs: outcomes.iter().map(RunRow::of).collect(),
             differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.max_tokens())).collect(),
             forward,
+            nonlinear,
             projection_inputs: Some(self.inputs.clone()),
             projection: None,
             simulation,

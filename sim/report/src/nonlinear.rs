@@ -1,0 +1,111 @@
+//! The operators between the BitLinears, as a simulated core ran them.
+
+use program::table::{grouped, table};
+use serde::{Deserialize, Serialize};
+
+use crate::words::verdict;
+
+/// The operators of a layer between its BitLinears, and where they ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Nonlinear {
+    /// `soft-core`.
+    pub on: String,
+    /// Name of the core.
+    pub core: String,
+    /// Clock of the core, for times. Cycles are those of a simulation in which core, unit and memory have one clock.
+    pub clock_mhz: f64,
+    /// Tokens in the cache of keys and values before the run.
+    pub context: usize,
+    /// The operators in the order of execution.
+    pub operators: Vec<NonlinearRow>,
+    /// Cycles of all operators.
+    pub cycles: u64,
+    /// Milliseconds of all operators.
+    pub ms: f64,
+    /// Elements compared: those of every tensor of the layer, inputs and accumulators included.
+    pub elements: usize,
+    /// Elements that differ from golden.
+    pub mismatches: usize,
+    /// Tensors that differ, with the index of their first element that does.
+    pub differences: Vec<NonlinearDifference>,
+    /// The firmware, and the simulation of the core.
+    pub simulation: CoreSimulation,
+}
+
+/// An operator on the core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NonlinearRow {
+    /// Name of the operator within the layer.
+    pub name: String,
+    /// Number of tokens.
+    pub tokens: usize,
+    /// Elements: results; for attention, multiply-accumulates.
+    pub elements: usize,
+    /// Cycles of the core. The time in which the unit computes products is not among them.
+    pub cycles: u64,
+    /// `cycles` divided by `elements`.
+    pub cycles_per_element: f64,
+    /// Milliseconds at the clock of the core.
+    pub ms: f64,
+    /// Elements of the operator's tensors that differ from golden.
+    pub mismatches: usize,
+}
+
+/// A tensor that differs from golden's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NonlinearDifference {
+    /// Name of the tensor within the layer.
+    pub tensor: String,
+    /// Elements that differ.
+    pub mismatches: usize,
+    /// Index of the first of them.
+    pub first: usize,
+}
+
+/// The firmware, and the simulation of the core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CoreSimulation {
+    /// Bytes of the firmware.
+    pub firmware_bytes: usize,
+    /// Seconds that it took to build the firmware, or to find it in the cache.
+    pub firmware_s: f64,
+    /// Cycles of the job, with the work for records.
+    pub cycles: u64,
+    /// Cycles in which the unit was clocked too.
+    pub unit_cycles: u64,
+    /// Seconds of the simulation.
+    pub seconds: f64,
+}
+
+/// A table with a line for each operator, and the sums.
+pub(crate) fn text(n: &Nonlinear) -> String {
+    let mut rows = table(&["on the core", "elements", "mismatches", "cycles", "an element", "ms"]);
+    for o in &n.operators {
+        rows.add_row([
+            o.name.clone(),
+            grouped(o.elements as u64),
+            grouped(o.mismatches as u64),
+            grouped(o.cycles),
+            format!("{:.1}", o.cycles_per_element),
+            format!("{:.3}", o.ms),
+        ]);
+    }
+    let total = ["total".into(), String::new(), grouped(n.mismatches as u64), grouped(n.cycles), String::new()];
+    rows.add_row(total.into_iter().chain([format!("{:.3}", n.ms)]));
+    let s = &n.simulation;
+    format!(
+        "{rows}\nOn {} at {} MHz, {} tokens in the cache: {} elements of all tensors, {}; {:.1} ms. Attention counts \
+         multiply-accumulates\nSimulated {} cycles of the core at {:.2} M cycles/s, {} of them with the unit; firmware of \
+         {} bytes\n",
+        n.core,
+        n.clock_mhz,
+        n.context,
+        grouped(n.elements as u64),
+        verdict(n.mismatches),
+        n.ms,
+        grouped(s.cycles),
+        s.cycles as f64 / s.seconds / 1e6,
+        grouped(s.unit_cycles),
+        grouped(s.firmware_bytes as u64),
+    )
+}
