@@ -10,6 +10,7 @@ module tmv_core_axil
   input  logic        rst_ni,
   /// The core's bus; reads of one word only.
   input  bus_req_t    req_i,
+  input  logic [31:0] wdata_i,
   output bus_rsp_t    rsp_o,
   /// AXI4-Lite bus.
   output logic        m_axil_awvalid,
@@ -62,7 +63,7 @@ module tmv_core_axil
     if (take) begin
       m_axil_awaddr <= req_i.addr[11:0];
       m_axil_araddr <= req_i.addr[11:0];
-      m_axil_wdata  <= req_i.wdata;
+      m_axil_wdata  <= wdata_i;
       m_axil_wstrb  <= req_i.strb;
     end
     if (done) begin

@@ -17,6 +17,7 @@ module tmv_core_ram
   output bus_rsp_t inst_rsp_o,
   /// Data.
   input  bus_req_t data_req_i,
+  input  logic [31:0] data_wdata_i,
   output bus_rsp_t data_rsp_o
 );
   localparam int unsigned IndexBits = $clog2(Words);
@@ -44,21 +45,23 @@ module tmv_core_ram
     end
 
     always_ff @(posedge clk_i) begin
-      next_q[i] <= index[i] + index_t'(1);
+      if (take[i] || more[i]) next_q[i] <= index[i] + index_t'(1);
       if (take[i]) left_q[i] <= req[i].write ? '0 : req[i].len;
-      else left_q[i] <= left_q[i] - 3'd1;
+      else if (more[i]) left_q[i] <= left_q[i] - 3'd1;
     end
   end
 
   logic [1:0][31:0] rdata_q;
 
-  always_ff @(posedge clk_i) rdata_q[0] <= mem_q[index[0]];
+  always_ff @(posedge clk_i) if (take[0] || more[0]) rdata_q[0] <= mem_q[index[0]];
 
   always_ff @(posedge clk_i) begin
-    for (int unsigned b = 0; b < 4; b++) begin
-      if (take[1] && req[1].write && req[1].strb[b]) mem_q[index[1]][8*b+:8] <= req[1].wdata[8*b+:8];
+    if (take[1] && req[1].write) begin
+      for (int unsigned b = 0; b < 4; b++) begin
+        if (req[1].strb[b]) mem_q[index[1]][8*b+:8] <= data_wdata_i[8*b+:8];
+      end
     end
-    rdata_q[1] <= mem_q[index[1]];
+    if (take[1] || more[1]) rdata_q[1] <= mem_q[index[1]];
   end
 
   assign inst_rsp_o = '{ready: ready[0], valid: valid_q[0], error: 1'b0, rdata: rdata_q[0]};

@@ -22,6 +22,7 @@ module tmv_core_window
   input  logic                  rst_ni,
   /// The core's bus.
   input  bus_req_t              req_i,
+  input  logic [          31:0] wdata_i,
   output bus_rsp_t              rsp_o,
   /// Bits 39:30 of all addresses on AXI; constant while a burst is in flight.
   input  logic [           9:0] window_i,
@@ -109,10 +110,12 @@ module tmv_core_window
     end else if (word_valid) begin
       word_q <= word_q + 3'd1;
     end
-    for (int unsigned beat = 0; beat < LineBeats; beat++) begin
-      if (m_axi_rvalid && arrived_q == 4'(beat * BeatWords)) begin
-        line_q[beat*BeatWords+:BeatWords] <= m_axi_rdata;
-        bad_q[beat*BeatWords+:BeatWords]  <= {BeatWords{m_axi_rresp != RespOkay || m_axi_rlast != beat_last}};
+    if (m_axi_rvalid) begin
+      for (int unsigned beat = 0; beat < LineBeats; beat++) begin
+        if (arrived_q == 4'(beat * BeatWords)) begin
+          line_q[beat*BeatWords+:BeatWords] <= m_axi_rdata;
+          bad_q[beat*BeatWords+:BeatWords]  <= {BeatWords{m_axi_rresp != RespOkay || m_axi_rlast != beat_last}};
+        end
       end
     end
   end
@@ -140,7 +143,7 @@ module tmv_core_window
   always_ff @(posedge clk_i) begin
     if (take) begin
       m_axi_awaddr <= {window_i, req_i.addr[29:ByteBits], ByteBits'(0)};
-      m_axi_wdata  <= {BeatWords{req_i.wdata}};
+      m_axi_wdata  <= {BeatWords{wdata_i}};
       m_axi_wstrb  <= PortBytes'(req_i.strb) << {req_i.addr[2+:WordBits], 2'b00};
     end
   end

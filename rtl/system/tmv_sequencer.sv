@@ -87,6 +87,7 @@ module tmv_sequencer
   // The core.
   logic run, running_q, idle, inst_busy_q;
   logic [3:0] core_kind;
+  logic [31:0] data_wdata;
   bus_req_t inst_req, inst_ram_req, data_req, data_ram_req, ram_req, window_req, unit_req, regs_req;
   bus_rsp_t inst_rsp, inst_ram_rsp, data_rsp, data_ram_rsp, window_rsp, unit_rsp, regs_rsp;
 
@@ -104,6 +105,7 @@ module tmv_sequencer
     .inst_req_o (inst_req),
     .inst_rsp_i (inst_rsp),
     .data_req_o (data_req),
+    .data_wdata_o(data_wdata),
     .data_rsp_i (data_rsp),
     .kind_o     (core_kind),
     .pc_o
@@ -141,12 +143,14 @@ module tmv_sequencer
 
   // On-chip memory. The host writes it while the core is in reset.
   logic ram_write;
-  logic [31:0] ram_addr, ram_data;
+  logic [31:0] ram_addr, ram_data, ram_wdata;
 
   always_comb begin
     data_ram_req = ram_req;
+    ram_wdata    = data_wdata;
     if (ram_write) begin
-      data_ram_req = '{valid: 1'b1, write: 1'b1, addr: ram_addr, len: '0, wdata: ram_data, strb: '1};
+      data_ram_req = '{valid: 1'b1, write: 1'b1, addr: ram_addr, len: '0, strb: '1};
+      ram_wdata    = ram_data;
     end
   end
 
@@ -158,6 +162,7 @@ module tmv_sequencer
     .inst_req_i(inst_ram_req),
     .inst_rsp_o(inst_ram_rsp),
     .data_req_i(data_ram_req),
+    .data_wdata_i(ram_wdata),
     .data_rsp_o(data_ram_rsp)
   );
 
@@ -195,6 +200,7 @@ module tmv_sequencer
     .clk_i,
     .rst_ni,
     .req_i        (window_req),
+    .wdata_i      (data_wdata),
     .rsp_o        (window_rsp),
     .window_i     (window),
     .quiet_o      (quiet),
@@ -226,6 +232,7 @@ module tmv_sequencer
     .clk_i,
     .rst_ni,
     .req_i(unit_req),
+    .wdata_i(data_wdata),
     .rsp_o(unit_rsp),
     .m_axil_awvalid,
     .m_axil_awready,
@@ -299,6 +306,7 @@ module tmv_sequencer
     .read_addr_i  (read_addr),
     .read_data_o  (read_data),
     .req_i        (regs_req),
+    .wdata_i      (data_wdata),
     .rsp_o        (regs_rsp),
     .run_o        (run),
     .running_i    (running_q),

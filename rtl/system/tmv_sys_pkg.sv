@@ -4,14 +4,14 @@ package tmv_sys_pkg;
   localparam int unsigned LineWords = 8;
 
   /// A request. `valid` and all else stay until `ready` of the response. The address of a read of several words is a
-  /// multiple of the whole read. A write has one word.
+  /// multiple of the whole read. A write has one word; its data are a signal of their own, because a simulator is slow
+  /// with structs of more than 64 bits.
   typedef struct packed {
     logic        valid;
     logic        write;
     logic [31:0] addr;
     /// Words to read, minus one: 0 or `LineWords - 1`.
     logic [ 2:0] len;
-    logic [31:0] wdata;
     logic [ 3:0] strb;
   } bus_req_t;
 

@@ -22,6 +22,7 @@ module tmv_sys_regs
   output logic [31:0] read_data_o,
   /// The core's bus; reads of one word only.
   input  bus_req_t    req_i,
+  input  logic [31:0] wdata_i,
   output bus_rsp_t    rsp_o,
   /// CONTROL.RUN, and whether the core is out of reset.
   output logic        run_o,
@@ -92,14 +93,12 @@ module tmv_sys_regs
   // The core's accesses. An answer is due in the cycle after the request.
   logic core_write, core_writes, valid_q, error_q;
   logic [31:0] rdata_q;
-  logic [32:0] core_value;
   logic [11:0] core_offset;
 
   assign core_offset = req_i.addr[11:0];
   assign core_writes =
       core_offset inside {ResultOffset, TrapCauseOffset, TrapPcOffset, TrapValueOffset} && req_i.strb == '1;
   assign core_write = req_i.valid && rsp_o.ready && req_i.write && core_writes;
-  assign core_value = value(core_offset);
   assign rsp_o      = '{ready: !valid_q, valid: valid_q, error: error_q, rdata: rdata_q};
 
   always_ff @(posedge clk_i) begin
@@ -108,16 +107,20 @@ module tmv_sys_regs
   end
 
   always_ff @(posedge clk_i) begin
-    error_q <= req_i.write ? !core_writes : !core_value[32];
-    rdata_q <= core_value[31:0];
+    if (req_i.valid) begin
+      {error_q, rdata_q} <= value(core_offset) ^ {1'b1, 32'b0};
+      if (req_i.write) error_q <= !core_writes;
+    end
   end
 
   // The host's reads.
-  logic [32:0] host_value;
+  logic bad_read_q, known_q;
 
-  assign host_value = value(read_addr_i);
-
-  always_ff @(posedge clk_i) if (read_i) read_data_o <= host_value[31:0];
+  // The answer has two cycles. BAD_ACCESS follows in the cycle after.
+  always_ff @(posedge clk_i) begin
+    if (read_i) {known_q, read_data_o} <= value(read_addr_i);
+  end
+  always_ff @(posedge clk_i) bad_read_q <= rst_ni && read_i;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -145,7 +148,7 @@ module tmv_sys_regs
         memory_fault_q <= memory_fault_q && !write_data_i[IrqStatusMemoryFaultLsb];
         core_fault_q  <= core_fault_q && !write_data_i[IrqStatusCoreFaultLsb];
       end
-      if (write_i && refused || read_i && !host_value[32]) bad_access_q <= 1'b1;
+      if (write_i && refused || bad_read_q && !known_q) bad_access_q <= 1'b1;
       if (memory_fault_i) memory_fault_q <= 1'b1;
       if (core_fault_i) core_fault_q <= 1'b1;
       if (core_fault_i && !core_fault_q) fault_addr_q <= fault_addr_i;
@@ -161,11 +164,11 @@ module tmv_sys_regs
       end
       if (core_write) begin
         unique case (core_offset)
-          TrapCauseOffset: trap_cause_q <= req_i.wdata;
-          TrapPcOffset:    trap_pc_q <= req_i.wdata;
-          TrapValueOffset: trap_value_q <= req_i.wdata;
+          TrapCauseOffset: trap_cause_q <= wdata_i;
+          TrapPcOffset:    trap_pc_q <= wdata_i;
+          TrapValueOffset: trap_value_q <= wdata_i;
           default: begin
-            result_q <= req_i.wdata;
+            result_q <= wdata_i;
             job_q    <= 1'b0;
             done_q   <= 1'b1;
           end

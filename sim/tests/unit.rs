@@ -235,6 +235,23 @@ fn extremes() {
     }
 }
 
+/// A unit for rows so long that a sum does not fit 22 bits: the sign is extended from the highest bit of 24.
+#[test]
+fn sums_of_the_longest_rows() {
+    let unit = UnitConfig { ports: 1, vectors: 1, groups: 1, ..BASE3 };
+    let spec = testbench::model::unit_spec(&unit, Trace::Off).unwrap().param("BankWords", 512);
+    let device = VerilatedDevice::new(&common::model(&spec), &VerilatedContext::default(), &unit, common::memory());
+    let mut driver = Driver::open(device.unwrap()).unwrap();
+    let longest = driver.info().max_in_features();
+    assert!(128 * longest > 1 << 22, "{longest} activations");
+    for (weight, value) in [(1, -128), (-1, -128), (1, 127), (-1, 127)] {
+        for cols in [longest, (1 << 21) / 128 + 3] {
+            Job::of(9, cols, weight, value, 1).check(&mut driver, 1);
+            driver.unload();
+        }
+    }
+}
+
 /// Long rows, and many of them, before short ones: every bit of each length register changes.
 #[test]
 fn long_before_short() {

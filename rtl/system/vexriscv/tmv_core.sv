@@ -19,6 +19,7 @@ module tmv_core
   input  bus_rsp_t    inst_rsp_i,
   /// Data.
   output bus_req_t    data_req_o,
+  output logic [31:0] data_wdata_o,
   input  bus_rsp_t    data_rsp_i,
   /// Value of PARAM.CORE.
   output logic [ 3:0] kind_o,
@@ -30,7 +31,6 @@ module tmv_core
 
   logic [1:0] cyc, stb, we, ack, err;
   logic [1:0][29:0] adr;
-  logic [1:0][31:0] dat_mosi;
   logic [1:0][ 3:0] sel;
   logic [1:0][ 2:0] cti;
   logic [1:0] taken_q;
@@ -52,7 +52,6 @@ module tmv_core
             write: we[i],
             addr: {adr[i], 2'b00},
             len: cti[i] == CtiAscending ? 3'(LineWords - 1) : '0,
-            wdata: dat_mosi[i],
             strb: sel[i]
         };
     assign ack[i] = taken_q[i] && rsp[i].valid;
@@ -89,7 +88,7 @@ module tmv_core
     .iBusWishbone_WE(we[0]),
     .iBusWishbone_ADR(adr[0]),
     .iBusWishbone_DAT_MISO(rsp[0].rdata),
-    .iBusWishbone_DAT_MOSI(dat_mosi[0]),
+    .iBusWishbone_DAT_MOSI(),
     .iBusWishbone_SEL(sel[0]),
     .iBusWishbone_ERR(err[0]),
     .iBusWishbone_CTI(cti[0]),
@@ -100,7 +99,7 @@ module tmv_core
     .dBusWishbone_WE(we[1]),
     .dBusWishbone_ADR(adr[1]),
     .dBusWishbone_DAT_MISO(rsp[1].rdata),
-    .dBusWishbone_DAT_MOSI(dat_mosi[1]),
+    .dBusWishbone_DAT_MOSI(data_wdata_o),
     .dBusWishbone_SEL(sel[1]),
     .dBusWishbone_ERR(err[1]),
     .dBusWishbone_CTI(cti[1]),

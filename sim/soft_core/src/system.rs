@@ -192,11 +192,16 @@ impl System {
     /// If a model fails, or if a master breaks the protocol.
     pub fn step(&mut self) -> Result<(), SimulationError> {
         let to_unit = self.core_outputs();
-        let from_unit = self.unit.axil_outputs();
-        let irq = self.unit.irq();
-        self.step_unit(to_unit)?;
-        self.serve_core()?;
-        self.set_core_inputs(from_unit, irq);
+        if self.rest >= REST && to_unit == self.axil {
+            // The unit's outputs stay as they are.
+            self.unit.axi_memory().tick();
+            self.serve_core()?;
+        } else {
+            let (from_unit, irq) = (self.unit.axil_outputs(), self.unit.irq());
+            self.step_unit(to_unit)?;
+            self.serve_core()?;
+            self.set_core_inputs(from_unit, irq);
+        }
         self.core.cycle()?;
         Ok(())
     }
@@ -216,16 +221,12 @@ impl System {
         out
     }
 
-    /// Clocks the unit and the memory; the memory alone if the unit has nothing to do.
+    /// Clocks the unit and the memory.
     fn step_unit(&mut self, inputs: AxilInputs) -> Result<(), SimulationError> {
         if inputs != self.axil {
             self.unit.set_axil_inputs(&inputs);
             self.axil = inputs;
             self.rest = 0;
-        }
-        if self.rest >= REST {
-            self.unit.axi_memory().tick();
-            return Ok(());
         }
         self.unit_cycles += 1;
         self.unit.step()?;
