@@ -2,12 +2,24 @@
 #![allow(clippy::unwrap_used)]
 
 mod core_bench;
+mod program;
 
+use bitnet::checkpoint::Checkpoint;
 use bitnet::layer::KvCache;
+use bitnet::model::Model;
+use bitnet::sampler::Sampler;
+use bitnet::weights::WeightSource;
 use core_bench::{Case, patch, small};
 use golden::Dtype;
+use ndarray::Array2;
+use program::{sim, testdata};
+use safetensors::SafeTensors;
+use sequencer::record::Elements;
 use sequencer::{map, regs};
 use soft_core::Error;
+use testbench::device::VerilatedDevice;
+use tmv::functional::FunctionalDevice;
+use verilated::{Trace, VerilatedContext};
 use zynq_memory::{ReadFault, SLVERR, WriteFault};
 
 /// `nop` of RISC-V.
@@ -31,6 +43,70 @@ fn a_layer_equals_golden() {
         let in_steps: u64 = output.steps.iter().map(|(_, cycles)| cycles).sum();
         assert!(in_steps < output.cycles && output.unit_cycles < output.cycles / 2, "the unit rests");
     }
+}
+
+/// The published form of a model, free-running: each layer's input is the output that the core left in memory. Tensors
+/// agree with those of the reference implementation, integers exactly.
+#[test]
+fn a_checkpoint_agrees_with_the_reference() {
+    let folder = testdata("tiny-packed");
+    let source = Checkpoint::open(folder.clone()).unwrap();
+    let bytes = std::fs::read(folder.join("expected-fp32.safetensors")).unwrap();
+    let reference = SafeTensors::deserialize(&bytes).unwrap();
+    let ids = [318, 2, 282, 0, 1, 7];
+    let model = Model::new(&source, Dtype::Fp32);
+    let mut hidden = model.embed(&ids, &mut ()).unwrap();
+    for layer in 0..source.config().num_hidden_layers {
+        let case = Case::of(source.config(), layer, source.layer(layer).unwrap(), hidden, KvCache::new(), Dtype::Fp32);
+        let output = case.run(&mut case.system()).unwrap();
+        case.check(&output, &format!("layer {layer}"));
+        let mut compared = 0;
+        for (name, elements) in &output.tensors {
+            // The reference has no codes.
+            let Ok(view) = reference.tensor(&format!("model.layers.{layer}.{name}")) else { continue };
+            agrees(name, elements, view.data(), *view.shape().last().unwrap());
+            compared += 1;
+        }
+        assert!(compared >= 50, "layer {layer}: only {compared} tensors of the reference");
+        hidden = Array2::from_shape_vec((ids.len(), source.config().hidden_size), output.hidden).unwrap();
+    }
+    let logits = model.logits(&hidden, &mut ()).unwrap();
+    let last = logits.row(ids.len() - 1).to_vec();
+    assert_eq!(Sampler::greedy().next(&last).unwrap(), 188, "the reference's next token");
+}
+
+/// Checks a tensor against the reference: integers for equality, floats within 5e-5 of the rms of their row, as golden.
+fn agrees(name: &str, found: &Elements, expected: &[u8], width: usize) {
+    let words = expected.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
+    match found {
+        Elements::F32(found) => {
+            let want: Vec<f64> = words.map(|word| f32::from_bits(word).into()).collect();
+            assert_eq!(found.len(), want.len(), "{name}");
+            for (found, want) in found.chunks(width).zip(want.chunks(width)) {
+                let rms = (want.iter().map(|want| want * want).sum::<f64>() / width as f64).sqrt();
+                for (found, want) in found.iter().zip(want) {
+                    let off = (f64::from(f32::from_bits(*found)) - want).abs();
+                    assert!(off <= 5e-5 * rms, "{name}: {off:e} off, rms {rms:e}");
+                }
+            }
+        }
+        Elements::I32(found) => assert!(found.iter().map(|value| *value as u32).eq(words), "{name}"),
+        Elements::I8(found) => assert!(found.iter().map(|value| *value as u8).eq(expected.iter().copied()), "{name}"),
+    }
+}
+
+/// One sequence, on every device there is: the functional model, the simulated unit, and the unit beside the core.
+#[test]
+fn one_sequence_on_every_device() {
+    let case = Case::new(small(), 2, 3, Dtype::Bf16);
+    let of_core = case.run(&mut case.system()).unwrap();
+    case.check(&of_core, "on the core");
+    let model = FunctionalDevice::new(case.unit.info(), case.memory.base, case.memory.bytes);
+    assert_eq!(case.run_on(model), of_core.hidden, "the functional model");
+    let library = testbench::model::build(&case.unit, Trace::Off, &mut |_| {}).unwrap();
+    let context = VerilatedContext::default();
+    let unit = VerilatedDevice::new(&library, &context, &case.unit, case.memory.clone()).unwrap();
+    assert_eq!(case.run_on(unit), of_core.hidden, "the simulated unit");
 }
 
 #[test]
@@ -210,4 +286,61 @@ fn a_cache_of_keys_keeps_its_old_rows() {
     let mut system = case.system();
     let output = case.run(&mut system).unwrap();
     case.check(&output, "with a cache");
+}
+
+const COMMAND: [&str; 6] = ["--layer", "14", "--nonlinear", "soft-core", "--tokens", "1"];
+
+/// The command on 2B-4T: a line for each operator, and the same in the JSON.
+#[test]
+fn the_command_reports_every_operator() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let ran = sim(&[&COMMAND[..], &["--context", "1", "--core-mhz", "50", "--json", file.to_str().unwrap()]].concat());
+    let ran = ran.code(0);
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let nonlinear = &report["nonlinear"];
+    assert_eq!(nonlinear["on"], "soft-core");
+    assert_eq!((&nonlinear["mismatches"], &nonlinear["context"]), (&0.into(), &1.into()));
+    let operators = nonlinear["operators"].as_array().unwrap();
+    assert_eq!(operators.len(), decoder::Step::ALL.len());
+    for operator in operators {
+        let (cycles, elements) = (operator["cycles"].as_u64().unwrap(), operator["elements"].as_u64().unwrap());
+        assert!(cycles > 10 * elements, "{operator}: no core is that fast");
+        assert!((operator["ms"].as_f64().unwrap() * 50e3 - cycles as f64).abs() < 1e-3, "{operator}");
+        assert!(ran.out.contains(operator["name"].as_str().unwrap()), "{ran}");
+    }
+    let sum: u64 = operators.iter().map(|operator| operator["cycles"].as_u64().unwrap()).sum();
+    assert_eq!(nonlinear["cycles"], sum);
+    assert_eq!(report["totals"]["mismatches"], 0);
+}
+
+#[test]
+fn options_that_do_not_go_together() {
+    for (more, why) in [
+        (&["--op", "q_proj"][..], "--op"),
+        (&["--shard", "1/2"], "--shard"),
+        (&["--journal", "j"], "--journal"),
+        (&["--core-mhz", "5"], "--core-mhz"),
+        (&["--context", "4096"], "4096"),
+    ] {
+        sim(&[&COMMAND[..], more].concat()).code(2).says(&[why]);
+    }
+    sim(&["--all-layers", "--nonlinear", "soft-core"]).code(2).says(&["--all-layers"]);
+    let model = testdata("tiny-packed").display().to_string();
+    sim(&["--layer", "0", "--model", &model, "--context", "4"]).code(2).says(&["--context"]);
+}
+
+/// A machine without the target gets a hint, and nothing of cargo.
+#[test]
+#[cfg(unix)]
+fn a_machine_without_the_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let rustc = folder.path().join("rustc");
+    let nowhere = folder.path().join("nowhere");
+    let script = format!("#!/bin/sh\ncase \"$*\" in *print*) echo {};; *) echo rustc 1.0;; esac\n", nowhere.display());
+    std::fs::write(&rustc, script).unwrap();
+    std::process::Command::new("chmod").arg("+x").arg(&rustc).status().unwrap();
+    let output = program::program().args(COMMAND).env("RUSTC", &rustc).output().unwrap();
+    let ran = program::Ran::new("sim, without the target".into(), &output).code(4);
+    ran.says(&["rustup target add riscv32im-unknown-none-elf"]);
 }

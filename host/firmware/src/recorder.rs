@@ -45,8 +45,8 @@ impl Recorder {
     }
 
     /// Records the cycles in which the unit was busy, for each group of linears.
-    pub(crate) fn unit(&mut self, busy: &[u32]) {
-        words(self.record(kind::UNIT, 4 * busy.len()), busy.iter().copied());
+    pub(crate) fn unit(&mut self, busy: &[u64]) {
+        words(self.record(kind::UNIT, 4 * busy.len()), busy.iter().map(|cycles| *cycles as u32));
         self.finish(self.used);
     }
 

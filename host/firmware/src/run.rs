@@ -3,11 +3,12 @@
 use alloc::vec::Vec;
 use core::slice;
 
-use decoder::{Cache, Error, Layer, Linear, Norm, Products};
+use decoder::{Cache, Error, Layer, Linear, Norm};
 use golden::rope::RopeTables;
 use sequencer::job::{Job, Outcome, Region};
+use sequencer::products::UnitProducts;
 use tmv::device::DeviceError;
-use tmv::driver::{Driver, Weights};
+use tmv::driver::Driver;
 
 use crate::recorder::Recorder;
 use crate::unit::Unit;
@@ -63,29 +64,10 @@ fn layer(job: &Job, recorder: &mut Recorder) -> Result<(), Error<DeviceError>> {
     };
     let device = Unit { memory: bytes(job.unit), base: job.unit_base };
     let open = |source| Error::Products { linears: [Linear::Q].into(), source };
-    let mut unit = OnUnit { driver: Driver::open(device).map_err(open)?, weights: job.weights, busy: Vec::new() };
+    let mut unit = UnitProducts::new(Driver::open(device).map_err(open)?, job.weights);
     layer.run(view_mut(job.hidden, tokens * shape.hidden), cache, &mut unit, recorder)?;
-    recorder.unit(&unit.busy);
+    recorder.unit(unit.busy());
     Ok(())
-}
-
-/// Products on the unit.
-struct OnUnit {
-    driver: Driver<Unit>,
-    weights: [Weights; 7],
-    /// Cycles in which the unit was busy, for each request.
-    busy: Vec<u32>,
-}
-
-impl Products for OnUnit {
-    type Error = DeviceError;
-
-    fn products(&mut self, linears: &[Linear], x_q: &[i8], tokens: usize) -> Result<Vec<Vec<i32>>, DeviceError> {
-        let operators: Vec<Weights> = linears.iter().map(|linear| self.weights[linear.index()]).collect();
-        let result = self.driver.run(&operators, x_q, tokens)?;
-        self.busy.push(result.cycles as u32);
-        Ok(result.operators.into_iter().map(|operator| operator.accumulators).collect())
-    }
 }
 
 fn bytes(region: Region) -> &'static mut [u8] {

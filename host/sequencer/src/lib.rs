@@ -9,6 +9,7 @@
 //! | [`map`] | what the core finds at which address |
 //! | [`job`] | a layer to run, as words in shared memory |
 //! | [`record`] | the records that a job leaves |
+//! | [`products`] | the products of a layer on any device |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -16,5 +17,6 @@ extern crate alloc;
 
 pub mod job;
 pub mod map;
+pub mod products;
 pub mod record;
 pub mod regs;

@@ -1,14 +1,18 @@
 //! A layer on the soft core, for tests.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use bitnet::config::ModelConfig;
+use bitnet::config::{Linear, ModelConfig, Norm};
 use bitnet::layer::{CpuBackend, DecoderLayer, KvCache};
 use bitnet::synthetic::Synthetic;
 use bitnet::weights::{LayerWeights, WeightSource};
+use decoder::{Cache, Layer};
 use golden::Dtype;
+use golden::rope::RopeTables;
 use ndarray::Array2;
+use sequencer::products::UnitProducts;
 use soft_core::Error;
 use soft_core::compare::{Expected, compare};
 use soft_core::core::Core;
@@ -16,6 +20,8 @@ use soft_core::firmware::Firmware;
 use soft_core::layer::{LayerInput, LayerOutput, boot, memory_bytes, run};
 use soft_core::system::System;
 use tmv::config::UnitConfig;
+use tmv::device::Device;
+use tmv::driver::Driver;
 use verilated::Trace;
 use zynq_memory::{Faults, MemoryConfig, Timing};
 
@@ -36,9 +42,9 @@ pub struct Case {
     weights: Arc<LayerWeights>,
     dtype: Dtype,
     pub hidden: Array2<f32>,
-    flat: std::cell::OnceCell<Vec<f32>>,
+    flat: OnceCell<Vec<f32>>,
     pub before: KvCache,
-    expected: Option<Expected>,
+    expected: Expected,
     pub firmware: Firmware,
     pub unit: UnitConfig,
     pub memory: MemoryConfig,
@@ -47,7 +53,6 @@ pub struct Case {
 impl Case {
     pub fn new(config: ModelConfig, tokens: usize, past: usize, dtype: Dtype) -> Self {
         let model = Synthetic::new(config, 7);
-        let config = model.config().clone();
         let weights = model.layer(LAYER).unwrap();
         let rounded = |tokens| {
             let mut hidden = model.hidden(LAYER, tokens).unwrap();
@@ -56,11 +61,22 @@ impl Case {
         };
         let mut before = KvCache::new();
         if past > 0 {
-            let layer = DecoderLayer::new(&config, LAYER, &weights);
+            let layer = DecoderLayer::new(model.config(), LAYER, &weights);
             layer.forward(&rounded(past), &mut before, dtype, &mut CpuBackend, &mut ()).unwrap();
         }
-        let hidden = rounded(tokens);
-        let expected = Expected::of(&config, LAYER, &weights, &hidden, &mut before.clone(), dtype).ok();
+        Self::of(model.config(), LAYER, weights, rounded(tokens), before, dtype)
+    }
+
+    /// A layer of a model, after the tokens in `before`.
+    pub fn of(
+        config: &ModelConfig,
+        layer: usize,
+        weights: Arc<LayerWeights>,
+        hidden: Array2<f32>,
+        before: KvCache,
+        dtype: Dtype,
+    ) -> Self {
+        let expected = Expected::of(config, layer, &weights, &hidden, &mut before.clone(), dtype).unwrap();
         let memory = MemoryConfig {
             base: 0x1000_0000,
             bytes: 16 << 20,
@@ -74,11 +90,11 @@ impl Case {
             faults: Faults::default(),
         };
         Self {
-            config,
+            config: config.clone(),
             weights,
             dtype,
             hidden,
-            flat: std::cell::OnceCell::new(),
+            flat: OnceCell::new(),
             before,
             expected,
             firmware: Firmware::build(Core::VexRiscv, &mut |_| {}).unwrap(),
@@ -108,16 +124,42 @@ impl Case {
         run(system, &self.firmware, &self.input(), true)
     }
 
+    /// Runs the layer's sequence here, with products on `device`. Returns the residual stream after the layer.
+    pub fn run_on<D: Device>(&self, device: D) -> Vec<f32> {
+        let mut driver = Driver::open(device).unwrap();
+        let weights = Linear::ALL.map(|linear| driver.load(&self.weights.linear(linear).ternary).unwrap());
+        let (past, tokens) = (self.before.tokens(), self.hidden.nrows());
+        let rope = RopeTables::new(past..past + tokens, self.config.head_dim(), self.config.rope_theta, self.dtype);
+        let norms = Norm::ALL.map(|norm| {
+            let mut weight = self.weights.norm(norm).to_vec();
+            self.dtype.round_slice(&mut weight);
+            weight
+        });
+        let layer = Layer {
+            shape: (&self.config).into(),
+            dtype: self.dtype,
+            norms: norms.each_ref().map(Vec::as_slice),
+            factors: Linear::ALL.map(|linear| self.weights.linear(linear).factor),
+            rope: &rope,
+        };
+        let new = vec![0.0; tokens * self.config.kv_dim()];
+        let (mut keys, mut values) = ([self.before.keys(), &new].concat(), [self.before.values(), &new].concat());
+        let mut hidden: Vec<f32> = self.hidden.iter().copied().collect();
+        let cache = Cache { past, keys: &mut keys, values: &mut values };
+        let mut products = UnitProducts::new(driver, weights);
+        assert!(layer.run(&mut hidden, cache, &mut products, &mut ()).is_ok());
+        hidden
+    }
+
     /// Number of elements of all tensors that differ from golden's.
     pub fn mismatches(&self, output: &LayerOutput) -> usize {
-        let expected = self.expected.as_ref().unwrap();
-        compare(&expected.tensors, &output.tensors).iter().map(|tensor| tensor.mismatches).sum()
+        compare(&self.expected.tensors, &output.tensors).iter().map(|tensor| tensor.mismatches).sum()
     }
 
     /// Checks every tensor and the output.
     #[track_caller]
     pub fn check(&self, output: &LayerOutput, what: &str) {
-        let expected = self.expected.as_ref().unwrap();
+        let expected = &self.expected;
         let compared = compare(&expected.tensors, &output.tensors);
         let wrong: Vec<_> = compared.iter().filter(|tensor| tensor.mismatches > 0).collect();
         assert!(wrong.is_empty(), "{what}: {wrong:?}");
