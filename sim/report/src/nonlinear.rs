@@ -1,5 +1,6 @@
 //! The operators between the BitLinears, as a simulated core ran them.
 
+use cost::projection::SoftCore;
 use program::table::{grouped, table};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,19 @@ pub struct CoreSimulation {
     pub unit_cycles: u64,
     /// Seconds of the simulation.
     pub seconds: f64,
+}
+
+impl Nonlinear {
+    /// The operators as an input of the projection.
+    pub fn for_projection(&self) -> SoftCore {
+        SoftCore {
+            name: self.core.clone(),
+            clock_mhz: self.clock_mhz,
+            tokens: self.operators.first().map_or(1, |o| o.tokens),
+            context: self.context,
+            operators: self.operators.iter().map(|o| (o.name.clone(), o.elements, o.cycles)).collect(),
+        }
+    }
 }
 
 /// A table with a line for each operator, and the sums.

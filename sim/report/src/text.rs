@@ -104,6 +104,9 @@ fn projection(projection: &Projection) -> String {
         if let Some((on, ms, rate)) = whole {
             out += &format!("; {ms:.0} ms, {rate:.1} tokens/s, with the rest on {} ({})", on.core, on.basis);
         }
+        if let Some((ms, on)) = phase.on_cores.iter().find(|on| on.simulated).and_then(|on| Some((on.pass_ms?, on))) {
+            out += &format!("; {ms:.0} ms on {} ({})", on.core, on.basis);
+        }
         out += "\n";
     }
     let c = &projection.check;

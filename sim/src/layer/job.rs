@@ -207,7 +207,8 @@ fn baselines(
         args.cpu_profile.iter().map(|path| CpuProfile::load(path)).collect::<Result<_, _>>()?;
     let profiles: Vec<CpuProfile> = std::iter::once(CpuProfile::builtin()).chain(given).collect();
     let beside = |(i, p): (usize, &CpuProfile)| CpuBaseline::new(p, i == 0, config, layers.clone());
-    let inputs = Inputs { vocab_size: config.vocab_size, baselines: profiles.iter().enumerate().map(beside).collect() };
+    let baselines = profiles.iter().enumerate().map(beside).collect();
+    let inputs = Inputs { vocab_size: config.vocab_size, baselines, soft_core: None };
     let builtin = profiles.len() == 1;
     let profile = profiles.into_iter().nth(usize::from(!builtin)).expect("there is the built-in one at least");
     Ok((Baseline::new(profile, builtin, config, layers.clone(), tokens), inputs))

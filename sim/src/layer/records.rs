@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bitnet::config::Linear;
+use cost::projection::Inputs;
 use cost::time::{DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
 use program::machine;
 use report::nonlinear::Nonlinear;
@@ -88,8 +89,11 @@ impl Job<'_> {
             runs: outcomes.iter().map(RunRow::of).collect(),
             differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.max_tokens())).collect(),
             forward,
+            projection_inputs: Some(Inputs {
+                soft_core: nonlinear.as_ref().map(Nonlinear::for_projection),
+                ..self.inputs.clone()
+            }),
             nonlinear,
-            projection_inputs: Some(self.inputs.clone()),
             projection: None,
             simulation,
             status: STATUS.into(),

@@ -20,6 +20,7 @@ impl Case<'_> {
                 points: SPEEDUPS.map(at).to_vec(),
                 unit: at(linear / unit_ms),
                 limit: all / rest,
+                soft_core: None,
             }
         };
         let mut curves = Vec::new();
@@ -27,7 +28,12 @@ impl Case<'_> {
             let unit_ms = phase.linear_ms + phase.driver_ms;
             for cpu in self.inputs.baselines.iter().filter(|b| b.fits(phase.tokens)) {
                 let what = format!("layer, {} of {}", phase.name, phase.tokens);
-                curves.push(curve(what, &cpu.provenance, "measured", cpu.linear_ms, cpu.layer_ms, unit_ms));
+                let soft_core = self.inputs.soft_core.as_ref().map(|core| {
+                    let on = self.on_soft_core(core, phase.tokens, phase.context, phase.linear_ms);
+                    [cpu.linear_ms / phase.linear_ms, cpu.layer_ms / on.layer_ms]
+                });
+                let of_layer = curve(what, &cpu.provenance, "measured", cpu.linear_ms, cpu.layer_ms, unit_ms);
+                curves.push(Amdahl { soft_core, ..of_layer });
             }
             let layers = self.config.num_hidden_layers as f64;
             for on in phase.on_cores.iter().filter(|_| phase.tokens == 1) {

@@ -88,6 +88,8 @@ impl Case<'_> {
             [self.overhead_us, DRIVER_OVERHEAD_BAND_US[1].max(self.overhead_us)].map(driver);
         let unit_ms = [linear_ms + driver_ms, linear_ms + driver_ms_most];
         let measured = self.inputs.baselines.iter().filter(|b| b.fits(tokens)).map(|b| self.on_cpu(b, tokens, unit_ms));
+        let soft_core = self.inputs.soft_core.iter();
+        let simulated_core = soft_core.map(|core| self.on_soft_core(core, tokens, context, linear_ms));
         let modelled = self.cores().map(|core| self.on_core(core, tokens, context, unit_ms));
         Phase {
             name: if tokens == 1 { "decode" } else { "prefill" }.into(),
@@ -103,7 +105,7 @@ impl Case<'_> {
             calls,
             driver_ms,
             driver_ms_most,
-            on_cores: measured.chain(modelled).collect(),
+            on_cores: measured.chain(modelled).chain(simulated_core).collect(),
             linears,
             linear_ms,
         }

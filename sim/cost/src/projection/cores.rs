@@ -2,10 +2,13 @@
 
 use super::case::Case;
 use super::operators::host_operators;
-use super::records::{CoreOperator, OnCore};
+use super::records::{CoreOperator, OnCore, SoftCore};
 use crate::baseline::CpuBaseline;
 use crate::peers::{Core, Part};
 use bitnet::config::Linear;
+
+/// The only operator of a soft core whose work grows with the cache.
+const ATTENTION: &str = "self_attn.attention";
 
 impl Case<'_> {
     /// The other operators on a profiled CPU. If the profile has the time of the whole stage (prefill or decode), the
@@ -34,6 +37,7 @@ impl Case<'_> {
             core: cpu.provenance.clone(),
             basis: format!("measured there with {tokens} tokens; {missing}"),
             measured: true,
+            simulated: false,
             operators: operators.collect(),
             others_ms,
             layer_ms: unit_ms + others_ms,
@@ -43,6 +47,45 @@ impl Case<'_> {
             linear_percent: pass_ms.map(|ms| 100.0 * layers * unit_ms / ms),
             alone_ms: alone_ms.filter(|_| rest_ms.is_some()),
             alone_linears: cpu.linears.clone(),
+        }
+    }
+
+    /// The other operators on a simulated soft core. Each takes its simulated cycles an element. The core drives the
+    /// unit itself, so no other driver calls are assumed. The output head and what else is not in a layer is missing.
+    pub(crate) fn on_soft_core(&self, core: &SoftCore, tokens: usize, context: usize, linear_ms: f64) -> OnCore {
+        let macs = |tokens: usize, context: usize| (1..=tokens).map(|token| context + token).sum::<usize>() as f64;
+        let simulated = (tokens, context) == (core.tokens, core.context);
+        let operators = core.operators.iter().map(|(name, _, cycles)| {
+            let times = match name == ATTENTION {
+                true => macs(tokens, context) / macs(core.tokens, core.context),
+                false => tokens as f64 / core.tokens as f64,
+            };
+            let ms = *cycles as f64 * times / core.clock_mhz / 1e3;
+            CoreOperator { name: name.clone(), in_layer: true, ops: None, bytes: None, ms }
+        });
+        let operators: Vec<CoreOperator> = operators.collect();
+        let others_ms = operators.iter().map(|o| o.ms).sum::<f64>();
+        let layers = self.config.num_hidden_layers as f64;
+        let pass_ms = layers * (linear_ms + others_ms);
+        OnCore {
+            core: format!("{}, {} MHz", core.name, core.clock_mhz),
+            basis: format!(
+                "RTL simulation of the core, {} tokens after {}{}; without embedding and output head",
+                core.tokens,
+                core.context,
+                if simulated { "" } else { ", in proportion to tokens and positions" }
+            ),
+            measured: false,
+            simulated: true,
+            operators,
+            others_ms,
+            layer_ms: linear_ms + others_ms,
+            pass_ms: Some(pass_ms),
+            pass_ms_most: Some(pass_ms),
+            tokens_per_s: Some(tokens as f64 * 1e3 / pass_ms),
+            linear_percent: Some(100.0 * layers * linear_ms / pass_ms),
+            alone_ms: None,
+            alone_linears: Vec::new(),
         }
     }
 
@@ -69,6 +112,7 @@ impl Case<'_> {
             core: core.name.clone(),
             basis: "model, not measured".into(),
             measured: false,
+            simulated: false,
             operators,
             others_ms,
             layer_ms: unit_ms + others_ms,

@@ -19,7 +19,7 @@ pub use case::Case;
 use operators::EXP_OPS;
 pub use records::{
     Amdahl, CoreOperator, CoreRoof, Inputs, LinearTime, OnCore, PeerCheck, Phase, PortTime, Projection, Roofline,
-    RooflinePoint,
+    RooflinePoint, SoftCore,
 };
 pub use simulated::{Simulated, SimulatedLinear};
 

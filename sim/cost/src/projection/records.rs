@@ -13,6 +13,24 @@ pub struct Inputs {
     pub vocab_size: usize,
     /// CPU profiles; the built-in profile comes first.
     pub baselines: Vec<CpuBaseline>,
+    /// A layer on a simulated soft core, if there is one.
+    #[serde(default)]
+    pub soft_core: Option<SoftCore>,
+}
+
+/// A layer's operators on a simulated soft core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SoftCore {
+    /// Name of the core.
+    pub name: String,
+    /// Clock of the core.
+    pub clock_mhz: f64,
+    /// Tokens of the simulated layer.
+    pub tokens: usize,
+    /// Tokens in the cache before them.
+    pub context: usize,
+    /// The operators: name, elements, cycles.
+    pub operators: Vec<(String, usize, u64)>,
 }
 
 /// The projection from a run to a token.
@@ -118,6 +136,9 @@ pub struct OnCore {
     pub linear_percent: Option<f64>,
     /// Whether the times were measured.
     pub measured: bool,
+    /// Whether the times are those of a simulated soft core.
+    #[serde(default)]
+    pub simulated: bool,
     /// Milliseconds of the pass on the core alone, linears included.
     pub alone_ms: Option<f64>,
     /// The linears of a layer, with their times on the core alone.
@@ -156,6 +177,9 @@ pub struct Amdahl {
     pub unit: [f64; 2],
     /// Total speed-up if the linears took no time.
     pub limit: f64,
+    /// The unit with the other operators on a simulated soft core as a point beside the curve.
+    #[serde(default)]
+    pub soft_core: Option<[f64; 2]>,
 }
 
 /// The rooflines of the unit and of the core beside it, and each operator below its roofline.

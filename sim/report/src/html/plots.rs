@@ -141,7 +141,9 @@ fn amdahl(p: &Projection) -> Markup {
         let values = p.amdahl.iter().flat_map(|curve| curve.points.iter().chain([&curve.unit]).map(move |v| v[k]));
         values.fold(10.0, f64::max)
     };
-    let plane = Plane { x: [1.0, most(0) * 1.3], y: [1.0, most(1) * 4.0], height: 420.0 };
+    let least = p.amdahl.iter().filter_map(|curve| curve.soft_core).map(|[_, all]| all).fold(1.0, f64::min);
+    let plane =
+        Plane { x: [1.0, most(0) * 1.3], y: [least / 2f64.powi((least < 1.0).into()), most(1) * 4.0], height: 420.0 };
     let curves = p.amdahl.iter().zip(COLOURS.iter().cycle()).enumerate();
     let body = html! {
         (plane.grid("linears get so many times faster", "all gets so many times faster"))
@@ -153,6 +155,13 @@ fn amdahl(p: &Projection) -> Markup {
             // Labels near the right edge are placed to the left, inside the picture.
             @let (dx, anchor) = if x > WIDTH - 90.0 { (-10.0, Anchor::End) } else { (10.0, Anchor::Start) };
             (label(x + dx, y + 20.0, anchor, &number(format!("projection.amdahl.{i}.unit.1"), curve.unit[1], 1)))
+            @if let Some([linears, all]) = curve.soft_core {
+                @let (x, y) = plane.at(linears, all);
+                (dot(x, y, 5, "none", colour))
+                @let (dx, anchor) = if x > WIDTH - 240.0 { (-10.0, Anchor::End) } else { (10.0, Anchor::Start) };
+                (words(x + dx, y + 4.0, "soft", anchor, "with the rest on the soft core"))
+                (label(x + dx, y + 20.0, anchor, &number(format!("projection.amdahl.{i}.soft_core.1"), all, 3)))
+            }
             @let what = format!("{}; {}: {}", curve.what, short(&curve.baseline), curve.basis);
             (legend(Plane::LEFT + 14.0, 34.0 + 18.0 * i as f64, colour, &what).0)
         }

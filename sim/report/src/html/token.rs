@@ -26,7 +26,7 @@ pub(super) fn section(p: &Projection, memory: &MemorySection) -> Markup {
         (figure(
             p,
             "amdahl",
-            "What is gained in all if linears alone get faster. Dots: this unit with its driver calls; dotted: the limit.",
+            "What is gained in all if linears alone get faster. Dots: this unit with its driver calls; hollow: with the other operators on the simulated soft core; dotted: the limit.",
         ))
         (curves(p))
         h2 { "Where the ports waited" } "\n"
