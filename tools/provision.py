@@ -51,15 +51,28 @@ def compiled_yosys():
     return cache() / "yowasp"
 
 
-def rtl_files():
-    """The unit's files, relative to rtl/, in the order of compilation."""
-    names = [line.strip() for line in (RTL / "ternary" / "tmv_files.f").read_text().splitlines()]
+def rtl_files(of="ternary/tmv_files.f"):
+    """The files of a list, by default the unit's, relative to rtl/, in the order of compilation."""
+    names = [line.strip() for line in (RTL / of).read_text().splitlines()]
     return [name for name in names if name and not name.startswith("//")]
 
 
-def copy_rtl(folder):
-    """Copies the unit's files, and the headers they include, into one folder. Returns the files' names, in order."""
-    files = rtl_files()
-    for source in [*(RTL / name for name in files), *RTL.glob("*/*.svh")]:
+def sources(top):
+    """The files that the module `top` needs, in the order of compilation: the unit's, or the sequencer's with its core."""
+    unit, sequencer = rtl_files(), rtl_files("system/tmv_seq_files.f")
+    if top not in (Path(name).stem for name in sequencer) or top in (Path(name).stem for name in unit):
+        return [RTL / name for name in unit]
+    core = environment("vexriscv", RTL / "system" / "vexriscv" / "requirements.txt", "the RTL of VexRiscv")
+    (verilog,) = core.glob("lib/python3*/site-packages/pythondata_cpu_vexriscv/verilog/VexRiscv_Full.v")
+    return [*(RTL / name for name in sequencer), verilog]
+
+
+def copy_rtl(folder, top=None):
+    """Copies the files that `top` needs, by default the unit's, and the headers that they include, into one folder.
+
+    Returns the files' names, in order.
+    """
+    files = sources(top)
+    for source in [*files, *RTL.glob("*/*.svh")]:
         shutil.copy(source, folder)
-    return [Path(name).name for name in files]
+    return [source.name for source in files]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a module of the unit takes of an FPGA, counted by open synthesis: Yosys, its slang front end, synth_xilinx.
+"""What a module of the unit or of the sequencer takes of an FPGA, counted by open synthesis: Yosys, its slang front end, synth_xilinx.
 
     ./synth.py --top tmv_port --family xcup PortBits=128 Vectors=4 Codec=1     one module, as JSON
     ./synth.py --top tmv_unit_sum --family xcup PortBits=128                   tmv_unit, its ports counted once
@@ -201,13 +201,15 @@ def longest_path(module):
 
 def synthesise(top, family, parameters, black_box, folder):
     """Runs Yosys in `folder`. Returns cells by type, the log, and the longest path."""
-    read = [READ, *provision.copy_rtl(folder), "--top", top]
+    read = [READ, *provision.copy_rtl(folder, top), "--top", top]
     read += [f"-G {name}={value}" for name, value in parameters]
     whole, cells = whole_modules(family)
     read += [f"--blackboxed-module {name}" for name in [*whole, black_box] if name not in (None, top)]
     (folder / "whole.v").write_text(cells)
     # slang defines SYNTHESIS, and with it selects tmv_popcount's body for LUTs.
     check = ["check -assert", "select -assert-none t:*latch* t:$sr"]
+    if top in ("tmv_core", "tmv_sequencer"):  # the generated core has inputs of no meaning that it leaves open
+        check.insert(0, "setundef -undriven -zero")
     run_yosys([" ".join(read), *check, "write_rtlil design.il"], folder, "read.log")
     if black_box:  # its ports have their widths already, and abc9 would ask for a module that takes parameters
         design = folder / "design.il"

