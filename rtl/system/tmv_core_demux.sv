@@ -39,8 +39,8 @@ module tmv_core_demux
 
   assign target = target_of(req_i.addr, RamWords);
   // A request goes out when no answer is due, or with the last answer before it.
-  assign last   = rsp.valid && left_q == '0;
-  assign open   = !busy_q;
+  assign last   = busy_q && rsp.valid && left_q == '0;
+  assign open   = !busy_q || last;
   assign idle_o = !busy_q;
   // A core can ignore errors of its bus, as VexRiscv does.
   assign fault_o = rsp_o.valid && rsp_o.error;

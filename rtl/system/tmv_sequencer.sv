@@ -112,19 +112,22 @@ module tmv_sequencer
   );
 
   // Instructions come from on-chip memory; elsewhere there are none.
-  logic inst_target, inst_none_q;
+  logic inst_target, inst_none_q, inst_open;
   logic [2:0] inst_left_q;
 
   assign inst_target = target_of(inst_req.addr, RamWords) == TargetRam;
 
   always_comb begin
     inst_ram_req       = inst_req;
-    inst_ram_req.valid = inst_req.valid && inst_target && !inst_busy_q;
+    inst_ram_req.valid = inst_req.valid && inst_target && inst_open;
     inst_rsp           = inst_ram_rsp;
     if (inst_none_q) inst_rsp = '{ready: 1'b0, valid: 1'b1, error: 1'b1, rdata: '0};
     inst_rsp.valid &= inst_busy_q;
-    inst_rsp.ready = !inst_busy_q;
+    inst_rsp.ready = inst_open;
   end
+
+  // A request is taken with the last answer before it, so a word a cycle is read.
+  assign inst_open = !inst_busy_q || (inst_none_q || inst_ram_rsp.valid) && inst_left_q == '0;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) inst_busy_q <= 1'b0;

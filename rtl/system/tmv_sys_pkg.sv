@@ -16,7 +16,7 @@ package tmv_sys_pkg;
   } bus_req_t;
 
   /// A response. After `ready`, `valid` is high once for each word of a read, in order, or once for a write. The first
-  /// `valid` comes after `ready`, never with it, and a slave takes no other request before the last one.
+  /// `valid` comes after `ready`, never with it. A slave takes no other request before the last `valid`; with it, it may.
   typedef struct packed {
     logic        ready;
     logic        valid;

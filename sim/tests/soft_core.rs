@@ -17,6 +17,7 @@ use safetensors::SafeTensors;
 use sequencer::record::Elements;
 use sequencer::{map, regs};
 use soft_core::Error;
+use soft_core::core::Core;
 use testbench::device::VerilatedDevice;
 use tmv::functional::FunctionalDevice;
 use verilated::{Trace, VerilatedContext};
@@ -107,6 +108,17 @@ fn one_sequence_on_every_device() {
     let context = VerilatedContext::default();
     let unit = VerilatedDevice::new(&library, &context, &case.unit, case.memory.clone()).unwrap();
     assert_eq!(case.run_on(unit), of_core.hidden, "the simulated unit");
+}
+
+/// A core with an FPU gets the same bits: its additions, multiplications, divisions and roots round as the library's.
+#[test]
+#[ignore = "needs another target of Rust, and minutes: .ci/scheduled cores"]
+fn a_core_with_an_fpu_equals_golden() {
+    for (tokens, past, dtype) in [(1, 5, Dtype::Fp32), (3, 2, Dtype::Bf16)] {
+        let case = Case::new(small(), tokens, past, dtype).on(Core::Cv32e40p);
+        let output = case.run(&mut case.system()).unwrap();
+        case.check(&output, &format!("{tokens} tokens after {past}, {dtype:?}"));
+    }
 }
 
 #[test]
@@ -290,22 +302,23 @@ fn a_cache_of_keys_keeps_its_old_rows() {
 
 const COMMAND: [&str; 6] = ["--layer", "14", "--nonlinear", "soft-core", "--tokens", "1"];
 
-/// The command on 2B-4T: a line for each operator, and the same in the JSON.
+/// The command on a checkpoint: a line for each operator, and the same in the JSON.
 #[test]
 fn the_command_reports_every_operator() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.json");
-    let ran = sim(&[&COMMAND[..], &["--context", "1", "--core-mhz", "50", "--json", file.to_str().unwrap()]].concat());
-    let ran = ran.code(0);
+    let model = testdata("tiny-packed").display().to_string();
+    let arguments = ["--layer", "1", "--model", &model, "--prompt-ids", program::PROMPT, "--nonlinear", "soft-core"];
+    let ran = sim(&[&arguments[..], &["--core-mhz", "50", "--json", file.to_str().unwrap()]].concat()).code(0);
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let nonlinear = &report["nonlinear"];
     assert_eq!(nonlinear["on"], "soft-core");
-    assert_eq!((&nonlinear["mismatches"], &nonlinear["context"]), (&0.into(), &1.into()));
+    assert_eq!((&nonlinear["mismatches"], &nonlinear["context"]), (&0.into(), &0.into()));
     let operators = nonlinear["operators"].as_array().unwrap();
     assert_eq!(operators.len(), decoder::Step::ALL.len());
     for operator in operators {
         let (cycles, elements) = (operator["cycles"].as_u64().unwrap(), operator["elements"].as_u64().unwrap());
-        assert!(cycles > 10 * elements, "{operator}: no core is that fast");
+        assert!(cycles > 5 * elements, "{operator}: no core is that fast");
         assert!((operator["ms"].as_f64().unwrap() * 50e3 - cycles as f64).abs() < 1e-3, "{operator}");
         assert!(ran.out.contains(operator["name"].as_str().unwrap()), "{ran}");
     }

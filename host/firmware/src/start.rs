@@ -18,6 +18,9 @@ global_asm!(
     "la sp, stack_top",
     "la t0, trap",
     "csrw mtvec, t0",
+    // mstatus.FS: a core with floating point may use it. Other cores ignore the bit.
+    "li t0, 0x2000",
+    "csrs mstatus, t0",
     "la t0, bss_start",
     "la t1, bss_end",
     "1:",

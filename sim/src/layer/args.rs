@@ -6,6 +6,7 @@ use bitnet::config::{Linear, parse_linear};
 use clap::ValueEnum;
 use program::options::positive;
 use report::shard::Shard;
+use soft_core::core::Core;
 
 use crate::args::model::ModelArgs;
 use crate::args::numbers::{clock, overhead};
@@ -20,10 +21,29 @@ pub(crate) enum NonlinearArg {
     SoftCore,
 }
 
+/// A soft core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CoreArg {
+    /// VexRiscv.
+    Vexriscv,
+    /// CV32E40P with its FPU.
+    Cv32e40p,
+}
+
+impl From<CoreArg> for Core {
+    fn from(core: CoreArg) -> Self {
+        match core {
+            CoreArg::Vexriscv => Self::VexRiscv,
+            CoreArg::Cv32e40p => Self::Cv32e40p,
+        }
+    }
+}
+
 impl LayerArgs {
     /// Tokens in the cache before the run.
     pub(crate) fn context(&self) -> usize {
-        self.context.unwrap_or(if self.nonlinear == NonlinearArg::SoftCore { 16 } else { 0 })
+        let on_core = self.nonlinear == NonlinearArg::SoftCore && self.model.model.is_none();
+        self.context.unwrap_or(if on_core { 16 } else { 0 })
     }
 }
 
@@ -53,9 +73,20 @@ pub(crate) struct LayerArgs {
         help_heading = "What"
     )]
     pub(crate) nonlinear: NonlinearArg,
-    /// Tokens in the cache of keys and values before the run [default: 16 with --nonlinear soft-core, otherwise 0]
+    /// Tokens in the cache of keys and values before the run [default: 16 for a synthetic layer on
+    /// the soft core, otherwise 0]
     #[arg(long, value_name = "N", help_heading = "What")]
     pub(crate) context: Option<usize>,
+    /// The soft core: `vexriscv` (rv32im with caches), or `cv32e40p` (rv32imfc with an FPU, no caches)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        default_value = "vexriscv",
+        hide_possible_values = true,
+        help_heading = "What"
+    )]
+    pub(crate) core: CoreArg,
     /// Clock of the soft core in MHz, for its times, 10 to 1000
     #[arg(long, value_name = "MHZ", default_value_t = 100.0, value_parser = clock, help_heading = "What")]
     pub(crate) core_mhz: f64,

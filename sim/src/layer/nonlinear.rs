@@ -21,8 +21,6 @@ use super::job::Job;
 use crate::failure::Failure;
 use crate::output::Progress;
 
-/// The core of the sequencer.
-const CORE: Core = Core::VexRiscv;
 /// Physical address of the memory.
 const BASE: u64 = 0x1000_0000;
 /// Room for the alignment of each matrix, in bytes.
@@ -34,6 +32,7 @@ impl Job<'_> {
         if self.args.nonlinear == NonlinearArg::Host {
             return Ok(None);
         }
+        let which = Core::from(self.args.core);
         let (layer, dtype) = (self.layers.start, Dtype::from(self.args.model.dtype));
         let weights = self.source.weights().layer(layer)?;
         let (hidden, cache) = self.entering_layer()?;
@@ -43,8 +42,8 @@ impl Job<'_> {
 
         let progress = Progress::new("simulating the core", estimate(&input));
         let mut say = |step: toolchain::progress::Progress<'_>| progress.say(step);
-        let firmware = Firmware::build(CORE, &mut say)?;
-        let core = soft_core::model::build(CORE, self.setup.unit.port_bits, Trace::Off, &mut say)?;
+        let firmware = Firmware::build(which, &mut say)?;
+        let core = soft_core::model::build(which, self.setup.unit.port_bits, Trace::Off, &mut say)?;
         let unit = model::build(&self.setup.unit, Trace::Off, &mut say)?;
         let mut system = System::new(&core, &unit, &self.setup.unit, self.core_memory(&input), self.args.model.seed)?;
         system.set_stop(interrupted);
@@ -109,7 +108,7 @@ impl Job<'_> {
         });
         Nonlinear {
             on: "soft-core".into(),
-            core: CORE.name().into(),
+            core: Core::from(self.args.core).name().into(),
             clock_mhz,
             context,
             operators: rows,

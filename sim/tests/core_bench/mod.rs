@@ -45,6 +45,7 @@ pub struct Case {
     flat: OnceCell<Vec<f32>>,
     pub before: KvCache,
     expected: Expected,
+    core: Core,
     pub firmware: Firmware,
     pub unit: UnitConfig,
     pub memory: MemoryConfig,
@@ -97,15 +98,21 @@ impl Case {
             flat: OnceCell::new(),
             before,
             expected,
+            core: Core::VexRiscv,
             firmware: Firmware::build(Core::VexRiscv, &mut |_| {}).unwrap(),
             unit: UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: "base3".parse().unwrap() },
             memory,
         }
     }
 
+    /// The same case on another core.
+    pub fn on(self, core: Core) -> Self {
+        Self { core, firmware: Firmware::build(core, &mut |_| {}).unwrap(), ..self }
+    }
+
     /// A system with this case's memory, on which the core runs.
     pub fn system(&self) -> System {
-        let core = soft_core::model::build(Core::VexRiscv, self.unit.port_bits, Trace::Off, &mut |_| {}).unwrap();
+        let core = soft_core::model::build(self.core, self.unit.port_bits, Trace::Off, &mut |_| {}).unwrap();
         let unit = testbench::model::build(&self.unit, Trace::Off, &mut |_| {}).unwrap();
         let mut system = System::new(&core, &unit, &self.unit, self.memory.clone(), 3).unwrap();
         boot(&mut system, &self.firmware).unwrap();
