@@ -2,6 +2,8 @@
 //! itself; `constraints/check` has stubs of its commands.
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+mod trials;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,23 +50,10 @@ fn has_program(tool: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
-/// A test that needs some programs. If one of them is missing, the summary counts the test as ignored and names the
-/// program. In CI it fails, because `.ci/run` installs them.
+/// A test that needs some programs.
 fn trial(name: &str, needs: &[&str], body: fn()) -> Trial {
-    let Some(missing) = needs.iter().find(|tool| !has_program(tool)) else {
-        return Trial::test(name, move || {
-            body();
-            Ok(())
-        });
-    };
-    let why = format!("{missing} is missing");
-    let ignored = std::env::var_os("CI").is_none();
-    Trial::test(name, {
-        let why = why.clone();
-        move || Err(why.into())
-    })
-    .with_kind(why)
-    .with_ignored_flag(ignored)
+    let missing = needs.iter().find(|tool| !has_program(tool));
+    trials::trial(name, missing.map(|tool| (*tool).to_owned()), body)
 }
 
 fn main() -> ExitCode {

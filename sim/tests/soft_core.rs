@@ -3,6 +3,10 @@
 
 mod core_bench;
 mod program;
+mod trials;
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
 use bitnet::checkpoint::Checkpoint;
 use bitnet::layer::KvCache;
@@ -11,6 +15,7 @@ use bitnet::sampler::Sampler;
 use bitnet::weights::WeightSource;
 use core_bench::{Case, patch, small};
 use golden::Dtype;
+use libtest_mimic::Arguments;
 use ndarray::Array2;
 use program::{sim, testdata};
 use safetensors::SafeTensors;
@@ -30,7 +35,49 @@ const STAY: u32 = 0x0000_006F;
 /// VexRiscv's instruction that invalidates its data cache.
 const INVALIDATE: u32 = 0x0000_500F;
 
-#[test]
+/// The targets of Rust that are missing on this machine.
+fn missing(core: Core) -> Option<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let arguments = ["--print", "target-libdir", "--target", core.target()];
+    let output = Command::new(rustc).args(arguments).output().unwrap();
+    let library = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (!Path::new(&library).is_dir()).then(|| format!("Rust for {}", core.target()))
+}
+
+macro_rules! trials {
+    ($($name:ident),* $(,)?) => {
+        vec![$(trials::trial(stringify!($name), missing(Core::VexRiscv), $name)),*]
+    };
+}
+
+fn main() -> ExitCode {
+    let mut all = trials![
+        a_layer_equals_golden,
+        a_checkpoint_agrees_with_the_reference,
+        one_sequence_on_every_device,
+        a_stalling_memory_changes_no_bit,
+        a_narrow_port_changes_no_bit,
+        the_window_moves,
+        the_data_cache_is_invalidated,
+        a_trap_has_a_name,
+        a_core_without_an_answer,
+        a_stack_that_overflows,
+        errors_of_the_memory_have_names,
+        an_error_of_the_unit_has_its_name,
+        values_that_are_not_finite_have_a_name,
+        registers_refuse_by_name,
+        a_reset_in_the_middle,
+        a_cache_of_keys_keeps_its_old_rows,
+        the_command_reports_every_operator,
+        options_that_do_not_go_together,
+        a_machine_without_the_target,
+    ];
+    // It takes minutes: `.ci/scheduled cores` runs it.
+    let fpu = trials::trial("a_core_with_an_fpu_equals_golden", None, a_core_with_an_fpu_equals_golden);
+    all.push(fpu.with_ignored_flag(true));
+    libtest_mimic::run(&Arguments::from_args(), all).exit_code()
+}
+
 fn a_layer_equals_golden() {
     for (tokens, past, dtype) in
         [(1, 0, Dtype::Fp32), (1, 5, Dtype::Fp32), (3, 0, Dtype::Fp32), (3, 5, Dtype::Bf16), (1, 7, Dtype::Bf16)]
@@ -48,7 +95,6 @@ fn a_layer_equals_golden() {
 
 /// The published form of a model, free-running: each layer's input is the output that the core left in memory. Tensors
 /// agree with those of the reference implementation, integers exactly.
-#[test]
 fn a_checkpoint_agrees_with_the_reference() {
     let folder = testdata("tiny-packed");
     let source = Checkpoint::open(folder.clone()).unwrap();
@@ -97,7 +143,6 @@ fn agrees(name: &str, found: &Elements, expected: &[u8], width: usize) {
 }
 
 /// One sequence, on every device there is: the functional model, the simulated unit, and the unit beside the core.
-#[test]
 fn one_sequence_on_every_device() {
     let case = Case::new(small(), 2, 3, Dtype::Bf16);
     let of_core = case.run(&mut case.system()).unwrap();
@@ -111,8 +156,6 @@ fn one_sequence_on_every_device() {
 }
 
 /// A core with an FPU gets the same bits: its additions, multiplications, divisions and roots round as the library's.
-#[test]
-#[ignore = "needs another target of Rust, and minutes: .ci/scheduled cores"]
 fn a_core_with_an_fpu_equals_golden() {
     for (tokens, past, dtype) in [(1, 5, Dtype::Fp32), (3, 2, Dtype::Bf16)] {
         let case = Case::new(small(), tokens, past, dtype).on(Core::Cv32e40p);
@@ -121,7 +164,6 @@ fn a_core_with_an_fpu_equals_golden() {
     }
 }
 
-#[test]
 fn a_stalling_memory_changes_no_bit() {
     let mut case = Case::new(small(), 2, 3, Dtype::Fp32);
     case.memory.stall = 100;
@@ -132,7 +174,6 @@ fn a_stalling_memory_changes_no_bit() {
     case.check(&output, "with stalls");
 }
 
-#[test]
 fn a_narrow_port_changes_no_bit() {
     let mut case = Case::new(small(), 1, 3, Dtype::Fp32);
     case.unit.port_bits = 64;
@@ -142,7 +183,6 @@ fn a_narrow_port_changes_no_bit() {
 }
 
 /// The weights may be anywhere in the first 4 GiB: the window moves there.
-#[test]
 fn the_window_moves() {
     let mut case = Case::new(small(), 1, 0, Dtype::Fp32);
     case.memory.base = 0x3_6000_0000;
@@ -152,7 +192,6 @@ fn the_window_moves() {
 }
 
 /// A second job finds other data where the first one read. Without invalidation, the core computes with old data.
-#[test]
 fn the_data_cache_is_invalidated() {
     let first = Case::new(small(), 1, 3, Dtype::Fp32);
     let second = Case::new(small(), 1, 2, Dtype::Fp32);
@@ -181,7 +220,6 @@ fn fails(change: impl FnOnce(&mut Case)) -> Error {
     case.run(&mut system).unwrap_err()
 }
 
-#[test]
 fn a_trap_has_a_name() {
     let error = fails(|case| patch(case, "firmware::run::layer", &[0]));
     let text = error.to_string();
@@ -189,7 +227,6 @@ fn a_trap_has_a_name() {
     assert!(text.contains("illegal instruction") && text.contains("firmware::run::layer"), "{text}");
 }
 
-#[test]
 fn a_core_without_an_answer() {
     let mut case = Case::new(small(), 1, 2, Dtype::Fp32);
     patch(&mut case, "firmware::run::layer", &[STAY]);
@@ -199,7 +236,6 @@ fn a_core_without_an_answer() {
     assert!(text.contains("100") && text.contains("firmware::run::layer + 0x0"), "{text}");
 }
 
-#[test]
 fn a_stack_that_overflows() {
     let error = fails(|case| {
         // The first two instructions set the stack pointer; now to a place near the limit.
@@ -211,7 +247,6 @@ fn a_stack_that_overflows() {
     assert!(error.to_string().contains("the stack grew into other memory"), "{error}");
 }
 
-#[test]
 fn errors_of_the_memory_have_names() {
     let port = 4;
     let error = fails(|case| case.memory.faults.read = Some((port, 40, ReadFault::Response(SLVERR))));
@@ -226,14 +261,12 @@ fn errors_of_the_memory_have_names() {
 }
 
 /// The core's driver sees an error of the unit, and its text reaches the user.
-#[test]
 fn an_error_of_the_unit_has_its_name() {
     let error = fails(|case| case.memory.faults.read = Some((1, 3, ReadFault::Response(SLVERR))));
     let text = error.to_string();
     assert!(text.contains("q_proj") && text.contains("READ_SLVERR") && text.contains("port 1"), "{text}");
 }
 
-#[test]
 fn values_that_are_not_finite_have_a_name() {
     let mut case = Case::new(small(), 1, 0, Dtype::Fp32);
     case.hidden[[0, 3]] = f32::NAN;
@@ -242,7 +275,6 @@ fn values_that_are_not_finite_have_a_name() {
     assert!(text.contains("self_attn.q_proj") && text.contains("not finite"), "{text}");
 }
 
-#[test]
 fn registers_refuse_by_name() {
     let case = Case::new(small(), 1, 0, Dtype::Fp32);
     let mut system = case.system();
@@ -277,7 +309,6 @@ fn registers_refuse_by_name() {
 }
 
 /// A reset in the middle of a job: the core begins anew, and nothing of the old job disturbs it.
-#[test]
 fn a_reset_in_the_middle() {
     let case = Case::new(small(), 1, 1, Dtype::Fp32);
     for cycles in [1_000, 33_333, 77_777, 150_001] {
@@ -290,7 +321,6 @@ fn a_reset_in_the_middle() {
     }
 }
 
-#[test]
 fn a_cache_of_keys_keeps_its_old_rows() {
     let case = Case::new(small(), 2, 4, Dtype::Fp32);
     let fresh = KvCache::new();
@@ -303,7 +333,6 @@ fn a_cache_of_keys_keeps_its_old_rows() {
 const COMMAND: [&str; 6] = ["--layer", "14", "--nonlinear", "soft-core", "--tokens", "1"];
 
 /// The command on a checkpoint: a line for each operator, and the same in the JSON.
-#[test]
 fn the_command_reports_every_operator() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.json");
@@ -327,7 +356,6 @@ fn the_command_reports_every_operator() {
     assert_eq!(report["totals"]["mismatches"], 0);
 }
 
-#[test]
 fn options_that_do_not_go_together() {
     for (more, why) in [
         (&["--op", "q_proj"][..], "--op"),
@@ -344,15 +372,13 @@ fn options_that_do_not_go_together() {
 }
 
 /// A machine without the target gets a hint, and nothing of cargo.
-#[test]
-#[cfg(unix)]
 fn a_machine_without_the_target() {
     let folder = tempfile::tempdir().unwrap();
     let rustc = folder.path().join("rustc");
     let nowhere = folder.path().join("nowhere");
     let script = format!("#!/bin/sh\ncase \"$*\" in *print*) echo {};; *) echo rustc 1.0;; esac\n", nowhere.display());
     std::fs::write(&rustc, script).unwrap();
-    std::process::Command::new("chmod").arg("+x").arg(&rustc).status().unwrap();
+    Command::new("chmod").arg("+x").arg(&rustc).status().unwrap();
     let output = program::program().args(COMMAND).env("RUSTC", &rustc).output().unwrap();
     let ran = program::Ran::new("sim, without the target".into(), &output).code(4);
     ran.says(&["rustup target add riscv32im-unknown-none-elf"]);
