@@ -63,13 +63,15 @@ module tmv_core_window
   localparam int unsigned CountBits = $clog2(Writes + 1);
 
   // Requests. One read at a time, and no write beside it.
-  logic reading_q, write_ready, take, acked_q;
+  logic reading_q, write_ready, take, take_read, take_write, acked_q;
   /// Writes without their response.
   logic [CountBits-1:0] pending_q;
 
   assign write_ready = !m_axi_awvalid && !m_axi_wvalid && pending_q != CountBits'(Writes);
   assign rsp_o.ready = !reading_q && (req_i.write ? write_ready : quiet_o);
   assign take        = req_i.valid && rsp_o.ready;
+  assign take_read   = take && !req_i.write;
+  assign take_write  = take && req_i.write;
 
   // Reads: the line is kept, because RREADY is always high and the core takes a word a cycle.
   logic [LineWords-1:0][31:0] line_q;
@@ -79,6 +81,11 @@ module tmv_core_window
   logic [2:0] word_q, last_q;
   logic word_valid, read_done, beat_last;
 
+  // A beat without a burst: the slave kept it from before a reset, or it is broken. It moves nothing.
+  logic beat, stray_beat;
+
+  assign stray_beat = m_axi_rvalid && (!reading_q || m_axi_arvalid || arrived_q > {1'b0, last_q});
+  assign beat       = m_axi_rvalid && !stray_beat;
   assign word_valid = reading_q && {1'b0, word_q} < arrived_q;
   assign beat_last  = last_q - arrived_q[2:0] < 3'(BeatWords);
   assign read_done  = word_valid && word_q == last_q;
@@ -90,18 +97,18 @@ module tmv_core_window
       arrived_q     <= '0;
       acked_q       <= 1'b0;
     end else begin
-      if (take && !req_i.write) reading_q <= 1'b1;
+      if (take_read) reading_q <= 1'b1;
       else if (read_done) reading_q <= 1'b0;
-      if (take && !req_i.write) m_axi_arvalid <= 1'b1;
+      if (take_read) m_axi_arvalid <= 1'b1;
       else if (m_axi_arready) m_axi_arvalid <= 1'b0;
-      if (take) arrived_q <= '0;
-      else if (m_axi_rvalid) arrived_q <= arrived_q + 4'(BeatWords);
-      acked_q <= take && req_i.write;
+      if (take_read) arrived_q <= '0;
+      else if (beat) arrived_q <= arrived_q + 4'(BeatWords);
+      acked_q <= take_write;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (take) begin
+    if (take_read) begin
       m_axi_araddr <= {window_i, req_i.addr[29:ByteBits], ByteBits'(0)};
       m_axi_arlen  <= req_i.len == '0 ? '0 : len_t'(LineBeats - 1);
       // A single word lies somewhere in its beat; a line begins with a beat.
@@ -110,11 +117,11 @@ module tmv_core_window
     end else if (word_valid) begin
       word_q <= word_q + 3'd1;
     end
-    if (m_axi_rvalid) begin
-      for (int unsigned beat = 0; beat < LineBeats; beat++) begin
-        if (arrived_q == 4'(beat * BeatWords)) begin
-          line_q[beat*BeatWords+:BeatWords] <= m_axi_rdata;
-          bad_q[beat*BeatWords+:BeatWords]  <= {BeatWords{m_axi_rresp != RespOkay || m_axi_rlast != beat_last}};
+    if (beat) begin
+      for (int unsigned b = 0; b < LineBeats; b++) begin
+        if (arrived_q == 4'(b * BeatWords)) begin
+          line_q[b*BeatWords+:BeatWords] <= m_axi_rdata;
+          bad_q[b*BeatWords+:BeatWords]  <= {BeatWords{m_axi_rresp != RespOkay || m_axi_rlast != beat_last}};
         end
       end
     end
@@ -125,23 +132,27 @@ module tmv_core_window
   assign rsp_o.error  = word_valid && bad_q[word_q];
   assign rsp_o.rdata  = line_q[word_q];
 
-  // Writes: address and data leave independently of each other.
+  // Writes: address and data leave independently of each other. A response is only one for a write that has left.
+  logic answer;
+
+  assign answer = m_axi_bvalid && pending_q > CountBits'(m_axi_awvalid || m_axi_wvalid);
+
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       m_axi_awvalid <= 1'b0;
       m_axi_wvalid  <= 1'b0;
       pending_q     <= '0;
     end else begin
-      if (take && req_i.write) m_axi_awvalid <= 1'b1;
+      if (take_write) m_axi_awvalid <= 1'b1;
       else if (m_axi_awready) m_axi_awvalid <= 1'b0;
-      if (take && req_i.write) m_axi_wvalid <= 1'b1;
+      if (take_write) m_axi_wvalid <= 1'b1;
       else if (m_axi_wready) m_axi_wvalid <= 1'b0;
-      pending_q <= pending_q + CountBits'(take && req_i.write) - CountBits'(m_axi_bvalid && pending_q != '0);
+      pending_q <= pending_q + CountBits'(take_write) - CountBits'(answer);
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (take) begin
+    if (take_write) begin
       m_axi_awaddr <= {window_i, req_i.addr[29:ByteBits], ByteBits'(0)};
       m_axi_wdata  <= {BeatWords{wdata_i}};
       m_axi_wstrb  <= PortBytes'(req_i.strb) << {req_i.addr[2+:WordBits], 2'b00};
@@ -152,7 +163,7 @@ module tmv_core_window
   assign m_axi_wlast   = 1'b1;
   assign m_axi_bready  = 1'b1;
   assign quiet_o       = pending_q == '0;
-  assign fault_o       = m_axi_bvalid && (m_axi_bresp != RespOkay || pending_q == '0) || m_axi_rvalid && !reading_q;
+  assign fault_o       = m_axi_bvalid && (m_axi_bresp != RespOkay || !answer) || stray_beat;
 
   `TMV_REQUIRE(port_bits, PortBits == 64 || PortBits == 128, "PortBits must be 64 or 128")
   `TMV_REQUIRE(writes, Writes >= 1 && Writes == 1 << $clog2(Writes), "Writes must be a power of two")

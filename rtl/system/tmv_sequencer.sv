@@ -85,7 +85,7 @@ module tmv_sequencer
   input  logic [           1:0] m_axi_bresp
 );
   // The core.
-  logic run, running_q, idle, inst_busy_q;
+  logic run, running_q, idle, inst_busy_q, busy;
   logic [3:0] core_kind;
   logic [31:0] data_wdata;
   bus_req_t inst_req, inst_ram_req, data_req, data_ram_req, ram_req, window_req, unit_req, regs_req;
@@ -94,8 +94,10 @@ module tmv_sequencer
   // The core leaves reset when nothing of a run before is in progress.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) running_q <= 1'b0;
-    else running_q <= run && (running_q || idle && !inst_busy_q);
+    else running_q <= run && (running_q || !busy);
   end
+  // After the core stops, its accesses still end, and its writes to memory arrive.
+  assign busy = running_q || !idle || inst_busy_q;
 
   tmv_core u_core (
     .clk_i,
@@ -312,7 +314,7 @@ module tmv_sequencer
     .wdata_i      (data_wdata),
     .rsp_o        (regs_rsp),
     .run_o        (run),
-    .running_i    (running_q),
+    .busy_i       (busy),
     .window_o     (window),
     .ram_write_o  (ram_write),
     .ram_addr_o   (ram_addr),
@@ -324,5 +326,5 @@ module tmv_sequencer
     .irq_o
   );
 
-  `TMV_ASSERT(HostWritesAStoppedCore, !(ram_write && running_q))
+  `TMV_ASSERT(HostWritesArrive, !ram_write || !busy && data_ram_rsp.ready)
 endmodule

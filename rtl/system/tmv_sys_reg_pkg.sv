@@ -3,7 +3,7 @@
 /// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits).
 package tmv_sys_reg_pkg;
   localparam logic [31:0] MapVersion = 32'h0000_0001;
-  localparam logic [31:0] MapHash = 32'h4f34_26c2;
+  localparam logic [31:0] MapHash = 32'h723e_417b;
 
   /// Value of the register ID: the letters TSQ1.
   localparam int unsigned IdValue = 1414746417;

@@ -24,9 +24,9 @@ module tmv_sys_regs
   input  bus_req_t    req_i,
   input  logic [31:0] wdata_i,
   output bus_rsp_t    rsp_o,
-  /// CONTROL.RUN, and whether the core is out of reset.
+  /// CONTROL.RUN, and whether the core is out of reset or an access of it is not complete.
   output logic        run_o,
-  input  logic        running_i,
+  input  logic        busy_i,
   /// WINDOW.
   output logic [ 9:0] window_o,
   /// A write of on-chip memory by the host, for one cycle: byte address and word.
@@ -56,7 +56,7 @@ module tmv_sys_regs
       MapHashOffset:   return {1'b1, MapHash};
       ParamOffset:     return {1'b1, param_i};
       ControlOffset:   return {1'b1, 31'b0, run_q};
-      StatusOffset:    return {1'b1, 29'b0, unit_irq_i, job_q, running_i};
+      StatusOffset:    return {1'b1, 29'b0, unit_irq_i, job_q, busy_i};
       IrqStatusOffset: return {1'b1, 28'b0, core_fault_q, memory_fault_q, bad_access_q, done_q};
       WindowOffset:    return {1'b1, 22'b0, window_q};
       RamAddrOffset:   return {1'b1, ram_addr_q};
@@ -74,21 +74,22 @@ module tmv_sys_regs
   endfunction
 
   // The host's writes.
-  logic refused, host_write;
+  logic refused, host_write, clear;
 
   always_comb begin
     unique case (write_addr_i)
       ControlOffset:   refused = |(write_data_i & ~ControlBits);
       IrqStatusOffset: refused = |(write_data_i & ~IrqStatusBits);
-      WindowOffset:    refused = running_i || |(write_data_i & ~WindowBits);
+      WindowOffset:    refused = run_q || busy_i || |(write_data_i & ~WindowBits);
       RamAddrOffset:   refused = |write_data_i[1:0];
-      RamDataOffset:   refused = running_i;
-      JobOffset:       refused = job_q;
+      RamDataOffset:   refused = run_q || busy_i;
+      JobOffset:       refused = job_q || !run_q;
       default:         refused = 1'b1;
     endcase
     refused |= !write_full_i;
   end
   assign host_write = write_i && !refused;
+  assign clear      = host_write && write_addr_i == IrqStatusOffset;
 
   // The core's accesses. An answer is due in the cycle after the request.
   logic core_write, core_writes, valid_q, error_q;
@@ -142,7 +143,7 @@ module tmv_sys_regs
     end else begin
       cycle_q <= cycle_q + 64'd1;
       // What happens in the cycle of its clearing stays pending.
-      if (host_write && write_addr_i == IrqStatusOffset) begin
+      if (clear) begin
         done_q        <= done_q && !write_data_i[IrqStatusDoneLsb];
         bad_access_q  <= bad_access_q && !write_data_i[IrqStatusBadAccessLsb];
         memory_fault_q <= memory_fault_q && !write_data_i[IrqStatusMemoryFaultLsb];
@@ -151,7 +152,7 @@ module tmv_sys_regs
       if (write_i && refused || bad_read_q && !known_q) bad_access_q <= 1'b1;
       if (memory_fault_i) memory_fault_q <= 1'b1;
       if (core_fault_i) core_fault_q <= 1'b1;
-      if (core_fault_i && !core_fault_q) fault_addr_q <= fault_addr_i;
+      if (core_fault_i && (!core_fault_q || clear && write_data_i[IrqStatusCoreFaultLsb])) fault_addr_q <= fault_addr_i;
       if (host_write && write_addr_i == ControlOffset) run_q <= write_data_i[ControlRunLsb];
       if (host_write && write_addr_i == WindowOffset) window_q <= write_data_i[9:0];
       if (host_write && write_addr_i == RamAddrOffset) ram_addr_q <= write_data_i;
@@ -185,5 +186,5 @@ module tmv_sys_regs
   assign irq_o       = done_q || bad_access_q || memory_fault_q || core_fault_q;
 
   `TMV_ASSERT(OneWord, !(req_i.valid && req_i.len != '0))
-  `TMV_COVER(ClearedInTheCycleOfDone, core_write && host_write && write_addr_i == IrqStatusOffset)
+  `TMV_COVER(ClearedInTheCycleOfDone, core_write && clear)
 endmodule

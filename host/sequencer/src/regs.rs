@@ -3,7 +3,7 @@
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x1;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0x4f3426c2;
+pub const MAP_HASH_VALUE: u32 = 0x723e417b;
 
 /// Constant: value of the register ID: the letters TSQ1.
 pub const ID_VALUE: u32 = 0x54535131;
@@ -32,7 +32,7 @@ pub const CONTROL: u32 = 0x10;
 pub const CONTROL_RUN: u32 = 0x1;
 /// Offset. State of the sequencer.
 pub const STATUS: u32 = 0x14;
-/// STATUS: the core is out of reset.
+/// STATUS: the core runs, or an access of it is not complete.
 pub const STATUS_RUNNING: u32 = 0x1;
 /// STATUS: a job was given and is not complete.
 pub const STATUS_JOB: u32 = 0x2;
@@ -48,13 +48,13 @@ pub const IRQ_STATUS_BAD_ACCESS: u32 = 0x2;
 pub const IRQ_STATUS_MEMORY_FAULT: u32 = 0x4;
 /// IRQ_STATUS: an access of the core was answered with an error; FAULT_ADDR has its address.
 pub const IRQ_STATUS_CORE_FAULT: u32 = 0x8;
-/// Offset. Bits 39:30 of the physical address of the core's window to memory. Written by the host, while RUN is zero.
+/// Offset. Bits 39:30 of the physical address of the core's window to memory. Written by the host, while RUN and RUNNING are zero.
 pub const WINDOW: u32 = 0x1c;
 /// Offset. Byte address of the next write through RAM_DATA, a multiple of four. Written by the host.
 pub const RAM_ADDR: u32 = 0x20;
-/// Offset. A write stores the word in on-chip memory and advances RAM_ADDR by four. Written by the host, while RUN is zero.
+/// Offset. A write stores the word in on-chip memory and advances RAM_ADDR by four. Written by the host, while RUN and RUNNING are zero.
 pub const RAM_DATA: u32 = 0x24;
-/// Offset. Address of a job, as the core sees it. A write by the host gives the job to the core.
+/// Offset. Address of a job, as the core sees it. A write by the host gives the job to the core; it is refused while RUN is zero, and while STATUS.JOB is set.
 pub const JOB: u32 = 0x28;
 /// Offset. Outcome of the job. A write by the core completes the job.
 pub const RESULT: u32 = 0x2c;
