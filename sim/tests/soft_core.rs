@@ -25,7 +25,7 @@ use soft_core::Error;
 use soft_core::core::Core;
 use testbench::device::VerilatedDevice;
 use tmv::functional::FunctionalDevice;
-use verilated::{Trace, VerilatedContext};
+use verilated::{Model as Verilated, ModelSpec, Trace, VerilatedContext};
 use zynq_memory::{ReadFault, SLVERR, WriteFault};
 
 /// `nop` of RISC-V.
@@ -67,6 +67,8 @@ fn main() -> ExitCode {
         values_that_are_not_finite_have_a_name,
         registers_refuse_by_name,
         a_reset_in_the_middle,
+        a_stop_loses_no_word,
+        the_window_takes_no_stray_answer,
         a_cache_of_keys_keeps_its_old_rows,
         the_command_reports_every_operator,
         options_that_do_not_go_together,
@@ -233,7 +235,7 @@ fn a_core_without_an_answer() {
     let mut system = case.system();
     system.set_patience(100_000);
     let text = case.run(&mut system).unwrap_err().to_string();
-    assert!(text.contains("100") && text.contains("firmware::run::layer + 0x0"), "{text}");
+    assert!(text.contains("100") && text.contains("firmware::run::layer + "), "{text}");
 }
 
 fn a_stack_that_overflows() {
@@ -306,6 +308,117 @@ fn registers_refuse_by_name() {
     case.check(&output, "after refusals");
     soft_core::layer::boot(&mut system, &case.firmware).unwrap();
     case.check(&case.run(&mut system).unwrap(), "after a reset");
+}
+
+/// A host that writes on-chip memory right after it stopped the core: each word is stored or refused, never dropped. An
+/// assertion in the RTL sees a word that is not stored.
+fn a_stop_loses_no_word() {
+    let case = Case::new(small(), 1, 1, Dtype::Fp32);
+    let mut system = case.system();
+    let mut refusals = 0;
+    for cycles in 0..120 {
+        soft_core::layer::boot(&mut system, &case.firmware).unwrap();
+        system.set_patience(20_000 + cycles);
+        assert!(matches!(case.run(&mut system), Err(Error::NoAnswer { .. })));
+        system.write(regs::CONTROL, 0).unwrap();
+        let before = system.read(regs::RAM_ADDR).unwrap();
+        system.write(regs::RAM_DATA, 0).unwrap();
+        let advanced = system.read(regs::RAM_ADDR).unwrap() != before;
+        let refused = system.read(regs::IRQ_STATUS).unwrap() & regs::IRQ_STATUS_BAD_ACCESS != 0;
+        assert_ne!(advanced, refused, "stopped after {cycles} cycles");
+        refusals += usize::from(refused);
+        system.write(regs::IRQ_STATUS, regs::IRQ_STATUS_BAD_ACCESS).unwrap();
+        // A job for a core that does not run is refused too.
+        system.write(regs::JOB, 0).unwrap();
+        assert!(system.read(regs::IRQ_STATUS).unwrap() & regs::IRQ_STATUS_BAD_ACCESS != 0);
+        system.write(regs::IRQ_STATUS, regs::IRQ_STATUS_BAD_ACCESS).unwrap();
+    }
+    assert!(refusals > 0, "no access was in progress when the core stopped");
+}
+
+/// Answers that belong to no burst: the window reports them, and the core's accesses are right all the same.
+fn the_window_takes_no_stray_answer() {
+    let dir = rtl::dir();
+    let files =
+        ["axi/tmv_axi_pkg.sv", "system/tmv_sys_reg_pkg.sv", "system/tmv_sys_pkg.sv", "system/tmv_core_window.sv"];
+    let waivers = dir.join("lint/sequencer_waiver.vlt");
+    let mut spec = ModelSpec::new("tmv_core_window", [waivers].into_iter().chain(files.map(|file| dir.join(file))));
+    spec.include_dirs.push(dir.join("prim"));
+    let library = verilated::build(&spec, &mut |_| {}).unwrap();
+    let mut window = Verilated::new(&library, &VerilatedContext::default()).unwrap();
+    let set = |window: &mut Verilated, pins: &[(&str, u64)]| {
+        pins.iter().for_each(|(name, value)| window.set(window.pin(name).unwrap(), *value));
+    };
+    let get = |window: &Verilated, name: &str| window.get(window.pin(name).unwrap());
+    // A request: valid, write, address, words minus one, strobes.
+    let request = |write: u64, address: u64, len: u64| 1 << 40 | write << 39 | address << 7 | len << 4 | 0xf;
+    let beat = |window: &mut Verilated, first: u32| {
+        let data: Vec<u8> = (first..first + 4).flat_map(u32::to_le_bytes).collect();
+        window.set_wide(window.pin("m_axi_rdata").unwrap(), &data);
+    };
+    let inputs = ["req_i", "wdata_i", "window_i", "m_axi_arready", "m_axi_rvalid", "m_axi_rresp", "m_axi_rlast"];
+    let more = ["m_axi_awready", "m_axi_wready", "m_axi_bvalid", "m_axi_bresp", "rst_ni"];
+    inputs.iter().chain(&more).for_each(|name| set(&mut window, &[(name, 0)]));
+    window.cycle().unwrap();
+    set(&mut window, &[("rst_ni", 1)]);
+
+    // Beats before a request, and while the address of a line waits.
+    let mut faults = 0;
+    let mut stray = |window: &mut Verilated| {
+        beat(window, 900);
+        set(window, &[("m_axi_rvalid", 1), ("m_axi_rlast", 1)]);
+        window.eval().unwrap();
+        faults += get(window, "fault_o");
+        window.cycle().unwrap();
+        set(window, &[("m_axi_rvalid", 0), ("m_axi_rlast", 0), ("req_i", 0)]);
+    };
+    stray(&mut window);
+    set(&mut window, &[("req_i", request(0, 0x4000_0040, 7))]);
+    window.cycle().unwrap();
+    set(&mut window, &[("req_i", 0)]);
+    stray(&mut window);
+    stray(&mut window);
+    set(&mut window, &[("m_axi_arready", 1)]);
+    window.cycle().unwrap();
+    set(&mut window, &[("m_axi_arready", 0)]);
+    // The line itself, and a beat too many.
+    let mut words = Vec::new();
+    for cycle in 0..16 {
+        let line = u64::from(cycle == 0 || cycle == 2);
+        beat(&mut window, 4 * (cycle / 2));
+        set(&mut window, &[("m_axi_rvalid", line), ("m_axi_rlast", u64::from(cycle == 2))]);
+        if cycle == 4 {
+            stray(&mut window);
+            continue;
+        }
+        window.cycle().unwrap();
+        let response = get(&window, "rsp_o");
+        if response >> 33 & 1 != 0 {
+            assert_eq!(response >> 32 & 1, 0, "no error");
+            words.push(response as u32);
+        }
+    }
+    set(&mut window, &[("m_axi_rvalid", 0)]);
+    assert!(words.iter().all(|word| *word < 8), "{words:?}: no word of a stray beat");
+    assert_eq!(faults, 4, "every stray beat is reported");
+
+    // A response before the write has left is none: the write stays, and a read waits for its own response.
+    set(&mut window, &[("req_i", request(1, 0x4000_0104, 0)), ("wdata_i", 77)]);
+    window.cycle().unwrap();
+    set(&mut window, &[("req_i", 0), ("m_axi_bvalid", 1)]);
+    window.eval().unwrap();
+    assert_eq!(get(&window, "fault_o"), 1, "a response to a write that has not left");
+    window.cycle().unwrap();
+    set(&mut window, &[("m_axi_bvalid", 0)]);
+    assert_eq!((get(&window, "quiet_o"), get(&window, "m_axi_awvalid"), get(&window, "m_axi_wvalid")), (0, 1, 1));
+    assert_eq!((get(&window, "m_axi_awaddr"), get(&window, "m_axi_wstrb")), (0x100, 0xf0));
+    set(&mut window, &[("m_axi_awready", 1), ("m_axi_wready", 1)]);
+    window.cycle().unwrap();
+    set(&mut window, &[("m_axi_awready", 0), ("m_axi_wready", 0), ("m_axi_bvalid", 1)]);
+    window.eval().unwrap();
+    assert_eq!(get(&window, "fault_o"), 0, "the write's own response");
+    window.cycle().unwrap();
+    assert_eq!(get(&window, "quiet_o"), 1);
 }
 
 /// A reset in the middle of a job: the core begins anew, and nothing of the old job disturbs it.

@@ -16,7 +16,7 @@ pub(crate) struct Recorder {
     /// Whether tensors are recorded.
     pub(crate) tensors: bool,
     /// The cycle in which the step in progress began.
-    pub(crate) begun: u32,
+    pub(crate) begun: u64,
 }
 
 impl Recorder {
@@ -115,10 +115,10 @@ impl Observer for Recorder {
     }
 
     fn end(&mut self, step: Step) {
-        let (begun, ended) = (self.begun, registers::cycle());
+        let cycles = registers::cycle() - self.begun;
         // Linears that read the same input run together here, so every step has an index.
         let index = step.index().unwrap_or(usize::MAX) as u32;
-        words(self.record(kind::STEP, 12), [index, begun, ended].into_iter());
+        words(self.record(kind::STEP, 12), [index, cycles as u32, (cycles >> 32) as u32].into_iter());
         self.finish(self.used);
         guard::check_stack();
     }

@@ -12,9 +12,14 @@ pub(crate) fn write(offset: u32, value: u32) {
     store(map::SEQUENCER + offset, value);
 }
 
-/// The cycle counter, modulo 2^32.
-pub(crate) fn cycle() -> u32 {
-    read(regs::CYCLE_LO)
+/// The cycle counter.
+pub(crate) fn cycle() -> u64 {
+    loop {
+        let (high, low) = (read(regs::CYCLE_HI), read(regs::CYCLE_LO));
+        if read(regs::CYCLE_HI) == high {
+            return u64::from(high) << 32 | u64::from(low);
+        }
+    }
 }
 
 /// Reads a register of the unit.

@@ -11,8 +11,8 @@ use decoder::Step;
 /// A record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// A step and the cycles, modulo 2^32, at its begin and its end.
-    Step(Step, u32, u32),
+    /// A step and its cycles.
+    Step(Step, u64),
     /// A tensor: its name within the layer, and its elements.
     Tensor(String, Elements),
     /// Cycles in which the unit was busy, for each group of linears that read the same input, in order.
@@ -46,7 +46,7 @@ impl Elements {
 
 /// Kinds of records, as in memory.
 pub mod kind {
-    /// [`Record::Step`](super::Record::Step): index of the step, begin, end.
+    /// [`Record::Step`](super::Record::Step): index of the step, cycles, in two words.
     pub const STEP: u32 = 1;
     /// [`Record::Tensor`](super::Record::Tensor) of fp32: [`NAME_BYTES`](super::NAME_BYTES) of name, elements.
     pub const F32: u32 = 2;
@@ -80,7 +80,7 @@ pub fn read(memory: &[u8]) -> Option<Vec<Record>> {
 fn record(kind: u32, content: &[u8]) -> Option<Record> {
     if kind == kind::STEP {
         let step = *Step::ALL.get(word(content, 0)? as usize)?;
-        return Some(Record::Step(step, word(content, 4)?, word(content, 8)?));
+        return Some(Record::Step(step, u64::from(word(content, 4)?) | u64::from(word(content, 8)?) << 32));
     }
     if kind == kind::UNIT {
         return (0..content.len() / 4).map(|i| word(content, 4 * i)).collect::<Option<_>>().map(Record::Unit);

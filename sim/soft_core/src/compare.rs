@@ -9,6 +9,8 @@ use golden::Dtype;
 use ndarray::Array2;
 use sequencer::record::Elements;
 
+use crate::layer::LayerOutput;
+
 /// Golden's tensors of a layer: name within the layer, elements.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
@@ -16,6 +18,8 @@ pub struct Expected {
     pub tensors: Vec<(String, Elements)>,
     /// The residual stream after the layer, `[tokens, hidden]`.
     pub hidden: Vec<f32>,
+    /// Keys and values after the layer, `[past + tokens, kv_heads, head_dim]` each.
+    pub cache: KvCache,
 }
 
 impl Observer for Expected {
@@ -48,6 +52,7 @@ impl Expected {
         let layer = DecoderLayer::new(config, layer, weights);
         let out = layer.forward(hidden, cache, dtype, &mut CpuBackend, &mut expected)?;
         expected.hidden = out.into_raw_vec_and_offset().0;
+        expected.cache = cache.clone();
         Ok(expected)
     }
 }
@@ -87,16 +92,30 @@ pub fn compare(expected: &[(String, Elements)], found: &[(String, Elements)]) ->
             first: differs.first().copied(),
         }
     };
-    expected.iter().enumerate().map(one).collect()
+    // A tensor that nobody expects differs too.
+    let surplus = found.iter().skip(expected.len()).map(|(name, elements)| Compared {
+        name: format!("{name}, which is not expected"),
+        elements: elements.len(),
+        mismatches: elements.len(),
+        first: Some(0),
+    });
+    expected.iter().enumerate().map(one).chain(surplus).collect()
 }
 
-/// Compares the residual stream that the core left in memory.
-pub fn compare_output(expected: &[f32], found: &[f32]) -> Compared {
-    let tensor = |values: &[f32]| {
-        let bits = values.iter().map(|value| value.to_bits()).collect();
-        ("the output in memory".to_owned(), Elements::F32(bits))
+/// Compares everything that a job left: the tensors that it recorded, and its output, keys and values in memory.
+pub fn compare_all(expected: &Expected, found: &LayerOutput) -> Vec<Compared> {
+    let in_memory = |hidden: &[f32], keys: &[f32], values: &[f32]| {
+        [("output", hidden), ("keys", keys), ("values", values)].map(|(name, values)| {
+            let bits = values.iter().map(|value| value.to_bits()).collect();
+            (format!("{name} in memory"), Elements::F32(bits))
+        })
     };
-    compare(&[tensor(expected)], &[tensor(found)]).remove(0)
+    let mut compared = compare(&expected.tensors, &found.tensors);
+    compared.extend(compare(
+        &in_memory(&expected.hidden, expected.cache.keys(), expected.cache.values()),
+        &in_memory(&found.hidden, &found.keys, &found.values),
+    ));
+    compared
 }
 
 fn differing<T>(want: &[T], got: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<usize> {
@@ -127,6 +146,8 @@ mod tests {
         assert_eq!(check(&[1, 2], &tensor(&[1])), (2, Some(0)), "too short");
         assert_eq!(check(&[1, 2], &[]), (2, Some(0)), "missing");
         assert_eq!(check(&[1], &[("x".into(), Elements::I32(vec![1]))]), (1, Some(0)), "another type");
+        let two = [tensor(&[1]), tensor(&[2])].concat();
+        assert_eq!(compare(&tensor(&[1]), &two).iter().map(|tensor| tensor.mismatches).sum::<usize>(), 1, "surplus");
         assert_eq!(check(&[1], &[("y".into(), Elements::F32(vec![1]))]), (1, Some(0)), "another name");
     }
 }

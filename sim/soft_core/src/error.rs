@@ -39,6 +39,12 @@ pub enum Error {
         /// Where the core is.
         pc: Place,
     },
+    /// The memory does not complete the accesses of a core that was stopped.
+    #[error("the core's accesses to memory are not complete {cycles} cycles after it was stopped")]
+    NotStopped {
+        /// Cycles waited.
+        cycles: u64,
+    },
     /// The core trapped.
     #[error("the core trapped: {cause}, at {pc}, value {value:#010x}")]
     Trapped {
@@ -84,8 +90,11 @@ pub enum Error {
         /// Value found.
         found: u32,
     },
+    /// The sequencer refused an access of the host, for instance a job while another one runs.
+    #[error("the sequencer refused an access of the host (BAD_ACCESS)")]
+    Refused,
     /// The job does not fit into memory.
-    #[error("the job needs {needed} bytes, more than the core's window of {limit} bytes")]
+    #[error("the job needs {needed} bytes of memory, and the core's window has {limit}; run fewer tokens")]
     TooLarge {
         /// Bytes needed.
         needed: u64,

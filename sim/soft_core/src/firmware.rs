@@ -7,6 +7,7 @@ use std::time::Instant;
 use object::read::elf::ElfFile32;
 use object::{LittleEndian, Object, ObjectSegment, ObjectSymbol};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 use toolchain::cache::Cache;
 use toolchain::process::{log, output, stdout};
 use toolchain::progress::Progress;
@@ -44,17 +45,22 @@ impl Firmware {
         let cache = Cache::open(None)?;
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let target = core.target();
-        let version = rustc_with(target)?;
+        let version = rustc_with(&root, target)?;
         let key = key(&root, &version, target)?;
         let entry = cache.path("firmware", &format!("{target}-{}", &key[..16]));
         let file = entry.join("firmware");
         let mut was_cached = true;
         if !file.is_file() {
-            let _lock = cache.lock("firmware", &key, || progress(Progress::Waiting))?;
+            // One lock for all: builds share cargo's folder of products.
+            let _lock = cache.lock("firmware", "products", || progress(Progress::Waiting))?;
             if !file.is_file() {
                 was_cached = false;
                 progress(Progress::Firmware(target));
-                compile(&cache, &root, target, &entry)?;
+                let scratch = compile(&cache, &root, target)?;
+                if self::key(&root, &version, target)? != key {
+                    return Err(changed(&root).into());
+                }
+                Cache::publish(scratch, &entry)?;
             }
         }
         let elf = std::fs::read(&file).map_err(io(&file))?;
@@ -81,11 +87,11 @@ impl Firmware {
 type Loaded = (Vec<u8>, Vec<(u32, u32, String)>, Vec<(String, u32)>);
 
 /// The version of the compiler, if it has `target`.
-fn rustc_with(target: &'static str) -> Result<String, ToolError> {
+fn rustc_with(root: &Path, target: &'static str) -> Result<String, ToolError> {
     let missing = |tool: &str, hint: String| ToolError::ToolMissing { tool: tool.into(), hint };
     let rustc = |arguments: &[&str]| {
         let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        stdout(Command::new(program).args(arguments))
+        stdout(Command::new(program).args(arguments).current_dir(root))
             .map_err(|reason| missing("rustc", format!("{reason}; install it from https://rustup.rs")))
     };
     let version = rustc(&["--version", "--verbose"])?;
@@ -124,20 +130,35 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ToolError> {
     entries.sort();
     let mut found = Vec::new();
     // Tests, vectors and build products are not part of the firmware.
-    let skipped = ["target", "tests", "benches", "testdata"];
-    for entry in entries.into_iter().filter(|path| !skipped.iter().any(|name| path.ends_with(name))) {
+    let skipped = ["target", "tests", "benches", "examples"];
+    let wanted = |path: &PathBuf| {
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        !hidden && !skipped.iter().any(|name| path.ends_with(name))
+    };
+    for entry in entries.into_iter().filter(wanted) {
         found.extend(files(&entry)?);
     }
     Ok(found)
 }
 
-fn compile(cache: &Cache, root: &Path, target: &'static str, entry: &Path) -> Result<(), ToolError> {
+/// The error for sources that changed while they were compiled: the firmware is not that of the key.
+fn changed(root: &Path) -> ToolError {
+    let hint = format!("its sources in {} changed while it was built; run the command again", root.display());
+    ToolError::ToolMissing { tool: "the firmware".into(), hint }
+}
+
+/// Compiles the firmware. Returns a scratch folder with it.
+fn compile(cache: &Cache, root: &Path, target: &'static str) -> Result<TempDir, ToolError> {
+    let scratch = cache.scratch("firmware")?;
     let products = cache.path("firmware", "target");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--locked", "--package", "firmware", "--profile", "firmware", "--target", target]);
     cargo.arg("--target-dir").arg(&products).current_dir(root);
-    // Flags for the host are not for the core.
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+    // Flags of the user are for other programs, and would change the firmware behind its key.
+    let flags = |name: &str| {
+        name.contains("RUSTFLAGS") || name.starts_with("CARGO_BUILD_") || name.starts_with("CARGO_PROFILE_")
+    };
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(flags)) {
         cargo.env_remove(name);
     }
     let failed = |hint: String| ToolError::ToolMissing { tool: "cargo, which builds the firmware,".into(), hint };
@@ -145,10 +166,9 @@ fn compile(cache: &Cache, root: &Path, target: &'static str, entry: &Path) -> Re
     if !built.status.success() {
         return Err(failed(log(&built)));
     }
-    let scratch = cache.scratch("firmware")?;
     let from = products.join(target).join("firmware/firmware");
     std::fs::copy(&from, scratch.path().join("firmware")).map_err(io(&from))?;
-    Cache::publish(scratch, entry)
+    Ok(scratch)
 }
 
 /// The content of an ELF file.

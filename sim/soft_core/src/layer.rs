@@ -17,9 +17,8 @@ use crate::system::System;
 
 /// Alignment of everything in memory, in bytes.
 const ALIGN: usize = 4096;
-/// Cycles after which the core is given up, for each token and position of the cache. A layer of 2B-4T takes some 30
-/// million for a token, and a million for a position.
-const PATIENCE: u64 = 200_000_000;
+/// Cycles for each value and multiply-accumulate after which the core is given up: several times what a core takes.
+const PATIENCE: u64 = 4_000;
 
 /// What a layer of a model needs besides its weights.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +40,10 @@ pub struct LayerInput<'a> {
 pub struct LayerOutput {
     /// The residual stream, `[tokens, hidden]`.
     pub hidden: Vec<f32>,
+    /// Keys after the layer, `[past + tokens, kv_heads, head_dim]`.
+    pub keys: Vec<f32>,
+    /// Values after the layer, `[past + tokens, kv_heads, head_dim]`.
+    pub values: Vec<f32>,
     /// Each step and its cycles, in order.
     pub steps: Vec<(Step, u64)>,
     /// The tensors, if they were asked for: name within the layer, elements.
@@ -53,22 +56,38 @@ pub struct LayerOutput {
     pub unit_cycles: u64,
 }
 
-/// Bytes of memory that a job needs, besides the weights.
-fn job_bytes(input: &LayerInput<'_>) -> usize {
+/// Values of a layer's vectors and multiply-accumulates of its attention: a measure of a job.
+pub fn work(input: &LayerInput<'_>) -> usize {
     let c = input.config;
     let tokens = input.hidden.len() / c.hidden_size;
-    let row = 2 * c.hidden_size + 2 * c.intermediate_size;
+    let positions: usize = (1..=tokens).map(|token| input.cache.tokens() + token).sum();
+    tokens * (6 * c.hidden_size + 5 * c.intermediate_size) + 2 * c.hidden_size * positions
+}
+
+/// Bytes of each of the regions of a job: of the unit, of the heap and of the records.
+fn job_bytes(config: &ModelConfig, tokens: usize, past: usize) -> usize {
+    let row = 2 * config.hidden_size + 2 * config.intermediate_size;
     // Every vector of a layer a few times, and the probabilities of attention.
     let vectors = 16 * tokens * row * 4;
-    let probabilities = 2 * tokens * c.num_attention_heads * (input.cache.tokens() + tokens) * 4;
+    let probabilities = 2 * tokens * config.num_attention_heads * (past + tokens) * 4;
     3 * (vectors + probabilities) + (1 << 20)
 }
 
-/// Bytes of memory for a layer: weights for a unit with `block_bytes` bytes for each matrix, and everything else.
-pub fn memory_bytes(input: &LayerInput<'_>, weights: usize) -> usize {
-    let tokens = input.cache.tokens() + input.hidden.len() / input.config.hidden_size;
-    let cache = 2 * 4 * tokens * input.config.kv_dim();
-    (weights + cache + 3 * job_bytes(input) + (1 << 20)).next_multiple_of(1 << 20)
+/// Checks that a job with `bytes` of memory at the physical address `base` fits into the core's window.
+///
+/// # Errors
+/// [`Error::TooLarge`].
+pub fn check_window(base: u64, bytes: usize) -> Result<(), Error> {
+    let (needed, limit) = (bytes as u64, map::WINDOW_BYTES - base % map::WINDOW_BYTES);
+    if needed <= limit { Ok(()) } else { Err(Error::TooLarge { needed, limit }) }
+}
+
+/// Bytes of memory for `tokens` tokens after `past` tokens: `weights` bytes of matrices, and everything else.
+pub fn memory_bytes(config: &ModelConfig, tokens: usize, past: usize, weights: usize) -> usize {
+    let cache = 2 * 4 * (past + tokens) * config.kv_dim();
+    let vectors =
+        4 * (tokens * (config.hidden_size + config.head_dim()) + 3 * config.hidden_size + config.intermediate_size);
+    (weights + cache + vectors + 3 * job_bytes(config, tokens, past) + (1 << 20)).next_multiple_of(1 << 20)
 }
 
 /// A place in memory that grows.
@@ -82,7 +101,9 @@ impl Layout<'_> {
     fn take(&mut self, bytes: usize) -> Result<usize, Error> {
         let at = self.next.next_multiple_of(ALIGN);
         self.next = at + bytes;
-        let limit = self.system.memory().bytes().len();
+        let memory = self.system.memory();
+        let window = map::WINDOW_BYTES - memory.base() % map::WINDOW_BYTES;
+        let limit = window.min(memory.bytes().len() as u64) as usize;
         if self.next > limit {
             return Err(Error::TooLarge { needed: self.next as u64, limit: limit as u64 });
         }
@@ -130,6 +151,7 @@ pub fn boot(system: &mut System, firmware: &Firmware) -> Result<(), Error> {
         }
     }
     system.write(regs::CONTROL, 0)?;
+    system.until_stopped()?;
     system.write(regs::RAM_ADDR, 0)?;
     for word in firmware.image.chunks_exact(4) {
         system.write(regs::RAM_DATA, u32::from_le_bytes([word[0], word[1], word[2], word[3]]))?;
@@ -172,9 +194,9 @@ pub fn run(
         input.dtype.round_slice(&mut weight);
         *address = layout.floats(&weight)?;
     }
-    let unit = layout.region(job_bytes(input))?;
-    let heap = layout.region(job_bytes(input))?;
-    let records = layout.region(if tensors { job_bytes(input) } else { 1 << 16 })?;
+    let unit = layout.region(job_bytes(config, tokens, past))?;
+    let heap = layout.region(job_bytes(config, tokens, past))?;
+    let records = layout.region(if tensors { job_bytes(config, tokens, past) } else { 1 << 16 })?;
     let base = layout.system.memory().base();
     let job = Job {
         dtype: input.dtype,
@@ -201,7 +223,7 @@ pub fn run(
         (map::window_offset(address) - system.memory().base() % map::WINDOW_BYTES) as usize
     };
     system.write(regs::JOB, address)?;
-    let answered = system.wait(PATIENCE * (tokens * (1 + past + tokens)) as u64)?;
+    let answered = system.wait(PATIENCE * work(input) as u64)?;
     let (cycles, unit_cycles) = (system.cycles() - start, system.unit_cycles() - unit_start);
     let at = offset(records.address, system);
     let found = record::read(&system.memory().bytes()[at..at + records.bytes as usize]);
@@ -211,6 +233,8 @@ pub fn run(
     let found = outcome(system, firmware, found)?;
     let mut output = LayerOutput {
         hidden: Vec::new(),
+        keys: Vec::new(),
+        values: Vec::new(),
         steps: Vec::new(),
         tensors: Vec::new(),
         busy: Vec::new(),
@@ -219,16 +243,37 @@ pub fn run(
     };
     for record in found {
         match record {
-            Record::Step(step, begin, end) => output.steps.push((step, u64::from(end.wrapping_sub(begin)))),
+            Record::Step(step, cycles) => output.steps.push((step, cycles)),
             Record::Tensor(name, elements) => output.tensors.push((name, elements)),
             Record::Unit(busy) => output.busy = busy.into_iter().map(u64::from).collect(),
             Record::Text(text) => return Err(Error::Records(text)),
         }
     }
-    let at = offset(hidden, system);
-    let bytes = &system.memory().bytes()[at..at + 4 * input.hidden.len()];
-    output.hidden = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    check_records(&output)?;
+    let mut floats = |address: u32, count: usize| -> Vec<f32> {
+        let at = offset(address, system);
+        let bytes = system.memory().bytes()[at..at + 4 * count].chunks_exact(4);
+        bytes.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    };
+    let row = config.kv_dim();
+    output.hidden = floats(hidden, input.hidden.len());
+    (output.keys, output.values) = (floats(keys, (past + tokens) * row), floats(values, (past + tokens) * row));
     Ok(output)
+}
+
+/// Checks that every step is there once, in order, and that the unit was not busy for longer than its step.
+fn check_records(output: &LayerOutput) -> Result<(), Error> {
+    let steps: Vec<Step> = output.steps.iter().map(|(step, _)| *step).collect();
+    if steps != Step::ALL {
+        return Err(Error::Records(format!("expected the steps {:?}, found {steps:?}", Step::ALL)));
+    }
+    let products = output.steps.iter().filter(|(step, _)| matches!(step, Step::Products(_)));
+    let products: Vec<u64> = products.map(|(_, cycles)| *cycles).collect();
+    let busy = &output.busy;
+    if busy.len() != products.len() || busy.iter().zip(&products).any(|(busy, all)| busy > all) {
+        return Err(Error::Records(format!("the unit was busy for {busy:?} cycles of {products:?}")));
+    }
+    Ok(())
 }
 
 /// The records of a job that completed, or the reason why it did not.
@@ -241,6 +286,12 @@ fn outcome(system: &mut System, firmware: &Firmware, records: Option<Vec<Record>
     }
     if events & regs::IRQ_STATUS_MEMORY_FAULT != 0 {
         return Err(Error::Memory { pc });
+    }
+    if events & regs::IRQ_STATUS_BAD_ACCESS != 0 {
+        return Err(Error::Refused);
+    }
+    if events & regs::IRQ_STATUS_DONE == 0 {
+        return Err(Error::Records(format!("an interrupt without DONE: IRQ_STATUS was {events:#x}")));
     }
     let result = system.read(regs::RESULT)?;
     let text = |records: Option<Vec<Record>>| {

@@ -4,6 +4,7 @@
 //! of the system is: sample the outputs of both, compute the memory's answers, set the inputs of both, clock both. A
 //! unit that has nothing to do is not clocked: it would do nothing but count cycles.
 
+use sequencer::regs;
 use testbench::SimulationError;
 use testbench::device::{AxilInputs, AxilOutputs, VerilatedDevice};
 use tmv::config::UnitConfig;
@@ -19,6 +20,8 @@ const MAX_PORT_BYTES: usize = 16;
 const REST: u32 = 4096;
 /// Limit in cycles of an access to a register of the sequencer.
 const REGISTER_CYCLES: u64 = 1024;
+/// Limit in cycles for the accesses of a core that was stopped.
+const STOP_CYCLES: u64 = 100_000;
 /// Number of cycles between two looks at the interrupt of the user.
 const LOOK: u64 = 4096;
 
@@ -347,6 +350,21 @@ impl System {
             }
         }
         Err(SimulationError::NoAnswer { offset }.into())
+    }
+
+    /// Waits until all accesses of a core in reset are complete.
+    ///
+    /// # Errors
+    /// If the memory does not complete them.
+    pub fn until_stopped(&mut self) -> Result<(), Error> {
+        let start = self.cycles();
+        while self.read(regs::STATUS)? & regs::STATUS_RUNNING != 0 {
+            let cycles = self.cycles() - start;
+            if cycles > STOP_CYCLES {
+                return Err(Error::NotStopped { cycles });
+            }
+        }
+        Ok(())
     }
 
     /// Steps until the sequencer raises its interrupt, for at most `limit` cycles, or [`System::set_patience`] of them. Returns whether it did.

@@ -188,7 +188,7 @@ fn prompt(args: &LayerArgs, source: &Source) -> Result<(Option<Vec<u32>>, usize)
             return Err(Failure::usage("--prompt-ids: a synthetic layer has no prompt; add --model"));
         }
         let tokens = args.tokens.unwrap_or(DEFAULT_TOKENS);
-        check_length(source.weights().config(), args.context() + tokens)?;
+        check_length(source.weights().config(), args.context().saturating_add(tokens))?;
         return Ok((None, tokens));
     }
     let ids = source.prompt(args.model.prompt_ids.as_deref(), args.tokens)?;

@@ -44,6 +44,7 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     }
     let outputs = Outputs::new(args)?;
     tell(format_args!("seed {}: {}", args.model.seed, job.announcement()));
+    let core = job.prepare_core()?;
     let (journal, resumed) = open_journal(&job)?;
     let ran = execute(&job, &outputs, journal.as_ref(), resumed, started)?;
     job.source.tell_finding();
@@ -58,7 +59,8 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
         Err(failure) => return Err(failure.repeat_with(&job.repeatable(command))),
     };
     check_complete(&job, &ran.outcomes)?;
-    let nonlinear = job.nonlinear().map_err(|failure| failure.repeat_with(&job.repeatable(command)))?;
+    let nonlinear = core.map(|prepared| job.nonlinear(&prepared)).transpose();
+    let nonlinear = nonlinear.map_err(|failure| failure.repeat_with(&job.repeatable(command)))?;
     let report = report(Some(forward), nonlinear, true);
     let mut written = outputs.put(&report);
     written.push(write_dump(&job, &outputs, &ran.dump, &report));

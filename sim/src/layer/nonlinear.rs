@@ -4,16 +4,17 @@ use std::time::Instant;
 
 use bitnet::config::Linear;
 use golden::Dtype;
+use program::console::tell;
 use program::interrupt::interrupted;
 use report::nonlinear::{CoreSimulation, Nonlinear, NonlinearDifference, NonlinearRow};
-use soft_core::compare::{Compared, Expected, compare, compare_output};
+use soft_core::compare::{Compared, Expected, compare_all};
 use soft_core::core::Core;
 use soft_core::firmware::Firmware;
-use soft_core::layer::{LayerInput, LayerOutput, boot, memory_bytes, run};
+use soft_core::layer::{LayerInput, LayerOutput, boot, check_window, memory_bytes, run, work};
 use soft_core::operators::operators;
 use soft_core::system::System;
 use testbench::model;
-use verilated::Trace;
+use verilated::{ModelLibrary, Trace};
 use zynq_memory::{Faults, MemoryConfig};
 
 use super::args::NonlinearArg;
@@ -23,16 +24,35 @@ use crate::output::Progress;
 
 /// Physical address of the memory.
 const BASE: u64 = 0x1000_0000;
+/// About how many cycles the core takes for each value and multiply-accumulate of a layer, for the bar.
+const CYCLES: u64 = 330;
 /// Room for the alignment of each matrix, in bytes.
 const ALIGNMENT: usize = 4096;
 
+/// What a run on the core needs, made before the unit's products are verified: a missing tool is told at once.
+pub(super) struct Prepared {
+    firmware: Firmware,
+    core: ModelLibrary,
+    unit: ModelLibrary,
+}
+
 impl Job<'_> {
-    /// Runs the layer on the core, if it is to run there, and compares every tensor with golden's.
-    pub(super) fn nonlinear(&self) -> Result<Option<Nonlinear>, Failure> {
+    /// Makes the firmware and the models, if the layer is to run on the core too, and checks that it fits.
+    pub(super) fn prepare_core(&self) -> Result<Option<Prepared>, Failure> {
         if self.args.nonlinear == NonlinearArg::Host {
             return Ok(None);
         }
         let which = Core::from(self.args.core);
+        check_window(BASE, self.core_memory_bytes())?;
+        let firmware = Firmware::build(which, &mut |step| tell(step))?;
+        let core = soft_core::model::build(which, self.setup.unit.port_bits, Trace::Off, &mut |step| tell(step))?;
+        let unit = model::build(&self.setup.unit, Trace::Off, &mut |step| tell(step))?;
+        Ok(Some(Prepared { firmware, core, unit }))
+    }
+
+    /// Runs the layer on the core, and compares every tensor with golden's.
+    pub(super) fn nonlinear(&self, prepared: &Prepared) -> Result<Nonlinear, Failure> {
+        let Prepared { firmware, core, unit } = prepared;
         let (layer, dtype) = (self.layers.start, Dtype::from(self.args.model.dtype));
         let weights = self.source.weights().layer(layer)?;
         let (hidden, cache) = self.entering_layer()?;
@@ -40,35 +60,34 @@ impl Job<'_> {
         let hidden: Vec<f32> = hidden.iter().copied().collect();
         let input = LayerInput { config: self.config(), weights: &weights, dtype, hidden: &hidden, cache: &cache };
 
-        let progress = Progress::new("simulating the core", estimate(&input));
-        let mut say = |step: toolchain::progress::Progress<'_>| progress.say(step);
-        let firmware = Firmware::build(which, &mut say)?;
-        let core = soft_core::model::build(which, self.setup.unit.port_bits, Trace::Off, &mut say)?;
-        let unit = model::build(&self.setup.unit, Trace::Off, &mut say)?;
-        let mut system = System::new(&core, &unit, &self.setup.unit, self.core_memory(&input), self.args.model.seed)?;
+        let progress = Progress::new("simulating the core", CYCLES * work(&input) as u64);
+        let mut system = System::new(core, unit, &self.setup.unit, self.core_memory(), self.args.model.seed)?;
         system.set_stop(interrupted);
-        boot(&mut system, &firmware)?;
+        boot(&mut system, firmware)?;
         let started = Instant::now();
         let bar = progress.clone();
         system.set_progress(move |cycles| bar.advance(cycles));
-        let output = run(&mut system, &firmware, &input, true)?;
+        let output = run(&mut system, firmware, &input, true)?;
         let seconds = started.elapsed().as_secs_f64();
         progress.finish();
-
-        let mut compared = compare(&expected.tensors, &output.tensors);
-        compared.push(compare_output(&expected.hidden, &output.hidden));
-        Ok(Some(self.core_section(&firmware, &output, &compared, seconds)))
+        Ok(self.core_section(firmware, &output, &compare_all(&expected, &output), seconds))
     }
 
-    /// The memory of core and unit.
-    fn core_memory(&self, input: &LayerInput<'_>) -> MemoryConfig {
+    /// Bytes of memory that core and unit need.
+    fn core_memory_bytes(&self) -> usize {
         let matrix = |linear: Linear| {
             let (rows, cols) = self.shape(linear);
             self.setup.unit.weight_bytes(rows, cols) + ALIGNMENT
         };
+        let weights = Linear::ALL.into_iter().map(matrix).sum();
+        memory_bytes(self.config(), self.tokens, self.args.context(), weights)
+    }
+
+    /// The memory of core and unit.
+    fn core_memory(&self) -> MemoryConfig {
         MemoryConfig {
             base: BASE,
-            bytes: memory_bytes(input, Linear::ALL.into_iter().map(matrix).sum()),
+            bytes: self.core_memory_bytes(),
             timing: self.setup.timing(),
             stall: self.setup.stall,
             interleave: false,
@@ -126,14 +145,4 @@ impl Job<'_> {
             },
         }
     }
-}
-
-/// About how many cycles a layer takes the core, for the bar: so many for a value of a vector, and so many for a
-/// multiply-accumulate of attention.
-fn estimate(input: &LayerInput<'_>) -> u64 {
-    let config = input.config;
-    let tokens = input.hidden.len() / config.hidden_size;
-    let vectors = tokens * (6 * config.hidden_size + 5 * config.intermediate_size);
-    let attention: usize = (1..=tokens).map(|token| 2 * config.hidden_size * (input.cache.tokens() + token)).sum();
-    (vectors * 550 + attention * 235) as u64
 }
