@@ -316,7 +316,7 @@ fn a_stop_loses_no_word() {
     let case = Case::new(small(), 1, 1, Dtype::Fp32);
     let mut system = case.system();
     let mut refusals = 0;
-    for cycles in 0..120 {
+    for cycles in 0..40 {
         soft_core::layer::boot(&mut system, &case.firmware).unwrap();
         system.set_patience(20_000 + cycles);
         assert!(matches!(case.run(&mut system), Err(Error::NoAnswer { .. })));
