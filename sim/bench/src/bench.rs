@@ -15,7 +15,7 @@ use tmv::device::Device;
 use tmv::driver::{Driver, OperatorResult, RunResult, Weights};
 use tmv::regs;
 use verilated::{ModelLibrary, VerilatedContext};
-use zynq_memory::{Faults, MemoryConfig, Timing};
+use zynq_memory::{MemoryConfig, Timing};
 
 use crate::clock::ThreadClock;
 use crate::compare::mismatches;
@@ -115,18 +115,9 @@ impl Bench {
         matrices: &[&TernaryMatrix],
     ) -> Result<VerilatedDevice, Error> {
         let seed = self.run_seed(run);
-        let memory = MemoryConfig {
-            base: BASE,
-            bytes: self.memory_bytes(matrices.iter().map(|m| (m.rows(), m.cols())), run.tokens),
-            timing: self.timing.clone(),
-            stall: self.stall,
-            interleave: self.stall != 0,
-            shy: false,
-            late_writes: false,
-            data_first: false,
-            seed,
-            faults: Faults::default(),
-        };
+        let bytes = self.memory_bytes(matrices.iter().map(|m| (m.rows(), m.cols())), run.tokens);
+        let plain = MemoryConfig::plain(BASE, bytes, self.timing.clone());
+        let memory = MemoryConfig { stall: self.stall, interleave: self.stall != 0, seed, ..plain };
         let context = VerilatedContext { seed, ..VerilatedContext::default() };
         let mut device = VerilatedDevice::new(library, &context, &self.unit, memory)?;
         let ideal: u64 = matrices.iter().map(|m| self.unit.ideal_cycles(m.rows(), m.cols(), run.tokens)).sum();

@@ -29,6 +29,22 @@ pub struct MemoryConfig {
 }
 
 impl MemoryConfig {
+    /// A memory that does nothing unexpected: no stalls, no faults, everything in order; seed 1.
+    pub fn plain(base: u64, bytes: usize, timing: Timing) -> Self {
+        Self {
+            base,
+            bytes,
+            timing,
+            stall: 0,
+            interleave: false,
+            shy: false,
+            late_writes: false,
+            data_first: false,
+            seed: 1,
+            faults: Faults::default(),
+        }
+    }
+
     /// Whether the memory does nothing unexpected: no stalls, no faults, everything in order.
     pub(crate) fn is_plain(&self) -> bool {
         let unkind = self.interleave || self.shy || self.late_writes || self.data_first;

@@ -2,7 +2,6 @@
 
 use crate::channel::{Address, MAX_BURST};
 use crate::config::MemoryConfig;
-use crate::faults::Faults;
 use crate::protocol::Violation;
 use crate::slave::{ALL_BYTES, AxiMemory};
 use crate::timing::Timing;
@@ -66,18 +65,7 @@ pub fn stream(
     streams: &[Stream],
     results: Option<Results>,
 ) -> Result<Streamed, Violation> {
-    let config = MemoryConfig {
-        base: 0,
-        bytes: BYTES,
-        timing: timing.clone(),
-        stall: 0,
-        interleave: false,
-        shy: false,
-        late_writes: false,
-        data_first: false,
-        seed: 1,
-        faults: Faults::default(),
-    };
+    let config = MemoryConfig::plain(0, BYTES, timing.clone());
     let mut memory = AxiMemory::new(config, ports, port_bytes);
     let burst = (MAX_BURST * port_bytes) as u64;
     let (mut requested, mut read) = (vec![0u64; streams.len()], vec![0u64; streams.len()]);

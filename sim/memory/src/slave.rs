@@ -500,18 +500,7 @@ mod tests {
     use crate::timing::Timing;
 
     fn memory() -> AxiMemory {
-        let config = MemoryConfig {
-            base: 0x1000_0000,
-            bytes: 1 << 16,
-            timing: Timing::ideal(3),
-            stall: 0,
-            interleave: false,
-            shy: false,
-            late_writes: false,
-            data_first: false,
-            seed: 1,
-            faults: Faults::default(),
-        };
+        let config = MemoryConfig::plain(0x1000_0000, 1 << 16, Timing::ideal(3));
         AxiMemory::new(config, 2, 16)
     }
 

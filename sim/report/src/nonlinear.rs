@@ -86,7 +86,7 @@ impl Nonlinear {
             clock_mhz: self.clock_mhz,
             tokens: self.operators.first().map_or(1, |o| o.tokens),
             context: self.context,
-            operators: self.operators.iter().map(|o| (o.name.clone(), o.elements, o.cycles)).collect(),
+            operators: self.operators.iter().map(|o| (o.name.clone(), o.cycles)).collect(),
         }
     }
 }

@@ -37,9 +37,6 @@ pub struct Verilog {
 }
 
 impl Core {
-    /// All cores.
-    pub const ALL: [Self; 2] = [Self::VexRiscv, Self::Cv32e40p];
-
     /// The name in messages and options.
     pub fn name(self) -> &'static str {
         match self {

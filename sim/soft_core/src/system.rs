@@ -174,16 +174,6 @@ impl System {
         out
     }
 
-    /// The model of the sequencer.
-    pub fn core(&mut self) -> &mut Model {
-        &mut self.core
-    }
-
-    /// The memory port of the core.
-    pub fn core_port(&self) -> usize {
-        self.port
-    }
-
     /// Address of an instruction that the core is at.
     pub fn pc(&self) -> u32 {
         self.core.get(self.pins.pc_o) as u32

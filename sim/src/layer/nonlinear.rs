@@ -15,7 +15,7 @@ use soft_core::operators::operators;
 use soft_core::system::System;
 use testbench::model;
 use verilated::{ModelLibrary, Trace};
-use zynq_memory::{Faults, MemoryConfig};
+use zynq_memory::MemoryConfig;
 
 use super::args::NonlinearArg;
 use super::job::Job;
@@ -85,18 +85,8 @@ impl Job<'_> {
 
     /// The memory of core and unit.
     fn core_memory(&self) -> MemoryConfig {
-        MemoryConfig {
-            base: BASE,
-            bytes: self.core_memory_bytes(),
-            timing: self.setup.timing(),
-            stall: self.setup.stall,
-            interleave: false,
-            shy: false,
-            late_writes: false,
-            data_first: false,
-            seed: self.args.model.seed,
-            faults: Faults::default(),
-        }
+        let plain = MemoryConfig::plain(BASE, self.core_memory_bytes(), self.setup.timing());
+        MemoryConfig { stall: self.setup.stall, seed: self.args.model.seed, ..plain }
     }
 
     fn core_section(

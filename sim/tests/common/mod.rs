@@ -11,7 +11,7 @@ use testbench::device::VerilatedDevice;
 use testbench::model::unit_spec;
 use tmv::config::UnitConfig;
 use verilated::{ModelLibrary, ModelSpec, PowerUp, Trace, VerilatedContext};
-use zynq_memory::{Faults, MemoryConfig, Timing};
+use zynq_memory::{MemoryConfig, Timing};
 
 pub type Random = Xoshiro256PlusPlus;
 
@@ -43,18 +43,7 @@ pub fn unit(unit: &UnitConfig) -> ModelLibrary {
 
 /// A memory of 4 MiB that answers after 8 cycles and never stalls.
 pub fn memory() -> MemoryConfig {
-    MemoryConfig {
-        base: 0x1000_0000,
-        bytes: 4 << 20,
-        timing: Timing::ideal(8),
-        stall: 0,
-        interleave: false,
-        shy: false,
-        late_writes: false,
-        data_first: false,
-        seed: 1,
-        faults: Faults::default(),
-    }
+    MemoryConfig::plain(0x1000_0000, 4 << 20, Timing::ideal(8))
 }
 
 /// A memory with random latency, stalls and order of beats.

@@ -23,7 +23,7 @@ use tmv::config::UnitConfig;
 use tmv::device::Device;
 use tmv::driver::Driver;
 use verilated::Trace;
-use zynq_memory::{Faults, MemoryConfig, Timing};
+use zynq_memory::{MemoryConfig, Timing};
 
 /// The layer of the model that runs.
 const LAYER: usize = 1;
@@ -78,18 +78,7 @@ impl Case {
         dtype: Dtype,
     ) -> Self {
         let expected = Expected::of(config, layer, &weights, &hidden, &mut before.clone(), dtype).unwrap();
-        let memory = MemoryConfig {
-            base: 0x1000_0000,
-            bytes: 16 << 20,
-            timing: Timing::ideal(40),
-            stall: 0,
-            interleave: false,
-            shy: false,
-            late_writes: false,
-            data_first: false,
-            seed: 1,
-            faults: Faults::default(),
-        };
+        let memory = MemoryConfig::plain(0x1000_0000, 16 << 20, Timing::ideal(40));
         Self {
             config: config.clone(),
             weights,

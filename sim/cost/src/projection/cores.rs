@@ -55,7 +55,7 @@ impl Case<'_> {
     pub(crate) fn on_soft_core(&self, core: &SoftCore, tokens: usize, context: usize, linear_ms: f64) -> OnCore {
         let macs = |tokens: usize, context: usize| (1..=tokens).map(|token| context + token).sum::<usize>() as f64;
         let simulated = (tokens, context) == (core.tokens, core.context);
-        let operators = core.operators.iter().map(|(name, _, cycles)| {
+        let operators = core.operators.iter().map(|(name, cycles)| {
             let times = match name == ATTENTION {
                 true => macs(tokens, context) / macs(core.tokens, core.context),
                 false => tokens as f64 / core.tokens as f64,

@@ -29,8 +29,8 @@ pub struct SoftCore {
     pub tokens: usize,
     /// Tokens in the cache before them.
     pub context: usize,
-    /// The operators: name, elements, cycles.
-    pub operators: Vec<(String, usize, u64)>,
+    /// The operators: name, cycles.
+    pub operators: Vec<(String, u64)>,
 }
 
 /// The projection from a run to a token.
