@@ -326,5 +326,6 @@ module tmv_sequencer
     .irq_o
   );
 
+  `TMV_ASSERT(RegistersFollowWrites, !(m_axil_awvalid || m_axil_wvalid || m_axil_arvalid) || quiet)
   `TMV_ASSERT(HostWritesArrive, !ram_write || !busy && data_ram_rsp.ready)
 endmodule
