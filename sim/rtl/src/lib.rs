@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 pub const UNIT_LIST: &str = "ternary/tmv_files.f";
 /// The file list of the sequencer, relative to [`dir`]. The files of the core come beside it.
 pub const SEQUENCER_LIST: &str = "system/tmv_seq_files.f";
+/// The file list of the vector unit, relative to [`dir`].
+pub const VECTOR_LIST: &str = "vector/tmv_vec_files.f";
 /// The file list of the checkers that are bound to every model of the unit, relative to [`dir`].
 pub const CHECKER_LIST: &str = "tb/tmv_tb_files.f";
 /// The headers that the unit's files include, relative to [`dir`].
