@@ -67,4 +67,19 @@ package tmv_axi_pkg;
     bus_error_e code;
     addr_t      addr;
   } bus_fault_t;
+
+  /// Codes that every unit has besides those of the bus and its own: no error, no progress, a doorbell out of range.
+  localparam logic [7:0] UnitErrorNone = 8'd0;
+  localparam logic [7:0] UnitErrorWatchdog = 8'd9;
+  localparam logic [7:0] UnitErrorBadDoorbell = 8'd10;
+  /// Sources of errors of every unit. Smaller numbers are ports.
+  localparam logic [3:0] UnitSourceWriter = 4'd14;
+  localparam logic [3:0] UnitSourceFrontend = 4'd15;
+
+  /// An error of a unit, with the address of its beat, burst or descriptor.
+  typedef struct packed {
+    logic       valid;
+    logic [7:0] code;
+    addr_t      addr;
+  } fault_t;
 endpackage

@@ -139,7 +139,7 @@ module tmv_fp_add
 
   always_ff @(posedge clk_i) begin
     y_q[AddLatency-1:1] <= y_q[AddLatency-2:0];
-    if (valid_i) y_q[0] <= sum(a_i, b_i);
+    if (valid_i) y_q[0] <= sum_of(a_i, b_i);
   end
 
   assign y_o = y_q[AddLatency-1];

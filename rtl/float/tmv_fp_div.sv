@@ -114,7 +114,7 @@ module tmv_fp_div
 
   always_ff @(posedge clk_i) begin
     y_q[DivLatency-1:1] <= y_q[DivLatency-2:0];
-    if (valid_i) y_q[0] <= quotient(a_i, b_i);
+    if (valid_i) y_q[0] <= quotient_of(a_i, b_i);
   end
 
   assign y_o = y_q[DivLatency-1];

@@ -153,7 +153,7 @@ module tmv_fp_mul
 
   always_ff @(posedge clk_i) begin
     y_q[MulLatency-1:1] <= y_q[MulLatency-2:0];
-    if (valid_i) y_q[0] <= product(a_i, b_i);
+    if (valid_i) y_q[0] <= product_of(a_i, b_i);
   end
 
   assign y_o = y_q[MulLatency-1];

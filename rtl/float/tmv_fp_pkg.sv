@@ -54,20 +54,17 @@ package tmv_fp_pkg;
     return {x[63], 31'((significand + (64'd1 << (lost - 1)) - 64'd1 + 64'(1'(significand >> lost))) >> lost)};
   endfunction
 
-  function automatic f32_t sum(f32_t a, f32_t b);
+  function automatic f32_t sum_of(f32_t a, f32_t b);
     return narrowed($realtobits($bitstoreal(widened(a)) + $bitstoreal(widened(b))));
   endfunction
 
-  function automatic f32_t product(f32_t a, f32_t b);
+  function automatic f32_t product_of(f32_t a, f32_t b);
     return narrowed($realtobits($bitstoreal(widened(a)) * $bitstoreal(widened(b))));
   endfunction
 
-  function automatic f32_t quotient(f32_t a, f32_t b);
+  function automatic f32_t quotient_of(f32_t a, f32_t b);
     return narrowed($realtobits($bitstoreal(widened(a)) / $bitstoreal(widened(b))));
   endfunction
 
-  function automatic f32_t root(f32_t a);
-    return narrowed($realtobits($sqrt($bitstoreal(widened(a)))));
-  endfunction
 `endif
 endpackage

@@ -22,6 +22,7 @@ ternary/tmv_dispatcher.sv
 ternary/tmv_collector.sv
 ternary/tmv_writer.sv
 axi/tmv_axil_slave.sv
-ternary/tmv_csr.sv
-ternary/tmv_control.sv
+axi/tmv_csr_pkg.sv
+axi/tmv_csr.sv
+axi/tmv_control.sv
 ternary/tmv_unit.sv

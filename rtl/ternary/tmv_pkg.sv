@@ -27,13 +27,6 @@ package tmv_pkg;
   /// Accumulator.
   typedef logic signed [AccBits-1:0] acc_t;
 
-  /// An error, with the address of its beat, burst or descriptor.
-  typedef struct packed {
-    logic   valid;
-    error_e code;
-    addr_t  addr;
-  } fault_t;
-
   /// Fields of a descriptor that the dispatcher needs.
   typedef struct packed {
     context_id_t id;

@@ -99,7 +99,7 @@ module tmv_unit
   logic [31:0] csr_write_data, csr_read_data;
   logic soft_reset, abort, restart, draining, error, error_event, done_irq, doorbell_fault;
   logic [31:0] watchdog;
-  error_e error_code;
+  logic [7:0] error_code;
   logic [3:0] error_source, ring_log2;
   addr_t error_addr, ring_base;
   logic [15:0] ring_tail, doorbell;
@@ -175,12 +175,15 @@ module tmv_unit
   );
 
   tmv_csr #(
+    .Id(IdValue),
+    .Version(MapVersion),
+    .Hash(MapHash),
+    .Param0((Ports << Param0PortsLsb) | ((PortBits / 8) << Param0PortBytesLsb) | (Vectors << Param0VectorsLsb)
+            | (Groups << Param0GroupsLsb) | (Codec << Param0CodecLsb)),
+    .Param1((BankWords << Param1BankWordsLsb) | (RowBlock << Param1RowBlockLsb) | (Contexts << Param1ContextsLsb)),
+    .WatchdogReset(WatchdogReset),
     .Ports(Ports),
-    .PortBits(PortBits),
-    .Vectors(Vectors),
-    .Groups(Groups),
-    .Codec(Codec),
-    .BankWords(BankWords)
+    .Events(7)
   ) u_csr (
     .clk_i,
     .rst_ni,
@@ -202,7 +205,7 @@ module tmv_unit
     .code_i           (error_code),
     .source_i         (error_source),
     .addr_i           (error_addr),
-    .frontend_bursts_i(8'(frontend_bursts)),
+    .read_bursts_i    (8'(frontend_bursts)),
     .write_bursts_i   (8'(write_bursts)),
     .ring_base_o      (ring_base),
     .ring_log2_o      (ring_log2),
@@ -542,12 +545,17 @@ module tmv_unit
   `TMV_REQUIRE(sizes, RowBlock == 8 && MaxTokens == 8 && DescBytes == 64 && (1 << $clog2(Contexts)) == Contexts
       && MaxOutFeatures <= 524288, "tmv_unit: the register map asks for sizes that this RTL is not written for")
   `TMV_REQUIRE(outstanding, TableBits < 8, "tmv_unit: a number of outstanding bursts must fit 8 bits of STATUS")
+  `TMV_REQUIRE(fields, PortBits / 8 < 32 && Vectors < 16 && Groups < 16 && Codec < 16 && BankWords < (1 << 16),
+               "tmv_unit: a parameter does not fit its field of PARAM0 or PARAM1")
   // Faults of the bus become faults of the unit by a cast.
   `TMV_REQUIRE(codes, $bits(bus_fault_t) == $bits(fault_t)
       && 8'(BusReadSlverr) == 8'(ErrReadSlverr) && 8'(BusReadDecerr) == 8'(ErrReadDecerr)
       && 8'(BusReadLast) == 8'(ErrReadLast) && 8'(BusBeatIllegal) == 8'(ErrBadWeight)
       && 8'(BusWriteSlverr) == 8'(ErrWriteSlverr) && 8'(BusWriteDecerr) == 8'(ErrWriteDecerr)
-      && 8'(BusStray) == 8'(ErrStrayResponse),
+      && 8'(BusStray) == 8'(ErrStrayResponse)
+      && UnitErrorNone == 8'(ErrNone) && UnitErrorWatchdog == 8'(ErrWatchdog)
+      && UnitErrorBadDoorbell == 8'(ErrBadDoorbell)
+      && UnitSourceWriter == 4'(SourceWriter) && UnitSourceFrontend == 4'(SourceFrontend),
       "tmv_unit: error codes of the bus parts differ from those of the register map")
   `TMV_COVER(AllEnginesBusy, port_busy == '1)
   `TMV_COVER(AllPortsDeliver, m_axi_rvalid == '1)

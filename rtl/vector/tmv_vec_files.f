@@ -1,4 +1,11 @@
 // Every file of the vector unit in order of use, relative to rtl/. Simulators, lint and synthesis read this list.
+axi/tmv_axi_pkg.sv
+vector/tmv_vec_reg_pkg.sv
+vector/tmv_vec_pkg.sv
+prim/tmv_fifo.sv
+axi/tmv_read_stream.sv
+axi/tmv_read_mux.sv
+axi/tmv_write_stream.sv
 float/tmv_fp_pkg.sv
 float/tmv_fp_zeros.sv
 float/tmv_fp_add.sv
@@ -8,3 +15,20 @@ float/tmv_fp_pack.sv
 float/tmv_fp_div.sv
 float/tmv_fp_root.sv
 float/tmv_fp_from_int.sv
+vector/tmv_vec_loops.sv
+vector/tmv_vec_address.sv
+vector/tmv_vec_lane.sv
+vector/tmv_vec_scratch.sv
+vector/tmv_vec_divide.sv
+vector/tmv_vec_halve.sv
+vector/tmv_vec_fold.sv
+vector/tmv_vec_max.sv
+vector/tmv_vec_loader.sv
+vector/tmv_vec_storer.sv
+vector/tmv_vec_engine.sv
+vector/tmv_vec_frontend.sv
+axi/tmv_axil_slave.sv
+axi/tmv_csr_pkg.sv
+axi/tmv_csr.sv
+axi/tmv_control.sv
+vector/tmv_vec_unit.sv

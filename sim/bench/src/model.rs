@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tmv::codec;
 use tmv::config::UnitConfig;
+use vector::VectorConfig;
 use verilated::{ModelLibrary, ModelSpec, Progress, Trace};
 
 use crate::error::Error;
@@ -45,6 +46,26 @@ pub fn unit_spec(unit: &UnitConfig, trace: Trace) -> Result<ModelSpec, Error> {
         "tmv_unit {} x {} bits, {} vectors x {}, {}",
         unit.ports, unit.port_bits, unit.vectors, unit.groups, unit.codec
     );
+    Ok(spec)
+}
+
+/// The specification of a model of a vector unit.
+///
+/// # Errors
+/// If a file list of the RTL is missing.
+pub fn vector_spec(unit: &VectorConfig, trace: Trace) -> Result<ModelSpec, Error> {
+    let dir = rtl::dir();
+    let files = rtl::listed(rtl::VECTOR_LIST)?;
+    let waivers = dir.join("lint/vector_waiver.vlt");
+    let mut spec =
+        ModelSpec::new("tmv_vec_unit", std::iter::once(waivers).chain(files.iter().map(|file| dir.join(file))))
+            .param("Lanes", unit.lanes)
+            .param("PortBits", unit.port_bits)
+            .param("Words", unit.words)
+            .param("Accs", unit.accs);
+    spec.include_dirs.extend(rtl::HEADERS.iter().filter_map(|header| Some(dir.join(header).parent()?.into())));
+    spec.trace = trace;
+    spec.label = format!("tmv_vec_unit, {} lanes", unit.lanes);
     Ok(spec)
 }
 

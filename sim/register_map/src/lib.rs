@@ -21,7 +21,7 @@ mod source;
 pub mod systemverilog;
 
 pub use map::RegisterMap;
-pub use source::{SEQUENCER, Source, UNIT};
+pub use source::{SEQUENCER, Source, UNIT, VECTOR};
 
 /// The files of the repository that are generated from a map: path from the repository's root, and text.
 pub fn generate(map: &RegisterMap, source: &Source) -> [(String, String); 3] {

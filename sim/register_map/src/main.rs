@@ -4,11 +4,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use register_map::{RegisterMap, SEQUENCER, Source, UNIT, generate};
+use register_map::{RegisterMap, SEQUENCER, Source, UNIT, VECTOR, generate};
 
 fn main() -> ExitCode {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let all = |root: &Path| [UNIT, SEQUENCER].iter().try_for_each(|source| run(root, source));
+    let all = |root: &Path| [UNIT, SEQUENCER, VECTOR].iter().try_for_each(|source| run(root, source));
     match folder.ancestors().nth(2).ok_or("no root".into()).and_then(all) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

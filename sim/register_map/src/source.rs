@@ -34,6 +34,17 @@ is answered with OKAY, because Linux on Arm stops with a panic after SLVERR. It 
 `ACCESS_ERROR` keeps its offset.",
 };
 
+/// The map of the vector unit.
+pub const VECTOR: Source = Source {
+    path: "rtl/vector/registers.toml",
+    device: "vector unit",
+    package: ("rtl/vector", "tmv_vec_reg_pkg"),
+    rust: "host/vector/src/regs.rs",
+    page: "docs/vector-registers.md",
+    title: "Registers, descriptor and error codes of the vector unit",
+    accesses: UNIT.accesses,
+};
+
 /// The map of the sequencer.
 pub const SEQUENCER: Source = Source {
     path: "rtl/system/registers.toml",

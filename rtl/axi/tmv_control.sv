@@ -16,8 +16,6 @@
 ///                                   +--------- Halted
 module tmv_control
   import tmv_axi_pkg::*;
-  import tmv_pkg::*;
-  import tmv_reg_pkg::*;
 #(
   /// Ports, 1 to 14.
   parameter int unsigned Ports = 4
@@ -50,7 +48,7 @@ module tmv_control
   output logic               draining_o,
   output logic               error_o,
   output logic               error_event_o,
-  output error_e             code_o,
+  output logic   [      7:0] code_o,
   output logic   [      3:0] source_o,
   output addr_t              addr_o
 );
@@ -66,10 +64,10 @@ module tmv_control
 
   initial core_rst_q = 1'b0;
 
-  localparam fault_t WatchdogFault = '{valid: 1'b1, code: ErrWatchdog, addr: '0};
+  localparam fault_t WatchdogFault = '{valid: 1'b1, code: UnitErrorWatchdog, addr: '0};
 
   fault_t doorbell_fault;
-  assign doorbell_fault = '{valid: 1'b1, code: ErrBadDoorbell, addr: addr_t'(doorbell_i)};
+  assign doorbell_fault = '{valid: 1'b1, code: UnitErrorBadDoorbell, addr: addr_t'(doorbell_i)};
 
   logic any_fault;
   logic [31:0] idle_cycles_q;
@@ -92,7 +90,7 @@ module tmv_control
       soft_q        <= 1'b0;
       abort_q       <= 1'b0;
       error_o       <= 1'b0;
-      code_o        <= ErrNone;
+      code_o        <= UnitErrorNone;
       source_o      <= '0;
       addr_o        <= '0;
       idle_cycles_q <= '0;
@@ -109,7 +107,7 @@ module tmv_control
         automatic logic earlier = frontend_fault_i.valid;
         if (frontend_fault_i.valid) begin
           fault |= frontend_fault_i;
-          source |= 4'(SourceFrontend);
+          source |= UnitSourceFrontend;
         end
         for (int unsigned p = 0; p < Ports; p++) begin
           if (port_fault_i[p].valid && !earlier) begin
@@ -120,16 +118,16 @@ module tmv_control
         end
         if (writer_fault_i.valid && !earlier) begin
           fault |= writer_fault_i;
-          source |= 4'(SourceWriter);
+          source |= UnitSourceWriter;
         end
         earlier |= writer_fault_i.valid;
         if (watchdog_q && !earlier) begin
           fault |= WatchdogFault;
-          source |= 4'(SourceFrontend);
+          source |= UnitSourceFrontend;
         end
         if (doorbell_fault_i && !earlier && !watchdog_q) begin
           fault |= doorbell_fault;
-          source |= 4'(SourceFrontend);
+          source |= UnitSourceFrontend;
         end
         error_o  <= 1'b1;
         code_o   <= fault.code;
@@ -148,7 +146,7 @@ module tmv_control
           if (soft_q) begin
             soft_q   <= 1'b0;
             error_o  <= 1'b0;
-            code_o   <= ErrNone;
+            code_o   <= UnitErrorNone;
             source_o <= '0;
             addr_o   <= '0;
           end
@@ -158,7 +156,7 @@ module tmv_control
     end
   end
 
-  `TMV_REQUIRE(ports, Ports >= 1 && Ports <= SourceWriter, "tmv_control: a port would have the writer's number")
+  `TMV_REQUIRE(ports, Ports >= 1 && Ports <= 32'(UnitSourceWriter), "tmv_control: a port would have the writer's number")
   `TMV_COVER(WatchdogBites, state_q == Run && watchdog_q)
   `TMV_COVER(TwoFaultsAtOnce, state_q == Run && Ports > 1 && port_fault_i[0].valid && port_fault_i[Ports-1].valid)
   `TMV_COVER(FaultWhileDraining, state_q == Drain && any_fault)

@@ -7,8 +7,6 @@
 /// and stays quiet once it is halted and quiet. Unbounded.
 module tmv_control_fv
   import tmv_axi_pkg::*;
-  import tmv_pkg::*;
-  import tmv_reg_pkg::*;
 #(
   parameter int unsigned Ports = 2
 ) (
@@ -29,7 +27,7 @@ module tmv_control_fv
 
   fault_t port_fault[Ports];
   logic halt, core_rst_n, restart, draining, error, error_event;
-  error_e code;
+  logic [7:0] code;
   logic [3:0] source;
   addr_t addr;
 
@@ -66,7 +64,7 @@ module tmv_control_fv
 
   // The cycle before, if there was one (`past_q`).
   logic past_q, halt_q, quiet_q, core_rst_nq, restart_q, draining_q, error_q, event_q, soft_reset_q;
-  error_e code_q;
+  logic [7:0] code_q;
   logic [3:0] source_q;
   addr_t addr_q;
 
@@ -116,12 +114,12 @@ module tmv_control_fv
   logic [3:0] first_source, first_source_q;
 
   always_comb begin
-    first = u_control.watchdog_q ? fault_t'{valid: 1'b1, code: ErrWatchdog, addr: '0}
-        : fault_t'{valid: 1'b1, code: ErrBadDoorbell, addr: addr_t'(doorbell_i)};
-    first_source = SourceFrontend;
+    first = u_control.watchdog_q ? fault_t'{valid: 1'b1, code: UnitErrorWatchdog, addr: '0}
+        : fault_t'{valid: 1'b1, code: UnitErrorBadDoorbell, addr: addr_t'(doorbell_i)};
+    first_source = UnitSourceFrontend;
     if (writer_fault_i.valid) begin
       first = writer_fault_i;
-      first_source = SourceWriter;
+      first_source = UnitSourceWriter;
     end
     for (int unsigned p = 0; p < Ports; p++) begin
       if (port_fault_i[Ports-1-p].valid) begin
@@ -131,7 +129,7 @@ module tmv_control_fv
     end
     if (frontend_fault_i.valid) begin
       first = frontend_fault_i;
-      first_source = SourceFrontend;
+      first_source = UnitSourceFrontend;
     end
   end
 

@@ -2,22 +2,26 @@
 
 /// Registers of the unit: identity, control, status, ring, interrupts and performance counters.
 ///
-/// Offsets and fields come from `tmv_reg_pkg`, generated from `registers.toml`; `docs/registers.md` is for reading.
+/// Offsets and fields of the registers that all units have come from `tmv_csr_pkg`; a unit gives the values that are its
+/// own, and the counters of its ports. `docs/registers.md` is for reading.
 /// An access that is not allowed changes nothing, and IRQ_STATUS.BAD_ACCESS remembers it. A write takes effect within two
 /// cycles; the answer to a read comes within two cycles. Combinational: the register bus to `count_read_o` and
 /// `count_index_o`.
 module tmv_csr
   import tmv_axi_pkg::*;
-  import tmv_pkg::*;
-  import tmv_reg_pkg::*;
+  import tmv_csr_pkg::*;
 #(
-  /// Parameters of the unit, see `tmv_unit`: for PARAM0 and PARAM1.
+  /// Values of ID, VERSION, MAP_HASH, PARAM0 and PARAM1.
+  parameter logic [31:0] Id = '0,
+  parameter logic [31:0] Version = '0,
+  parameter logic [31:0] Hash = '0,
+  parameter logic [31:0] Param0 = '0,
+  parameter logic [31:0] Param1 = '0,
+  /// Value of WATCHDOG after reset.
+  parameter logic [31:0] WatchdogReset = '0,
+  /// Ports with counters, 1 to 8, and the counters of each, 1 to 8.
   parameter int unsigned Ports = 4,
-  parameter int unsigned PortBits = 128,
-  parameter int unsigned Vectors = 4,
-  parameter int unsigned Groups = 1,
-  parameter int unsigned Codec = CodecWeights2b,
-  parameter int unsigned BankWords = DefaultBankWords
+  parameter int unsigned Events = 7
 ) (
   input  logic                  clk_i,
   input  logic                  rst_ni,
@@ -39,11 +43,11 @@ module tmv_csr
   input  logic                  draining_i,
   input  logic                  error_i,
   input  logic                  error_event_i,
-  input  error_e                code_i,
+  input  logic      [ 7:0]      code_i,
   input  logic      [ 3:0]      source_i,
   input  addr_t                 addr_i,
-  /// Outstanding bursts of the front end and of the writer.
-  input  logic      [ 7:0]      frontend_bursts_i,
+  /// Outstanding bursts of reads and of writes, for STATUS.
+  input  logic      [ 7:0]      read_bursts_i,
   input  logic      [ 7:0]      write_bursts_i,
   /// Ring: base address, log2 of its number of descriptors, number of descriptors ever queued; one more is complete.
   output addr_t                 ring_base_o,
@@ -58,14 +62,12 @@ module tmv_csr
   /// A descriptor with the IRQ flag is complete; the interrupt, a level.
   input  logic                  done_irq_i,
   output logic                  irq_o,
-  /// Counters of the ports, see `tmv_port`.
+  /// Counters of the ports: `count_i` is number `count_index_o` of each, a cycle after `count_read_o`.
   output logic                  count_clear_o,
   output logic                  count_read_o,
   output logic      [ 2:0]      count_index_o,
   input  logic      [31:0]      count_i[Ports]
 );
-  localparam int unsigned Events = 7;
-
   // Sources of interrupts, in the order of IRQ_ENABLE.
   localparam int unsigned Sources = 3;
 
@@ -204,7 +206,7 @@ module tmv_csr
   logic is_count, is_count_q;
   logic [2:0] port_q;
 
-  assign is_count      = read_addr_i[11:8] == PortBusyOffset[11:8];
+  assign is_count      = read_addr_i[11:8] == CountOffset[11:8];
   assign count_read_o  = read_i;
   assign count_index_o = read_addr_i[4:2];
 
@@ -217,21 +219,15 @@ module tmv_csr
       read_error_q <= 1'b0;
       // Registers are below 0x80. Five bits of the address select the data, so that the path through `busy_o` is short.
       unique case ({5'b0, read_addr_i[6:2], 2'b0})
-        IdOffset: read_data_o <= IdValue;
-        VersionOffset: read_data_o <= MapVersion;
-        MapHashOffset: read_data_o <= MapHash;
-        Param0Offset: begin
-          read_data_o <= (Ports << Param0PortsLsb) | ((PortBits / 8) << Param0PortBytesLsb)
-              | (Vectors << Param0VectorsLsb) | (Groups << Param0GroupsLsb) | (Codec << Param0CodecLsb);
-        end
-        Param1Offset: begin
-          read_data_o <= (BankWords << Param1BankWordsLsb) | (RowBlock << Param1RowBlockLsb)
-              | (Contexts << Param1ContextsLsb);
-        end
+        IdOffset: read_data_o <= Id;
+        VersionOffset: read_data_o <= Version;
+        MapHashOffset: read_data_o <= Hash;
+        Param0Offset: read_data_o <= Param0;
+        Param1Offset: read_data_o <= Param1;
         ControlOffset: ;
         StatusOffset: begin
           read_data_o <= (32'(busy_o) << StatusBusyLsb) | (32'(error_i) << StatusErrorLsb)
-              | (32'(draining_i) << StatusDrainingLsb) | (32'(frontend_bursts_i) << StatusFrontendBurstsLsb)
+              | (32'(draining_i) << StatusDrainingLsb) | (32'(read_bursts_i) << StatusReadBurstsLsb)
               | (32'(write_bursts_i) << StatusWriteBurstsLsb);
         end
         ErrorOffset: read_data_o <= (32'(code_i) << ErrorCodeLsb) | (32'(source_i) << ErrorSourceLsb);
@@ -262,7 +258,7 @@ module tmv_csr
       endcase
       if (read_addr_i[11:7] != '0 || read_addr_i[1:0] != '0) begin
         read_data_o  <= '0;
-        read_error_q <= !is_count || read_addr_i[1:0] != '0 || read_addr_i[4:2] >= 3'(Events)
+        read_error_q <= !is_count || read_addr_i[1:0] != '0 || 4'(read_addr_i[4:2]) >= 4'(Events)
             || 32'(read_addr_i[7:5]) >= Ports;
       end
     end else if (read_q && is_count_q && !read_error_q) begin
@@ -271,8 +267,7 @@ module tmv_csr
   end
 
   `TMV_REQUIRE(ports, Ports >= 1 && Ports <= 8, "tmv_csr: Ports must be 1 to 8")
-  `TMV_REQUIRE(fields, PortBits / 8 < 32 && Vectors < 16 && Groups < 16 && Codec < 16 && BankWords < (1 << 16),
-               "tmv_csr: a parameter does not fit its field of PARAM0 or PARAM1")
+  `TMV_REQUIRE(events, Events >= 1 && Events <= 8, "tmv_csr: Events must be 1 to 8")
   `TMV_COVER(DoorbellDeaf, write_i && write_addr_i == RingTailOffset && (error_i || draining_i))
   `TMV_COVER(DoorbellWhileBusy, write_i && write_addr_i == RingTailOffset && busy_o)
   `TMV_COVER(DoorbellRefused, doorbell_fault_o)

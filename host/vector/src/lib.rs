@@ -1,0 +1,27 @@
+//! The vector unit from the host's side.
+//!
+//! The unit runs programs of [`Instruction`]s. Each is a pass: a nest of four loops that takes words from its scratchpad
+//! or from memory through lanes of floating-point arithmetic, in golden's order, so that results have golden's bits.
+//!
+//! | module | content |
+//! | --- | --- |
+//! | [`regs`] | register offsets, fields, error codes: generated from the register map |
+//! | [`config`] | what a unit is built with |
+//! | [`instruction`] | an instruction, and its words in memory |
+//! | [`machine`] | the arithmetic of a program, without hardware |
+//! | [`program`] | passes for the operators of a layer |
+//! | [`driver`] | runs programs on a device |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod config;
+pub mod driver;
+pub mod instruction;
+pub mod machine;
+pub mod program;
+pub mod regs;
+
+pub use config::VectorConfig;
+pub use instruction::Instruction;

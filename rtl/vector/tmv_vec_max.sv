@@ -1,0 +1,102 @@
+`include "tmv_macros.svh"
+
+/// The largest value of each row of words. Values beyond the row's end do not count; NaN never is the largest, but a row
+/// of magnitudes with a NaN or an infinity has one.
+///
+/// A word a cycle. A row takes at least `Lanes` / 8 + 2 cycles, so rows may not be shorter. `bad_o` says that the row has
+/// a value from which no exponential or scale can be formed: a NaN, an infinity, or, unless magnitudes are asked for,
+/// +infinity.
+module tmv_vec_max
+  import tmv_fp_pkg::*;
+#(
+  parameter int unsigned Lanes = 32
+) (
+  input  logic             clk_i,
+  input  logic             rst_ni,
+  /// Magnitudes; the result is at least `floor_i`, a magnitude.
+  input  logic             abs_i,
+  input  logic [30:0]      floor_i,
+  /// A word, its place in the row, and the lanes that count.
+  input  logic             valid_i,
+  input  logic             first_i,
+  input  logic             last_i,
+  input  logic [Lanes-1:0] mask_i,
+  input  f32_t [Lanes-1:0] word_i,
+  /// The result of a row, for a cycle.
+  output logic             valid_o,
+  output f32_t             max_o,
+  output logic             bad_o
+);
+  localparam int unsigned Steps = Lanes / 8;
+  localparam int unsigned StepBits = (Steps > 1) ? $clog2(Steps) : 1;
+
+  /// A value as an integer in the same order. Zero is below all of them.
+  typedef logic [31:0] key_t;
+
+  function automatic key_t key(f32_t x, logic abs);
+    if (abs) return {1'b1, x[30:0]};
+    if (x[30:0] > 31'h7f80_0000) return '0;
+    return x[31] ? ~x : {1'b1, x[30:0]};
+  endfunction
+
+  function automatic key_t larger(key_t a, key_t b);
+    return (a > b) ? a : b;
+  endfunction
+
+  // A maximum in each lane, then those of all lanes, eight a cycle.
+  key_t [Lanes-1:0] lane_q, row_q;
+  logic [Lanes-1:0] nan_q;
+  logic row_end_q, row_nan_q, busy_q, busy2_q, last2_q;
+  logic [StepBits-1:0] step_q;
+  key_t left_q, right_q, best_q, floor;
+  logic first2_q;
+
+  assign floor = abs_i ? {1'b1, floor_i} : 32'h007f_ffff;  // of -infinity
+
+  for (genvar l = 0; l < int'(Lanes); l++) begin : gen_lane
+    always_ff @(posedge clk_i) begin
+      if (valid_i) begin
+        automatic key_t k = mask_i[l] ? key(word_i[l], abs_i) : '0;
+        automatic logic nan = mask_i[l] && word_i[l][30:0] > 31'h7f80_0000;
+        lane_q[l] <= first_i ? k : larger(lane_q[l], k);
+        nan_q[l]  <= nan || (!first_i && nan_q[l]);
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      row_end_q <= 1'b0;
+      busy_q    <= 1'b0;
+      busy2_q   <= 1'b0;
+      valid_o   <= 1'b0;
+    end else begin
+      row_end_q <= valid_i && last_i;
+      if (row_end_q) busy_q <= 1'b1;
+      else if (step_q == StepBits'(Steps - 1)) busy_q <= 1'b0;
+      busy2_q <= busy_q;
+      valid_o <= busy2_q && last2_q;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (row_end_q) begin
+      row_q     <= lane_q;
+      row_nan_q <= nan_q != '0;
+      step_q    <= '0;
+    end else if (busy_q) begin
+      row_q  <= row_q >> (8 * 32);
+      step_q <= step_q + 1'b1;
+    end
+    if (busy_q) begin
+      left_q   <= larger(larger(row_q[0], row_q[1]), larger(row_q[2], row_q[3]));
+      right_q  <= larger(larger(row_q[4], row_q[5]), larger(row_q[6], row_q[7]));
+      first2_q <= step_q == '0;
+      last2_q  <= step_q == StepBits'(Steps - 1);
+    end
+    if (busy2_q) best_q <= larger(larger(left_q, right_q), first2_q ? floor : best_q);
+  end
+
+  assign max_o = best_q[31] ? {1'b0, best_q[30:0]} : ~best_q;
+  assign bad_o = row_nan_q || (best_q[31] && best_q[30:0] >= 31'h7f80_0000);
+endmodule
