@@ -69,12 +69,17 @@ package tmv_axi_pkg;
   } bus_fault_t;
 
   /// Codes that every unit has besides those of the bus and its own: no error, no progress, a doorbell out of range.
-  localparam logic [7:0] UnitErrorNone = 8'd0;
-  localparam logic [7:0] UnitErrorWatchdog = 8'd9;
-  localparam logic [7:0] UnitErrorBadDoorbell = 8'd10;
+  typedef enum logic [7:0] {
+    UnitErrorNone = 8'd0,
+    UnitErrorWatchdog = 8'd9,
+    UnitErrorBadDoorbell = 8'd10
+  } unit_error_e;
+
   /// Sources of errors of every unit. Smaller numbers are ports.
-  localparam logic [3:0] UnitSourceWriter = 4'd14;
-  localparam logic [3:0] UnitSourceFrontend = 4'd15;
+  typedef enum logic [3:0] {
+    UnitSourceWriter = 4'd14,
+    UnitSourceFrontend = 4'd15
+  } unit_source_e;
 
   /// An error of a unit, with the address of its beat, burst or descriptor.
   typedef struct packed {

@@ -553,9 +553,9 @@ module tmv_unit
       && 8'(BusReadLast) == 8'(ErrReadLast) && 8'(BusBeatIllegal) == 8'(ErrBadWeight)
       && 8'(BusWriteSlverr) == 8'(ErrWriteSlverr) && 8'(BusWriteDecerr) == 8'(ErrWriteDecerr)
       && 8'(BusStray) == 8'(ErrStrayResponse)
-      && UnitErrorNone == 8'(ErrNone) && UnitErrorWatchdog == 8'(ErrWatchdog)
-      && UnitErrorBadDoorbell == 8'(ErrBadDoorbell)
-      && UnitSourceWriter == 4'(SourceWriter) && UnitSourceFrontend == 4'(SourceFrontend),
+      && 8'(UnitErrorNone) == 8'(ErrNone) && 8'(UnitErrorWatchdog) == 8'(ErrWatchdog)
+      && 8'(UnitErrorBadDoorbell) == 8'(ErrBadDoorbell)
+      && 4'(UnitSourceWriter) == 4'(SourceWriter) && 4'(UnitSourceFrontend) == 4'(SourceFrontend),
       "tmv_unit: error codes of the bus parts differ from those of the register map")
   `TMV_COVER(AllEnginesBusy, port_busy == '1)
   `TMV_COVER(AllPortsDeliver, m_axi_rvalid == '1)

@@ -478,8 +478,8 @@ module tmv_vec_unit
       && 8'(BusReadSlverr) == 8'(ErrReadSlverr) && 8'(BusReadDecerr) == 8'(ErrReadDecerr)
       && 8'(BusReadLast) == 8'(ErrReadLast) && 8'(BusStray) == 8'(ErrStrayResponse)
       && 8'(BusWriteSlverr) == 8'(ErrWriteSlverr) && 8'(BusWriteDecerr) == 8'(ErrWriteDecerr)
-      && UnitErrorNone == 8'(ErrNone) && UnitErrorWatchdog == 8'(ErrWatchdog)
-      && UnitErrorBadDoorbell == 8'(ErrBadDoorbell)
-      && UnitSourceWriter == 4'(SourceWriter) && UnitSourceFrontend == 4'(SourceFrontend),
+      && 8'(UnitErrorNone) == 8'(ErrNone) && 8'(UnitErrorWatchdog) == 8'(ErrWatchdog)
+      && 8'(UnitErrorBadDoorbell) == 8'(ErrBadDoorbell)
+      && 4'(UnitSourceWriter) == 4'(SourceWriter) && 4'(UnitSourceFrontend) == 4'(SourceFrontend),
       "tmv_vec_unit: error codes of the bus parts differ from those of the register map")
 endmodule

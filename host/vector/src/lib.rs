@@ -10,6 +10,7 @@
 //! | [`instruction`] | an instruction, and its words in memory |
 //! | [`machine`] | the arithmetic of a program, without hardware |
 //! | [`program`] | passes for the operators of a layer |
+//! | [`layer`] | the programs of a decoder layer |
 //! | [`driver`] | runs programs on a device |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ extern crate alloc;
 pub mod config;
 pub mod driver;
 pub mod instruction;
+pub mod layer;
 pub mod machine;
 pub mod program;
 pub mod regs;

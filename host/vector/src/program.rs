@@ -1,1 +1,629 @@
 //! Passes for the operators of a layer.
+//!
+//! An [`Assembler`] collects instructions. Its operators take words of the scratchpad and streams of memory, and leave
+//! words there; each computes what the operator of [`golden`] with its name computes, rounding by rounding.
+
+use alloc::vec::Vec;
+
+use decoder::Step;
+use golden::Dtype;
+
+use crate::config::{PARTIALS, VectorConfig};
+use crate::instruction::{A, At, B, C, Format, From, Instruction, Kind, Op, Post, Range, To};
+
+/// Lower bound of the maximum of a row that is quantised, as in [`golden::quantise`].
+const FLOOR: f32 = 1e-5;
+/// A number whose addition leaves an integer in the low byte, as in [`golden::quantise`].
+const SHIFT: f32 = 12_582_912.0;
+
+/// Words of the scratchpad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The first word.
+    pub base: u16,
+    /// Number of words.
+    pub len: u16,
+}
+
+impl Words {
+    /// `len` words from word `from` of these on.
+    ///
+    /// # Panics
+    /// If these are not as many.
+    pub fn part(self, from: usize, len: usize) -> Self {
+        assert!(from + len <= usize::from(self.len), "words {from}..{} of {}", from + len, self.len);
+        Self { base: self.base + from as u16, len: len as u16 }
+    }
+}
+
+/// A tensor that a program leaves in memory for whoever compares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Module and name, as an observer of [`decoder`] gets them.
+    pub name: (&'static str, &'static str),
+    /// The token.
+    pub token: usize,
+    /// Address of the first element.
+    pub address: u64,
+    /// Rows, elements of a row, and elements from row to row.
+    pub rows: usize,
+    /// Elements of a row.
+    pub elements: usize,
+    /// Elements from row to row.
+    pub stride: usize,
+}
+
+/// A program in the making.
+#[derive(Clone, Debug)]
+pub struct Assembler {
+    config: VectorConfig,
+    dtype: Dtype,
+    code: Vec<Instruction>,
+    /// The first instruction of each step.
+    steps: Vec<(Step, usize)>,
+    /// Words of the scratchpad in use.
+    used: usize,
+    /// Where tensors go that are shown.
+    show_at: Option<u64>,
+    shown: Vec<Shown>,
+}
+
+impl Assembler {
+    /// A program without instructions for a unit, in compute type `dtype`. With an address in `show_at`, tensors are shown
+    /// there.
+    pub fn new(config: VectorConfig, dtype: Dtype, show_at: Option<u64>) -> Self {
+        Self { config, dtype, code: Vec::new(), steps: Vec::new(), used: 0, show_at, shown: Vec::new() }
+    }
+
+    /// The unit.
+    pub fn config(&self) -> VectorConfig {
+        self.config
+    }
+
+    /// The instructions.
+    pub fn code(&self) -> &[Instruction] {
+        &self.code
+    }
+
+    /// The first instruction of each step.
+    pub fn steps(&self) -> &[(Step, usize)] {
+        &self.steps
+    }
+
+    /// The tensors that are shown.
+    pub fn shown(&self) -> &[Shown] {
+        &self.shown
+    }
+
+    /// The end of the tensors that are shown.
+    pub fn show_end(&self) -> Option<u64> {
+        self.show_at
+    }
+
+    /// Marks the begin of a step.
+    pub fn begin(&mut self, step: Step) {
+        self.steps.push((step, self.code.len()));
+    }
+
+    /// Words of `elements` singles.
+    pub fn words_of(&self, elements: usize) -> usize {
+        elements.div_ceil(self.config.lanes)
+    }
+
+    /// Words of the scratchpad that are free.
+    pub fn free(&self) -> usize {
+        self.config.words - self.used
+    }
+
+    /// Takes words of the scratchpad.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn take(&mut self, len: usize) -> Words {
+        assert!(len <= self.free(), "{len} words of scratchpad, {} are free", self.free());
+        let base = self.used as u16;
+        self.used += len;
+        Words { base, len: len as u16 }
+    }
+
+    /// Gives back all words from the first of `words` on.
+    pub fn give(&mut self, words: Words) {
+        self.used = usize::from(words.base);
+    }
+
+    fn push(&mut self, instruction: Instruction) {
+        self.code.push(instruction);
+    }
+
+    fn bf16(&self) -> bool {
+        self.dtype == Dtype::Bf16
+    }
+
+    fn element(&self, word: Words) -> At {
+        At::fixed(word.base * self.config.lanes as u16)
+    }
+
+    /// A map over words, one after the other.
+    fn map(&self, x: Words, d: Words) -> Instruction {
+        assert_eq!(x.len, d.len, "as many words of results");
+        Instruction { counts: [1, x.len, 1, 1], x: At::row(x.base), d: At::row(d.base), ..Default::default() }
+    }
+
+    /// A row of memory with `elements` elements of `bits` bits.
+    fn range(&self, address: u64, elements: usize, format: Format, bits: usize) -> Range {
+        let row_beats = elements * bits / self.config.port_bits;
+        Range { address, rows: 1, row_beats: row_beats as u16, row_stride: 0, format }
+    }
+
+    /// Singles of memory, one row.
+    pub fn singles(&self, address: u64, elements: usize) -> Range {
+        self.range(address, elements, Format::F32, 32)
+    }
+
+    /// Values of the compute type in memory, one row.
+    pub fn values(&self, address: u64, elements: usize) -> Range {
+        match self.dtype {
+            Dtype::Fp32 => self.singles(address, elements),
+            Dtype::Bf16 => self.range(address, elements, Format::Bf16, 16),
+        }
+    }
+
+    /// A stream of words, one after the other.
+    fn streamed(range: Range, instruction: Instruction) -> Instruction {
+        let words = instruction.counts[1];
+        let row = |at: At| At { base: at.base, strides: [1, 0, 0, 0] };
+        Instruction {
+            counts: [words, 1, 1, 1],
+            from: From::Memory(range),
+            x: At { base: 0, strides: [1, 0, 0, 0] },
+            y: if instruction.y_element { instruction.y } else { row(instruction.y) },
+            d: row(instruction.d),
+            ..instruction
+        }
+    }
+
+    /// Loads words.
+    pub fn load(&mut self, range: Range, d: Words) {
+        let map = self.map(d, d);
+        self.push(Self::streamed(range, map));
+    }
+
+    /// Stores words.
+    pub fn store(&mut self, x: Words, range: Range) {
+        let map = self.map(x, x);
+        self.push(Instruction { to: To::Memory(range), d: At::default(), ..map });
+    }
+
+    /// Shows `rows` rows of `elements` elements, each from a word on.
+    pub fn show(&mut self, name: (&'static str, &'static str), token: usize, x: Words, rows: usize, elements: usize) {
+        let Some(address) = self.show_at else { return };
+        let singles = usize::from(x.len) * self.config.lanes;
+        let stride = singles / rows;
+        self.store(x, self.singles(address, singles));
+        self.shown.push(Shown { name, token, address, rows, elements, stride });
+        self.show_at = Some(address + 4 * singles as u64);
+    }
+
+    /// The sum of squares of `x`, as an element of word `d`. The number of elements is a multiple of 32.
+    fn sum_of_squares(&mut self, x: Words, d: Words) {
+        let sets = self.config.sets() as u16;
+        self.push(Instruction {
+            kind: Kind::Sum,
+            counts: [1, x.len / sets, 1, sets],
+            x: At { base: x.base, strides: [0, sets, 0, 1] },
+            b: B::A,
+            d: self.element(d),
+            ..Default::default()
+        });
+    }
+
+    /// [`golden::norm::rms_norm`] of `x` into `d`, and then the quantiser: [`golden::quantise::activation_row`] to bytes
+    /// in memory at `codes`, and the scale into all elements of word `scale`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn norm(&mut self, x: Words, d: Words, elements: usize, eps: f32, weight: u64, max: Words) {
+        let scalar = self.take(2);
+        let (sum, root) = (scalar.part(0, 1), scalar.part(1, 1));
+        self.sum_of_squares(x, sum);
+        let mean =
+            Instruction { op: Op::Div, b: B::Imm, imm_b: elements as f32, c: C::Imm, imm_c: eps, ..self.map(sum, sum) };
+        self.push(mean);
+        self.push(Instruction { op: Op::Root, ..self.map(sum, root) });
+        let inverse = Instruction { op: Op::Div, a: A::One, b: B::Y, y: At::row(root.base), ..self.map(root, root) };
+        self.push(inverse);
+        let scaled =
+            Instruction { b: B::Y, y: self.element(root), y_element: true, round_m: self.bf16(), ..self.map(x, d) };
+        self.push(scaled);
+        let weighted =
+            Instruction { b: B::Y, y: At::row(d.base), round_m: self.bf16(), imm_c: FLOOR, ..self.map(d, d) };
+        let mut weighted = Self::streamed(self.singles(weight, elements), weighted);
+        // One row: loop 0 is that of the maximum, so the stream is one block.
+        weighted.kind = Kind::Map;
+        self.push(weighted);
+        self.push(Instruction { kind: Kind::MaxAbs, imm_c: FLOOR, r: self.element(max).base, ..self.map(d, d) });
+        self.give(scalar);
+    }
+
+    /// The quantiser: [`golden::quantise::activation_row`] of `x`, whose largest magnitude is in word `max`. Bytes go to
+    /// `codes`, and the scale into all elements of word `scale`.
+    pub fn quantise(&mut self, x: Words, max: Words, codes: u64, scale: Words) {
+        let inverse = Instruction {
+            op: Op::Div,
+            a: A::One,
+            b: B::Y,
+            y: self.element(max),
+            y_element: true,
+            ..self.map(scale, scale)
+        };
+        self.push(inverse);
+        self.push(Instruction { b: B::Imm, imm_b: 127.0, ..self.map(scale, scale) });
+        let bytes = self.range(codes, usize::from(x.len) * self.config.lanes, Format::Int, 8);
+        self.push(Instruction {
+            b: B::Y,
+            y: self.element(scale),
+            y_element: true,
+            c: C::Imm,
+            imm_c: SHIFT,
+            to: To::Memory(bytes),
+            d: At::default(),
+            ..self.map(x, x)
+        });
+    }
+
+    /// The first half of [`golden::linear::rescale`]: accumulators in memory, divided by the scale in word `scale`.
+    pub fn divide(&mut self, accumulators: Range, scale: Words, d: Words) {
+        let divide = Instruction { op: Op::Div, b: B::Y, y: self.element(scale), y_element: true, ..self.map(d, d) };
+        self.push(Self::streamed(accumulators, divide));
+    }
+
+    /// The second half: times the factor of the weights.
+    pub fn multiply(&mut self, x: Words, factor: f32) {
+        self.push(Instruction { b: B::Imm, imm_b: factor, round_m: self.bf16(), ..self.map(x, x) });
+    }
+
+    /// `h = rT(h + x)`.
+    pub fn residual(&mut self, h: Words, x: Words) {
+        self.push(Instruction { c: C::Y, y: At::row(h.base), round_s: self.bf16(), ..self.map(x, h) });
+    }
+
+    /// [`golden::activation::relu2`].
+    pub fn relu2(&mut self, x: Words) {
+        self.push(Instruction { a: A::Relu, b: B::A, round_m: self.bf16(), ..self.map(x, x) });
+    }
+
+    /// [`golden::activation::product`]: `x = rT(x * y)`.
+    pub fn product(&mut self, x: Words, y: Words) {
+        self.push(Instruction { b: B::Y, y: At::row(y.base), round_m: self.bf16(), ..self.map(x, x) });
+    }
+
+    /// The rotation of `heads` heads that lie one after the other in `x`. `cos` and `sin` have the values of the position.
+    pub fn rotate(&mut self, x: Words, heads: usize, cos: Words, sin: Words) {
+        let half = cos.len;
+        let products = self.take(2 * heads * usize::from(half));
+        let (first, second) = (
+            products.part(0, heads * usize::from(half)),
+            products.part(heads * usize::from(half), heads * usize::from(half)),
+        );
+        let bf16 = self.bf16();
+        let counts = [heads as u16, half, 1, 1];
+        let of_head = |base| At { base, strides: [2 * half, 1, 0, 0] };
+        let packed = |base| At { base, strides: [half, 1, 0, 0] };
+        // low = low * cos + (-high * sin), high = high * cos + low * sin: the new low waits until high is computed.
+        let times = |x: u16, table: Words, b_negative, d: Words| Instruction {
+            counts,
+            x: of_head(x),
+            b: B::Y,
+            b_negative,
+            y: At::row(table.base),
+            round_m: bf16,
+            d: packed(d.base),
+            ..Default::default()
+        };
+        let plus = |x: Words, y: Words, d: u16| Instruction {
+            counts,
+            x: packed(x.base),
+            c: C::Y,
+            y: packed(y.base),
+            round_s: bf16,
+            d: of_head(d),
+            ..Default::default()
+        };
+        let more = self.take(2 * heads * usize::from(half));
+        let (third, fourth) =
+            (more.part(0, heads * usize::from(half)), more.part(heads * usize::from(half), heads * usize::from(half)));
+        let (low, high) = (x.base, x.base + half);
+        self.push(times(low, cos, false, first));
+        self.push(times(high, sin, true, second));
+        self.push(times(high, cos, false, third));
+        self.push(times(low, sin, false, fourth));
+        self.push(plus(first, second, low));
+        self.push(plus(third, fourth, high));
+        self.give(products);
+    }
+}
+
+/// The heads of a layer, and where its keys and values are.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention {
+    /// Heads and their width.
+    pub heads: golden::attention::Heads,
+    /// Positions, with that of the token.
+    pub positions: usize,
+    /// Address of the keys, `[positions, kv, dim]` in the compute type.
+    pub keys: u64,
+    /// Address of the values.
+    pub values: u64,
+}
+
+impl Assembler {
+    /// The key or value row of a new token, in memory.
+    pub fn append(&mut self, x: Words, address: u64) {
+        let range = self.values(address, usize::from(x.len) * self.config.lanes);
+        self.store(x, range);
+    }
+
+    /// Words that [`Assembler::attention`] needs for `heads` query heads and a tile of `tile` words of positions, beside
+    /// queries and results.
+    fn attention_words(&self, heads: usize, positions: usize, tile: usize) -> usize {
+        let row = self.words_of(positions);
+        heads * row + 4 * heads * tile + self.words_of(heads) * 2 + heads
+    }
+
+    /// Whether the scratchpad has room for the attention over `positions` positions, beside what is in use.
+    pub fn has_room(&self, attention: &Attention) -> bool {
+        let group = attention.heads.query / attention.heads.kv;
+        self.attention_words(group, attention.positions, 1) <= self.free()
+    }
+
+    /// [`golden::attention::attention`] of one token: queries `q`, results `out`.
+    ///
+    /// Scores of as many groups of heads as there is room for, then their exponentials, sums and quotients, then the
+    /// weighted values. The first stream waits for the new keys and values.
+    ///
+    /// # Panics
+    /// If there is no room for a group: see [`Assembler::has_room`].
+    pub fn attention(&mut self, attention: &Attention, q: Words, out: Words, token: usize) {
+        let heads = attention.heads;
+        let group = heads.query / heads.kv;
+        let row = self.words_of(attention.positions);
+        let limit = usize::MAX;
+        let fits = |groups: usize| self.attention_words(groups * group, attention.positions, row) <= self.free();
+        let groups = (1..=heads.kv).rev().find(|groups| heads.kv.is_multiple_of(*groups) && fits(*groups)).unwrap_or(1);
+        let room = self.free().saturating_sub(self.attention_words(groups * group, attention.positions, 0));
+        let tile = row.min(room / (4 * groups * group)).min(limit);
+        assert!(tile > 0, "the scores of {group} heads and {} positions fit into the scratchpad", attention.positions);
+        for first in (0..heads.kv).step_by(groups) {
+            self.batch(attention, q, out, first, groups, tile, token);
+        }
+    }
+
+    /// The attention of the query heads of `groups` key/value heads, from `first` on.
+    #[allow(clippy::too_many_arguments)]
+    fn batch(&mut self, at: &Attention, q: Words, out: Words, first: usize, groups: usize, tile: usize, token: usize) {
+        let lanes = self.config.lanes;
+        let (group, positions) = (at.heads.query / at.heads.kv, at.positions);
+        let (rows, row) = (groups * group, self.words_of(positions));
+        let scores = self.take(rows * row);
+        let maxima = self.take(self.words_of(rows));
+        for kv in 0..groups {
+            self.scores(at, q, scores.part(kv * group * row, group * row), first + kv, first == 0 && kv == 0);
+        }
+        let scale = (1.0 / libm::sqrt(at.heads.dim as f64)) as f32;
+        self.push(Instruction {
+            kind: Kind::Max,
+            counts: [rows as u16, row as u16, 1, 1],
+            x: At { base: scores.base, strides: [row as u16, 1, 0, 0] },
+            d: At { base: scores.base, strides: [row as u16, 1, 0, 0] },
+            b: B::Imm,
+            imm_b: scale,
+            round_m: self.bf16(),
+            last: (positions % lanes) as u8,
+            r: maxima.base * lanes as u16,
+            ..Default::default()
+        });
+        for from in (0..row).step_by(tile) {
+            self.exponentials(scores, maxima, rows, row, from, tile.min(row - from));
+        }
+        let totals = self.totals(scores, rows, row, positions, group);
+        self.push(Instruction {
+            counts: [rows as u16, row as u16, 1, 1],
+            x: At { base: scores.base, strides: [row as u16, 1, 0, 0] },
+            d: At { base: scores.base, strides: [row as u16, 1, 0, 0] },
+            op: Op::Div,
+            b: B::Y,
+            y: totals,
+            y_element: true,
+            round_m: self.bf16(),
+            ..Default::default()
+        });
+        if self.show_at.is_some() {
+            self.show(("self_attn", "attn_probs"), token, scores, rows, positions);
+        }
+        for kv in 0..groups {
+            self.weighted(at, scores.part(kv * group * row, group * row), out, first + kv);
+        }
+        self.give(scores);
+    }
+
+    /// Keys or values of a key/value head: a row for each of `rows` positions.
+    fn head_rows(&self, at: &Attention, base: u64, kv: usize, from: usize, rows: usize) -> Range {
+        let heads = at.heads;
+        let bytes = if self.bf16() { 2 } else { 4 };
+        let stride = heads.kv * heads.dim * bytes;
+        let address = base + (from * stride + kv * heads.dim * bytes) as u64;
+        Range { rows: rows as u16, row_stride: stride as u32, ..self.values(address, heads.dim) }
+    }
+
+    /// The products of the keys of head `kv` with the queries of its group, as elements of `d`.
+    fn scores(&mut self, at: &Attention, q: Words, d: Words, kv: usize, fence: bool) {
+        let lanes = self.config.lanes;
+        let (sets, group) = (self.config.sets() as u16, (at.heads.query / at.heads.kv) as u16);
+        let words = self.words_of(at.heads.dim) as u16;
+        let row = (usize::from(d.len) / usize::from(group) * lanes) as u16;
+        let q = q.base + kv as u16 * group * words;
+        let d = d.base * lanes as u16;
+        let mut sums = |from: usize, blocks: usize, together: u16, fence: bool| {
+            let positions = blocks * usize::from(together);
+            let (counts, x, y, strides) = if sets > 1 {
+                ([blocks as u16, words / sets, group, sets], [words, sets, 0, 1], [0, sets, words, 1], [1, 0, row, 0])
+            } else {
+                (
+                    [blocks as u16, words, together, group],
+                    [together * words, 1, words, 0],
+                    [0, 1, 0, words],
+                    [together, 0, 1, row],
+                )
+            };
+            self.push(Instruction {
+                kind: Kind::Sum,
+                counts,
+                from: From::Memory(self.head_rows(at, at.keys, kv, from, positions)),
+                x: At { base: 0, strides: x },
+                b: B::Y,
+                y: At { base: q, strides: y },
+                d: At { base: d + from as u16, strides },
+                round_s: self.bf16(),
+                fence,
+                ..Default::default()
+            });
+        };
+        // With one word of partial sums for each sum, as many positions together as keep the adders busy.
+        let together = if sets > 1 { 1 } else { 8u16.div_ceil(group).min(32 / words).max(1) };
+        let whole = at.positions / usize::from(together);
+        if whole > 0 {
+            sums(0, whole, together, fence);
+        }
+        for from in whole * usize::from(together)..at.positions {
+            sums(from, 1, 1, fence && whole == 0 && from == 0);
+        }
+    }
+
+    /// `exp(s - max)` of a tile of the rows in `s`: the operations of `expf` of the crate libm, for arguments that are not
+    /// positive. A test compares the two for every such argument.
+    fn exponentials(&mut self, s: Words, maxima: Words, rows: usize, row: usize, from: usize, tile: usize) {
+        const INV_LN2: f32 = f32::from_bits(0x3fb8_aa3b);
+        const LN2_HI: f32 = f32::from_bits(0x3f31_7200);
+        const LN2_LO: f32 = f32::from_bits(0x35bf_be8e);
+        const P1: f32 = 1.666_662_5e-1;
+        const P2: f32 = -2.766_733_2e-3;
+        /// Its exponential is 0, and so are those of smaller numbers.
+        const LOWEST: f32 = -104.0;
+
+        let len = rows * tile;
+        let words = self.take(4 * len);
+        let [k, r, q, u] =
+            [0, 1, 2, 3].map(|i| At { base: words.part(i * len, len).base, strides: [tile as u16, 1, 0, 0] });
+        let s = At { base: s.base + from as u16, strides: [row as u16, 1, 0, 0] };
+        let max = At { base: maxima.base * self.config.lanes as u16, strides: [1, 0, 0, 0] };
+        let base = Instruction { counts: [rows as u16, tile as u16, 1, 1], ..Default::default() };
+        let imm = |x, imm_b, d| Instruction { x, b: B::Imm, imm_b, d, ..base };
+        let times = |x, y, d| Instruction { x, b: B::Y, y, d, ..base };
+        for instruction in [
+            // x = max(s - max, LOWEST), k = trunc(x / ln 2 - 1/2)
+            Instruction {
+                x: s,
+                c: C::Y,
+                c_negative: true,
+                y: max,
+                y_element: true,
+                post: Post::Floor,
+                imm_c: LOWEST,
+                d: s,
+                ..base
+            },
+            Instruction { c: C::Imm, imm_c: -0.5, post: Post::Trunc, ..imm(s, INV_LN2, k) },
+            // hi = x - k * LN2_HI, r = hi - k * LN2_LO, which is zero for the smallest x
+            Instruction { c: C::Y, y: s, ..imm(k, -LN2_HI, s) },
+            Instruction { c: C::Y, y: s, post: Post::Flush, ..imm(k, -LN2_LO, r) },
+            // q = r * r, u = r - q * (P1 + q * P2)
+            Instruction { x: r, b: B::A, d: q, ..base },
+            Instruction { c: C::Imm, imm_c: P1, ..imm(q, P2, u) },
+            times(q, u, u),
+            Instruction { x: r, c: C::Y, c_negative: true, y: u, d: u, ..base },
+            // r = r * u / (2 - u)
+            times(r, u, r),
+            Instruction { c: C::Imm, imm_c: 2.0, ..imm(u, -1.0, u) },
+            Instruction { op: Op::Div, ..times(r, u, r) },
+            // half of y = 1 + (r - k * LN2_LO + hi), times 2^(k + 1)
+            Instruction { c: C::Y, y: r, ..imm(k, -LN2_LO, r) },
+            Instruction { x: r, c: C::Y, y: s, d: r, ..base },
+            Instruction { c: C::Imm, imm_c: 0.5, ..imm(r, 0.5, r) },
+            Instruction { x: r, b: B::Exp2, y: k, d: s, ..base },
+        ] {
+            self.push(instruction);
+        }
+        self.give(words);
+    }
+
+    /// The sums of the first `positions` elements of each row of `s`. Returns the element of the first row's sum, and how
+    /// loop 0 moves from row to row.
+    fn totals(&mut self, s: Words, rows: usize, row: usize, positions: usize, group: usize) -> At {
+        let (lanes, sets) = (self.config.lanes as u16, self.config.sets() as u16);
+        let (whole, tail) = (positions / PARTIALS, positions % PARTIALS);
+        let (rows, row) = (rows as u16, row as u16);
+        let sums = self.take(self.words_of(usize::from(rows)));
+        let sums = sums.base * lanes;
+        if whole > 0 {
+            // As many rows at a time as have accumulators.
+            let together = if sets > 1 { group as u16 } else { rows };
+            let (counts, x, d) = if sets > 1 {
+                ([rows / together, whole as u16, together, sets], [together * row, sets, row, 1], [together, 0, 1, 0])
+            } else {
+                ([1, whole as u16, 1, rows], [0, 1, 0, row], [0, 0, 0, 1])
+            };
+            self.push(Instruction {
+                kind: Kind::Sum,
+                counts,
+                x: At { base: s.base, strides: x },
+                d: At { base: sums, strides: d },
+                ..Default::default()
+            });
+        }
+        if tail == 0 {
+            return At { base: sums, strides: [1, 0, 0, 0] };
+        }
+        // The elements that are left are added one after the other. All lanes do the same.
+        let tails = self.take(usize::from(rows));
+        self.push(Instruction {
+            kind: Kind::Keep,
+            counts: [tail as u16, rows, 1, 1],
+            a: A::One,
+            b: B::Y,
+            y: At { base: s.base * lanes + (whole * PARTIALS) as u16, strides: [1, row * lanes, 0, 0] },
+            y_element: true,
+            d: At::row(tails.base),
+            ..Default::default()
+        });
+        if whole > 0 {
+            self.push(Instruction {
+                counts: [rows, 1, 1, 1],
+                x: At { base: tails.base, strides: [1, 0, 0, 0] },
+                c: C::Y,
+                y: At { base: sums, strides: [1, 0, 0, 0] },
+                y_element: true,
+                d: At { base: tails.base, strides: [1, 0, 0, 0] },
+                ..Default::default()
+            });
+        }
+        At { base: tails.base * lanes, strides: [lanes, 0, 0, 0] }
+    }
+
+    /// The values of head `kv`, weighted with the probabilities of its group in `p`.
+    fn weighted(&mut self, at: &Attention, p: Words, out: Words, kv: usize) {
+        let lanes = self.config.lanes as u16;
+        let group = (at.heads.query / at.heads.kv) as u16;
+        let words = self.words_of(at.heads.dim) as u16;
+        let row = p.len / group * lanes;
+        self.push(Instruction {
+            kind: Kind::Keep,
+            counts: [at.positions as u16, words, group, 1],
+            from: From::Memory(self.head_rows(at, at.values, kv, 0, at.positions)),
+            x: At { base: 0, strides: [words, 1, 0, 0] },
+            b: B::Y,
+            y: At { base: p.base * lanes, strides: [1, 0, row, 0] },
+            y_element: true,
+            d: At { base: out.base + kv as u16 * group * words, strides: [0, 1, words, 0] },
+            round_s: self.bf16(),
+            ..Default::default()
+        });
+    }
+}

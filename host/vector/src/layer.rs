@@ -1,0 +1,286 @@
+//! The programs of a decoder layer: what lies before, between and behind its ternary products.
+
+use alloc::vec::Vec;
+
+use decoder::{Linear, Norm, Shape, Step};
+use golden::Dtype;
+
+use crate::config::{PARTIALS, VectorConfig};
+use crate::instruction::{Format, Range};
+use crate::program::{Assembler, Attention, Words};
+
+/// Rows of a block of accumulators in memory, as the ternary unit writes them.
+const ROW_BLOCK: usize = 8;
+
+/// Why a layer cannot run on a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// A dimension is no multiple of what the unit works in.
+    #[error("{what} is {found}: the vector unit needs a multiple of {multiple}")]
+    Multiple {
+        /// The dimension.
+        what: &'static str,
+        /// Its value.
+        found: usize,
+        /// What it has to be a multiple of.
+        multiple: usize,
+    },
+    /// The scratchpad is too small.
+    #[error("the scratchpad of {words} words is too small for {what}")]
+    Scratchpad {
+        /// Words of the scratchpad.
+        words: usize,
+        /// What does not fit.
+        what: &'static str,
+    },
+}
+
+/// A layer: its dimensions and numbers, and where everything is in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer {
+    /// The dimensions.
+    pub shape: Shape,
+    /// The compute type.
+    pub dtype: Dtype,
+    /// New tokens.
+    pub tokens: usize,
+    /// Tokens before them.
+    pub past: usize,
+    /// The value of a ternary weight of 1 for each linear, in the order of [`Linear::ALL`].
+    pub factors: [f32; 7],
+    /// Address of the residual stream, singles `[tokens, hidden]`.
+    pub hidden: u64,
+    /// Addresses of the weights of the norms, singles, in the order of [`Norm::ALL`].
+    pub norms: [u64; 4],
+    /// Addresses of cosines and sines of the new tokens, singles `[tokens, dim / 2]`.
+    pub cos: u64,
+    /// See [`Layer::cos`].
+    pub sin: u64,
+    /// Address of the keys, `[past + tokens, kv, dim]` in the compute type.
+    pub keys: u64,
+    /// Address of the values.
+    pub values: u64,
+    /// Address of the bytes that the ternary unit reads, and bytes from token to token.
+    pub codes: u64,
+    /// See [`Layer::codes`].
+    pub codes_stride: usize,
+    /// Addresses of the accumulators of each linear, int32 `[out / 8, tokens, 8]`, in the order of [`Linear::ALL`].
+    pub accumulators: [u64; 7],
+}
+
+/// Parts of a layer between ternary products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Input norm and quantiser, before the products of queries, keys and values.
+    Input = 0,
+    /// Rotation, attention, norm, quantiser, before the product of the output projection.
+    Attention = 1,
+    /// Residual, norm, quantiser, before the products of gate and up.
+    PostAttention = 2,
+    /// Activation, product, norm, quantiser, before the product of the down projection.
+    Mlp = 3,
+    /// Residual.
+    Output = 4,
+}
+
+impl Part {
+    /// All parts in order.
+    pub const ALL: [Self; 5] = [Self::Input, Self::Attention, Self::PostAttention, Self::Mlp, Self::Output];
+
+    /// The products between this part and the next one.
+    pub fn products(self) -> &'static [Linear] {
+        Linear::GROUPS.get(self as usize).copied().unwrap_or_default()
+    }
+}
+
+/// Words that stay from part to part: a scale for each token.
+struct Kept {
+    scales: Vec<Words>,
+    max: Words,
+}
+
+impl Layer {
+    /// Checks that a unit can run the layer.
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    pub fn check(&self, config: &VectorConfig) -> Result<(), Unfit> {
+        let Shape { hidden, intermediate, heads, .. } = self.shape;
+        let half = 2 * config.lanes.max(PARTIALS / 2);
+        for (what, found, multiple) in [
+            ("hidden_size", hidden, PARTIALS),
+            ("intermediate_size", intermediate, PARTIALS),
+            ("head_dim", heads.dim, half),
+        ] {
+            if !found.is_multiple_of(multiple) {
+                return Err(Unfit::Multiple { what, found, multiple });
+            }
+        }
+        let words = config.words;
+        let mut code = Assembler::new(*config, self.dtype, None);
+        let kept = self.tokens + 8;
+        if kept + 3 * intermediate.max(2 * hidden) / config.lanes > words + intermediate / config.lanes {
+            return Err(Unfit::Scratchpad { words, what: "the vectors of the MLP" });
+        }
+        code.take(kept + 2 * hidden / config.lanes);
+        if !code.has_room(&self.attention(self.tokens - 1)) {
+            return Err(Unfit::Scratchpad { words, what: "the scores of so many positions" });
+        }
+        Ok(())
+    }
+
+    /// The program of a part.
+    pub fn part(&self, config: VectorConfig, part: Part, show_at: Option<u64>) -> Assembler {
+        let mut code = Assembler::new(config, self.dtype, show_at);
+        let scales = (0..self.tokens).map(|_| code.take(1)).collect();
+        let kept = Kept { scales, max: code.take(1) };
+        for token in 0..self.tokens {
+            match part {
+                Part::Input => self.input(&mut code, &kept, token),
+                Part::Attention => self.attend(&mut code, &kept, token),
+                Part::PostAttention => self.post_attention(&mut code, &kept, token),
+                Part::Mlp => self.mlp(&mut code, &kept, token),
+                Part::Output => self.output(&mut code, &kept, token),
+            }
+        }
+        code
+    }
+
+    fn attention(&self, token: usize) -> Attention {
+        Attention { heads: self.shape.heads, positions: self.past + token + 1, keys: self.keys, values: self.values }
+    }
+
+    fn row(&self, base: u64, token: usize, elements: usize) -> u64 {
+        base + (4 * token * elements) as u64
+    }
+
+    /// The accumulators of a linear for a token.
+    fn sums(&self, config: VectorConfig, linear: Linear, token: usize) -> Range {
+        let block = 4 * ROW_BLOCK;
+        let beats = block / config.port_bytes();
+        let rows = linear.out_features(self.shape) / ROW_BLOCK;
+        let address = self.accumulators[linear.index()] + (token * block) as u64;
+        let whole = self.tokens == 1;
+        Range {
+            address,
+            rows: if whole { 1 } else { rows as u16 },
+            row_beats: (if whole { beats * rows } else { beats }) as u16,
+            row_stride: (self.tokens * block) as u32,
+            format: Format::Int,
+        }
+    }
+
+    /// Values of a linear of a token, in words `d`.
+    fn rescale(&self, code: &mut Assembler, kept: &Kept, linear: Linear, token: usize, d: Words) {
+        code.begin(Step::Rescale(linear));
+        code.divide(self.sums(code.config(), linear, token), kept.scales[token], d);
+        code.multiply(d, self.factors[linear.index()]);
+        code.show((linear.name(), "out"), token, d, 1, linear.out_features(self.shape));
+    }
+
+    /// A norm of `x` into `d`, and the bytes for the products of `linear`.
+    fn normalise(
+        &self,
+        code: &mut Assembler,
+        kept: &Kept,
+        norm: Norm,
+        linear: Linear,
+        token: usize,
+        x: Words,
+        d: Words,
+    ) {
+        let width = norm.width(self.shape);
+        code.begin(Step::Norm(norm));
+        code.norm(x, d, width, self.shape.eps, self.norms[norm.index()], kept.max);
+        code.show((norm.name(), "out"), token, d, 1, width);
+        code.begin(Step::Quantise(linear));
+        code.quantise(d, kept.max, self.codes + (token * self.codes_stride) as u64, kept.scales[token]);
+        code.show((linear.name(), "x_scale"), token, kept.scales[token], 1, 1);
+    }
+
+    fn hidden(&self, code: &mut Assembler, token: usize) -> Words {
+        let h = code.take(code.words_of(self.shape.hidden));
+        code.load(code.singles(self.row(self.hidden, token, self.shape.hidden), self.shape.hidden), h);
+        h
+    }
+
+    fn input(&self, code: &mut Assembler, kept: &Kept, token: usize) {
+        code.begin(Step::Norm(Norm::Input));
+        let h = self.hidden(code, token);
+        let x = code.take(usize::from(h.len));
+        self.normalise(code, kept, Norm::Input, Linear::Q, token, h, x);
+        code.give(h);
+    }
+
+    fn attend(&self, code: &mut Assembler, kept: &Kept, token: usize) {
+        let heads = self.shape.heads;
+        let (q, kv) = (code.words_of(heads.query * heads.dim), code.words_of(heads.kv * heads.dim));
+        let all = code.take(q + kv);
+        let (q, k) = (all.part(0, q), all.part(q, kv));
+        let v = code.take(kv);
+        for (linear, d) in [(Linear::Q, q), (Linear::K, k), (Linear::V, v)] {
+            self.rescale(code, kept, linear, token, d);
+        }
+        code.begin(Step::Rope);
+        let half = heads.dim / 2;
+        let tables = code.take(2 * code.words_of(half));
+        let (cos, sin) = (tables.part(0, code.words_of(half)), tables.part(code.words_of(half), code.words_of(half)));
+        code.load(code.singles(self.row(self.cos, token, half), half), cos);
+        code.load(code.singles(self.row(self.sin, token, half), half), sin);
+        code.rotate(all, heads.query + heads.kv, cos, sin);
+        code.show(("self_attn", "q_rope"), token, q, heads.query, heads.dim);
+        code.show(("self_attn", "k_rope"), token, k, heads.kv, heads.dim);
+        code.begin(Step::Attention);
+        let bytes = if self.dtype == Dtype::Bf16 { 2 } else { 4 };
+        let row = ((self.past + token) * heads.kv * heads.dim * bytes) as u64;
+        code.append(k, self.keys + row);
+        code.append(v, self.values + row);
+        code.give(v);
+        let a = code.take(usize::from(q.len));
+        code.attention(&self.attention(token), q, a, token);
+        self.normalise(code, kept, Norm::AttnSub, Linear::O, token, a, a);
+        code.give(all);
+    }
+
+    fn post_attention(&self, code: &mut Assembler, kept: &Kept, token: usize) {
+        code.begin(Step::Rescale(Linear::O));
+        let h = self.hidden(code, token);
+        let x = code.take(usize::from(h.len));
+        self.rescale(code, kept, Linear::O, token, x);
+        self.residual(code, Step::AttentionResidual, h, x, token);
+        self.normalise(code, kept, Norm::PostAttention, Linear::Gate, token, h, x);
+        code.give(h);
+    }
+
+    fn residual(&self, code: &mut Assembler, step: Step, h: Words, x: Words, token: usize) {
+        code.begin(step);
+        code.residual(h, x);
+        code.store(h, code.singles(self.row(self.hidden, token, self.shape.hidden), self.shape.hidden));
+    }
+
+    fn mlp(&self, code: &mut Assembler, kept: &Kept, token: usize) {
+        let g = code.take(code.words_of(self.shape.intermediate));
+        self.rescale(code, kept, Linear::Gate, token, g);
+        code.begin(Step::Relu2);
+        code.relu2(g);
+        code.show(("mlp.act_fn", "out"), token, g, 1, self.shape.intermediate);
+        let u = code.take(usize::from(g.len));
+        self.rescale(code, kept, Linear::Up, token, u);
+        code.begin(Step::Product);
+        code.product(g, u);
+        code.give(u);
+        self.normalise(code, kept, Norm::FfnSub, Linear::Down, token, g, g);
+        code.give(g);
+    }
+
+    fn output(&self, code: &mut Assembler, kept: &Kept, token: usize) {
+        code.begin(Step::Rescale(Linear::Down));
+        let h = self.hidden(code, token);
+        let x = code.take(usize::from(h.len));
+        self.rescale(code, kept, Linear::Down, token, x);
+        self.residual(code, Step::MlpResidual, h, x, token);
+        code.show(("", "out"), token, h, 1, self.shape.hidden);
+        code.give(h);
+    }
+}
