@@ -1,6 +1,6 @@
 `include "tmv_macros.svh"
 
-/// The core's way to the registers of a unit: a master of AXI4-Lite, one access at a time, in words. An access that the
+/// The core's way to the registers of the units, 4 KiB each: a master of AXI4-Lite, one access at a time, in words. An access that the
 /// slave answers with an error is an error of the core's access. No combinational path from bus to bus.
 module tmv_core_axil
   import tmv_axi_pkg::*;
@@ -15,7 +15,7 @@ module tmv_core_axil
   /// AXI4-Lite bus.
   output logic        m_axil_awvalid,
   input  logic        m_axil_awready,
-  output logic [11:0] m_axil_awaddr,
+  output logic [12:0] m_axil_awaddr,
   output logic        m_axil_wvalid,
   input  logic        m_axil_wready,
   output logic [31:0] m_axil_wdata,
@@ -25,7 +25,7 @@ module tmv_core_axil
   input  logic [ 1:0] m_axil_bresp,
   output logic        m_axil_arvalid,
   input  logic        m_axil_arready,
-  output logic [11:0] m_axil_araddr,
+  output logic [12:0] m_axil_araddr,
   input  logic        m_axil_rvalid,
   output logic        m_axil_rready,
   input  logic [31:0] m_axil_rdata,
@@ -61,8 +61,8 @@ module tmv_core_axil
 
   always_ff @(posedge clk_i) begin
     if (take) begin
-      m_axil_awaddr <= req_i.addr[11:0];
-      m_axil_araddr <= req_i.addr[11:0];
+      m_axil_awaddr <= req_i.addr[12:0];
+      m_axil_araddr <= req_i.addr[12:0];
       m_axil_wdata  <= wdata_i;
       m_axil_wstrb  <= req_i.strb;
     end

@@ -1,7 +1,7 @@
 `include "tmv_macros.svh"
 
 /// A RISC-V core with its memory, its registers and its ways out: it drives a ternary unit, and computes what lies
-/// between the unit's products.
+/// between the unit's products, or lets a vector unit compute it.
 ///
 /// The host writes a program into on-chip memory, lets the core run, and gives it jobs through registers. The core
 /// reaches the memory of the system through a window of 1 GiB, on an AXI4 port of its own, and the registers of the
@@ -23,8 +23,9 @@ module tmv_sequencer
   output logic                  irq_o,
   /// Address of an instruction of the core, for simulation; zero in synthesis.
   output logic [          31:0] pc_o,
-  /// Interrupt of the ternary unit, a level.
+  /// Interrupts of the ternary unit and of the vector unit, levels.
   input  logic                  unit_irq_i,
+  input  logic                  vector_irq_i,
   /// The host's way to the registers of the sequencer, AXI4-Lite.
   input  logic                  s_axil_awvalid,
   output logic                  s_axil_awready,
@@ -43,10 +44,11 @@ module tmv_sequencer
   input  logic                  s_axil_rready,
   output logic [          31:0] s_axil_rdata,
   output logic [           1:0] s_axil_rresp,
-  /// The core's way to the registers of the ternary unit, AXI4-Lite.
+  /// The core's way to the registers of the units, AXI4-Lite: the ternary unit's from 0 on, the vector unit's from
+  /// 0x1000 on. A system without a vector unit answers accesses to it with an error.
   output logic                  m_axil_awvalid,
   input  logic                  m_axil_awready,
-  output logic [          11:0] m_axil_awaddr,
+  output logic [          12:0] m_axil_awaddr,
   output logic                  m_axil_wvalid,
   input  logic                  m_axil_wready,
   output logic [          31:0] m_axil_wdata,
@@ -56,7 +58,7 @@ module tmv_sequencer
   input  logic [           1:0] m_axil_bresp,
   output logic                  m_axil_arvalid,
   input  logic                  m_axil_arready,
-  output logic [          11:0] m_axil_araddr,
+  output logic [          12:0] m_axil_araddr,
   input  logic                  m_axil_rvalid,
   output logic                  m_axil_rready,
   input  logic [          31:0] m_axil_rdata,
@@ -103,7 +105,7 @@ module tmv_sequencer
     .clk_i,
     .rst_ni,
     .core_rst_ni(running_q),
-    .irq_i      (unit_irq_i),
+    .irq_i      (unit_irq_i || vector_irq_i),
     .inst_req_o (inst_req),
     .inst_rsp_i (inst_rsp),
     .data_req_o (data_req),
@@ -320,6 +322,7 @@ module tmv_sequencer
     .ram_addr_o   (ram_addr),
     .ram_data_o   (ram_data),
     .unit_irq_i,
+    .vector_irq_i,
     .memory_fault_i(memory_fault),
     .core_fault_i (core_fault),
     .fault_addr_i (fault_addr),

@@ -32,6 +32,7 @@ package tmv_sys_pkg;
   /// | 0x0000_0000 | on-chip memory, for code, data and stack |
   /// | 0x4000_0000 | window of 1 GiB to the memory of the system |
   /// | 0xF000_0000 | registers of the ternary unit |
+  /// | 0xF000_1000 | registers of the vector unit |
   /// | 0xF001_0000 | registers of the sequencer |
   typedef enum logic [2:0] {
     TargetRam,
@@ -45,7 +46,7 @@ package tmv_sys_pkg;
   function automatic target_e target_of(logic [31:0] addr, int unsigned ram_words);
     if (addr < 32'(4 * ram_words)) return TargetRam;
     if (addr[31:30] == 2'b01) return TargetWindow;
-    if (addr[31:12] == 20'hF0000) return TargetUnit;
+    if (addr[31:13] == 19'h78000) return TargetUnit;
     if (addr[31:12] == 20'hF0010) return TargetRegs;
     return TargetNone;
   endfunction

@@ -3,7 +3,7 @@
 /// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits).
 package tmv_sys_reg_pkg;
   localparam logic [31:0] MapVersion = 32'h0000_0001;
-  localparam logic [31:0] MapHash = 32'h723e_417b;
+  localparam logic [31:0] MapHash = 32'hb5a2_7424;
 
   /// Value of the register ID: the letters TSQ1.
   localparam int unsigned IdValue = 1414746417;
@@ -26,6 +26,7 @@ package tmv_sys_reg_pkg;
   localparam int unsigned StatusRunningLsb = 0;
   localparam int unsigned StatusJobLsb = 1;
   localparam int unsigned StatusUnitIrqLsb = 2;
+  localparam int unsigned StatusVectorIrqLsb = 3;
   localparam logic [11:0] IrqStatusOffset = 12'h018;
   localparam logic [31:0] IrqStatusBits = 32'h0000000f;
   localparam int unsigned IrqStatusDoneLsb = 0;

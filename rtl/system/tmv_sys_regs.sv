@@ -35,6 +35,7 @@ module tmv_sys_regs
   output logic [31:0] ram_data_o,
   /// Level of the ternary unit's interrupt.
   input  logic        unit_irq_i,
+  input  logic        vector_irq_i,
   /// The memory answered a write with an error, or an answer belongs to no burst; for one cycle.
   input  logic        memory_fault_i,
   /// An access of the core was answered with an error, for one cycle, and its address.
@@ -56,7 +57,7 @@ module tmv_sys_regs
       MapHashOffset:   return {1'b1, MapHash};
       ParamOffset:     return {1'b1, param_i};
       ControlOffset:   return {1'b1, 31'b0, run_q};
-      StatusOffset:    return {1'b1, 29'b0, unit_irq_i, job_q, busy_i};
+      StatusOffset:    return {1'b1, 28'b0, vector_irq_i, unit_irq_i, job_q, busy_i};
       IrqStatusOffset: return {1'b1, 28'b0, core_fault_q, memory_fault_q, bad_access_q, done_q};
       WindowOffset:    return {1'b1, 22'b0, window_q};
       RamAddrOffset:   return {1'b1, ram_addr_q};

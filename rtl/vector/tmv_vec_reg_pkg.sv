@@ -4,7 +4,7 @@
 /// codes and descriptor words (32 bits each).
 package tmv_vec_reg_pkg;
   localparam logic [31:0] MapVersion = 32'h0000_0001;
-  localparam logic [31:0] MapHash = 32'hb659_892a;
+  localparam logic [31:0] MapHash = 32'hb7e7_c3de;
 
   /// Value of the register ID: the letters TVU1.
   localparam int unsigned IdValue = 1414944049;

@@ -27,6 +27,10 @@ module tmv_vec_unit
   input  logic                rst_ni,
   /// Level; high while an enabled source is pending.
   output logic                irq_o,
+  /// Descriptors are queued or in flight.
+  output logic                busy_o,
+  /// An instruction is complete, for a cycle: for measurements in simulation.
+  output logic                instr_done_o,
   /// AXI4-Lite control.
   input  logic                s_axil_awvalid,
   output logic                s_axil_awready,
@@ -454,6 +458,9 @@ module tmv_vec_unit
 
   assign progress = (m_axi_arvalid && m_axi_arready) || m_axi_rvalid || issue || instr_done
       || (m_axi_awvalid && m_axi_awready) || (m_axi_wvalid && m_axi_wready) || m_axi_bvalid;
+
+  assign busy_o       = busy;
+  assign instr_done_o = instr_done;
 
   // Counters, in the order of the register map.
   logic [Events-1:0] event_now;

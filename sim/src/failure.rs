@@ -189,14 +189,14 @@ fn of_testbench(error: &testbench::Error) -> Exit {
 }
 
 fn of_soft_core(error: &soft_core::Error) -> Exit {
-    use soft_core::Error::{Device, Interrupted, Model, Rtl, Simulation, TooLarge, Toolchain};
+    use soft_core::Error::{Device, Interrupted, Model, Rtl, Simulation, TooLarge, Toolchain, Unfit};
     match error {
         Interrupted | Simulation(SimulationError::Interrupted) => Exit::Interrupted,
         Model(error) | Simulation(SimulationError::Model(error)) => of_verilated(error),
         Toolchain(error) => of_toolchain(error),
         Device(error) => of_device(error),
         Rtl(_) => Exit::InputFile,
-        TooLarge { .. } => Exit::Usage,
+        TooLarge { .. } | Unfit(_) => Exit::Usage,
         _ => Exit::Fault,
     }
 }

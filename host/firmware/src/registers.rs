@@ -1,4 +1,4 @@
-//! Registers of the sequencer and of the unit.
+//! Registers of the sequencer and of the units.
 
 use sequencer::{map, regs};
 
@@ -22,22 +22,14 @@ pub(crate) fn cycle() -> u64 {
     }
 }
 
-/// Reads a register of the unit.
-pub(crate) fn read_unit(offset: u32) -> u32 {
-    load(map::UNIT + offset)
-}
-
-/// Writes a register of the unit.
-pub(crate) fn write_unit(offset: u32, value: u32) {
-    store(map::UNIT + offset, value);
-}
-
-fn load(address: u32) -> u32 {
+/// Reads a register of a device.
+pub(crate) fn load(address: u32) -> u32 {
     // SAFETY: the address is one of a register, by the address map.
     unsafe { (address as *const u32).read_volatile() }
 }
 
-fn store(address: u32, value: u32) {
+/// Writes a register of a device.
+pub(crate) fn store(address: u32, value: u32) {
     // SAFETY: the address is one of a register, by the address map. Registers are not memory of this program.
     unsafe { (address as *mut u32).write_volatile(value) }
 }

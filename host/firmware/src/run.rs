@@ -6,7 +6,9 @@ use core::slice;
 use decoder::{Cache, Error, Layer, Linear, Norm};
 use golden::rope::RopeTables;
 use sequencer::job::{Job, Outcome, Region};
+use sequencer::map;
 use sequencer::products::UnitProducts;
+use sequencer::whole::{Units, WholeJob};
 use tmv::device::DeviceError;
 use tmv::driver::Driver;
 
@@ -18,8 +20,10 @@ use crate::{cpu, heap};
 pub(crate) fn run(address: u32) -> Outcome {
     // The host wrote the job and all that it names, beside the cache.
     cpu::invalidate_data_cache();
-    let words: &[u32] = view(address, Job::WORDS);
-    let Some(job) = Job::from_words(words) else { return Outcome::NoJob };
+    if let Some(job) = WholeJob::from_words(view(address, WholeJob::WORDS)) {
+        return whole(&job);
+    }
+    let Some(job) = Job::from_words(view(address, Job::WORDS)) else { return Outcome::NoJob };
     heap::begin(job.heap);
     let mut recorder = Recorder::new(bytes(job.records), job.tensors);
     match layer(&job, &mut recorder) {
@@ -41,7 +45,26 @@ pub(crate) fn run(address: u32) -> Outcome {
 
 /// The region of the records of the job at `address`.
 pub(crate) fn records(address: u32) -> Option<&'static mut [u8]> {
-    Some(bytes(Job::from_words(view(address, Job::WORDS))?.records))
+    let whole = WholeJob::from_words(view(address, WholeJob::WORDS)).map(|job| job.records);
+    let records = whole.or_else(|| Some(Job::from_words(view(address, Job::WORDS))?.records))?;
+    Some(bytes(records))
+}
+
+/// Runs a layer on both units.
+#[inline(never)]
+fn whole(job: &WholeJob) -> Outcome {
+    heap::begin(job.heap);
+    let mut recorder = Recorder::new(bytes(job.records), false);
+    match Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job)) {
+        Ok(busy) => {
+            recorder.unit(&busy.map(u64::from));
+            Outcome::Done
+        }
+        Err(error) => {
+            recorder.text(format_args!("{error}"));
+            Outcome::Failed
+        }
+    }
 }
 
 #[inline(never)]
@@ -62,7 +85,7 @@ fn layer(job: &Job, recorder: &mut Recorder) -> Result<(), Error<DeviceError>> {
         keys: view_mut(job.keys, (past + tokens) * row),
         values: view_mut(job.values, (past + tokens) * row),
     };
-    let device = Unit { memory: bytes(job.unit), base: job.unit_base };
+    let device = Unit { registers: map::UNIT, memory: bytes(job.unit), base: job.unit_base };
     let open = |source| Error::Products { linears: [Linear::Q].into(), source };
     let mut unit = UnitProducts::new(Driver::open(device).map_err(open)?, job.weights);
     layer.run(view_mut(job.hidden, tokens * shape.hidden), cache, &mut unit, recorder)?;

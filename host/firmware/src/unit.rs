@@ -1,4 +1,4 @@
-//! The unit as a device of the driver.
+//! Units as devices of their drivers.
 
 use core::ops::Range;
 
@@ -6,21 +6,30 @@ use tmv::device::{Device, DeviceError};
 
 use crate::{cpu, registers};
 
-/// The unit and the memory that core and unit share.
+/// A unit and the memory that core and unit share.
 pub(crate) struct Unit {
+    /// Address of the unit's registers.
+    pub(crate) registers: u32,
     /// The shared memory, as the core sees it.
     pub(crate) memory: &'static mut [u8],
     /// Physical address of the shared memory.
     pub(crate) base: u64,
 }
 
+impl Unit {
+    /// A unit of which only the registers are used.
+    pub(crate) fn alone(registers: u32) -> Self {
+        Self { registers, memory: &mut [], base: 0 }
+    }
+}
+
 impl Device for Unit {
     fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError> {
-        Ok(registers::read_unit(offset))
+        Ok(registers::load(self.registers + offset))
     }
 
     fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
-        registers::write_unit(offset, value);
+        registers::store(self.registers + offset, value);
         Ok(())
     }
 

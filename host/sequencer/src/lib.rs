@@ -10,6 +10,7 @@
 //! | [`job`] | a layer to run, as words in shared memory |
 //! | [`record`] | the records that a job leaves |
 //! | [`products`] | the products of a layer on any device |
+//! | [`whole`] | a layer on the ternary unit and the vector unit |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,3 +21,4 @@ pub mod map;
 pub mod products;
 pub mod record;
 pub mod regs;
+pub mod whole;

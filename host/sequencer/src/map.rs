@@ -6,6 +6,8 @@ pub const WINDOW: u32 = 0x4000_0000;
 pub const WINDOW_BYTES: u64 = 1 << 30;
 /// The registers of the TMV unit.
 pub const UNIT: u32 = 0xF000_0000;
+/// The registers of the vector unit.
+pub const VECTOR: u32 = 0xF000_1000;
 /// The registers of the sequencer.
 pub const SEQUENCER: u32 = 0xF001_0000;
 

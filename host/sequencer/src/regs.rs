@@ -3,7 +3,7 @@
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x1;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0x723e417b;
+pub const MAP_HASH_VALUE: u32 = 0xb5a27424;
 
 /// Constant: value of the register ID: the letters TSQ1.
 pub const ID_VALUE: u32 = 0x54535131;
@@ -36,8 +36,10 @@ pub const STATUS: u32 = 0x14;
 pub const STATUS_RUNNING: u32 = 0x1;
 /// STATUS: a job was given and is not complete.
 pub const STATUS_JOB: u32 = 0x2;
-/// STATUS: level of the ternary unit's interrupt, which is also the core's external interrupt.
+/// STATUS: level of the ternary unit's interrupt, one of the two that are the core's external interrupt.
 pub const STATUS_UNIT_IRQ: u32 = 0x4;
+/// STATUS: level of the vector unit's interrupt, the other one.
+pub const STATUS_VECTOR_IRQ: u32 = 0x8;
 /// Offset. What happened; irq_o is high while a bit is set. Cleared by the host.
 pub const IRQ_STATUS: u32 = 0x18;
 /// IRQ_STATUS: the core wrote RESULT.

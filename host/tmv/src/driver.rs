@@ -51,6 +51,23 @@ impl Weights {
         Self { rows, cols, row_beats, address: u64::from(words[4]) << 32 | u64::from(words[3]), stride }
     }
 
+    /// The product of the matrix with activations at `x_addr`, int8 `[tokens, x_stride]`, as a descriptor. Results go to
+    /// `y_addr`.
+    pub fn descriptor(&self, tokens: usize, x_addr: u64, x_stride: usize, y_addr: u64) -> Descriptor {
+        Descriptor {
+            tokens,
+            in_features: self.cols,
+            row_beats: self.row_beats,
+            out_features: self.rows,
+            x_addr,
+            x_stride,
+            w_addr: self.address,
+            w_stride: self.stride,
+            y_addr,
+            ..Descriptor::default()
+        }
+    }
+
     /// Device addresses of the row blocks. One port reads a block from its beginning to its end.
     pub fn blocks(&self, port_bytes: usize) -> impl Iterator<Item = Range<u64>> {
         let (address, stride) = (self.address, self.stride);

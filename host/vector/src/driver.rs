@@ -70,6 +70,16 @@ pub struct Counters {
     pub write_beats: u32,
 }
 
+/// The descriptor of a program of `count` instructions at `address`; `irq` asks for an interrupt.
+pub fn descriptor(address: u64, count: usize, irq: bool) -> [u32; DESC_BYTES / 4] {
+    let mut descriptor = [0u32; DESC_BYTES / 4];
+    descriptor[regs::DESC_CONTROL] = regs::OPCODE << 24 | if irq { regs::FLAG_IRQ } else { 0 };
+    descriptor[regs::DESC_COUNT] = count as u32;
+    descriptor[regs::DESC_PROGRAM] = address as u32;
+    descriptor[regs::DESC_PROGRAM_HI] = (address >> 32) as u32;
+    descriptor
+}
+
 /// A driver for one vector unit.
 #[derive(Debug)]
 pub struct Driver<D> {
@@ -170,11 +180,7 @@ impl<D: Device> Driver<D> {
             return Err(Error::Length { found: program.len(), limit });
         }
         let first = self.device.memory_base() + (at + DESC_BYTES) as u64;
-        let mut descriptor = [0u32; DESC_BYTES / 4];
-        descriptor[regs::DESC_CONTROL] = regs::OPCODE << 24 | regs::FLAG_IRQ;
-        descriptor[regs::DESC_COUNT] = program.len() as u32;
-        descriptor[regs::DESC_PROGRAM] = first as u32;
-        descriptor[regs::DESC_PROGRAM_HI] = (first >> 32) as u32;
+        let descriptor = descriptor(first, program.len(), true);
         let end = at + DESC_BYTES + program.len() * INSTR_BYTES;
         let memory = &mut self.device.memory()[at..end];
         let words = descriptor.into_iter().chain(program.iter().flat_map(Instruction::encode));
@@ -195,9 +201,29 @@ impl<D: Device> Driver<D> {
         self.device.barrier();
         let pending = self.device.read_register(regs::IRQ_STATUS)?;
         self.device.write_register(regs::IRQ_STATUS, pending)?;
-        if self.device.read_register(regs::STATUS)? & regs::STATUS_ERROR == 0 {
-            return Ok(());
+        if self.device.read_register(regs::STATUS)? & regs::STATUS_ERROR == 0 { Ok(()) } else { Err(self.error()?) }
+    }
+
+    /// Waits until the unit is idle, for at most `polls` reads of STATUS.
+    ///
+    /// # Errors
+    /// [`Error::Unit`], [`Error::Device`].
+    pub fn wait(&mut self, polls: u32) -> Result<(), Error> {
+        let mut status = 0;
+        for _ in 0..polls {
+            status = self.device.read_register(regs::STATUS)?;
+            if status & regs::STATUS_ERROR != 0 {
+                return Err(self.error()?);
+            }
+            if status & regs::STATUS_BUSY == 0 {
+                return Ok(());
+            }
         }
+        Err(DeviceError::Timeout { cycles: u64::from(polls), status }.into())
+    }
+
+    /// The error that the unit holds.
+    fn error(&mut self) -> Result<Error, Error> {
         let error = self.device.read_register(regs::ERROR)?;
         let low = self.device.read_register(regs::ERROR_ADDR_LO)?;
         let high = self.device.read_register(regs::ERROR_ADDR_HI)?;
@@ -211,7 +237,7 @@ impl<D: Device> Driver<D> {
             regs::SOURCE_FRONTEND => "the front end",
             _ => "an unknown part",
         };
-        Err(Error::Unit { code, name, meaning, origin, address: u64::from(high) << 32 | u64::from(low) })
+        Ok(Error::Unit { code, name, meaning, origin, address: u64::from(high) << 32 | u64::from(low) })
     }
 
     fn completed(&mut self, at: usize) -> Result<Completed, Error> {

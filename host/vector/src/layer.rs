@@ -61,9 +61,9 @@ pub struct Layer {
     pub keys: u64,
     /// Address of the values.
     pub values: u64,
-    /// Address of the bytes that the ternary unit reads, and bytes from token to token.
-    pub codes: u64,
-    /// See [`Layer::codes`].
+    /// Addresses of the bytes that the ternary unit reads, for each group of linears, in the order of [`Linear::GROUPS`].
+    pub codes: [u64; 4],
+    /// Bytes from the codes of a token to those of the next one.
     pub codes_stride: usize,
     /// Addresses of the accumulators of each linear, int32 `[out / 8, tokens, 8]`, in the order of [`Linear::ALL`].
     pub accumulators: [u64; 7],
@@ -192,10 +192,13 @@ impl Layer {
     ) {
         let width = norm.width(self.shape);
         code.begin(Step::Norm(norm));
+        code.show((norm.name(), "in"), token, x, 1, width);
         code.norm(x, d, width, self.shape.eps, self.norms[norm.index()], kept.max);
         code.show((norm.name(), "out"), token, d, 1, width);
         code.begin(Step::Quantise(linear));
-        code.quantise(d, kept.max, self.codes + (token * self.codes_stride) as u64, kept.scales[token]);
+        let group = Linear::GROUPS.iter().position(|group| group[0] == linear).unwrap_or_default();
+        let codes = self.codes[group] + (token * self.codes_stride) as u64;
+        code.quantise(d, kept.max, codes, kept.scales[token]);
         code.show((linear.name(), "x_scale"), token, kept.scales[token], 1, 1);
     }
 

@@ -3,7 +3,7 @@
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x1;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0xb659892a;
+pub const MAP_HASH_VALUE: u32 = 0xb7e7c3de;
 
 /// Constant: value of the register ID: the letters TVU1.
 pub const ID_VALUE: u32 = 0x54565531;
@@ -184,11 +184,7 @@ pub const ERRORS: &[(u8, &str, &str)] = &[
     (5, "WRITE_DECERR", "a result burst was answered with DECERR"),
     (6, "BAD_DESCRIPTOR", "a descriptor has an unknown opcode or a field out of range"),
     (7, "MISALIGNED", "the ring's address, or a program's, is not a multiple of DESC_BYTES"),
-    (
-        8,
-        "BAD_INSTRUCTION",
-        "an instruction has a field out of range, or reaches beyond the scratchpad, the accumulators or its range of memory",
-    ),
+    (8, "BAD_INSTRUCTION", "an instruction has a field out of range, or reaches beyond scratchpad or range"),
     (9, "WATCHDOG", "no AXI channel made progress for WATCHDOG cycles"),
     (10, "BAD_DOORBELL", "RING_TAIL was set behind its value before, or more than a ring ahead of RING_HEAD"),
     (11, "STRAY_RESPONSE", "a read beat or a write response came that belongs to no burst of the unit"),
@@ -210,7 +206,7 @@ pub const ERR_WRITE_DECERR: u8 = 5;
 pub const ERR_BAD_DESCRIPTOR: u8 = 6;
 /// Error code: the ring's address, or a program's, is not a multiple of DESC_BYTES.
 pub const ERR_MISALIGNED: u8 = 7;
-/// Error code: an instruction has a field out of range, or reaches beyond the scratchpad, the accumulators or its range of memory.
+/// Error code: an instruction has a field out of range, or reaches beyond scratchpad or range.
 pub const ERR_BAD_INSTRUCTION: u8 = 8;
 /// Error code: no AXI channel made progress for WATCHDOG cycles.
 pub const ERR_WATCHDOG: u8 = 9;

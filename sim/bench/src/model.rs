@@ -49,6 +49,18 @@ pub fn unit_spec(unit: &UnitConfig, trace: Trace) -> Result<ModelSpec, Error> {
     Ok(spec)
 }
 
+/// Builds the model of a vector unit, or takes it from the cache. `progress` is called at each step.
+///
+/// # Errors
+/// If no toolchain is found, or if the RTL is missing or cannot be built.
+pub fn build_vector(
+    unit: &VectorConfig,
+    trace: Trace,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<ModelLibrary, Error> {
+    Ok(verilated::build(&vector_spec(unit, trace)?, progress)?)
+}
+
 /// The specification of a model of a vector unit.
 ///
 /// # Errors

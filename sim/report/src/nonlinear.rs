@@ -9,11 +9,14 @@ use crate::words::verdict;
 /// The operators of a layer between its BitLinears, and where they ran.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Nonlinear {
-    /// `soft-core`.
+    /// `soft-core` or `vector`.
     pub on: String,
-    /// Name of the core.
+    /// Lanes of the vector unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<usize>,
+    /// Name of the core. It runs the operators, or drives the vector unit.
     pub core: String,
-    /// Clock of the core, for times. Cycles are those of a simulation in which core, unit and memory have one clock.
+    /// Clock of what runs the operators, for times. Cycles are those of a simulation in which core, unit and memory have one clock.
     pub clock_mhz: f64,
     /// Tokens in the cache of keys and values before the run.
     pub context: usize,
@@ -42,7 +45,7 @@ pub struct NonlinearRow {
     pub tokens: usize,
     /// Elements: results; for attention, multiply-accumulates.
     pub elements: usize,
-    /// Cycles of the core. The time in which the unit computes products is not among them.
+    /// Cycles. The time in which the ternary unit computes products is not among them.
     pub cycles: u64,
     /// `cycles` divided by `elements`.
     pub cycles_per_element: f64,
@@ -82,7 +85,7 @@ impl Nonlinear {
     /// The operators as an input of the projection.
     pub fn for_projection(&self) -> SoftCore {
         SoftCore {
-            name: self.core.clone(),
+            name: self.lanes.map_or(self.core.clone(), |lanes| format!("vector unit of {lanes} lanes, {}", self.core)),
             clock_mhz: self.clock_mhz,
             tokens: self.operators.first().map_or(1, |o| o.tokens),
             context: self.context,
@@ -93,7 +96,8 @@ impl Nonlinear {
 
 /// A table with a line for each operator, and the sums.
 pub(crate) fn text(n: &Nonlinear) -> String {
-    let mut rows = table(&["on the core", "elements", "mismatches", "cycles", "an element", "ms"]);
+    let place = if n.lanes.is_some() { "on the vector unit" } else { "on the core" };
+    let mut rows = table(&[place, "elements", "mismatches", "cycles", "an element", "ms"]);
     for o in &n.operators {
         rows.add_row([
             o.name.clone(),
@@ -108,9 +112,10 @@ pub(crate) fn text(n: &Nonlinear) -> String {
     rows.add_row(total.into_iter().chain([format!("{:.3}", n.ms)]));
     let s = &n.simulation;
     format!(
-        "{rows}\nOn {} at {} MHz, {} tokens in the cache: {} elements of all tensors, {}; {:.1} ms. Attention counts \
+        "{rows}\nOn {}{} at {} MHz, {} tokens in the cache: {} elements of all tensors, {}; {:.1} ms. Attention counts \
          multiply-accumulates\nSimulated {} cycles of the core at {:.2} M cycles/s, {} of them with the unit; firmware of \
          {} bytes\n",
+        n.lanes.map_or(String::new(), |lanes| format!("{lanes} lanes, driven by ")),
         n.core,
         n.clock_mhz,
         n.context,

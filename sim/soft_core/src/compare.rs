@@ -118,6 +118,21 @@ pub fn compare_all(expected: &Expected, found: &LayerOutput) -> Vec<Compared> {
     compared
 }
 
+/// Compares what a job on both units left: the tensors in `names`, and its output, keys and values in memory.
+pub fn compare_named(expected: &Expected, found: &LayerOutput, names: &[String]) -> Vec<Compared> {
+    let wanted = expected.tensors.iter().filter(|(name, _)| names.contains(name)).cloned().collect();
+    let tensor = |name: &String| found.tensors.iter().find(|(found, _)| found == name).cloned();
+    let in_order = |wanted: &Vec<(String, Elements)>| {
+        wanted
+            .iter()
+            .map(|(name, _)| tensor(name).unwrap_or_else(|| (name.clone(), Elements::I8(Vec::new()))))
+            .collect()
+    };
+    let tensors: Vec<(String, Elements)> = wanted;
+    let output = LayerOutput { tensors: in_order(&tensors), ..found.clone() };
+    compare_all(&Expected { tensors, ..expected.clone() }, &output)
+}
+
 fn differing<T>(want: &[T], got: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<usize> {
     want.iter().zip(got).enumerate().filter(|(_, (want, got))| !same(want, got)).map(|(index, _)| index).collect()
 }

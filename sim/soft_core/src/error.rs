@@ -101,6 +101,9 @@ pub enum Error {
         /// Bytes of the window.
         limit: u64,
     },
+    /// The layer does not fit the vector unit.
+    #[error(transparent)]
+    Unfit(#[from] vector::layer::Unfit),
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,

@@ -17,8 +17,16 @@ use crate::core::Core;
 use crate::error::{Error, Place};
 
 /// What the firmware is built from, relative to the root of the repository.
-const SOURCES: &[&str] =
-    &["Cargo.toml", "Cargo.lock", "golden", "host/decoder", "host/firmware", "host/sequencer", "host/tmv"];
+const SOURCES: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "golden",
+    "host/decoder",
+    "host/firmware",
+    "host/sequencer",
+    "host/tmv",
+    "host/vector",
+];
 
 /// A firmware.
 #[derive(Clone, Debug)]

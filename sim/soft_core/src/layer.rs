@@ -36,7 +36,7 @@ pub struct LayerInput<'a> {
 }
 
 /// What came out of a job.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LayerOutput {
     /// The residual stream, `[tokens, hidden]`.
     pub hidden: Vec<f32>,
@@ -91,12 +91,17 @@ pub fn memory_bytes(config: &ModelConfig, tokens: usize, past: usize, weights: u
 }
 
 /// A place in memory that grows.
-struct Layout<'a> {
+pub(crate) struct Layout<'a> {
     system: &'a mut System,
     next: usize,
 }
 
-impl Layout<'_> {
+impl<'a> Layout<'a> {
+    /// From offset `next` in memory on.
+    pub(crate) fn new(system: &'a mut System, next: usize) -> Self {
+        Self { system, next }
+    }
+
     /// Takes `bytes` bytes. Returns their offset in memory.
     fn take(&mut self, bytes: usize) -> Result<usize, Error> {
         let at = self.next.next_multiple_of(ALIGN);
@@ -116,13 +121,13 @@ impl Layout<'_> {
     }
 
     /// Takes a region.
-    fn region(&mut self, bytes: usize) -> Result<Region, Error> {
+    pub(crate) fn region(&mut self, bytes: usize) -> Result<Region, Error> {
         let at = self.take(bytes)?;
         Ok(Region { address: self.address(at), bytes: bytes as u32 })
     }
 
     /// Writes words. Returns their address.
-    fn words(&mut self, words: impl ExactSizeIterator<Item = u32>) -> Result<u32, Error> {
+    pub(crate) fn words(&mut self, words: impl ExactSizeIterator<Item = u32>) -> Result<u32, Error> {
         let bytes = 4 * words.len();
         let at = self.take(bytes)?;
         let memory = &mut self.system.memory().bytes()[at..at + bytes];
@@ -130,7 +135,17 @@ impl Layout<'_> {
         Ok(self.address(at))
     }
 
-    fn floats(&mut self, values: &[f32]) -> Result<u32, Error> {
+    /// Writes bytes into a region.
+    pub(crate) fn write(&mut self, region: Region, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.len() > region.bytes as usize {
+            return Err(Error::TooLarge { needed: bytes.len() as u64, limit: u64::from(region.bytes) });
+        }
+        let at = offset(region.address, self.system);
+        self.system.memory().bytes()[at..at + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(crate) fn floats(&mut self, values: &[f32]) -> Result<u32, Error> {
         self.words(values.iter().map(|value| value.to_bits()))
     }
 }
@@ -181,7 +196,7 @@ pub fn run(
         let weights = Linear::ALL.into_iter().map(load).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, Error>((weights, driver.used()))
     })?;
-    let mut layout = Layout { system, next: used };
+    let mut layout = Layout::new(system, used);
     let rope = RopeTables::new(past..past + tokens, config.head_dim(), config.rope_theta, input.dtype);
     let hidden = layout.floats(input.hidden)?;
     let new = vec![0.0; tokens * config.kv_dim()];
@@ -219,27 +234,11 @@ pub fn run(
     };
     let address = layout.words(job.to_words().into_iter())?;
     let (start, unit_start) = (system.cycles(), system.unit_cycles());
-    let offset = |address: u32, system: &mut System| {
-        (map::window_offset(address) - system.memory().base() % map::WINDOW_BYTES) as usize
-    };
-    system.write(regs::JOB, address)?;
-    let answered = system.wait(PATIENCE * work(input) as u64)?;
-    let (cycles, unit_cycles) = (system.cycles() - start, system.unit_cycles() - unit_start);
-    let at = offset(records.address, system);
-    let found = record::read(&system.memory().bytes()[at..at + records.bytes as usize]);
-    if !answered {
-        return Err(Error::NoAnswer { cycles, pc: firmware.place(system.pc()) });
-    }
-    let found = outcome(system, firmware, found)?;
+    let found = complete(system, firmware, address, records, PATIENCE * work(input) as u64)?;
     let mut output = LayerOutput {
-        hidden: Vec::new(),
-        keys: Vec::new(),
-        values: Vec::new(),
-        steps: Vec::new(),
-        tensors: Vec::new(),
-        busy: Vec::new(),
-        cycles,
-        unit_cycles,
+        cycles: system.cycles() - start,
+        unit_cycles: system.unit_cycles() - unit_start,
+        ..LayerOutput::default()
     };
     for record in found {
         match record {
@@ -259,6 +258,33 @@ pub fn run(
     output.hidden = floats(hidden, input.hidden.len());
     (output.keys, output.values) = (floats(keys, (past + tokens) * row), floats(values, (past + tokens) * row));
     Ok(output)
+}
+
+/// The offset in memory of an address of the core.
+fn offset(address: u32, system: &mut System) -> usize {
+    (map::window_offset(address) - system.memory().base() % map::WINDOW_BYTES) as usize
+}
+
+/// Gives the core the job at `address`, and waits for at most `patience` cycles. Returns the job's records.
+///
+/// # Errors
+/// If the core does not complete the job.
+pub(crate) fn complete(
+    system: &mut System,
+    firmware: &Firmware,
+    address: u32,
+    records: Region,
+    patience: u64,
+) -> Result<Vec<Record>, Error> {
+    let start = system.cycles();
+    system.write(regs::JOB, address)?;
+    let answered = system.wait(patience)?;
+    let at = offset(records.address, system);
+    let found = record::read(&system.memory().bytes()[at..at + records.bytes as usize]);
+    if !answered {
+        return Err(Error::NoAnswer { cycles: system.cycles() - start, pc: firmware.place(system.pc()) });
+    }
+    outcome(system, firmware, found)
 }
 
 /// Checks that every step is there once, in order, and that the unit was not busy for longer than its step.

@@ -9,6 +9,7 @@
 //! | [`model`] | Verilator models of the sequencer |
 //! | [`system`] | sequencer, unit and memory, stepped together |
 //! | [`layer`] | a decoder layer as a job of the core, and what comes out of it |
+//! | [`whole`] | a layer that the core runs on both units, computing nothing itself |
 //! | [`compare`](mod@compare), [`operators`](mod@operators) | the comparison with golden; cycles and elements by operator |
 
 pub mod compare;
@@ -19,5 +20,6 @@ pub mod layer;
 pub mod model;
 pub mod operators;
 pub mod system;
+pub mod whole;
 
 pub use error::Error;

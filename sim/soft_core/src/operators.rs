@@ -46,6 +46,11 @@ pub fn operators(
     output.steps.iter().map(one).collect()
 }
 
+/// The names of the tensors that show the results of all steps.
+pub fn results() -> Vec<String> {
+    Step::ALL.into_iter().flat_map(tensors).collect()
+}
+
 /// The linears that read the same input as `first`.
 fn group(first: Linear) -> &'static [Linear] {
     Linear::GROUPS.into_iter().find(|group| group[0] == first).unwrap_or_default()

@@ -1,13 +1,15 @@
-//! Sequencer, unit and memory, stepped together.
+//! Sequencer, units and memory, stepped together.
 //!
-//! Sequencer and unit are two Verilated models. Neither has a combinational path from an input to an output, so a cycle
-//! of the system is: sample the outputs of both, compute the memory's answers, set the inputs of both, clock both. A
-//! unit that has nothing to do is not clocked: it would do nothing but count cycles.
+//! Sequencer, ternary unit and vector unit are Verilated models of their own. None has a combinational path from an input
+//! to an output, so a cycle of the system is: sample the outputs of all, compute the memory's answers, set the inputs of
+//! all, clock all. A unit that has nothing to do is not clocked: it would do nothing but count cycles.
 
 use sequencer::regs;
 use testbench::SimulationError;
-use testbench::device::{AxilInputs, AxilOutputs, VerilatedDevice};
+use testbench::device::VerilatedDevice;
+use testbench::unit::{AxilInputs, AxilOutputs, VerilatedUnit};
 use tmv::config::UnitConfig;
+use vector::VectorConfig;
 use verilated::{Model, ModelLibrary, Pin, VerilatedContext};
 use zynq_memory::{Address, AxiMemory, MemoryConfig};
 
@@ -18,6 +20,8 @@ const MAX_PORT_BYTES: usize = 16;
 /// Cycles without traffic after which the unit is no longer clocked. Its ports hold up to 256 beats of weights, which it
 /// uses once for each group of vectors when the memory has nothing more to deliver.
 const REST: u32 = 4096;
+/// The same for the vector unit, which says whether it is busy: what a register access takes.
+const VECTOR_REST: u32 = 64;
 /// Limit in cycles of an access to a register of the sequencer.
 const REGISTER_CYCLES: u64 = 1024;
 /// Limit in cycles for the accesses of a core that was stopped.
@@ -38,7 +42,7 @@ macro_rules! pins {
 }
 
 pins! {
-    rst_ni, irq_o, pc_o, unit_irq_i,
+    rst_ni, irq_o, pc_o, unit_irq_i, vector_irq_i,
     s_axil_awvalid, s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_awready, s_axil_wready,
     s_axil_bvalid, s_axil_bready, s_axil_arvalid, s_axil_arready, s_axil_araddr, s_axil_rvalid, s_axil_rready,
     s_axil_rdata,
@@ -52,7 +56,42 @@ pins! {
     m_axi_bvalid, m_axi_bready, m_axi_bresp,
 }
 
-/// A sequencer and a unit on one memory.
+/// Something that happened in a simulation, for measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The core rang the doorbell of the ternary unit.
+    TernaryDoorbell,
+    /// The core rang the doorbell of the vector unit.
+    VectorDoorbell,
+    /// The vector unit completed an instruction.
+    Instruction,
+}
+
+/// The registers that the core's access goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Ternary,
+    Vector,
+    /// A vector unit that is not there.
+    Nobody,
+}
+
+/// A vector unit.
+struct Vector {
+    unit: VerilatedUnit,
+    /// Its port of the memory.
+    port: usize,
+    /// Its inputs on the bus of its registers, as last set.
+    axil: AxilInputs,
+    /// Cycles since it last had something to do.
+    rest: u32,
+    /// Cycles in which it was clocked.
+    cycles: u64,
+    busy: Pin,
+    done: Pin,
+}
+
+/// A sequencer and units on one memory.
 pub struct System {
     core: Model,
     pins: Pins,
@@ -66,6 +105,16 @@ pub struct System {
     unit_cycles: u64,
     /// The unit's inputs on the bus of its registers, as last set.
     axil: AxilInputs,
+    vector: Option<Vector>,
+    /// Where the core's last access to registers went.
+    target: Target,
+    /// An access to nobody is to be answered.
+    owed: bool,
+    /// Whether the core's last access was a write, and whether it offered it in the cycle before.
+    writing: bool,
+    offered: bool,
+    /// What happened, with its cycle.
+    events: Vec<(u64, Event)>,
     /// Whether the core's inputs from the memory are all idle.
     memory_idle: bool,
     stop: Option<fn() -> bool>,
@@ -76,7 +125,8 @@ pub struct System {
 }
 
 impl System {
-    /// Powers up both models and resets them. The memory has a port more than the unit, which is the core's.
+    /// Powers up the models and resets them. The memory has a port more than the unit, which is the core's, and another
+    /// one for a vector unit.
     ///
     /// # Errors
     /// If a model fails.
@@ -84,12 +134,15 @@ impl System {
         core: &ModelLibrary,
         unit: &ModelLibrary,
         config: &UnitConfig,
+        vector: Option<(&ModelLibrary, &VectorConfig)>,
         memory: MemoryConfig,
         seed: u64,
     ) -> Result<Self, Error> {
         let context = VerilatedContext { seed, ..VerilatedContext::default() };
         let core = Model::new(core, &context)?;
-        let unit = VerilatedDevice::with_others(unit, &context, config, memory, 1)?;
+        let others = 1 + usize::from(vector.is_some());
+        let unit = VerilatedDevice::with_others(unit, &context, config, memory, others)?;
+        let vector = vector.map(|(library, config)| Vector::new(library, &context, config, others)).transpose()?;
         let mut system = Self {
             pins: Pins::find(&core)?,
             core,
@@ -99,6 +152,12 @@ impl System {
             rest: 0,
             unit_cycles: 0,
             axil: AxilInputs::default(),
+            vector: vector.map(|vector| Vector { port: config.ports + 1, ..vector }),
+            target: Target::Ternary,
+            owed: false,
+            writing: false,
+            offered: false,
+            events: Vec::new(),
             memory_idle: false,
             stop: None,
             progress: None,
@@ -135,6 +194,7 @@ impl System {
             p.m_axi_rvalid,
             p.m_axi_bvalid,
             p.unit_irq_i,
+            p.vector_irq_i,
         ] {
             self.core.set(pin, 0);
         }
@@ -161,6 +221,16 @@ impl System {
         self.unit_cycles
     }
 
+    /// Cycles in which the vector unit was clocked.
+    pub fn vector_cycles(&self) -> u64 {
+        self.vector.as_ref().map_or(0, |vector| vector.cycles)
+    }
+
+    /// What happened since the last call, with its cycle.
+    pub fn take_events(&mut self) -> Vec<(u64, Event)> {
+        std::mem::take(&mut self.events)
+    }
+
     /// The memory.
     pub fn memory(&mut self) -> &mut AxiMemory {
         self.unit.axi_memory()
@@ -184,27 +254,83 @@ impl System {
     /// # Errors
     /// If a model fails, or if a master breaks the protocol.
     pub fn step(&mut self) -> Result<(), SimulationError> {
-        let to_unit = self.core_outputs();
-        if self.rest >= REST && to_unit == self.axil {
-            // The unit's outputs stay as they are.
-            self.unit.axi_memory().tick();
-            self.serve_core()?;
-        } else {
-            let (from_unit, irq) = (self.unit.axil_outputs(), self.unit.irq());
-            self.step_unit(to_unit)?;
-            self.serve_core()?;
-            self.set_core_inputs(from_unit, irq);
+        let request = self.core_outputs();
+        let active = request.awvalid || request.wvalid || request.arvalid;
+        match active {
+            true => self.route(&request),
+            false => self.offered = false,
         }
+        let idle = |last: AxilInputs| AxilInputs { awvalid: false, wvalid: false, arvalid: false, ..last };
+        let to = |target: Target, last: AxilInputs| {
+            let local = AxilInputs { awaddr: request.awaddr & 0xfff, araddr: request.araddr & 0xfff, ..request };
+            if active && target == self.target {
+                local
+            } else {
+                AxilInputs { bready: true, rready: true, ..idle(last) }
+            }
+        };
+        let to_unit = to(Target::Ternary, self.axil);
+        let to_vector = self.vector.as_ref().map(|vector| to(Target::Vector, vector.axil));
+        let from = self.answers();
+        self.unit.axi_memory().tick();
+        let mut awake = active || self.owed;
+        if self.rest < REST || to_unit != self.axil {
+            awake = true;
+            self.step_unit(to_unit)?;
+        }
+        if let Some((vector, inputs)) = self.vector.as_mut().zip(to_vector) {
+            if vector.rest < VECTOR_REST || inputs != vector.axil {
+                awake = true;
+                vector.step(self.unit.axi_memory(), inputs)?;
+                if vector.unit.model().get(vector.done) != 0 {
+                    self.events.push((self.core.cycles() + 1, Event::Instruction));
+                }
+            }
+        }
+        self.serve_core()?;
+        if awake {
+            self.set_core_inputs(from);
+        }
+        self.owed = active && self.target == Target::Nobody;
         self.core.cycle()?;
         Ok(())
     }
 
-    /// The core's requests to the registers of the unit.
+    /// Finds out where an access of the core goes, and notes doorbells.
+    fn route(&mut self, request: &AxilInputs) {
+        let writes = request.awvalid || request.wvalid;
+        let address = if writes { request.awaddr } else { request.araddr };
+        self.target = match (address & 0x1000 != 0, &self.vector) {
+            (false, _) => Target::Ternary,
+            (true, Some(_)) => Target::Vector,
+            (true, None) => Target::Nobody,
+        };
+        if writes && !self.offered && u32::from(address & 0xfff) == tmv::regs::RING_TAIL {
+            let event = if self.target == Target::Vector { Event::VectorDoorbell } else { Event::TernaryDoorbell };
+            self.events.push((self.core.cycles(), event));
+        }
+        (self.writing, self.offered) = (writes, writes);
+    }
+
+    /// What the registers answer to the core, and the interrupts of both units, before the clock edge.
+    fn answers(&self) -> (AxilOutputs, [bool; 2]) {
+        let ready = AxilOutputs { awready: true, wready: true, arready: true, ..AxilOutputs::default() };
+        let outputs = match (self.target, &self.vector) {
+            (Target::Vector, Some(vector)) => vector.unit.axil_outputs(),
+            (Target::Ternary, _) => self.unit.axil_outputs(),
+            // DECERR, for a write as for a read: the core takes the one it waits for.
+            _ if self.owed => AxilOutputs { bvalid: self.writing, rvalid: !self.writing, bresp: 3, rresp: 3, ..ready },
+            _ => ready,
+        };
+        (outputs, [self.unit.irq(), self.vector.as_ref().is_some_and(|vector| vector.unit.irq())])
+    }
+
+    /// The core's requests to registers of units.
     fn core_outputs(&self) -> AxilInputs {
         let (core, p) = (&self.core, &self.pins);
         let (awvalid, wvalid, arvalid) =
             (core.get(p.m_axil_awvalid) != 0, core.get(p.m_axil_wvalid) != 0, core.get(p.m_axil_arvalid) != 0);
-        let mut out = AxilInputs { awvalid, wvalid, arvalid, bready: true, rready: true, ..self.axil };
+        let mut out = AxilInputs { awvalid, wvalid, arvalid, bready: true, rready: true, ..AxilInputs::default() };
         if awvalid || wvalid || arvalid {
             out.awaddr = core.get(p.m_axil_awaddr) as u16;
             out.wdata = core.get(p.m_axil_wdata) as u32;
@@ -214,7 +340,7 @@ impl System {
         out
     }
 
-    /// Clocks the unit and the memory.
+    /// Clocks the unit.
     fn step_unit(&mut self, inputs: AxilInputs) -> Result<(), SimulationError> {
         if inputs != self.axil {
             self.unit.set_axil_inputs(&inputs);
@@ -222,7 +348,9 @@ impl System {
             self.rest = 0;
         }
         self.unit_cycles += 1;
-        self.unit.step()?;
+        let (unit, memory) = self.unit.parts();
+        unit.serve(memory, 0)?;
+        unit.clock()?;
         let busy = inputs.awvalid || inputs.wvalid || inputs.arvalid || !self.unit.memory_is_idle();
         self.rest = if busy { 0 } else { self.rest + 1 };
         Ok(())
@@ -281,19 +409,20 @@ impl System {
         Ok(())
     }
 
-    /// Sets the core's inputs from the unit.
-    fn set_core_inputs(&mut self, unit: AxilOutputs, irq: bool) {
+    /// Sets the core's inputs from the units.
+    fn set_core_inputs(&mut self, (from, irqs): (AxilOutputs, [bool; 2])) {
         let (core, p) = (&mut self.core, &self.pins);
         for (pin, value) in [
-            (p.unit_irq_i, u64::from(irq)),
-            (p.m_axil_awready, u64::from(unit.awready)),
-            (p.m_axil_wready, u64::from(unit.wready)),
-            (p.m_axil_bvalid, u64::from(unit.bvalid)),
-            (p.m_axil_bresp, u64::from(unit.bresp)),
-            (p.m_axil_arready, u64::from(unit.arready)),
-            (p.m_axil_rvalid, u64::from(unit.rvalid)),
-            (p.m_axil_rdata, u64::from(unit.rdata)),
-            (p.m_axil_rresp, u64::from(unit.rresp)),
+            (p.unit_irq_i, u64::from(irqs[0])),
+            (p.vector_irq_i, u64::from(irqs[1])),
+            (p.m_axil_awready, u64::from(from.awready)),
+            (p.m_axil_wready, u64::from(from.wready)),
+            (p.m_axil_bvalid, u64::from(from.bvalid)),
+            (p.m_axil_bresp, u64::from(from.bresp)),
+            (p.m_axil_arready, u64::from(from.arready)),
+            (p.m_axil_rvalid, u64::from(from.rvalid)),
+            (p.m_axil_rdata, u64::from(from.rdata)),
+            (p.m_axil_rresp, u64::from(from.rresp)),
         ] {
             core.set(pin, value);
         }
@@ -377,5 +506,39 @@ impl System {
             self.step()?;
         }
         Ok(false)
+    }
+}
+
+impl Vector {
+    fn new(
+        library: &ModelLibrary,
+        context: &VerilatedContext,
+        config: &VectorConfig,
+        port: usize,
+    ) -> Result<Self, SimulationError> {
+        let mut unit = VerilatedUnit::new(library, context, 1, config.port_bytes())?;
+        let (busy, done) = (unit.model().pin("busy_o")?, unit.model().pin("instr_done_o")?);
+        for _ in 0..4 {
+            unit.clock()?;
+        }
+        unit.set_reset(true);
+        unit.clock()?;
+        let axil = AxilInputs { bready: true, rready: true, ..AxilInputs::default() };
+        Ok(Self { unit, port, axil, rest: 0, cycles: 0, busy, done })
+    }
+
+    fn step(&mut self, memory: &mut AxiMemory, inputs: AxilInputs) -> Result<(), SimulationError> {
+        if inputs != self.axil {
+            self.unit.set_axil_inputs(&inputs);
+            self.axil = inputs;
+            self.rest = 0;
+        }
+        self.cycles += 1;
+        self.unit.serve(memory, self.port)?;
+        self.unit.clock()?;
+        let access = inputs.awvalid || inputs.wvalid || inputs.arvalid;
+        let busy = access || self.unit.model().get(self.busy) != 0 || !self.unit.is_idle(memory, self.port);
+        self.rest = if busy { 0 } else { self.rest + 1 };
+        Ok(())
     }
 }

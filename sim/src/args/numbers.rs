@@ -29,6 +29,12 @@ pub(crate) fn clock(text: &str) -> Result<f64, String> {
     within(text, 10.0, 1000.0, "MHz, as logic on a Zynq has")
 }
 
+/// A number of lanes that a vector unit can have.
+pub(crate) fn lanes(text: &str) -> Result<usize, String> {
+    let lanes = text.parse().ok().filter(|lanes| [8, 16, 32].contains(lanes));
+    lanes.ok_or_else(|| "a vector unit has 8, 16 or 32 lanes".into())
+}
+
 /// The rate of a DRAM in GB/s.
 pub(crate) fn dram(text: &str) -> Result<f64, String> {
     within(text, 0.1, 1000.0, "GB/s, as memories have")

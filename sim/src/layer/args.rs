@@ -9,7 +9,7 @@ use report::shard::Shard;
 use soft_core::core::Core;
 
 use crate::args::model::ModelArgs;
-use crate::args::numbers::{clock, overhead};
+use crate::args::numbers::{clock, lanes, overhead};
 use crate::args::unit::UnitArgs;
 
 /// Where the operators between the BitLinears run.
@@ -19,6 +19,8 @@ pub(crate) enum NonlinearArg {
     Host,
     /// On a simulated soft core.
     SoftCore,
+    /// On a simulated vector unit, which a simulated soft core drives.
+    Vector,
 }
 
 /// A soft core.
@@ -42,8 +44,12 @@ impl From<CoreArg> for Core {
 impl LayerArgs {
     /// Tokens in the cache before the run.
     pub(crate) fn context(&self) -> usize {
-        let on_core = self.nonlinear == NonlinearArg::SoftCore && self.model.model.is_none();
-        self.context.unwrap_or(if on_core { 16 } else { 0 })
+        let synthetic = self.model.model.is_none();
+        self.context.unwrap_or(match self.nonlinear {
+            NonlinearArg::SoftCore if synthetic => 16,
+            NonlinearArg::Vector if synthetic => 256,
+            _ => 0,
+        })
     }
 }
 
@@ -62,8 +68,8 @@ pub(crate) struct LayerArgs {
     /// Number of tokens in the forward pass [default: the number of --prompt-ids, or 3 as in the CPU profile]
     #[arg(long, value_name = "T", value_parser = positive(), help_heading = "What")]
     pub(crate) tokens: Option<usize>,
-    /// Where the operators between the BitLinears run: `host` (this CPU), or `soft-core` (a RISC-V core, simulated
-    /// beside the unit cycle by cycle; minutes)
+    /// Where the operators between the BitLinears run: `host` (this CPU), `soft-core` (a RISC-V core, simulated
+    /// beside the unit cycle by cycle; minutes), or `vector` (a vector unit that the core drives; seconds)
     #[arg(
         long,
         value_enum,
@@ -73,10 +79,13 @@ pub(crate) struct LayerArgs {
         help_heading = "What"
     )]
     pub(crate) nonlinear: NonlinearArg,
-    /// Tokens in the cache of keys and values before the run [default: 16 for a synthetic layer on
-    /// the soft core, otherwise 0]
+    /// Tokens in the cache of keys and values before the run [default: for a synthetic layer 16 on the soft core and
+    /// 256 on the vector unit, otherwise 0]
     #[arg(long, value_name = "N", help_heading = "What")]
     pub(crate) context: Option<usize>,
+    /// Lanes of the vector unit: 8, 16 or 32 [default: 8 with ports of 64 bits, otherwise 32]
+    #[arg(long, value_name = "N", value_parser = lanes, help_heading = "What")]
+    pub(crate) lanes: Option<usize>,
     /// The soft core: `vexriscv` (rv32im with caches), or `cv32e40p` (rv32imfc with an FPU, no caches)
     #[arg(
         long,

@@ -167,6 +167,7 @@ fn check_nonlinear(args: &LayerArgs) -> Result<(), Failure> {
     if args.nonlinear == NonlinearArg::Host {
         return Ok(());
     }
+    let name = if args.nonlinear == NonlinearArg::Vector { "vector" } else { "soft-core" };
     let refused = [
         ("--all-layers", args.all_layers),
         ("--op", !args.operators.is_empty()),
@@ -175,7 +176,7 @@ fn check_nonlinear(args: &LayerArgs) -> Result<(), Failure> {
     ];
     match refused.iter().find(|(_, given)| *given) {
         Some((flag, _)) => {
-            Err(Failure::usage(format!("--nonlinear soft-core runs one whole layer; it does not go with {flag}")))
+            Err(Failure::usage(format!("--nonlinear {name} runs one whole layer; it does not go with {flag}")))
         }
         None => Ok(()),
     }

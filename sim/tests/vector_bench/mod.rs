@@ -178,7 +178,7 @@ impl Case {
         put(memory, keys, self.before.keys(), self.dtype);
         put(memory, values, self.before.values(), self.dtype);
         let codes_stride = c.intermediate_size.max(c.hidden_size).next_multiple_of(64);
-        let codes = take(tokens * codes_stride);
+        let codes = [0; 4].map(|_| BASE + take(tokens * codes_stride) as u64);
         let accumulators =
             Linear::ALL.map(|linear| BASE + take(4 * tokens * linear.out_features(c).next_multiple_of(8)) as u64);
         let show = take(0);
@@ -194,11 +194,11 @@ impl Case {
             sin,
             keys: BASE + keys as u64,
             values: BASE + values as u64,
-            codes: BASE + codes as u64,
+            codes,
             codes_stride,
             accumulators,
         };
-        Layout { layer, codes, keys, values, program: 0, show }
+        Layout { layer, keys, values, program: 0, show }
     }
 
     /// Compares what a part left, and computes the products behind it.
@@ -263,7 +263,7 @@ impl Case {
             let cols = linear.in_features(&self.config);
             let mut x = Vec::new();
             for token in 0..tokens {
-                let at = layout.codes + token * layout.layer.codes_stride;
+                let at = (layout.layer.codes[part as usize] - BASE) as usize + token * layout.layer.codes_stride;
                 x.extend(memory[at..at + cols].iter().map(|b| *b as i8));
             }
             let name = format!("{}.x_q", linear.name());
@@ -286,7 +286,6 @@ impl Case {
 
 struct Layout {
     layer: Layer,
-    codes: usize,
     keys: usize,
     values: usize,
     program: usize,

@@ -1,0 +1,261 @@
+//! A decoder layer as a job of the core that computes nothing itself: floats on the vector unit, products on the ternary
+//! unit.
+
+use bitnet::config::{Linear, ModelConfig, Norm};
+use decoder::Step;
+use golden::Dtype;
+use golden::rope::RopeTables;
+use sequencer::map;
+use sequencer::record::{Elements, Record};
+use sequencer::whole::{WholeJob, place};
+use tmv::driver::{Driver, Weights};
+use vector::VectorConfig;
+use vector::layer::{Layer, Part};
+use vector::program::{Assembler, Shown};
+
+use crate::error::Error;
+use crate::firmware::Firmware;
+use crate::layer::{LayerInput, LayerOutput, Layout, complete};
+use crate::system::{Event, System};
+
+/// Cycles for each value and multiply-accumulate after which the units are given up, and cycles for all else.
+const PATIENCE: u64 = 64;
+const REST: u64 = 1_000_000;
+/// Bytes for rings and programs.
+const PROGRAMS: usize = 1 << 19;
+/// Bytes of the core's heap, and of its records.
+const HEAP: usize = 1 << 20;
+const RECORDS: usize = 1 << 16;
+
+/// Bytes of memory for `tokens` tokens after `past` tokens: `weights` bytes of matrices, and everything else.
+pub fn memory_bytes(config: &ModelConfig, tokens: usize, past: usize, weights: usize) -> usize {
+    let (row, positions) = (2 * config.hidden_size + 2 * config.intermediate_size, past + tokens);
+    let cache = 2 * 4 * positions * config.kv_dim();
+    let vectors = 4 * (16 * tokens * row + 4 * row);
+    let probabilities = 8 * tokens * config.num_attention_heads * (positions + 64);
+    (weights + cache + vectors + probabilities + HEAP + RECORDS + PROGRAMS + (2 << 20)).next_multiple_of(1 << 20)
+}
+
+/// Runs a layer on both units. `tensors` says whether the vector unit leaves all tensors in memory.
+///
+/// # Errors
+/// If the layer does not fit, or if the core does not complete it.
+pub fn run(
+    system: &mut System,
+    firmware: &Firmware,
+    unit: &VectorConfig,
+    input: &LayerInput<'_>,
+    tensors: bool,
+) -> Result<LayerOutput, Error> {
+    let config = input.config;
+    let tokens = input.hidden.len() / config.hidden_size;
+    let past = input.cache.tokens();
+    let (weights, used) = system.with_unit(|unit| {
+        let mut driver = Driver::open(unit)?;
+        let load = |linear| driver.load(&input.weights.linear(linear).ternary);
+        let weights = Linear::ALL.into_iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, Error>((weights, driver.used()))
+    })?;
+    let base = system.memory().base();
+    let physical = |address: u32| base / map::WINDOW_BYTES * map::WINDOW_BYTES + map::window_offset(address);
+    let mut layout = Layout::new(system, used);
+    let rope = RopeTables::new(past..past + tokens, config.head_dim(), config.rope_theta, input.dtype);
+    let hidden = physical(layout.floats(input.hidden)?);
+    let new = vec![0.0; tokens * config.kv_dim()];
+    let keys = physical(values(&mut layout, &[input.cache.keys(), &new].concat(), input.dtype)?);
+    let cached = physical(values(&mut layout, &[input.cache.values(), &new].concat(), input.dtype)?);
+    let (cos, sin) = (physical(layout.floats(&rope.cos)?), physical(layout.floats(&rope.sin)?));
+    let mut norms = [0; 4];
+    for (address, norm) in norms.iter_mut().zip(Norm::ALL) {
+        let mut weight = input.weights.norm(norm).to_vec();
+        input.dtype.round_slice(&mut weight);
+        *address = physical(layout.floats(&weight)?);
+    }
+    // A row of codes is readable up to whole rows of weights.
+    let widest = config.hidden_size.max(config.intermediate_size);
+    let codes_stride = (widest + 512).next_multiple_of(64);
+    let mut codes = [0; 4];
+    for address in &mut codes {
+        *address = physical(layout.region(tokens * codes_stride)?.address);
+    }
+    let mut accumulators = [0; 7];
+    for (address, linear) in accumulators.iter_mut().zip(Linear::ALL) {
+        let rows = linear.out_features(config).next_multiple_of(8);
+        *address = physical(layout.region(4 * tokens * rows)?.address);
+    }
+    let layer = Layer {
+        shape: config.into(),
+        dtype: input.dtype,
+        tokens,
+        past,
+        factors: Linear::ALL.map(|linear| input.weights.linear(linear).factor),
+        hidden,
+        norms,
+        cos,
+        sin,
+        keys,
+        values: cached,
+        codes,
+        codes_stride,
+        accumulators,
+    };
+    let weights: [Weights; 7] = weights.try_into().expect("a layer has seven linears");
+    // Tensors come behind everything else, so that the programs have their size before the tensors have their place.
+    let (heap, records) = (layout.region(HEAP)?, layout.region(RECORDS)?);
+    let programs = layout.region(PROGRAMS)?;
+    let show = layout.region(0)?.address;
+    let placed = place(&layer, &weights, *unit, physical(programs.address), tensors.then(|| physical(show)))?;
+    layout.write(programs, &placed.bytes)?;
+    if let Some(end) = placed.programs.last().and_then(Assembler::show_end) {
+        layout.region((end - physical(show)) as usize)?;
+    }
+    let shown: Vec<Shown> = placed.programs.iter().flat_map(|code| code.shown().iter().copied()).collect();
+    let job = WholeJob { placed: physical(programs.address), heap, records };
+    let address = layout.words(job.to_words().into_iter())?;
+    system.take_events();
+    let patience = REST + PATIENCE * crate::layer::work(input) as u64;
+    let (start, before) = (system.cycles(), system.unit_cycles());
+    let found = complete(system, firmware, address, records, patience)?;
+    let mut output = LayerOutput {
+        cycles: system.cycles() - start,
+        unit_cycles: system.unit_cycles() - before,
+        ..LayerOutput::default()
+    };
+    for record in found {
+        match record {
+            Record::Unit(busy) => output.busy = busy.into_iter().map(u64::from).collect(),
+            other => return Err(Error::Records(format!("{other:?} is not expected"))),
+        }
+    }
+    output.steps = measured(&system.take_events(), &placed.programs)?;
+    let memory = Memory { base, bytes: system.memory().bytes() };
+    output.hidden = memory.singles(hidden, input.hidden.len());
+    let row = config.kv_dim();
+    output.keys = memory.values(keys, (past + tokens) * row, input.dtype);
+    output.values = memory.values(cached, (past + tokens) * row, input.dtype);
+    output.tensors = memory.tensors(&shown, past + tokens);
+    for (part, codes) in Part::ALL.into_iter().zip(codes) {
+        for linear in part.products() {
+            let (rows, cols) = (linear.out_features(config), linear.in_features(config));
+            let x_q =
+                (0..tokens).flat_map(|t| memory.at(codes + (t * codes_stride) as u64, cols).iter().map(|b| *b as i8));
+            output.tensors.push((format!("{}.x_q", linear.name()), Elements::I8(x_q.collect())));
+            let block = |row: usize, token: usize| 4 * ((row / 8 * tokens + token) * 8 + row % 8) as u64;
+            let one = |token: usize, row: usize| {
+                let bytes = memory.at(accumulators[linear.index()] + block(row, token), 4);
+                i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+            };
+            let all = (0..tokens).flat_map(|token| (0..rows).map(move |row| (token, row)));
+            let acc = all.map(|(token, row)| one(token, row)).collect();
+            output.tensors.push((format!("{}.acc", linear.name()), Elements::I32(acc)));
+        }
+    }
+    Ok(output)
+}
+
+/// Writes values of the compute type. Returns the core's address.
+fn values(layout: &mut Layout<'_>, values: &[f32], dtype: Dtype) -> Result<u32, Error> {
+    match dtype {
+        Dtype::Fp32 => layout.floats(values),
+        Dtype::Bf16 => {
+            let halves: Vec<u32> = values.iter().map(|x| x.to_bits() >> 16).collect();
+            let pair = |pair: &[u32]| pair[0] | pair.get(1).copied().unwrap_or(0) << 16;
+            layout.words(halves.chunks(2).map(pair).collect::<Vec<_>>().into_iter())
+        }
+    }
+}
+
+/// The cycles of each step, in order, from what happened in the simulation. A part begins with the doorbell of the vector
+/// unit; the step of its products begins with its last instruction and ends with the next part.
+fn measured(events: &[(u64, Event)], parts: &[Assembler]) -> Result<Vec<(Step, u64)>, Error> {
+    let damaged = |what: String| Error::Records(format!("the simulation saw {what}"));
+    let doorbells: Vec<u64> = events.iter().filter(|(_, e)| *e == Event::VectorDoorbell).map(|(at, _)| *at).collect();
+    let done: Vec<u64> = events.iter().filter(|(_, e)| *e == Event::Instruction).map(|(at, _)| *at).collect();
+    let expected: usize = parts.iter().map(|code| code.code().len()).sum();
+    if doorbells.len() != parts.len() || done.len() != expected {
+        let (rings, found) = (doorbells.len(), done.len());
+        return Err(damaged(format!(
+            "{rings} doorbells and {found} instructions, expected {} and {expected}",
+            parts.len()
+        )));
+    }
+    let mut cycles = std::collections::HashMap::<String, u64>::new();
+    let mut add = |step: Step, count: u64| *cycles.entry(format!("{step:?}")).or_default() += count;
+    let mut done = done.into_iter();
+    for (index, (code, doorbell)) in parts.iter().zip(&doorbells).enumerate() {
+        let (steps, count) = (code.steps(), code.code().len());
+        let ends: Vec<u64> = done.by_ref().take(count).collect();
+        let mut begin = *doorbell;
+        for (number, (step, first)) in steps.iter().enumerate() {
+            let last = steps.get(number + 1).map_or(count, |(_, next)| *next);
+            // A step without instructions takes nothing.
+            let Some(end) = (last > *first).then(|| ends[last - 1]) else { continue };
+            add(*step, end - begin);
+            begin = end;
+        }
+        if let (Some(next), Some(linear)) = (doorbells.get(index + 1), Part::ALL[index].products().first()) {
+            add(Step::Products(*linear), next - begin);
+        }
+    }
+    Ok(Step::ALL.iter().map(|step| (*step, cycles.get(&format!("{step:?}")).copied().unwrap_or(0))).collect())
+}
+
+/// Memory after a job.
+struct Memory<'a> {
+    base: u64,
+    bytes: &'a [u8],
+}
+
+impl Memory<'_> {
+    fn at(&self, address: u64, bytes: usize) -> &[u8] {
+        let at = (address - self.base) as usize;
+        &self.bytes[at..at + bytes]
+    }
+
+    fn singles(&self, address: u64, count: usize) -> Vec<f32> {
+        self.at(address, 4 * count).as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    }
+
+    fn values(&self, address: u64, count: usize, dtype: Dtype) -> Vec<f32> {
+        match dtype {
+            Dtype::Fp32 => self.singles(address, count),
+            Dtype::Bf16 => {
+                let halves = self.at(address, 2 * count).as_chunks::<2>().0;
+                halves.iter().map(|b| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16)).collect()
+            }
+        }
+    }
+
+    /// The tensors that programs left, with tokens and heads in the order of golden's.
+    fn tensors(&self, shown: &[Shown], positions: usize) -> Vec<(String, Elements)> {
+        let mut rows: Vec<(String, (usize, usize), Vec<u32>)> = Vec::new();
+        for shown in shown {
+            let (module, name) = shown.name;
+            let dot = if module.is_empty() { "" } else { "." };
+            let full = format!("{module}{dot}{name}");
+            for row in 0..shown.rows {
+                let mut values = self.singles(shown.address + 4 * (row * shown.stride) as u64, shown.elements);
+                let of_token = rows.iter().filter(|(n, at, _)| *n == full && at.1 == shown.token).count();
+                // Rows are heads: golden has all tokens of a head together, and a probability for every position.
+                let at = if matches!(name, "q_rope" | "k_rope" | "attn_probs") {
+                    (of_token, shown.token)
+                } else {
+                    (0, shown.token)
+                };
+                if name == "attn_probs" {
+                    values.resize(positions, 0.0);
+                }
+                rows.push((full.clone(), at, values.iter().map(|x| x.to_bits()).collect()));
+            }
+        }
+        let mut tensors: Vec<(String, Vec<u32>)> = Vec::new();
+        rows.sort_by(|a, b| a.1.cmp(&b.1));
+        for (name, _, values) in rows {
+            match tensors.iter_mut().find(|(n, _)| *n == name) {
+                Some((_, all)) => all.extend(values),
+                None => tensors.push((name, values)),
+            }
+        }
+        tensors.into_iter().map(|(name, values)| (name, Elements::F32(values))).collect()
+    }
+}
