@@ -23,6 +23,7 @@ vector/tmv_vec_divide.sv
 vector/tmv_vec_halve.sv
 vector/tmv_vec_fold.sv
 vector/tmv_vec_max.sv
+vector/tmv_vec_fetch.sv
 vector/tmv_vec_loader.sv
 vector/tmv_vec_storer.sv
 vector/tmv_vec_engine.sv

@@ -1,10 +1,11 @@
 `include "tmv_macros.svh"
 
-/// Reads ranges of memory and makes words of singles of them: a queue of `RingWords` words, in which the consumer may
-/// read a block in any order before it takes the block.
+/// Reads ranges of memory as words of singles: a queue of `RingWords` words, in which the consumer may read a block in any
+/// order before it takes the block.
 ///
-/// Ranges are read ahead, as far as there is room. Throughput a beat a cycle. bfloat16 and singles become singles as they
-/// are, int32 is rounded. The range of a pass must be as long as the pass says; the last word of a range has a mark.
+/// Ranges are read ahead, as far as there is room. With two ports, two words come from each in turn: two words of singles
+/// are a burst, and a memory port takes few bursts ahead. The range of a pass must be as long as the pass says; the last
+/// word of a range has a mark.
 module tmv_vec_loader
   import tmv_axi_pkg::*;
   import tmv_fp_pkg::*;
@@ -12,250 +13,248 @@ module tmv_vec_loader
 #(
   parameter  int unsigned Lanes = 32,
   parameter  int unsigned PortBits = 128,
+  /// Read ports, 1 or 2.
+  parameter  int unsigned Ports = 1,
   /// Words of the queue, a power of two.
   parameter  int unsigned RingWords = 32,
-  parameter  int unsigned FifoBeats = 128,
   parameter  int unsigned Outstanding = 8,
   localparam int unsigned RingBits = $clog2(RingWords),
   localparam int unsigned TableBits = $clog2(Outstanding)
 ) (
-  input  logic                clk_i,
-  input  logic                rst_ni,
-  input  logic                halt_i,
-  output logic [TableBits:0]  inflight_o,
-  output logic                quiet_o,
+  input  logic                            clk_i,
+  input  logic                            rst_ni,
+  input  logic                            halt_i,
+  output logic [Ports-1:0][TableBits:0]   inflight_o,
+  output logic                            quiet_o,
   /// Ranges.
-  input  logic                range_valid_i,
-  output logic                range_ready_o,
-  input  range_t              range_i,
-  /// Read channels, see `tmv_read_stream`.
-  output logic                ar_valid_o,
-  input  logic                ar_ready_i,
-  input  logic                ar_held_i,
-  output ar_t                 ar_o,
-  input  logic                r_valid_i,
-  input  logic [PortBits-1:0] r_data_i,
-  input  r_t                  r_i,
-  output logic                r_taken_o,
+  input  logic                            range_valid_i,
+  output logic                            range_ready_o,
+  input  range_t                          range_i,
+  /// Read channels of each port, see `tmv_read_stream`.
+  output logic [Ports-1:0]                ar_valid_o,
+  input  logic [Ports-1:0]                ar_ready_i,
+  input  logic [Ports-1:0]                ar_held_i,
+  output ar_t  [Ports-1:0]                ar_o,
+  input  logic [Ports-1:0]                r_valid_i,
+  input  logic [Ports-1:0][PortBits-1:0]  r_data_i,
+  input  r_t   [Ports-1:0]                r_i,
+  output logic [Ports-1:0]                r_taken_o,
   /// Words that are here.
-  output logic [RingBits:0]   count_o,
+  output logic [RingBits:0]               count_o,
   /// Reads the word that is `offset_i` behind the oldest; it comes two cycles later.
-  input  logic                read_i,
-  input  logic [RingBits-1:0] offset_i,
-  output f32_t [Lanes-1:0]    word_o,
+  input  logic                            read_i,
+  input  logic [RingBits-1:0]             offset_i,
+  output f32_t [Lanes-1:0]                word_o,
   /// Takes the oldest `take_words_i` words; whether the last of them is the last of its range.
-  input  logic                take_i,
-  input  logic [RingBits:0]   take_words_i,
-  output logic                take_last_o,
-  /// The bus failed; a range is no whole number of words.
-  output bus_fault_t          fault_o,
-  output logic                ragged_o
+  input  logic                            take_i,
+  input  logic [RingBits:0]               take_words_i,
+  output logic                            take_last_o,
+  /// The bus failed, at each port; a range is no whole number of words.
+  output bus_fault_t [Ports-1:0]          fault_o,
+  output logic                            ragged_o
 );
-  localparam int unsigned Singles = PortBits / 32;
-  /// Beats of a word of singles.
-  localparam int unsigned WordBeats = Lanes / Singles;
-  localparam int unsigned PartBits = $clog2(WordBeats);
+  localparam int unsigned PortNumBits = (Ports > 1) ? $clog2(Ports) : 1;
+  localparam int unsigned WordBeats = 32 * Lanes / PortBits;
+  localparam int unsigned BankWords = RingWords / Ports;
+  localparam int unsigned BankBits = $clog2(BankWords);
+  localparam int unsigned ByteBits = $clog2(PortBits / 8);
 
-  // The same ranges for two readers: one asks for rows, one makes words.
-  logic [1:0] queue_ready, queue_valid, queue_take;
-  range_t [1:0] queue;
+  /// Number of a word since reset, modulo a multiple of the ring.
+  typedef logic [RingBits+1:0] number_t;
 
-  assign range_ready_o = &queue_ready;
+  logic queue_valid, queue_take;
+  range_t queue;
 
-  for (genvar i = 0; i < 2; i++) begin : gen_queue
-    tmv_fifo #(
-      .Width($bits(range_t)),
-      .Depth(4)
-    ) u_fifo (
-      .clk_i,
-      .rst_ni,
-      .wvalid_i(range_valid_i && range_ready_o),
-      .wready_o(queue_ready[i]),
-      .wdata_i (range_i),
-      .rvalid_o(queue_valid[i]),
-      .rready_i(queue_take[i]),
-      .rdata_o (queue[i])
-    );
-  end
-
-  // Rows.
-  logic cmd_valid, cmd_ready, ask_q;
-  count_t rows_left_q;
-  addr_t row_addr_q;
-
-  assign cmd_valid = ask_q && !halt_i;
-  assign queue_take[0] = cmd_valid && cmd_ready && rows_left_q == count_t'(1);
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) ask_q <= 1'b0;
-    else if (queue_take[0]) ask_q <= 1'b0;
-    else if (queue_valid[0]) ask_q <= 1'b1;
-    if (!ask_q) begin
-      rows_left_q <= queue[0].rows;
-      row_addr_q  <= queue[0].addr;
-    end else if (cmd_valid && cmd_ready) begin
-      rows_left_q <= rows_left_q - 1'b1;
-      row_addr_q  <= row_addr_q + addr_t'({queue[0].row_stride, 4'b0});
-    end
-  end
-
-  logic beat_valid, beat_ready;
-  logic [PortBits-1:0] beat;
-
-  tmv_read_stream #(
-    .PortBits(PortBits),
-    .FifoBeats(FifoBeats),
-    .Outstanding(Outstanding),
-    .Id(1'b0)
-  ) u_stream (
+  tmv_fifo #(
+    .Width($bits(range_t)),
+    .Depth(4)
+  ) u_fifo (
     .clk_i,
     .rst_ni,
-    .halt_i,
-    .inflight_o,
-    .quiet_o,
-    .cmd_valid_i (cmd_valid),
-    .cmd_ready_o (cmd_ready),
-    .cmd_addr_i  (row_addr_q),
-    .cmd_beats_i (queue[0].row_beats),
-    .ar_valid_o,
-    .ar_ready_i,
-    .ar_held_i,
-    .ar_o,
-    .r_valid_i,
-    .r_data_i,
-    .r_i,
-    .r_taken_o,
-    .r_illegal_i (1'b0),
-    .beat_valid_o(beat_valid),
-    .beat_ready_i(beat_ready),
-    .beat_o      (beat),
-    .fault_o
+    .wvalid_i(range_valid_i),
+    .wready_o(range_ready_o),
+    .wdata_i (range_i),
+    .rvalid_o(queue_valid),
+    .rready_i(queue_take),
+    .rdata_o (queue)
   );
 
-  // Beats go into a pipeline as long as that of the conversion. The first beat of a word reserves its place.
-  typedef struct packed {
-    logic valid;
-    logic wide;
-    logic word;
-    logic last;
-    logic from_int;
-  } mark_t;
+  // Segments: rows, cut at the end of every second word if there are two ports. `second_q`: the word is a second one.
+  logic ask_q, segment_valid, segment_ready, row_end, range_end, second_q;
+  count_t rows_left_q, row_left_q, word_left_q, word_beats, segment, stripe;
+  addr_t row_addr_q, addr_q;
+  logic [PortNumBits-1:0] port_q;
+  logic [Ports-1:0] fetch_valid, fetch_ready, quiet, ragged;
 
-  mark_t mark;
-  mark_t [FromIntLatency-1:0] mark_q;
-  logic [FromIntLatency-1:0][PortBits-1:0] beat_q;
-  count_t row_left_q, range_left_q;
-  logic begun_q, word_end, range_end, is_bf16;
-  logic [PartBits-1:0] part_q;
-  logic [RingBits:0] free_q;
+  assign word_beats = count_t'((queue.from == FromBf16) ? WordBeats / 2 : WordBeats);
 
-  assign is_bf16       = queue[1].from == FromBf16;
-  assign word_end      = part_q == PartBits'(is_bf16 ? WordBeats / 2 - 1 : WordBeats - 1);
-  assign range_end     = row_left_q == count_t'(1) && range_left_q == count_t'(1);
-  assign beat_ready    = begun_q && (part_q != '0 || free_q != '0);
-  assign mark.valid    = beat_valid && beat_ready;
-  assign mark.wide     = is_bf16;
-  assign mark.word     = word_end;
-  assign mark.last     = range_end;
-  assign mark.from_int = queue[1].from == FromI32;
-  assign queue_take[1] = mark.valid && range_end;
-  assign ragged_o      = mark.valid && range_end && !word_end;
+  if (Ports == 1) begin : gen_rows
+    assign segment = row_left_q;
+  end else begin : gen_words
+    assign segment = (row_left_q < stripe) ? row_left_q : stripe;
+  end
+
+  assign stripe        = second_q ? word_left_q : word_left_q + word_beats;
+  assign segment_valid = ask_q;
+  assign segment_ready = fetch_ready[port_q];
+  assign row_end       = segment == row_left_q;
+  assign range_end     = row_end && rows_left_q == count_t'(1);
+  assign queue_take    = segment_valid && segment_ready && range_end;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      begun_q <= 1'b0;
-      part_q  <= '0;
-      mark_q  <= '0;
+      ask_q    <= 1'b0;
+      port_q   <= '0;
+      second_q <= 1'b0;
     end else begin
-      if (queue_take[1]) begun_q <= 1'b0;
-      else if (queue_valid[1]) begun_q <= 1'b1;
-      if (mark.valid) part_q <= word_end ? '0 : part_q + 1'b1;
-      mark_q <= {mark_q[FromIntLatency-2:0], mark};
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!begun_q) begin
-      row_left_q   <= queue[1].row_beats;
-      range_left_q <= queue[1].rows;
-    end else if (mark.valid) begin
-      row_left_q <= row_left_q - 1'b1;
-      if (row_left_q == count_t'(1)) begin
-        row_left_q   <= queue[1].row_beats;
-        range_left_q <= range_left_q - 1'b1;
+      if (queue_take) ask_q <= 1'b0;
+      else if (queue_valid) ask_q <= 1'b1;
+      if (Ports > 1 && segment_valid && segment_ready) begin
+        if (segment == stripe) port_q <= port_q + 1'b1;
+        second_q <= (segment == stripe) ? 1'b0 : second_q || segment >= word_left_q;
       end
     end
-    beat_q <= {beat_q[FromIntLatency-2:0], beat};
+    if (!ask_q) begin
+      rows_left_q <= queue.rows;
+      row_left_q  <= queue.row_beats;
+      word_left_q <= word_beats;
+      row_addr_q  <= queue.addr;
+      addr_q      <= queue.addr;
+    end else if (segment_ready) begin
+      // The segment ends within the word, with it, or within the next one.
+      word_left_q <= (segment < word_left_q) ? word_left_q - segment
+          : (segment == stripe) ? word_beats : word_left_q + word_beats - segment;
+      row_left_q  <= row_left_q - segment;
+      addr_q      <= addr_q + (addr_t'(segment) << ByteBits);
+      if (row_end) begin
+        rows_left_q <= rows_left_q - 1'b1;
+        row_left_q  <= queue.row_beats;
+        row_addr_q  <= row_addr_q + addr_t'({queue.row_stride, 4'b0});
+        addr_q      <= row_addr_q + addr_t'({queue.row_stride, 4'b0});
+      end
+    end
   end
 
-  // Singles of a beat.
-  mark_t made;
-  f32_t [Singles-1:0] converted, singles;
-  f32_t [2*Singles-1:0] halves;
-  f32_t [Lanes-1:0] word_q;
-  logic write_q, write_last_q;
+  // Word n has place n mod `RingWords`; with two ports, it comes from port (n / 2) mod 2. `begun`, `come`: words of each
+  // port that have a place, and that are here.
+  number_t [Ports-1:0] begun_q, come_q;
+  number_t taken_q, here;
+  f32_t [Lanes-1:0] bank_word[Ports];
+  logic [Ports-1:0] bank_last, begins, comes;
+  logic [RingBits-1:0] read_at, take_at;
+  logic [PortNumBits-1:0] bank_q;
+  logic read_q;
 
-  assign made = mark_q[FromIntLatency-1];
+  /// Number of word `index` of a port.
+  function automatic number_t number_of(number_t index, logic port);
+    return (Ports == 1) ? index : {index[RingBits:1], port, index[0]};
+  endfunction
 
-  for (genvar i = 0; i < int'(Singles); i++) begin : gen_single
-    tmv_fp_from_int u_from_int (
+  /// Where the word of a place is in the bank of its port.
+  function automatic logic [BankBits-1:0] place_of(logic [RingBits-1:0] place);
+    return (Ports == 1) ? BankBits'(place) : BankBits'({place[RingBits-1:2], place[0]});
+  endfunction
+
+  assign read_at = RingBits'(taken_q) + offset_i;
+  assign take_at = RingBits'(taken_q) + RingBits'(take_words_i) - 1'b1;
+
+  for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
+    f32_t [Lanes-1:0] word, read_word_q;
+    f32_t [Lanes-1:0] bank[BankWords];
+    logic [BankWords-1:0] lasts_q;
+    logic word_last;
+    number_t number;
+
+    // The number of the port's next word: it has a place if it is less than a ring ahead of those that were taken.
+    assign number = number_of(begun_q[p], 1'(p));
+
+    tmv_vec_fetch #(
+      .Lanes(Lanes),
+      .PortBits(PortBits),
+      .Outstanding(Outstanding)
+    ) u_fetch (
       .clk_i,
-      .a_i(beat[32*i+:32]),
-      .y_o(converted[i])
+      .rst_ni,
+      .halt_i,
+      .inflight_o  (inflight_o[p]),
+      .quiet_o     (quiet[p]),
+      .valid_i     (fetch_valid[p]),
+      .ready_o     (fetch_ready[p]),
+      .addr_i      (addr_q),
+      .beats_i     (segment),
+      .from_i      (queue.from),
+      .last_i      (range_end),
+      .ar_valid_o  (ar_valid_o[p]),
+      .ar_ready_i  (ar_ready_i[p]),
+      .ar_held_i   (ar_held_i[p]),
+      .ar_o        (ar_o[p]),
+      .r_valid_i   (r_valid_i[p]),
+      .r_data_i    (r_data_i[p]),
+      .r_i         (r_i[p]),
+      .r_taken_o   (r_taken_o[p]),
+      .room_i      (number - taken_q < number_t'(RingWords)),
+      .begin_o     (begins[p]),
+      .word_valid_o(comes[p]),
+      .word_last_o (word_last),
+      .word_o      (word),
+      .fault_o     (fault_o[p]),
+      .ragged_o    (ragged[p])
     );
-    assign singles[i] = made.from_int ? converted[i] : beat_q[FromIntLatency-1][32*i+:32];
-  end
 
-  for (genvar i = 0; i < 2 * int'(Singles); i++) begin : gen_half
-    assign halves[i] = {beat_q[FromIntLatency-1][16*i+:16], 16'b0};
-  end
+    assign fetch_valid[p] = segment_valid && port_q == PortNumBits'(p);
 
-  always_ff @(posedge clk_i) begin
-    if (made.valid) begin
-      if (!made.wide) word_q <= {singles, word_q[Lanes-1:Singles]};
-      else word_q <= {halves, word_q[Lanes-1:2*Singles]};
+    always_ff @(posedge clk_i) begin
+      if (comes[p]) begin
+        bank[come_q[p][BankBits-1:0]]    <= word;
+        lasts_q[come_q[p][BankBits-1:0]] <= word_last;
+      end
+      if (read_i) read_word_q <= bank[place_of(read_at)];
     end
-    write_last_q <= made.last;
-    write_q      <= rst_ni && made.valid && made.word;
-  end
 
-  // The ring.
-  f32_t [Lanes-1:0] ring[RingWords];
-  logic [RingWords-1:0] lasts_q;
-  logic [RingBits-1:0] head_q, tail_q, take_at;
-  f32_t [Lanes-1:0] read_q;
-  logic read2_q;
+    assign bank_word[p] = read_word_q;
+    assign bank_last[p] = lasts_q[place_of(take_at)];
 
-  assign take_at     = tail_q + RingBits'(take_words_i) - 1'b1;
-  assign take_last_o = lasts_q[take_at];
-
-  always_ff @(posedge clk_i) begin
-    if (write_q) begin
-      ring[head_q]    <= word_q;
-      lasts_q[head_q] <= write_last_q;
-    end
-    if (read_i) read_q <= ring[tail_q+offset_i];
-    read2_q <= read_i;
-    if (read2_q) word_o <= read_q;
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      head_q  <= '0;
-      tail_q  <= '0;
-      count_o <= '0;
-      free_q  <= (RingBits + 1)'(RingWords);
-    end else begin
-      if (write_q) head_q <= head_q + 1'b1;
-      if (take_i) tail_q <= tail_q + RingBits'(take_words_i);
-      count_o <= count_o + (RingBits + 1)'(write_q) - (take_i ? take_words_i : '0);
-      free_q  <= free_q - (RingBits + 1)'(mark.valid && part_q == '0) + (take_i ? take_words_i : '0);
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        begun_q[p] <= '0;
+        come_q[p]  <= '0;
+      end else begin
+        begun_q[p] <= begun_q[p] + number_t'(begins[p]);
+        come_q[p]  <= come_q[p] + number_t'(comes[p]);
+      end
     end
   end
 
-  `TMV_REQUIRE(word, PortBits <= 8 * Lanes, "tmv_vec_loader: a word of bytes must fill a beat")
-  `TMV_REQUIRE(ring, RingWords >= 2 && (1 << RingBits) == RingWords, "tmv_vec_loader: RingWords must be a power of two")
+  if (Ports == 1) begin : gen_one
+    assign here        = come_q[0];
+    assign take_last_o = bank_last[0];
+    assign bank_q      = '0;
+  end else begin : gen_two
+    // Words without a gap: up to the port that has fewer pairs. The ports are less than a ring apart.
+    logic [RingBits:0] pairs_apart;
+
+    logic ahead;
+
+    assign pairs_apart = come_q[0][RingBits+1:1] - come_q[1][RingBits+1:1];
+    assign ahead       = pairs_apart != '0 && !pairs_apart[RingBits];
+    assign here        = ahead ? number_of(come_q[1], 1'b1) : number_of(come_q[0], 1'b0);
+    assign take_last_o = bank_last[take_at[1]];
+    always_ff @(posedge clk_i) if (read_i) bank_q <= read_at[1];
+  end
+
+  assign quiet_o  = &quiet;
+  assign ragged_o = |ragged;
+  assign count_o  = (RingBits + 1)'(here - taken_q);
+
+  always_ff @(posedge clk_i) begin
+    read_q <= read_i;
+    if (read_q) word_o <= bank_word[bank_q];
+    if (!rst_ni) taken_q <= '0;
+    else if (take_i) taken_q <= taken_q + number_t'(take_words_i);
+  end
+
+  `TMV_REQUIRE(ports, Ports == 1 || Ports == 2, "tmv_vec_loader: Ports must be 1 or 2")
+  `TMV_REQUIRE(ring, RingWords >= 4 && (1 << RingBits) == RingWords, "tmv_vec_loader: RingWords must be a power of two")
   `TMV_ASSERT(TakesWhatIsHere, !take_i || take_words_i <= count_o)
-  `TMV_ASSERT(RingHolds, !(write_q && count_o == (RingBits + 1)'(RingWords) && !take_i))
-  `TMV_COVER(RingFull, beat_valid && begun_q && part_q == '0 && free_q == '0)
+  `TMV_ASSERT(RingHolds, count_o <= (RingBits + 1)'(RingWords))
 endmodule

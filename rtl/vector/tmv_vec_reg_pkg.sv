@@ -4,7 +4,7 @@
 /// codes and descriptor words (32 bits each).
 package tmv_vec_reg_pkg;
   localparam logic [31:0] MapVersion = 32'h0000_0001;
-  localparam logic [31:0] MapHash = 32'hb7e7_c3de;
+  localparam logic [31:0] MapHash = 32'h063a_4c56;
 
   /// Value of the register ID: the letters TVU1.
   localparam int unsigned IdValue = 1414944049;
@@ -35,6 +35,7 @@ package tmv_vec_reg_pkg;
   localparam logic [11:0] Param0Offset = 12'h00c;
   localparam int unsigned Param0LanesLsb = 0;
   localparam int unsigned Param0PortBytesLsb = 8;
+  localparam int unsigned Param0PortsLsb = 16;
   localparam logic [11:0] Param1Offset = 12'h010;
   localparam int unsigned Param1WordsLsb = 0;
   localparam int unsigned Param1AccsLsb = 16;

@@ -13,6 +13,8 @@ module tmv_vec_unit
 #(
   /// Lanes: 8, 16 or 32.
   parameter int unsigned Lanes = 32,
+  /// AXI read ports, 1 or 2.
+  parameter int unsigned Ports = 1,
   /// Bits of a beat: 64 or 128, at most 8 for each lane.
   parameter int unsigned PortBits = 128,
   /// Words of the scratchpad, a power of two, at most 65,536 singles.
@@ -49,19 +51,20 @@ module tmv_vec_unit
   input  logic                s_axil_rready,
   output logic [        31:0] s_axil_rdata,
   output logic [         1:0] s_axil_rresp,
-  /// AXI4 memory port. Bursts: INCR, full width, at most 16 beats. Streams have ID 0; descriptors and programs ID 1.
-  output logic                m_axi_arvalid,
-  input  logic                m_axi_arready,
-  output addr_t               m_axi_araddr,
-  output len_t                m_axi_arlen,
-  output logic                m_axi_arid,
-  input  logic                m_axi_rvalid,
-  output logic                m_axi_rready,
-  input  logic [PortBits-1:0] m_axi_rdata,
-  input  logic [         1:0] m_axi_rresp,
-  input  logic                m_axi_rlast,
-  input  logic                m_axi_rid,
-  /// All strobes are set.
+  /// AXI4 read channels, an element for each port. Bursts: INCR, full width, at most 16 beats. Streams have ID 0;
+  /// descriptors and programs come through port 0 with ID 1.
+  output logic [Ports-1:0]               m_axi_arvalid,
+  input  logic [Ports-1:0]               m_axi_arready,
+  output logic [Ports-1:0][AddrBits-1:0] m_axi_araddr,
+  output logic [Ports-1:0][         7:0] m_axi_arlen,
+  output logic [Ports-1:0]               m_axi_arid,
+  input  logic [Ports-1:0]               m_axi_rvalid,
+  output logic [Ports-1:0]               m_axi_rready,
+  input  logic [Ports-1:0][PortBits-1:0] m_axi_rdata,
+  input  logic [Ports-1:0][         1:0] m_axi_rresp,
+  input  logic [Ports-1:0]               m_axi_rlast,
+  input  logic [Ports-1:0]               m_axi_rid,
+  /// AXI4 write channels of port 0; all strobes are set.
   output logic                m_axi_awvalid,
   input  logic                m_axi_awready,
   output addr_t               m_axi_awaddr,
@@ -95,10 +98,12 @@ module tmv_vec_unit
   logic count_clear, count_read;
   logic [2:0] count_index;
   logic [31:0] count[1];
-  logic [TableBits:0] frontend_bursts, load_bursts, write_bursts;
+  logic [TableBits:0] frontend_bursts, write_bursts;
+  logic [Ports-1:0][TableBits:0] load_bursts;
+  logic [7:0] read_bursts;
   logic frontend_quiet, load_quiet, write_quiet;
 
-  assign m_axi_rready = 1'b1;
+  assign m_axi_rready = '1;
   assign m_axi_bready = 1'b1;
   assign quiet        = frontend_quiet && load_quiet && write_quiet;
 
@@ -135,7 +140,7 @@ module tmv_vec_unit
     .Id(IdValue),
     .Version(MapVersion),
     .Hash(MapHash),
-    .Param0((Lanes << Param0LanesLsb) | ((PortBits / 8) << Param0PortBytesLsb)),
+    .Param0((Lanes << Param0LanesLsb) | ((PortBits / 8) << Param0PortBytesLsb) | (Ports << Param0PortsLsb)),
     .Param1((Words << Param1WordsLsb) | (Accs << Param1AccsLsb) | (RingWords << Param1StreamWordsLsb)),
     .WatchdogReset(WatchdogReset),
     .Ports(1),
@@ -161,7 +166,7 @@ module tmv_vec_unit
     .code_i          (error_code),
     .source_i        (error_source),
     .addr_i          (error_addr),
-    .read_bursts_i   (8'(frontend_bursts) + 8'(load_bursts)),
+    .read_bursts_i   (read_bursts),
     .write_bursts_i  (8'(write_bursts)),
     .ring_base_o     (ring_base),
     .ring_log2_o     (ring_log2),
@@ -178,14 +183,20 @@ module tmv_vec_unit
     .count_i         (count)
   );
 
+  always_comb begin
+    read_bursts = 8'(frontend_bursts);
+    for (int unsigned p = 0; p < Ports; p++) read_bursts += 8'(load_bursts[p]);
+  end
+
   // Errors of loader and engine are held, so that control compares errors of the same cycle.
   fault_t port_fault[2], frontend_fault, frontend_item_fault, writer_fault;
-  bus_fault_t load_fault, frontend_stream_fault, write_fault;
+  bus_fault_t frontend_stream_fault, write_fault;
+  bus_fault_t [Ports-1:0] load_fault;
   addr_t instr_addr;
   logic ragged, wrong, bad, not_finite;
 
   always_ff @(posedge clk_i) begin
-    if (load_fault.valid) port_fault[0] <= fault_t'(load_fault);
+    for (int p = int'(Ports) - 1; p >= 0; p--) if (load_fault[p].valid) port_fault[0] <= fault_t'(load_fault[p]);
     if (!port_fault[1].valid && (bad || ragged || wrong || not_finite)) begin
       port_fault[1] <= '{valid: 1'b1, code: not_finite ? ErrNotFinite : ErrBadInstruction, addr: instr_addr};
     end
@@ -226,33 +237,46 @@ module tmv_vec_unit
     .addr_o          (error_addr)
   );
 
-  // The read port has two streams: of the loader (`l_`) and of the front end (`f_`).
-  logic f_ar_valid, f_ar_ready, f_ar_held, f_r_valid, l_ar_valid, l_ar_ready, l_ar_held, l_r_valid;
-  ar_t f_ar, l_ar, ar;
+  // Port 0 has two streams: one of the loader (`l_`), and that of the front end (`f_`).
+  logic f_ar_valid, f_ar_ready, f_ar_held, f_r_valid;
+  logic [Ports-1:0] l_ar_valid, l_ar_ready, l_ar_held, l_r_valid;
+  ar_t f_ar;
+  ar_t [Ports-1:0] l_ar, ar;
+  r_t [Ports-1:0] r;
   aw_t aw;
-  r_t r;
 
-  assign m_axi_araddr = ar.addr;
-  assign m_axi_arlen  = ar.len;
-  assign m_axi_arid   = ar.id;
   assign m_axi_awaddr = aw.addr;
   assign m_axi_awlen  = aw.len;
-  assign r = '{resp: resp_e'(m_axi_rresp), last: m_axi_rlast, id: m_axi_rid};
 
-  tmv_read_mux u_read_mux (
-    .clk_i,
-    .rst_ni,
-    .ar_valid_i({f_ar_valid, l_ar_valid}),
-    .ar_ready_o({f_ar_ready, l_ar_ready}),
-    .ar_i      ({f_ar, l_ar}),
-    .ar_held_o ({f_ar_held, l_ar_held}),
-    .r_valid_o ({f_r_valid, l_r_valid}),
-    .ar_valid_o(m_axi_arvalid),
-    .ar_ready_i(m_axi_arready),
-    .ar_o      (ar),
-    .r_valid_i (m_axi_rvalid),
-    .r_id_i    (r.id)
-  );
+  for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
+    assign m_axi_araddr[p] = ar[p].addr;
+    assign m_axi_arlen[p]  = ar[p].len;
+    assign m_axi_arid[p]   = ar[p].id;
+    assign r[p] = '{resp: resp_e'(m_axi_rresp[p]), last: m_axi_rlast[p], id: m_axi_rid[p]};
+
+    if (p == 0) begin : gen_mux
+      tmv_read_mux u_read_mux (
+        .clk_i,
+        .rst_ni,
+        .ar_valid_i({f_ar_valid, l_ar_valid[p]}),
+        .ar_ready_o({f_ar_ready, l_ar_ready[p]}),
+        .ar_i      ({f_ar, l_ar[p]}),
+        .ar_held_o ({f_ar_held, l_ar_held[p]}),
+        .r_valid_o ({f_r_valid, l_r_valid[p]}),
+        .ar_valid_o(m_axi_arvalid[p]),
+        .ar_ready_i(m_axi_arready[p]),
+        .ar_o      (ar[p]),
+        .r_valid_i (m_axi_rvalid[p]),
+        .r_id_i    (r[p].id)
+      );
+    end else begin : gen_direct
+      assign m_axi_arvalid[p] = l_ar_valid[p];
+      assign l_ar_ready[p]    = m_axi_arready[p];
+      assign l_ar_held[p]     = 1'b0;
+      assign ar[p]            = l_ar[p];
+      assign l_r_valid[p]     = m_axi_rvalid[p];
+    end
+  end
 
   logic cmd_valid, cmd_ready, beat_valid, beat_ready;
   addr_t cmd_addr;
@@ -279,8 +303,8 @@ module tmv_vec_unit
     .ar_held_i   (f_ar_held),
     .ar_o        (f_ar),
     .r_valid_i   (f_r_valid),
-    .r_data_i    (m_axi_rdata),
-    .r_i         (r),
+    .r_data_i    (m_axi_rdata[0]),
+    .r_i         (r[0]),
     .r_taken_o   (),
     .r_illegal_i (1'b0),
     .beat_valid_o(beat_valid),
@@ -349,7 +373,8 @@ module tmv_vec_unit
   );
 
   logic [RingBits:0] stream_count, stream_take_words;
-  logic stream_read, stream_take, stream_take_last, load_taken;
+  logic stream_read, stream_take, stream_take_last;
+  logic [Ports-1:0] load_taken;
   logic [RingBits-1:0] stream_offset;
   f32_t [Lanes-1:0] stream_word, store_word;
   logic store_room, store_valid, store_last, issue, stall_stream, stall_store;
@@ -358,6 +383,7 @@ module tmv_vec_unit
   tmv_vec_loader #(
     .Lanes(Lanes),
     .PortBits(PortBits),
+    .Ports(Ports),
     .RingWords(RingWords),
     .Outstanding(Outstanding)
   ) u_loader (
@@ -456,22 +482,30 @@ module tmv_vec_unit
     .fault_o      (write_fault)
   );
 
-  assign progress = (m_axi_arvalid && m_axi_arready) || m_axi_rvalid || issue || instr_done
+  assign progress = (|(m_axi_arvalid & m_axi_arready)) || (|m_axi_rvalid) || issue || instr_done
       || (m_axi_awvalid && m_axi_awready) || (m_axi_wvalid && m_axi_wready) || m_axi_bvalid;
 
   assign busy_o       = busy;
   assign instr_done_o = instr_done;
 
   // Counters, in the order of the register map.
-  logic [Events-1:0] event_now;
+  logic [Events-1:0][1:0] event_now;
   logic [Events-1:0][31:0] count_q;
+  logic [1:0] beats_now;
 
-  assign event_now = {m_axi_wvalid && m_axi_wready, load_taken, instr_done, stall_store, stall_stream, issue};
+  always_comb begin
+    beats_now = '0;
+    for (int unsigned p = 0; p < Ports; p++) beats_now += 2'(load_taken[p]);
+  end
+
+  assign event_now = {
+    2'(m_axi_wvalid && m_axi_wready), beats_now, 2'(instr_done), 2'(stall_store), 2'(stall_stream), 2'(issue)
+  };
 
   always_ff @(posedge clk_i) begin
     for (int unsigned e = 0; e < Events; e++) begin
       if (count_clear) count_q[e] <= '0;
-      else if (event_now[e]) count_q[e] <= count_q[e] + 1'b1;
+      else count_q[e] <= count_q[e] + 32'(event_now[e]);
     end
     if (count_read) for (int unsigned e = 0; e < Events; e++) if (count_index == 3'(e)) count[0] <= count_q[e];
   end

@@ -30,7 +30,8 @@ fn open(config: &VectorConfig, memory: MemoryConfig, lut: bool) -> Driver<Verila
         spec.defines.insert("TMV_LUT_BODIES".into(), "1".into());
         spec.label += ", bodies for LUTs";
     }
-    let ports = UnitConfig { ports: 1, port_bits: config.port_bits, vectors: 1, groups: 1, codec: Codec::Weights2b };
+    let ports =
+        UnitConfig { ports: config.ports, port_bits: config.port_bits, vectors: 1, groups: 1, codec: Codec::Weights2b };
     let context = VerilatedContext::default();
     let mut device = VerilatedDevice::new(&common::model(&spec), &context, &ports, memory).unwrap();
     device.set_patience(400_000);

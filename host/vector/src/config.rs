@@ -8,7 +8,9 @@ pub const PARTIALS: usize = 32;
 pub struct VectorConfig {
     /// Lanes: singles of a word, 8, 16 or 32.
     pub lanes: usize,
-    /// Bits of a beat of the memory port, 64 or 128.
+    /// Memory ports for reading, 1 or 2.
+    pub ports: usize,
+    /// Bits of a beat of a memory port, 64 or 128.
     pub port_bits: usize,
     /// Words of the scratchpad.
     pub words: usize,
@@ -19,10 +21,12 @@ pub struct VectorConfig {
 }
 
 impl VectorConfig {
-    /// A unit of `lanes` lanes as the RTL builds it by default: 32,768 singles of scratchpad.
+    /// A unit of `lanes` lanes with 32,768 singles of scratchpad. With 32 lanes, the words of a stream come at the rate
+    /// of attention only through two ports.
     pub const fn of(lanes: usize) -> Self {
         let port_bits = if lanes == 8 { 64 } else { 128 };
-        Self { lanes, port_bits, words: 32_768 / lanes, accs: 64, stream_words: 32 }
+        let ports = if lanes == 32 { 2 } else { 1 };
+        Self { lanes, ports, port_bits, words: 32_768 / lanes, accs: 64, stream_words: 32 }
     }
 
     /// Bytes of a beat.

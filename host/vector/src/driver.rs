@@ -109,6 +109,7 @@ impl<D: Device> Driver<D> {
         let field = |value: u32, mask: u32| ((value & mask) >> mask.trailing_zeros()) as usize;
         let config = VectorConfig {
             lanes: field(param0, regs::PARAM0_LANES),
+            ports: field(param0, regs::PARAM0_PORTS),
             port_bits: 8 * field(param0, regs::PARAM0_PORT_BYTES),
             words: field(param1, regs::PARAM1_WORDS),
             accs: field(param1, regs::PARAM1_ACCS),

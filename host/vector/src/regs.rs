@@ -3,7 +3,7 @@
 /// Version of the map: major in 31:16, minor in 15:0.
 pub const MAP_VERSION: u32 = 0x1;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0xb7e7c3de;
+pub const MAP_HASH_VALUE: u32 = 0x63a4c56;
 
 /// Constant: value of the register ID: the letters TVU1.
 pub const ID_VALUE: u32 = 0x54565531;
@@ -38,8 +38,10 @@ pub const MAP_HASH: u32 = 0x8;
 pub const PARAM0: u32 = 0xc;
 /// PARAM0: lanes: singles of a word.
 pub const PARAM0_LANES: u32 = 0x3f;
-/// PARAM0: bytes a beat of the memory port: 8 or 16.
+/// PARAM0: bytes a beat of each memory port: 8 or 16.
 pub const PARAM0_PORT_BYTES: u32 = 0x1f00;
+/// PARAM0: AXI read ports: 1 or 2.
+pub const PARAM0_PORTS: u32 = 0x30000;
 /// Offset. Sizes of the unit.
 pub const PARAM1: u32 = 0x10;
 /// PARAM1: words of the scratchpad.

@@ -72,6 +72,7 @@ pub fn vector_spec(unit: &VectorConfig, trace: Trace) -> Result<ModelSpec, Error
     let mut spec =
         ModelSpec::new("tmv_vec_unit", std::iter::once(waivers).chain(files.iter().map(|file| dir.join(file))))
             .param("Lanes", unit.lanes)
+            .param("Ports", unit.ports)
             .param("PortBits", unit.port_bits)
             .param("Words", unit.words)
             .param("Accs", unit.accs);

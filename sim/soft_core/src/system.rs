@@ -140,7 +140,7 @@ impl System {
     ) -> Result<Self, Error> {
         let context = VerilatedContext { seed, ..VerilatedContext::default() };
         let core = Model::new(core, &context)?;
-        let others = 1 + usize::from(vector.is_some());
+        let others = 1 + vector.map_or(0, |(_, config)| config.ports);
         let unit = VerilatedDevice::with_others(unit, &context, config, memory, others)?;
         let vector = vector.map(|(library, config)| Vector::new(library, &context, config, others)).transpose()?;
         let mut system = Self {
@@ -516,7 +516,7 @@ impl Vector {
         config: &VectorConfig,
         port: usize,
     ) -> Result<Self, SimulationError> {
-        let mut unit = VerilatedUnit::new(library, context, 1, config.port_bytes())?;
+        let mut unit = VerilatedUnit::new(library, context, config.ports, config.port_bytes())?;
         let (busy, done) = (unit.model().pin("busy_o")?, unit.model().pin("instr_done_o")?);
         for _ in 0..4 {
             unit.clock()?;

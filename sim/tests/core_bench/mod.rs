@@ -103,7 +103,7 @@ impl Case {
     pub fn system(&self) -> System {
         let core = soft_core::model::build(self.core, self.unit.port_bits, Trace::Off, &mut |_| {}).unwrap();
         let unit = testbench::model::build(&self.unit, Trace::Off, &mut |_| {}).unwrap();
-        let mut system = System::new(&core, &unit, &self.unit, self.memory.clone(), 3).unwrap();
+        let mut system = System::new(&core, &unit, &self.unit, None, self.memory.clone(), 3).unwrap();
         boot(&mut system, &self.firmware).unwrap();
         system
     }

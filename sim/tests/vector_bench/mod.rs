@@ -107,7 +107,8 @@ impl Case {
     }
 
     pub fn on_unit(&self, unit: VectorConfig) -> Report {
-        let ports = UnitConfig { ports: 1, port_bits: unit.port_bits, vectors: 1, groups: 1, codec: Codec::Weights2b };
+        let ports =
+            UnitConfig { ports: unit.ports, port_bits: unit.port_bits, vectors: 1, groups: 1, codec: Codec::Weights2b };
         let memory = MemoryConfig::plain(BASE, self.bytes(), Timing::ideal(60));
         let library = crate::common::model(&vector_spec(&unit, Trace::Off).unwrap());
         let mut device = VerilatedDevice::new(&library, &VerilatedContext::default(), &ports, memory).unwrap();
