@@ -56,36 +56,60 @@ module tmv_vec_lane
     return s[31] ? ~s : {1'b1, s[30:0]};
   endfunction
 
-  f32_t a, b, a_q, b_q, m, m_q, c_q, s, acc, c;
-  logic [5:0] m_zero_q;
+  /// A of the operation.
+  function automatic f32_t a_of(lane_op_t op, f32_t x);
+    if (op.a_sel == AOne) return One;
+    if (op.a_sel == ARelu && x[31] && x[30:0] != '0 && x[30:0] <= 31'h7f80_0000) return '0;
+    return x;
+  endfunction
 
-  always_comb begin
-    unique case (op_i.a_sel)
-      ARelu:   a = (x_i[31] && x_i[30:0] <= 31'h7f80_0000 && x_i[30:0] != '0) ? '0 : x_i;
-      AOne:    a = One;
-      default: a = x_i;
-    endcase
-    unique case (op_i.b_sel)
-      BImm:    b = op_i.imm_b;
-      BY:      b = y_i;
+  /// B of the operation.
+  function automatic f32_t b_of(lane_op_t op, f32_t a, f32_t y);
+    f32_t b;
+    unique case (op.b_sel)
+      BImm:    b = op.imm_b;
+      BY:      b = y;
       BA:      b = a;
-      BExp2:   b = exp2_plus_1(y_i);
+      BExp2:   b = exp2_plus_1(y);
       default: b = One;
     endcase
-    b[31] ^= op_i.b_neg;
-  end
+    return {b[31] ^ op.b_neg, b[30:0]};
+  endfunction
+
+  /// C of the operation. A chain begins with +0, as golden's sums do.
+  function automatic f32_t c_of(lane_op_t op, f32_t y, f32_t acc, logic first);
+    f32_t c;
+    if (op.chain) return first ? '0 : acc;
+    c = (op.c_sel == CImm) ? op.imm_c : (op.c_sel == CY) ? y : NegZero;
+    return {c[31] ^ op.c_neg, c[30:0]};
+  endfunction
+
+  /// What becomes of the sum.
+  function automatic f32_t result_of(lane_op_t op, f32_t sum, logic m_zero);
+    f32_t s;
+    s = op.s_round ? round_bf16(sum) : sum;
+    unique case (op.post)
+      PostTrunc: return truncated(s);
+      PostFloor: return (key(s) < key(op.imm_c)) ? op.imm_c : s;
+      PostFlush: return (m_zero && s[30:0] <= 31'h3900_0000) ? '0 : s;
+      default:   return s;
+    endcase
+  endfunction
+
+  // Everything is under the valid bit of its stage, so that a simulator skips the work of idle lanes.
+  f32_t a_q, b_q, m_q, c_q, product, s;
+  f32_t accs[Accs];
+  logic [5:0] m_zero_q;
 
   always_ff @(posedge clk_i) begin
     if (valid3_i) begin
-      a_q <= a;
-      b_q <= b;
+      a_q <= a_of(op_i, x_i);
+      b_q <= b_of(op_i, a_of(op_i, x_i), y_i);
     end
   end
 
   assign a_o = a_q;
   assign b_o = b_q;
-
-  f32_t product;
 
   tmv_fp_mul u_mul (
     .clk_i,
@@ -95,27 +119,11 @@ module tmv_vec_lane
     .y_o    (product)
   );
 
-  assign m = (op_i.m_op == OpMul) ? product : m_i;
-
-  // Accumulators. A chain begins with +0, as golden's sums do.
-  f32_t accs[Accs];
-
-  assign acc = first9_i ? '0 : accs[acc9_i];
-
-  always_comb begin
-    unique case (op_i.c_sel)
-      CImm:    c = op_i.imm_c;
-      CY:      c = y_i;
-      default: c = NegZero;
-    endcase
-    c[31] ^= op_i.c_neg;
-    if (op_i.chain) c = acc;
-  end
-
   always_ff @(posedge clk_i) begin
     if (valid9_i) begin
+      automatic f32_t m = (op_i.m_op == OpMul) ? product : m_i;
       m_q <= op_i.m_round ? round_bf16(m) : m;
-      c_q <= c;
+      c_q <= c_of(op_i, y_i, accs[acc9_i], first9_i);
     end
   end
 
@@ -127,21 +135,9 @@ module tmv_vec_lane
     .y_o    (s)
   );
 
-  always_ff @(posedge clk_i) if (valid16_i && op_i.chain) accs[acc16_i] <= s;
-  always_ff @(posedge clk_i) m_zero_q <= {m_zero_q[4:0], m_q[30:0] == '0};
-
-  f32_t rounded;
-
-  assign rounded = op_i.s_round ? round_bf16(s) : s;
-
   always_ff @(posedge clk_i) begin
-    if (valid16_i) begin
-      unique case (op_i.post)
-        PostTrunc: s_o <= truncated(rounded);
-        PostFloor: s_o <= (key(rounded) < key(op_i.imm_c)) ? op_i.imm_c : rounded;
-        PostFlush: s_o <= (m_zero_q[5] && rounded[30:0] <= 31'h3900_0000) ? '0 : rounded;
-        default:   s_o <= rounded;
-      endcase
-    end
+    if (valid16_i && op_i.chain) accs[acc16_i] <= s;
+    if (valid16_i) s_o <= result_of(op_i, s, m_zero_q[5]);
+    m_zero_q <= {m_zero_q[4:0], m_q[30:0] == '0};
   end
 endmodule

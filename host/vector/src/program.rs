@@ -13,6 +13,9 @@ use crate::instruction::{A, At, B, C, Format, From, Instruction, Kind, Op, Post,
 
 /// Lower bound of the maximum of a row that is quantised, as in [`golden::quantise`].
 const FLOOR: f32 = 1e-5;
+/// Passes of an exponential, and of the rest of softmax.
+const EXPONENTIAL: usize = 15;
+const OTHERS: usize = 6;
 /// A number whose addition leaves an integer in the low byte, as in [`golden::quantise`].
 const SHIFT: f32 = 12_582_912.0;
 
@@ -385,12 +388,15 @@ impl Assembler {
         let heads = attention.heads;
         let group = heads.query / heads.kv;
         let row = self.words_of(attention.positions);
-        let limit = usize::MAX;
-        let fits = |groups: usize| self.attention_words(groups * group, attention.positions, row) <= self.free();
-        let groups = (1..=heads.kv).rev().find(|groups| heads.kv.is_multiple_of(*groups) && fits(*groups)).unwrap_or(1);
-        let room = self.free().saturating_sub(self.attention_words(groups * group, attention.positions, 0));
-        let tile = row.min(room / (4 * groups * group)).min(limit);
-        assert!(tile > 0, "the scores of {group} heads and {} positions fit into the scratchpad", attention.positions);
+        let room =
+            |groups: usize| self.free().saturating_sub(self.attention_words(groups * group, attention.positions, 0));
+        let tile = |groups: usize| row.min(room(groups) / (4 * groups * group));
+        // Each pass has some cycles in which the lanes are empty, so few passes are best.
+        let passes = |groups: usize| heads.kv / groups * (row.div_ceil(tile(groups)) * EXPONENTIAL + OTHERS);
+        let possible = (1..=heads.kv).filter(|groups| heads.kv.is_multiple_of(*groups) && tile(*groups) > 0);
+        let groups = possible.min_by_key(|groups| passes(*groups));
+        let groups = groups.expect("the scores of a group of heads fit into the scratchpad");
+        let tile = row.div_ceil(row.div_ceil(tile(groups)));
         for first in (0..heads.kv).step_by(groups) {
             self.batch(attention, q, out, first, groups, tile, token);
         }
