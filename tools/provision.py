@@ -58,8 +58,11 @@ def rtl_files(of="ternary/tmv_files.f"):
 
 
 def sources(top):
-    """The files that the module `top` needs, in the order of compilation: the unit's, or the sequencer's with its core."""
-    unit, sequencer = rtl_files(), rtl_files("system/tmv_seq_files.f")
+    """The files that the module `top` needs, in the order of compilation: the ternary unit's, the vector unit's, or the
+    sequencer's with its core."""
+    unit, vector, sequencer = rtl_files(), rtl_files("vector/tmv_vec_files.f"), rtl_files("system/tmv_seq_files.f")
+    if top in (Path(name).stem for name in vector) and top not in (Path(name).stem for name in unit):
+        return [RTL / name for name in vector]
     if top not in (Path(name).stem for name in sequencer) or top in (Path(name).stem for name in unit):
         return [RTL / name for name in unit]
     core = environment("vexriscv", RTL / "system" / "vexriscv" / "requirements.txt", "the RTL of VexRiscv")

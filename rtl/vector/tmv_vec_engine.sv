@@ -43,6 +43,7 @@ module tmv_vec_engine
   input  logic                stream_take_last_i,
   /// Storer, see `tmv_vec_storer`.
   input  logic                store_room_i,
+  input  logic                store_packing_i,
   output logic                store_valid_o,
   output to_e                 store_to_o,
   output logic                store_last_o,
@@ -457,7 +458,7 @@ module tmv_vec_engine
   logic empty;
 
   assign empty = valid_q == '0 && quotients_q == '0 && !fold_valid && fold_idle && max_open_q == '0
-      && fold_free_q == ($clog2(FoldWords) + 1)'(FoldWords);
+      && fold_free_q == ($clog2(FoldWords) + 1)'(FoldWords) && !store_packing_i;
   assign done_o = state_q == Drain && empty;
 
   always_ff @(posedge clk_i) begin

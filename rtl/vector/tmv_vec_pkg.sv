@@ -18,8 +18,6 @@ package tmv_vec_pkg;
   localparam int unsigned ChainCycles = 8;
   /// Slots of a division: a divider serves as many lanes.
   localparam int unsigned DivideSlots = 8;
-  /// Bytes of an instruction.
-  localparam int unsigned InstrBytes = 64;
 
   typedef logic [15:0] count_t;
 

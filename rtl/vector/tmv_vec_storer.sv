@@ -32,6 +32,8 @@ module tmv_vec_storer
   input  to_e                 to_i,
   input  logic                last_i,
   input  f32_t [Lanes-1:0]    word_i,
+  /// Words are being packed, or the count of their pass is being checked.
+  output logic                packing_o,
   /// The pass had fewer or more words than its range.
   output logic                wrong_o,
   /// A record of 16 bytes, when nothing else is here; `record_done_o` when it is in memory.
@@ -83,7 +85,7 @@ module tmv_vec_storer
   // A word, packed, leaves beat by beat.
   logic [32*Lanes-1:0] pack_q;
   logic [$clog2(WordBeats):0] left_q;
-  logic last_q, push, wrong_q;
+  logic last_q, push, checking_q, wrong_q;
   count_t pushed_q;
 
   assign push = left_q != '0;
@@ -108,14 +110,17 @@ module tmv_vec_storer
   assign at_end        = pushed_q == queue[1].row_beats - 1'b1;
   assign queue_take[1] = pass_end;
   assign wrong_o       = wrong_q;
+  assign packing_o     = push || checking_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      pushed_q <= '0;
-      wrong_q  <= 1'b0;
+      pushed_q   <= '0;
+      checking_q <= 1'b0;
+      wrong_q    <= 1'b0;
     end else begin
       if (push) pushed_q <= pass_end ? '0 : pushed_q + 1'b1;
-      wrong_q <= push && (pass_end != at_end || !queue_valid[1]);
+      checking_q <= push;
+      wrong_q    <= push && (pass_end != at_end || !queue_valid[1]);
     end
   end
 

@@ -377,7 +377,7 @@ module tmv_vec_unit
   logic [Ports-1:0] load_taken;
   logic [RingBits-1:0] stream_offset;
   f32_t [Lanes-1:0] stream_word, store_word;
-  logic store_room, store_valid, store_last, issue, stall_stream, stall_store;
+  logic store_room, store_packing, store_valid, store_last, issue, stall_stream, stall_store;
   to_e store_to;
 
   tmv_vec_loader #(
@@ -438,6 +438,7 @@ module tmv_vec_unit
     .stream_take_words_o(stream_take_words),
     .stream_take_last_i (stream_take_last),
     .store_room_i       (store_room),
+    .store_packing_i    (store_packing),
     .store_valid_o      (store_valid),
     .store_to_o         (store_to),
     .store_last_o       (store_last),
@@ -460,6 +461,7 @@ module tmv_vec_unit
     .range_ready_o(store_range_ready),
     .range_i      (range),
     .room_o       (store_room),
+    .packing_o    (store_packing),
     .valid_i      (store_valid),
     .to_i         (store_to),
     .last_i       (store_last),

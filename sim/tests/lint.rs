@@ -22,9 +22,10 @@ fn modules(files: &[PathBuf]) -> impl Iterator<Item = Case> {
     names.filter(|name| !name.ends_with("_pkg")).map(|name| (name, Vec::new()))
 }
 
-/// Waivers of the unit, and of the sequencer.
+/// Waivers of the ternary unit, of the sequencer, and of the vector unit.
 const UNIT: &str = "lint/verilator_waiver.vlt";
 const SEQUENCER: &str = "lint/sequencer_waiver.vlt";
+const VECTOR: &str = "lint/vector_waiver.vlt";
 
 /// Lints each case. Returns the complaints.
 fn lint(waivers: &str, files: &[PathBuf], cases: &[Case]) -> Vec<String> {
@@ -113,6 +114,37 @@ fn every_module_of_the_sequencer() {
         ("tmv_core_ram", "-GWords=100", "Words must be a power of two"),
     ] {
         let complaints = lint(SEQUENCER, &files, &[(top.into(), vec![option.into()])]);
+        assert!(complaints.iter().any(|said| said.contains(text)), "{option}: {complaints:?}");
+    }
+}
+
+/// The modules of the vector unit, each as its own top, and the unit in its configurations.
+#[test]
+fn every_module_of_the_vector_unit() {
+    let mut files = listed(rtl::VECTOR_LIST);
+    let shared = |name: &str| rtl::listed(rtl::UNIT_LIST).unwrap().iter().any(|file| rtl::module(file) == name);
+    let mut cases: Vec<Case> = modules(&files).filter(|(name, _)| !shared(name)).collect();
+    for (lanes, ports, bits) in [(8, 1, 64), (8, 2, 64), (16, 1, 128), (16, 2, 64), (32, 1, 128), (32, 2, 64)] {
+        for define in ["-DTMV_LUT_BODIES", "-DSYNTHESIS"] {
+            let options = [("Lanes", lanes), ("Ports", ports), ("PortBits", bits)];
+            let options = options.map(|(name, value)| format!("-G{name}={value}"));
+            cases.push(("tmv_vec_unit".into(), [options.to_vec(), vec![define.into()]].concat()));
+        }
+    }
+    files.push(rtl::dir().join("tb/tmv_float_tb.sv"));
+    cases.push(("tmv_float_tb".into(), Vec::new()));
+    let complaints = lint(VECTOR, &files, &cases);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+
+    for (top, option, text) in [
+        ("tmv_vec_unit", "-GLanes=4", "Lanes must be 8, 16 or 32"),
+        ("tmv_vec_unit", "-GPorts=3", "Ports must be 1 or 2"),
+        ("tmv_vec_unit", "-GWords=1000", "Words must be a power of two"),
+        ("tmv_vec_unit", "-GWords=4096", "the number of an element has 16 bits"),
+        ("tmv_vec_fetch", "-GLanes=8", "a word of bytes must fill a beat"),
+        ("tmv_fp_zeros", "-GWidth=30", "whole groups"),
+    ] {
+        let complaints = lint(VECTOR, &files, &[(top.into(), vec![option.into()])]);
         assert!(complaints.iter().any(|said| said.contains(text)), "{option}: {complaints:?}");
     }
 }

@@ -318,7 +318,7 @@ fn a_stop_loses_no_word() {
     let mut refusals = 0;
     for cycles in 0..40 {
         soft_core::layer::boot(&mut system, &case.firmware).unwrap();
-        system.set_patience(20_000 + cycles);
+        system.set_patience(5_000 + 397 * cycles);
         assert!(matches!(case.run(&mut system), Err(Error::NoAnswer { .. })));
         system.write(regs::CONTROL, 0).unwrap();
         let before = system.read(regs::RAM_ADDR).unwrap();

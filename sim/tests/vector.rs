@@ -10,12 +10,12 @@ use testbench::device::VerilatedDevice;
 use testbench::model::vector_spec;
 use tmv::config::UnitConfig;
 use tmv::device::Device;
-use vector::driver::Driver;
+use vector::driver::{Driver, Error};
 use vector::instruction::{A, At, B, C, Format, From, Kind, Op, Post, Range, To};
 use vector::machine::{Fault, Machine, Memory};
-use vector::{Instruction, VectorConfig};
+use vector::{Instruction, VectorConfig, regs};
 use verilated::{Trace, VerilatedContext};
-use zynq_memory::MemoryConfig;
+use zynq_memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, WriteFault};
 
 /// Words of the scratchpad, and where memory has what.
 const USED: u16 = 128;
@@ -262,4 +262,269 @@ fn restless_memories() {
 #[test]
 fn bodies_for_luts() {
     random_programs(8, 4, true, |_| memory());
+}
+
+/// The code, the origin and the address of the error of a program, relative to the program.
+fn fault_of(driver: &mut Driver<VerilatedDevice>, program: &[Instruction]) -> (u8, &'static str, i64) {
+    let program_at = driver.device().memory_base() as i64 + 64;
+    match driver.run(program, PROGRAM, INPUT..BYTES) {
+        Err(Error::Unit { code, origin, address, .. }) => (code, origin, address as i64 - program_at),
+        other => panic!("expected an error of the unit, found {other:?}"),
+    }
+}
+
+/// A unit works after an error, and what it computes is right.
+fn works(driver: &mut Driver<VerilatedDevice>) {
+    let (config, base) = (driver.config(), driver.device().memory_base());
+    for (at, byte) in driver.device().memory()[INPUT..OUTPUT].iter_mut().enumerate() {
+        *byte = if at % 4 == 3 { 0x3f } else { at as u8 };
+    }
+    let program = [moved(base, INPUT, 8, &config, true), moved(base, OUTPUT, 8, &config, false)];
+    driver.run(&program, PROGRAM, INPUT..BYTES).unwrap();
+    let bytes = 8 * config.lanes * 4;
+    let memory = driver.device().memory();
+    assert_eq!(memory[INPUT..INPUT + bytes], memory[OUTPUT..OUTPUT + bytes]);
+}
+
+fn small_unit() -> VectorConfig {
+    VectorConfig { words: usize::from(USED), ..VectorConfig::of(8) }
+}
+
+/// Every field that contradicts another one, or is out of range, is an error with the address of the instruction; what
+/// stands before it is done.
+#[test]
+fn bad_instructions() {
+    let mut driver = open(&small_unit(), memory(), false);
+    let base = driver.device().memory_base();
+    let good = Instruction { counts: [1, 2, 1, 1], x: At::row(1), d: At::row(9), ..Default::default() };
+    let range = Range { address: base + INPUT as u64, rows: 1, row_beats: 8, row_stride: 0, format: Format::F32 };
+    let stream = Instruction { counts: [2, 1, 1, 1], from: From::Memory(range), ..good };
+    let stream = Instruction { x: At { base: 0, strides: [1, 0, 0, 0] }, d: At::row(9), ..stream };
+    let store = Instruction { to: To::Memory(range), ..good };
+    let max = Instruction { kind: Kind::Max, ..good };
+    let sum = Instruction { kind: Kind::Sum, counts: [1, 1, 1, 4], ..good };
+    let keep = Instruction { kind: Kind::Keep, ..good };
+    let odd = |address, rows, row_beats| From::Memory(Range { address, rows, row_beats, ..range });
+    let cases: Vec<(&str, Instruction)> = vec![
+        ("no iterations", Instruction { counts: [1, 0, 1, 1], ..good }),
+        ("an addend for a chain", Instruction { c: C::Imm, ..keep }),
+        ("a division in a chain", Instruction { op: Op::Div, ..keep }),
+        ("a post for a chain", Instruction { post: Post::Trunc, ..keep }),
+        ("more without a chain", Instruction { more: true, ..good }),
+        ("hold without a chain", Instruction { hold: true, ..good }),
+        ("nothing, negated", Instruction { c_negative: true, ..good }),
+        ("Y twice", Instruction { b: B::Y, c: C::Y, ..good }),
+        ("a quotient plus Y", Instruction { op: Op::Div, b: B::Imm, c: C::Y, ..good }),
+        ("two roots", Instruction { op: Op::Root, ..good }),
+        ("a maximum in three loops", Instruction { counts: [1, 2, 2, 1], ..max }),
+        ("a maximum of quotients", Instruction { op: Op::Div, ..max }),
+        ("a maximum to memory", Instruction { to: To::Memory(range), ..max }),
+        ("a sum of half a word of partial sums", Instruction { counts: [1, 1, 1, 2], ..sum }),
+        ("more lanes than there are", Instruction { last: 9, ..max }),
+        ("a last word without a maximum", Instruction { last: 3, ..good }),
+        ("a stream that is not used", Instruction { a: A::One, ..stream }),
+        ("a stream without rows", Instruction { from: odd(range.address, 0, 8), ..stream }),
+        ("a stream without beats", Instruction { from: odd(range.address, 1, 0), ..stream }),
+        ("a stream between beats", Instruction { from: odd(range.address + 4, 1, 8), ..stream }),
+        ("blocks without words", Instruction { x: At::default(), ..stream }),
+        ("a stream that begins later", Instruction { x: At { base: 1, ..stream.x }, ..stream }),
+        ("two rows of a store", Instruction { to: To::Memory(Range { rows: 2, ..range }), ..store }),
+        (
+            "a store between beats",
+            Instruction { to: To::Memory(Range { address: range.address + 4, ..range }), ..store },
+        ),
+        // What only shows when the pass runs.
+        ("X beyond the scratchpad", Instruction { x: At::row(USED - 1), ..good }),
+        ("Y beyond the scratchpad", Instruction { b: B::Y, y: At::row(USED - 1), ..good }),
+        ("an element beyond it", Instruction { b: B::Y, y_element: true, y: At::fixed(USED * 8), ..good }),
+        ("results beyond the scratchpad", Instruction { d: At::row(USED - 1), ..good }),
+        ("a sum beyond it", Instruction { d: At::fixed(USED * 8), ..sum }),
+        ("a maximum beyond it", Instruction { r: USED * 8, ..max }),
+        (
+            "more accumulators than there are",
+            Instruction { counts: [1, 65, 1, 1], d: At::fixed(0), x: At::fixed(0), ..keep },
+        ),
+        ("a stream that ends early", Instruction { counts: [1, 1, 1, 1], ..stream }),
+        ("a word and a half", Instruction { from: odd(range.address, 1, 6), ..stream }),
+        ("more words than a store has", Instruction { counts: [1, 3, 1, 1], ..store }),
+        ("fewer words than a store has", Instruction { counts: [1, 1, 1, 1], ..store }),
+    ];
+    for (what, bad) in cases {
+        let (code, origin, at) = fault_of(&mut driver, &[good, bad, good]);
+        assert_eq!(code, regs::ERR_BAD_INSTRUCTION, "{what}");
+        assert!(["the front end", "the engine"].contains(&origin), "{what}: {origin}");
+        assert_eq!(at, 64, "{what}: address of the instruction");
+        works(&mut driver);
+    }
+}
+
+/// Values from which nothing can be computed: the row's maximum is an error, but not what lies beyond the row.
+#[test]
+fn maxima_that_are_not_finite() {
+    let mut driver = open(&small_unit(), memory(), false);
+    let base = driver.device().memory_base();
+    for (kind, value, last, fails) in [
+        (Kind::Max, f32::NAN, 0, true),
+        (Kind::Max, f32::INFINITY, 0, true),
+        (Kind::Max, f32::NEG_INFINITY, 0, false),
+        (Kind::Max, f32::NAN, 3, false),
+        (Kind::MaxAbs, f32::NAN, 0, true),
+        (Kind::MaxAbs, f32::INFINITY, 0, true),
+        (Kind::MaxAbs, f32::NEG_INFINITY, 0, true),
+        (Kind::MaxAbs, f32::INFINITY, 3, false),
+    ] {
+        driver.device().memory()[INPUT..INPUT + 64].fill(0);
+        // The last value of the second word.
+        driver.device().memory()[INPUT + 60..INPUT + 64].copy_from_slice(&value.to_le_bytes());
+        let max = Instruction {
+            kind,
+            counts: [1, 2, 1, 1],
+            x: At::row(0),
+            d: At::row(4),
+            r: 500,
+            last,
+            ..Default::default()
+        };
+        let program = [moved(base, INPUT, 2, &driver.config(), true), max];
+        if fails {
+            assert_eq!(fault_of(&mut driver, &program), (regs::ERR_NOT_FINITE, "the engine", 64), "{kind:?}, {value}");
+        } else {
+            driver.run(&program, PROGRAM, INPUT..BYTES).unwrap();
+        }
+        works(&mut driver);
+    }
+}
+
+/// Memory that answers with errors, wherever the unit reads or writes.
+#[test]
+fn bus_errors() {
+    // With 64-bit ports: a descriptor and a program of two instructions are 24 beats, then come 32 of the stream. A program
+    // writes 32 beats, then a record of two.
+    for (read, write, code, origin) in [
+        (Some((40, ReadFault::Response(SLVERR))), None, regs::ERR_READ_SLVERR, "the loader"),
+        (Some((40, ReadFault::Response(DECERR))), None, regs::ERR_READ_DECERR, "the loader"),
+        (Some((40, ReadFault::FlipLast)), None, regs::ERR_READ_LAST, "the loader"),
+        (Some((3, ReadFault::Response(DECERR))), None, regs::ERR_READ_DECERR, "the front end"),
+        (Some((10, ReadFault::Response(SLVERR))), None, regs::ERR_READ_SLVERR, "the front end"),
+        (None, Some((5, WriteFault::Response(SLVERR))), regs::ERR_WRITE_SLVERR, "the storer"),
+        (None, Some((33, WriteFault::Response(DECERR))), regs::ERR_WRITE_DECERR, "the storer"),
+    ] {
+        let faults = Faults { read: read.map(|(beat, fault)| (0, beat, fault)), write, ..Faults::default() };
+        let mut driver = open(&small_unit(), MemoryConfig { faults, ..memory() }, false);
+        let (config, base) = (driver.config(), driver.device().memory_base());
+        let program = [moved(base, INPUT, 8, &config, true), moved(base, OUTPUT, 8, &config, false)];
+        let (found, from, _) = fault_of(&mut driver, &program);
+        assert_eq!((found, from), (code, origin), "{read:?}, {write:?}");
+        works(&mut driver);
+    }
+}
+
+/// Descriptors, rings and doorbells that are out of range.
+#[test]
+fn bad_descriptors() {
+    let mut driver = open(&small_unit(), memory(), false);
+    let base = driver.device().memory_base();
+    let error = |driver: &mut Driver<VerilatedDevice>, ring: u64, descriptor: [u32; 16], tail: u32| {
+        let words: Vec<u8> = descriptor.into_iter().flat_map(u32::to_le_bytes).collect();
+        let device = driver.device();
+        device.memory()[..64].copy_from_slice(&words);
+        device.write_register(regs::RING_BASE_LO, ring as u32).unwrap();
+        device.write_register(regs::RING_LOG2, 0).unwrap();
+        device.write_register(regs::RING_TAIL, tail).unwrap();
+        device.wait_interrupt().unwrap();
+        let code = device.read_register(regs::ERROR).unwrap();
+        driver.reset().unwrap();
+        works(driver);
+        driver.reset().unwrap();
+        code
+    };
+    let good = vector::driver::descriptor(base + 64, 1, true);
+    let with = |word: usize, value: u32| {
+        let mut descriptor = good;
+        descriptor[word] = value;
+        descriptor
+    };
+    let front_end = regs::SOURCE_FRONTEND << 8;
+    let bad = u32::from(regs::ERR_BAD_DESCRIPTOR) | front_end;
+    let misaligned = u32::from(regs::ERR_MISALIGNED) | front_end;
+    assert_eq!(error(&mut driver, base, with(regs::DESC_CONTROL, 0xB1 << 24), 1), bad, "opcode");
+    assert_eq!(error(&mut driver, base, with(regs::DESC_CONTROL, regs::OPCODE << 24 | 1), 1), bad, "flag");
+    assert_eq!(error(&mut driver, base, with(regs::DESC_COUNT, 0), 1), bad, "no instructions");
+    assert_eq!(error(&mut driver, base, with(regs::DESC_COUNT, regs::MAX_INSTRUCTIONS + 1), 1), bad, "too many");
+    assert_eq!(error(&mut driver, base, with(regs::DESC_RESERVED_7, 1), 1), bad, "a reserved word");
+    assert_eq!(error(&mut driver, base, with(regs::DESC_PROGRAM, base as u32 + 32), 1), misaligned, "program");
+    assert_eq!(error(&mut driver, base + 16, good, 1), misaligned, "ring");
+    assert_eq!(error(&mut driver, base, good, 2), u32::from(regs::ERR_BAD_DOORBELL) | front_end, "doorbell");
+}
+
+/// A soft reset at any moment of a program leaves a unit that works.
+#[test]
+fn resets_in_the_middle() {
+    for_seeds(6, |seed, rng| {
+        let memory = MemoryConfig { bytes: BYTES, ..common::restless(rng) };
+        let mut driver = open(&small_unit(), memory, false);
+        let (config, base) = (driver.config(), driver.device().memory_base());
+        let words = 100;
+        let program: Vec<Instruction> = (0..6)
+            .flat_map(|_| [moved(base, INPUT, words, &config, true), moved(base, OUTPUT, words, &config, false)])
+            .collect();
+        for _ in 0..12 {
+            driver.device().set_patience(below(rng, 3000) as u64);
+            // It stops waiting, while the unit goes on; or the program was shorter.
+            let stopped = driver.run(&program, PROGRAM, INPUT..BYTES);
+            assert!(matches!(stopped, Ok(_) | Err(Error::Device(_))), "seed {seed}: {stopped:?}");
+            driver.device().set_patience(400_000);
+            driver.reset().unwrap();
+            works(&mut driver);
+        }
+    });
+}
+
+/// The watchdog bites when a program waits for ever: here for a memory that does not answer.
+#[test]
+fn watchdog() {
+    let faults = Faults { starve_read_data: Some((0, 2_000)), ..Faults::default() };
+    let mut driver = open(&small_unit(), MemoryConfig { faults, ..memory() }, false);
+    let (config, base) = (driver.config(), driver.device().memory_base());
+    driver.device().write_register(regs::WATCHDOG, 5_000).unwrap();
+    while driver.device().cycles() < 2_000 {
+        driver.device().step().unwrap();
+    }
+    let at = driver.device().memory_base() + 64;
+    driver.device().memory()[..64].fill(0);
+    let descriptor = vector::driver::descriptor(at, 1, true);
+    let instruction = moved(base, INPUT, 8, &config, true).encode();
+    let words: Vec<u8> = descriptor.into_iter().chain(instruction).flat_map(u32::to_le_bytes).collect();
+    let device = driver.device();
+    device.memory()[..words.len()].copy_from_slice(&words);
+    device.write_register(regs::RING_BASE_LO, base as u32).unwrap();
+    device.write_register(regs::RING_TAIL, 1).unwrap();
+    device.wait_interrupt().unwrap();
+    let error = device.read_register(regs::ERROR).unwrap();
+    assert_eq!(error & regs::ERROR_CODE, u32::from(regs::ERR_WATCHDOG));
+}
+
+/// Registers: identity, counters, and accesses that are refused.
+#[test]
+fn registers() {
+    let mut driver = open(&small_unit(), memory(), false);
+    let (config, base) = (driver.config(), driver.device().memory_base());
+    let program = [moved(base, INPUT, 8, &config, true), moved(base, OUTPUT, 8, &config, false)];
+    let done = driver.run(&program, PROGRAM, INPUT..BYTES).unwrap();
+    let counters = driver.counters().unwrap();
+    assert_eq!((counters.slots, counters.instructions), (16, 2));
+    // Eight words of eight singles: 32 beats of 64 bits each way, and a record of two.
+    assert_eq!((counters.read_beats, counters.write_beats), (32, 34));
+    let device = driver.device();
+    let busy = device.read_register(regs::BUSY_CYCLES).unwrap();
+    assert!(done.cycles > 60 && busy >= done.cycles, "{} cycles of {busy}", done.cycles);
+    assert_eq!(device.read_register(regs::RING_HEAD).unwrap(), 1);
+    for (offset, value) in [(regs::ID, 0), (regs::CONTROL, 8), (regs::RING_LOG2, 16), (0x118, 0), (regs::SLOTS, 1)] {
+        device.write_register(offset, value).unwrap();
+        let refused = device.read_register(regs::ACCESS_ERROR).unwrap();
+        assert_eq!(refused & regs::ACCESS_ERROR_OFFSET, offset, "{offset:#x}");
+        device.write_register(regs::IRQ_STATUS, regs::IRQ_ENABLE_BAD_ACCESS).unwrap();
+    }
+    assert_eq!(device.read_register(0x118).unwrap(), 0);
+    assert_ne!(device.read_register(regs::ACCESS_ERROR).unwrap(), 0, "a read of no register");
 }
