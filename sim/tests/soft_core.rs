@@ -1,4 +1,4 @@
-//! The soft core beside the unit: its layers equal golden's, bit for bit, and its faults have names.
+//! The soft core beside the units: its layers equal golden's, bit for bit, and its faults have names.
 #![allow(clippy::unwrap_used)]
 
 mod core_bench;
@@ -9,14 +9,15 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use bitnet::checkpoint::Checkpoint;
-use bitnet::layer::KvCache;
+use bitnet::layer::{CpuBackend, DecoderLayer, KvCache};
 use bitnet::model::Model;
 use bitnet::sampler::Sampler;
+use bitnet::synthetic::Synthetic;
 use bitnet::weights::WeightSource;
 use core_bench::{Case, patch, small};
 use golden::Dtype;
 use libtest_mimic::Arguments;
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use program::{sim, testdata};
 use safetensors::SafeTensors;
 use sequencer::record::Elements;
@@ -71,6 +72,11 @@ fn main() -> ExitCode {
         the_window_takes_no_stray_answer,
         a_cache_of_keys_keeps_its_old_rows,
         the_command_reports_every_operator,
+        both_units_equal_golden,
+        both_units_agree_with_the_reference,
+        errors_of_the_vector_unit_have_names,
+        layers_that_do_not_fit_have_a_name,
+        the_command_runs_every_operator,
         options_that_do_not_go_together,
         a_machine_without_the_target,
     ];
@@ -122,6 +128,108 @@ fn a_checkpoint_agrees_with_the_reference() {
     let logits = model.logits(&hidden, &mut ()).unwrap();
     let last = logits.row(ids.len() - 1).to_vec();
     assert_eq!(Sampler::greedy().next(&last).unwrap(), 188, "the reference's next token");
+}
+
+/// A layer of a tiny checkpoint, whose dimensions a vector unit takes.
+fn tiny(tokens: usize, past: usize, dtype: Dtype) -> Case {
+    let source = Checkpoint::open(testdata("tiny-packed")).unwrap();
+    let (config, weights) = (source.config(), source.layer(1).unwrap());
+    let hidden = Synthetic::new(config.clone(), 5).hidden(1, past + tokens).unwrap();
+    let (first, rest) = hidden.view().split_at(Axis(0), past);
+    let mut before = KvCache::new();
+    if past > 0 {
+        let layer = DecoderLayer::new(config, 1, &weights);
+        layer.forward(&first.to_owned(), &mut before, dtype, &mut CpuBackend, &mut ()).unwrap();
+    }
+    Case::of(config, 1, weights, rest.to_owned(), before, dtype)
+}
+
+/// The core rings, the vector unit computes the floats, the ternary unit the products: every tensor equals golden's. With
+/// ports of both widths, with a memory that stalls, and for a second job on the same system.
+fn both_units_equal_golden() {
+    for (lanes, tokens, past, dtype) in
+        [(32, 1, 0, Dtype::Fp32), (32, 3, 37, Dtype::Bf16), (8, 1, 33, Dtype::Bf16), (8, 4, 3, Dtype::Fp32)]
+    {
+        let mut case = tiny(tokens, past, dtype).on_vector(lanes);
+        case.memory.stall = if tokens == 4 { 60 } else { 0 };
+        let mut system = case.system();
+        for job in ["first", "second"] {
+            let output = case.run(&mut system).unwrap();
+            case.check(&output, &format!("{lanes} lanes, {tokens} tokens after {past}, {dtype:?}, {job} job"));
+            assert_eq!(output.steps.len(), decoder::Step::ALL.len());
+            assert!(output.steps.iter().all(|(_, cycles)| *cycles > 0), "{:?}", output.steps);
+        }
+    }
+}
+
+/// All layers of a checkpoint, free-running, on both units, against the reference implementation.
+fn both_units_agree_with_the_reference() {
+    let folder = testdata("tiny-packed");
+    let source = Checkpoint::open(folder.clone()).unwrap();
+    let bytes = std::fs::read(folder.join("expected-fp32.safetensors")).unwrap();
+    let reference = SafeTensors::deserialize(&bytes).unwrap();
+    let ids = [318, 2, 282, 0, 1, 7];
+    let model = Model::new(&source, Dtype::Fp32);
+    let mut hidden = model.embed(&ids, &mut ()).unwrap();
+    for layer in 0..source.config().num_hidden_layers {
+        let case = Case::of(source.config(), layer, source.layer(layer).unwrap(), hidden, KvCache::new(), Dtype::Fp32);
+        let case = case.on_vector(32);
+        let output = case.run(&mut case.system()).unwrap();
+        case.check(&output, &format!("layer {layer}"));
+        let mut compared = 0;
+        for (name, elements) in &output.tensors {
+            let Ok(view) = reference.tensor(&format!("model.layers.{layer}.{name}")) else { continue };
+            agrees(name, elements, view.data(), *view.shape().last().unwrap());
+            compared += 1;
+        }
+        assert!(compared >= 30, "layer {layer}: only {compared} tensors of the reference");
+        hidden = Array2::from_shape_vec((ids.len(), source.config().hidden_size), output.hidden).unwrap();
+    }
+    let logits = model.logits(&hidden, &mut ()).unwrap();
+    let last = logits.row(ids.len() - 1).to_vec();
+    assert_eq!(Sampler::greedy().next(&last).unwrap(), 188, "the reference's next token");
+}
+
+/// Errors of the vector unit come through the core with their names, and a system without one has an error too.
+fn errors_of_the_vector_unit_have_names() {
+    let mut case = tiny(1, 3, Dtype::Fp32).on_vector(32);
+    let mut system = case.system();
+    case.hidden[[0, 200]] = f32::INFINITY;
+    let Err(Error::Reported { text, .. }) = case.run(&mut system) else { panic!("an infinity passed") };
+    assert!(text.contains("NOT_FINITE"), "{text}");
+    let good = tiny(1, 3, Dtype::Fp32).on_vector(32);
+    good.check(&good.run(&mut system).unwrap(), "after an error");
+
+    let vector = case.vector.take();
+    let mut alone = case.system();
+    case.vector = vector;
+    let error = case.run(&mut alone).unwrap_err();
+    assert!(matches!(error, Error::Bus { .. } | Error::Trapped { .. }), "{error}");
+}
+
+/// Dimensions that the unit does not have.
+fn layers_that_do_not_fit_have_a_name() {
+    let case = Case::new(small(), 1, 0, Dtype::Fp32).on_vector(32);
+    let error = case.run(&mut case.system()).err().unwrap().to_string();
+    assert!(error.contains("intermediate_size is 136") && error.contains("a multiple of 32"), "{error}");
+}
+
+/// The command: a line for each operator, JSON for scripts, and cycles without those that tensors take.
+fn the_command_runs_every_operator() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let model = testdata("tiny-packed");
+    let model = model.display().to_string();
+    let arguments = ["--model", &model, "--layer", "1", "--prompt-ids", program::PROMPT, "--nonlinear", "vector"];
+    let ran = sim(&[&arguments[..], &["--json", json.to_str().unwrap()]].concat()).code(0);
+    assert!(ran.out.contains("on the vector unit") && ran.out.contains("0 mismatches"), "{ran}");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let nonlinear = &report["nonlinear"];
+    assert_eq!((&nonlinear["on"], &nonlinear["lanes"]), (&"vector".into(), &32.into()));
+    assert_eq!(nonlinear["operators"].as_array().unwrap().len(), decoder::Step::ALL.len());
+    assert_eq!(nonlinear["mismatches"], 0);
+    let sum: u64 = nonlinear["operators"].as_array().unwrap().iter().map(|o| o["cycles"].as_u64().unwrap()).sum();
+    assert_eq!(nonlinear["cycles"], sum);
 }
 
 /// Checks a tensor against the reference: integers for equality, floats within 5e-5 of the rms of their row, as golden.

@@ -287,3 +287,58 @@ impl Layer {
         code.give(h);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use golden::attention::Heads;
+
+    use super::*;
+
+    fn layer(hidden: usize, intermediate: usize, dim: usize, past: usize) -> Layer {
+        Layer {
+            shape: Shape { hidden, intermediate, heads: Heads { query: hidden / dim, kv: 1, dim }, eps: 1e-5 },
+            dtype: Dtype::Fp32,
+            tokens: 1,
+            past,
+            factors: [1.0; 7],
+            hidden: 0,
+            norms: [0; 4],
+            cos: 0,
+            sin: 0,
+            keys: 0,
+            values: 0,
+            codes: [0; 4],
+            codes_stride: 0,
+            accumulators: [0; 7],
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_has_a_name() {
+        let unit = VectorConfig::of(32);
+        assert_eq!(layer(256, 576, 64, 9).check(&unit), Ok(()));
+        let text =
+            |layer: Layer, unit: VectorConfig| alloc::format!("{}", layer.check(&unit).expect_err("it does not fit"));
+        assert!(text(layer(250, 576, 64, 9), unit).starts_with("hidden_size is 250"));
+        assert!(text(layer(256, 570, 64, 9), unit).starts_with("intermediate_size is 570"));
+        assert!(text(layer(256, 576, 32, 9), unit).starts_with("head_dim is 32"));
+        assert_eq!(layer(256, 576, 32, 9).check(&VectorConfig::of(8)), Ok(()));
+        let small = VectorConfig { words: 24, ..unit };
+        assert!(text(layer(256, 576, 64, 9), small).contains("24 words is too small for the vectors of the MLP"));
+        assert!(text(layer(256, 576, 64, 30_000), unit).contains("the scores of so many positions"));
+    }
+
+    /// All parts of layers with many positions stay within the scratchpad, else the assembler panics.
+    #[test]
+    fn programs_stay_within_the_scratchpad() {
+        for (lanes, past) in [(8, 0), (8, 2_000), (16, 31), (32, 255), (32, 1_000)] {
+            let unit = VectorConfig::of(lanes);
+            let layer = layer(256, 576, 64, past);
+            assert_eq!(layer.check(&unit), Ok(()));
+            for part in Part::ALL {
+                let code = layer.part(unit, part, None);
+                assert!(!code.code().is_empty() && code.code().len() < 400, "{part:?}: {}", code.code().len());
+            }
+        }
+    }
+}

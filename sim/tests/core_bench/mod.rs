@@ -14,14 +14,17 @@ use golden::rope::RopeTables;
 use ndarray::Array2;
 use sequencer::products::UnitProducts;
 use soft_core::Error;
-use soft_core::compare::{Expected, compare_all};
+use soft_core::compare::{Compared, Expected, compare_all, compare_named};
 use soft_core::core::Core;
 use soft_core::firmware::Firmware;
 use soft_core::layer::{LayerInput, LayerOutput, boot, memory_bytes, run};
+use soft_core::operators::results;
 use soft_core::system::System;
+use soft_core::whole;
 use tmv::config::UnitConfig;
 use tmv::device::Device;
 use tmv::driver::Driver;
+use vector::VectorConfig;
 use verilated::Trace;
 use zynq_memory::{MemoryConfig, Timing};
 
@@ -48,6 +51,8 @@ pub struct Case {
     core: Core,
     pub firmware: Firmware,
     pub unit: UnitConfig,
+    /// The vector unit that computes the floats, in place of the core.
+    pub vector: Option<VectorConfig>,
     pub memory: MemoryConfig,
 }
 
@@ -90,8 +95,17 @@ impl Case {
             core: Core::VexRiscv,
             firmware: Firmware::build(Core::VexRiscv, &mut |_| {}).unwrap(),
             unit: UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: "base3".parse().unwrap() },
+            vector: None,
             memory,
         }
+    }
+
+    /// The same case with the floats on a vector unit of `lanes` lanes.
+    pub fn on_vector(mut self, lanes: usize) -> Self {
+        let vector = VectorConfig::of(lanes);
+        self.unit.port_bits = vector.port_bits;
+        self.vector = Some(vector);
+        self
     }
 
     /// The same case on another core.
@@ -103,7 +117,9 @@ impl Case {
     pub fn system(&self) -> System {
         let core = soft_core::model::build(self.core, self.unit.port_bits, Trace::Off, &mut |_| {}).unwrap();
         let unit = testbench::model::build(&self.unit, Trace::Off, &mut |_| {}).unwrap();
-        let mut system = System::new(&core, &unit, &self.unit, None, self.memory.clone(), 3).unwrap();
+        let library = self.vector.map(|v| (testbench::model::build_vector(&v, Trace::Off, &mut |_| {}).unwrap(), v));
+        let vector = library.as_ref().map(|(library, config)| (library, config));
+        let mut system = System::new(&core, &unit, &self.unit, vector, self.memory.clone(), 3).unwrap();
         boot(&mut system, &self.firmware).unwrap();
         system
     }
@@ -116,7 +132,10 @@ impl Case {
     }
 
     pub fn run(&self, system: &mut System) -> Result<LayerOutput, Error> {
-        run(system, &self.firmware, &self.input(), true)
+        match &self.vector {
+            Some(vector) => whole::run(system, &self.firmware, vector, &self.input(), true),
+            None => run(system, &self.firmware, &self.input(), true),
+        }
     }
 
     /// Runs the layer's sequence here, with products on `device`. Returns the residual stream after the layer.
@@ -148,17 +167,24 @@ impl Case {
 
     /// Number of elements of all tensors that differ from golden's.
     pub fn mismatches(&self, output: &LayerOutput) -> usize {
-        compare_all(&self.expected, output).iter().map(|tensor| tensor.mismatches).sum()
+        self.compared(output).iter().map(|tensor| tensor.mismatches).sum()
     }
 
     /// Checks every tensor and the output.
     #[track_caller]
     pub fn check(&self, output: &LayerOutput, what: &str) {
-        let expected = &self.expected;
-        let compared = compare_all(expected, output);
+        let compared = self.compared(output);
         let wrong: Vec<_> = compared.iter().filter(|tensor| tensor.mismatches > 0).collect();
         assert!(wrong.is_empty(), "{what}: {wrong:?}");
-        assert_eq!(output.tensors.len(), expected.tensors.len(), "{what}");
+        let tensors = if self.vector.is_some() { results().len() } else { self.expected.tensors.len() };
+        assert!(compared.len() >= tensors, "{what}: {} tensors", compared.len());
+    }
+
+    fn compared(&self, output: &LayerOutput) -> Vec<Compared> {
+        match self.vector {
+            Some(_) => compare_named(&self.expected, output, &results()),
+            None => compare_all(&self.expected, output),
+        }
     }
 }
 
