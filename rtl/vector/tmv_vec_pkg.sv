@@ -105,7 +105,7 @@ package tmv_vec_pkg;
     logic        chain;
   } lane_op_t;
 
-  /// An instruction as it stands in memory: word 15 first. `docs/vector-registers.md` has the fields.
+  /// An instruction as it stands in memory: word 15 first. The README of this folder has the fields.
   typedef struct packed {
     count_t      row_beats;
     count_t      row_stride;

@@ -1,4 +1,4 @@
-//! Checks `rtl/ternary/testplan.toml` against the existing tests, proofs, cover points, registers and error codes.
+//! Checks the test plans of both units against the existing tests, proofs, cover points, registers and error codes.
 //!
 //! `cargo test -p sim --test testplan -- --nocapture` prints the plan as a table.
 #![allow(clippy::unwrap_used)]
@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tmv::regs;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,12 +49,41 @@ struct Found {
     covers: BTreeSet<String>,
     registers: BTreeSet<String>,
     errors: BTreeSet<String>,
+    /// Test programs of which every test must belong to a feature.
+    programs: Vec<&'static str>,
 }
 
-/// Folders in `rtl` with modules and proofs.
-const ROOMS: [&str; 3] = ["prim", "axi", "ternary"];
-/// Test programs for the RTL. Each of their tests must belong to a feature.
-const RTL_TESTS: [&str; 8] = ["unit", "cells", "faults", "hostile", "long", "registers", "cycles", "conformance"];
+/// A unit with a plan.
+struct Unit {
+    /// The plan, relative to the workspace.
+    plan: &'static str,
+    /// Folders in `rtl` with modules, and with proofs.
+    rooms: &'static [&'static str],
+    proved: &'static [&'static str],
+    /// Test programs for the unit. Each of their tests must belong to a feature.
+    programs: &'static [&'static str],
+    registers: &'static [(&'static str, u32, &'static str)],
+    errors: &'static [(u8, &'static str, &'static str)],
+}
+
+const TERNARY: Unit = Unit {
+    plan: "rtl/ternary/testplan.toml",
+    rooms: &["prim", "axi", "ternary"],
+    proved: &["prim", "axi", "ternary"],
+    programs: &["unit", "cells", "faults", "hostile", "long", "registers", "cycles", "conformance"],
+    registers: tmv::regs::REGISTERS,
+    errors: tmv::regs::ERRORS,
+};
+
+/// Its rooms for cells and bus parts are in the plan of the ternary unit.
+const VECTOR: Unit = Unit {
+    plan: "rtl/vector/testplan.toml",
+    rooms: &["float", "vector"],
+    proved: &[],
+    programs: &["float", "vector", "vector_layer"],
+    registers: vector::regs::REGISTERS,
+    errors: vector::regs::ERRORS,
+};
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -90,8 +118,8 @@ fn covers_of(source: &str) -> Vec<&str> {
 }
 
 impl Found {
-    fn new() -> Self {
-        let (root, mut found) = (workspace(), Self::default());
+    fn of(unit: &Unit) -> Self {
+        let (root, mut found) = (workspace(), Self { programs: unit.programs.into(), ..Self::default() });
         for folder in ["sim/tests", "host/model/tests", "host/tmv/tests", "golden/tests", "sim/verilated/tests"] {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 let path = entry.unwrap().path();
@@ -104,10 +132,13 @@ impl Found {
         }
         let suite = read(&root.join("host/tmv/src/conformance.rs"));
         found.tests.extend(conformance_rules(&suite).iter().map(|rule| format!("conformance::{rule}")));
-        for room in ROOMS {
-            let room = root.join("rtl").join(room);
-            let list: Proofs = toml::from_str(&read(&room.join("formal/proofs.toml"))).unwrap();
+        for room in unit.proved {
+            let list = root.join("rtl").join(room).join("formal/proofs.toml");
+            let list: Proofs = toml::from_str(&read(&list)).unwrap();
             found.proofs.extend(list.proof.into_iter().map(|proof| proof.name));
+        }
+        for room in unit.rooms {
+            let room = root.join("rtl").join(room);
             for entry in std::fs::read_dir(&room).unwrap() {
                 let path = entry.unwrap().path();
                 if path.extension().is_some_and(|extension| extension == "sv") {
@@ -116,8 +147,8 @@ impl Found {
                 }
             }
         }
-        found.registers.extend(regs::REGISTERS.iter().map(|(name, ..)| name.to_string()));
-        found.errors.extend(regs::ERRORS.iter().map(|(_, name, _)| name.to_string()));
+        found.registers.extend(unit.registers.iter().map(|(name, ..)| name.to_string()));
+        found.errors.extend(unit.errors.iter().map(|(_, name, _)| name.to_string()));
         found
     }
 }
@@ -137,7 +168,7 @@ fn complaints(plan: &Plan, found: &Found) -> Vec<String> {
     let rtl_tests: BTreeSet<String> = found
         .tests
         .iter()
-        .filter(|test| test.split_once("::").is_some_and(|(program, _)| RTL_TESTS.contains(&program)))
+        .filter(|test| test.split_once("::").is_some_and(|(program, _)| found.programs.contains(&program)))
         .cloned()
         .collect();
     type Names = fn(&Feature) -> &Vec<String>;
@@ -163,20 +194,22 @@ fn complaints(plan: &Plan, found: &Found) -> Vec<String> {
     wrong
 }
 
-fn plan() -> Plan {
-    toml::from_str(&read(&workspace().join("rtl/ternary/testplan.toml"))).unwrap()
+fn plan(unit: &Unit) -> Plan {
+    toml::from_str(&read(&workspace().join(unit.plan))).unwrap()
 }
 
 #[test]
-fn the_plan_is_whole() {
-    let (plan, found) = (plan(), Found::new());
-    let wrong = complaints(&plan, &found);
-    assert!(wrong.is_empty(), "rtl/ternary/testplan.toml:\n{}", wrong.join("\n"));
+fn the_plans_are_whole() {
+    for unit in [TERNARY, VECTOR] {
+        let (plan, found) = (plan(&unit), Found::of(&unit));
+        let wrong = complaints(&plan, &found);
+        assert!(wrong.is_empty(), "{}:\n{}", unit.plan, wrong.join("\n"));
 
-    println!("| feature | what | tests | proofs | cover points |\n|---|---|---|---|---|");
-    for f in &plan.feature {
-        let [tests, proofs, covers] = [&f.tests, &f.proofs, &f.covers].map(|names| names.join(", "));
-        println!("| {} | {} | {tests} | {proofs} | {covers} |", f.name, f.text);
+        println!("| feature | what | tests | proofs | cover points |\n|---|---|---|---|---|");
+        for f in &plan.feature {
+            let [tests, proofs, covers] = [&f.tests, &f.proofs, &f.covers].map(|names| names.join(", "));
+            println!("| {} | {} | {tests} | {proofs} | {covers} |", f.name, f.text);
+        }
     }
 }
 
@@ -186,7 +219,7 @@ fn names_are_found_in_sources() {
     assert_eq!(tests_of(source), ["one", "two"]);
     assert_eq!(covers_of("  `TMV_COVER(Full, a && b)\n  `TMV_COVER(Empty, c)\n"), ["Full", "Empty"]);
     assert_eq!(conformance_rules("x($fresh, identity, reset,\n    runs,\n  );"), ["identity", "reset", "runs"]);
-    let found = Found::new();
+    let found = Found::of(&TERNARY);
     let per_kind = [&found.tests, &found.proofs, &found.covers, &found.registers, &found.errors].map(BTreeSet::len);
     assert!(per_kind.iter().all(|count| *count >= 10), "{per_kind:?}");
 }
@@ -194,7 +227,7 @@ fn names_are_found_in_sources() {
 /// Each way to break the plan gives its complaint and no other.
 #[test]
 fn gaps_are_noticed() {
-    let (plan, found) = (plan(), Found::new());
+    let (plan, found) = (plan(&TERNARY), Found::of(&TERNARY));
     type Break = fn(&mut Plan, &mut Found);
     let cases: [(Break, &str); 12] = [
         (|p, _| p.feature[0].tests.clear(), "has no test"),
