@@ -6,7 +6,6 @@ mod vector_bench;
 
 use bitnet::config::ModelConfig;
 use bitnet::synthetic::Synthetic;
-use bitnet::weights::WeightSource;
 use golden::Dtype;
 use vector::VectorConfig;
 use vector_bench::{Case, checkpoint};

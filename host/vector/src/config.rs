@@ -21,12 +21,19 @@ pub struct VectorConfig {
 }
 
 impl VectorConfig {
-    /// A unit of `lanes` lanes with 32,768 singles of scratchpad. With 32 lanes, the words of a stream come at the rate
-    /// of attention only through two ports.
+    /// A unit of `lanes` lanes with 32,768 singles of scratchpad; with 8 lanes, for small devices, half of that. With 32
+    /// lanes, the words of a stream come at the rate of attention only through two ports.
     pub const fn of(lanes: usize) -> Self {
         let port_bits = if lanes == 8 { 64 } else { 128 };
         let ports = if lanes == 32 { 2 } else { 1 };
-        Self { lanes, ports, port_bits, words: 32_768 / lanes, accs: 64, stream_words: 32 }
+        Self {
+            lanes,
+            ports,
+            port_bits,
+            words: if lanes == 8 { 2048 } else { 32_768 / lanes },
+            accs: 64,
+            stream_words: 32,
+        }
     }
 
     /// Bytes of a beat.

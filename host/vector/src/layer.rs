@@ -184,8 +184,7 @@ impl Layer {
         &self,
         code: &mut Assembler,
         kept: &Kept,
-        norm: Norm,
-        linear: Linear,
+        (norm, linear): (Norm, Linear),
         token: usize,
         x: Words,
         d: Words,
@@ -212,7 +211,7 @@ impl Layer {
         code.begin(Step::Norm(Norm::Input));
         let h = self.hidden(code, token);
         let x = code.take(usize::from(h.len));
-        self.normalise(code, kept, Norm::Input, Linear::Q, token, h, x);
+        self.normalise(code, kept, (Norm::Input, Linear::Q), token, h, x);
         code.give(h);
     }
 
@@ -242,7 +241,7 @@ impl Layer {
         code.give(v);
         let a = code.take(usize::from(q.len));
         code.attention(&self.attention(token), q, a, token);
-        self.normalise(code, kept, Norm::AttnSub, Linear::O, token, a, a);
+        self.normalise(code, kept, (Norm::AttnSub, Linear::O), token, a, a);
         code.give(all);
     }
 
@@ -252,7 +251,7 @@ impl Layer {
         let x = code.take(usize::from(h.len));
         self.rescale(code, kept, Linear::O, token, x);
         self.residual(code, Step::AttentionResidual, h, x, token);
-        self.normalise(code, kept, Norm::PostAttention, Linear::Gate, token, h, x);
+        self.normalise(code, kept, (Norm::PostAttention, Linear::Gate), token, h, x);
         code.give(h);
     }
 
@@ -273,7 +272,7 @@ impl Layer {
         code.begin(Step::Product);
         code.product(g, u);
         code.give(u);
-        self.normalise(code, kept, Norm::FfnSub, Linear::Down, token, g, g);
+        self.normalise(code, kept, (Norm::FfnSub, Linear::Down), token, g, g);
         code.give(g);
     }
 

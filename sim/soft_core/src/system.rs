@@ -278,13 +278,13 @@ impl System {
             awake = true;
             self.step_unit(to_unit)?;
         }
-        if let Some((vector, inputs)) = self.vector.as_mut().zip(to_vector) {
-            if vector.rest < VECTOR_REST || inputs != vector.axil {
-                awake = true;
-                vector.step(self.unit.axi_memory(), inputs)?;
-                if vector.unit.model().get(vector.done) != 0 {
-                    self.events.push((self.core.cycles() + 1, Event::Instruction));
-                }
+        if let Some((vector, inputs)) = self.vector.as_mut().zip(to_vector)
+            && (vector.rest < VECTOR_REST || inputs != vector.axil)
+        {
+            awake = true;
+            vector.step(self.unit.axi_memory(), inputs)?;
+            if vector.unit.model().get(vector.done) != 0 {
+                self.events.push((self.core.cycles() + 1, Event::Instruction));
             }
         }
         self.serve_core()?;

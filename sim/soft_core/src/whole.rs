@@ -249,7 +249,7 @@ impl Memory<'_> {
             }
         }
         let mut tensors: Vec<(String, Vec<u32>)> = Vec::new();
-        rows.sort_by(|a, b| a.1.cmp(&b.1));
+        rows.sort_by_key(|row| row.1);
         for (name, _, values) in rows {
             match tensors.iter_mut().find(|(n, _)| *n == name) {
                 Some((_, all)) => all.extend(values),

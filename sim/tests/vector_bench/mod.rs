@@ -149,7 +149,7 @@ impl Case {
             next = (next + bytes).next_multiple_of(64);
             at
         };
-        let mut put = |memory: &mut [u8], at: usize, values: &[f32], dtype: Dtype| match dtype {
+        let put = |memory: &mut [u8], at: usize, values: &[f32], dtype: Dtype| match dtype {
             Dtype::Fp32 => {
                 for (bytes, x) in memory[at..].as_chunks_mut::<4>().0.iter_mut().zip(values) {
                     *bytes = x.to_le_bytes();
