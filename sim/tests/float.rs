@@ -12,8 +12,11 @@ use golden::Dtype;
 use rand_core::{Rng, SeedableRng};
 use verilated::{Model, ModelSpec, Pin, Trace, VerilatedContext};
 
+/// What the host computes of two operands.
+type Host = fn(u32, u32) -> f32;
+
 /// The cells, with the cycles from operands to result, and what the host says of operands.
-const CELLS: [(&str, usize, fn(u32, u32) -> f32); 5] = [
+const CELLS: [(&str, usize, Host); 5] = [
     ("add_o", 6, |a, b| f32::from_bits(a) + f32::from_bits(b)),
     ("mul_o", 5, |a, b| f32::from_bits(a) * f32::from_bits(b)),
     ("div_o", 20, |a, b| f32::from_bits(a) / f32::from_bits(b)),
@@ -48,7 +51,7 @@ fn model(lut: bool) -> Model {
 /// A fraction of few ones, of few zeros, around a half of the last place of bf16, or any.
 fn fraction(rng: &mut Random) -> u32 {
     let any = rng.next_u32();
-    let few = 1 << (any >> 8) % 23 | 1 << (any >> 16) % 23;
+    let few = 1 << ((any >> 8) % 23) | 1 << ((any >> 16) % 23);
     let fraction = match any % 8 {
         0 => few,
         1 => !few,
