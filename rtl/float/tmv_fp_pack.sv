@@ -1,6 +1,6 @@
 `include "tmv_macros.svh"
 
-/// Rounds the result of division or root to a single. One a cycle, three cycles.
+/// Rounds the result of division or root to a single. One a cycle, four cycles.
 ///
 /// The significand has its top bit in bit 25 or 24; `more_i` says that bits below it are lost. A result below the
 /// smallest normal is shifted right before it is rounded.
@@ -19,23 +19,22 @@ module tmv_fp_pack
   input  logic              zero_i,
   output f32_t              y_o
 );
-  // 1: the top bit to bit 24. 2: right for a subnormal. 3: round.
-  logic [24:0] top_q, lost, low_q;
-  logic more_q, more2_q, up;
+  // 1: the top bit to bit 24. 2: how far right, for a subnormal. 3: shift. 4: round.
+  logic [24:0] top_q, top2_q, lost, low_q;
+  logic more_q, more2_q, more3_q, up;
   logic signed [9:0] exponent_q, right;
-  logic [4:0] shift;
-  logic [7:0] exponent2_q;
-  logic sign_q, nan_q, inf_q, zero_q, sign2_q, nan2_q, inf2_q, zero2_q;
+  logic [4:0] shift2_q;
+  logic [7:0] exponent2_q, exponent3_q;
+  logic sign_q, nan_q, inf_q, zero_q, sign2_q, nan2_q, inf2_q, zero2_q, sign3_q, nan3_q, inf3_q, zero3_q;
   logic [30:0] rounded;
 
   assign right = 10'sd1 - exponent_q;
-  assign shift = exponent_q >= 10'sd1 ? '0 : right[8:5] != '0 ? 5'd31 : right[4:0];
   for (genvar i = 0; i < 25; i++) begin : gen_lost
-    assign lost[i] = top_q[i] && shift > 5'(i);
+    assign lost[i] = top2_q[i] && shift2_q > 5'(i);
   end
-  assign up      = low_q[0] && (low_q[1] || more2_q);
+  assign up      = low_q[0] && (low_q[1] || more3_q);
   // The top bit of the significand adds 1 to the exponent, and so does a carry.
-  assign rounded = {exponent2_q, 23'b0} + 31'(low_q[24:1]) + 31'(up);
+  assign rounded = {exponent3_q, 23'b0} + 31'(low_q[24:1]) + 31'(up);
 
   always_ff @(posedge clk_i) begin
     top_q       <= significand_i[25] ? significand_i[25:1] : significand_i[24:0];
@@ -43,15 +42,21 @@ module tmv_fp_pack
     exponent_q  <= exponent_i - 10'(!significand_i[25]);
     {sign_q, nan_q, inf_q, zero_q} <= {sign_i, nan_i, inf_i, zero_i};
 
-    low_q       <= top_q >> shift;
-    more2_q     <= more_q || lost != '0;
+    top2_q      <= top_q;
+    more2_q     <= more_q;
+    shift2_q    <= exponent_q >= 10'sd1 ? '0 : right[8:5] != '0 ? 5'd31 : right[4:0];
     exponent2_q <= exponent_q >= 10'sd1 ? 8'(exponent_q - 10'sd1) : '0;
     inf2_q      <= inf_q || exponent_q >= 10'sd255;
     {sign2_q, nan2_q, zero2_q} <= {sign_q, nan_q, zero_q};
 
-    y_o <= {sign2_q, rounded};
-    if (inf2_q) y_o[30:0] <= {8'hff, 23'b0};
-    if (zero2_q) y_o[30:0] <= '0;
-    if (nan2_q) y_o <= Nan;
+    low_q       <= top2_q >> shift2_q;
+    more3_q     <= more2_q || lost != '0;
+    exponent3_q <= exponent2_q;
+    {sign3_q, nan3_q, inf3_q, zero3_q} <= {sign2_q, nan2_q, inf2_q, zero2_q};
+
+    y_o <= {sign3_q, rounded};
+    if (inf3_q) y_o[30:0] <= {8'hff, 23'b0};
+    if (zero3_q) y_o[30:0] <= '0;
+    if (nan3_q) y_o <= Nan;
   end
 endmodule

@@ -16,7 +16,7 @@ package tmv_fp_pkg;
   /// Cycles from the operands of a cell to its result.
   localparam int unsigned AddLatency = 6;
   localparam int unsigned MulLatency = 5;
-  localparam int unsigned DivLatency = 20;
+  localparam int unsigned DivLatency = 21;
   localparam int unsigned FromIntLatency = 4;
 
   /// Rounds to bfloat16, the upper half of a single; NaN stays.

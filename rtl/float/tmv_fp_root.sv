@@ -2,7 +2,7 @@
 
 /// y = square root of a single, one at a time: a bit of the root a cycle. Rounds as `tmv_fp_pkg` says.
 ///
-/// `start_i` takes an operand; the result is there when `done_o` is high for a cycle, 32 cycles later, and stays until
+/// `start_i` takes an operand; the result is there when `done_o` is high for a cycle, 33 cycles later, and stays until
 /// the next start. A start before that has no meaning.
 module tmv_fp_root
   import tmv_fp_pkg::*;
@@ -41,7 +41,7 @@ module tmv_fp_root
   logic signed [9:0] exponent_q;
   logic root_sign_q, nan_q, inf_q, zero_q, busy_q;
   logic [4:0] step_q;
-  logic [3:0] finish_q;
+  logic [4:0] finish_q;
 
   assign next = {remainder_q, operand_q[25:24]};
   assign less = next - {2'b0, root_q, 2'b01};
@@ -73,7 +73,7 @@ module tmv_fp_root
       finish_q <= '0;
     end else begin
       start_q  <= {start_q[0], start_i};
-      finish_q <= {finish_q[2:0], busy_q && step_q == 5'(Bits - 1)};
+      finish_q <= {finish_q[3:0], busy_q && step_q == 5'(Bits - 1)};
       if (start_q[1]) busy_q <= 1'b1;
       else if (step_q == 5'(Bits - 1)) busy_q <= 1'b0;
     end
@@ -91,5 +91,5 @@ module tmv_fp_root
     .y_o
   );
 
-  assign done_o = finish_q[3];
+  assign done_o = finish_q[4];
 endmodule

@@ -58,7 +58,7 @@ module tmv_vec_engine
   localparam int unsigned WordBeats = 32 * Lanes / PortBits;
   localparam int unsigned FoldWords = 16;
   /// Stages of the pipeline, see `tmv_vec_lane`.
-  localparam int unsigned Last = 17;
+  localparam int unsigned Last = 18;
 
   // The instruction at work.
   typedef enum logic [1:0] {
@@ -271,6 +271,7 @@ module tmv_vec_engine
       .valid9_i (is_div ? quotient_valid : valid[9]),
       .valid10_i(valid[10]),
       .valid16_i(valid[16]),
+      .valid17_i(valid[17]),
       .x_i      (x_q[l]),
       .y_i      (y_q[l]),
       .a_o      (a[l]),
@@ -310,7 +311,7 @@ module tmv_vec_engine
   ) u_fold_queue (
     .clk_i,
     .rst_ni,
-    .wvalid_i(valid[17] && is_sum && slot_q[17].emit),
+    .wvalid_i(valid[Last] && is_sum && slot_q[Last].emit),
     .wready_o(fold_wready),
     .wdata_i (result),
     .rvalid_o(fold_valid),
@@ -345,7 +346,7 @@ module tmv_vec_engine
     if (is_sum && Lanes < Partials) d_counts[3] = count_t'(1);
   end
 
-  assign d_word = valid[17] && !is_sum && (!is_keep || slot_q[17].emit);
+  assign d_word = valid[Last] && !is_sum && (!is_keep || slot_q[Last].emit);
   assign retire = d_word || sum_valid;
 
   tmv_vec_loops u_d_loops (
@@ -481,7 +482,7 @@ module tmv_vec_engine
 
   `TMV_REQUIRE(lanes, Lanes == 8 || Lanes == 16 || Lanes == 32, "tmv_vec_engine: Lanes must be 8, 16 or 32")
   `TMV_REQUIRE(words, Words * Lanes <= (1 << 16), "tmv_vec_engine: the number of an element has 16 bits")
-  `TMV_ASSERT(FoldQueueHolds, !(valid[17] && is_sum && slot_q[17].emit) || fold_wready)
+  `TMV_ASSERT(FoldQueueHolds, !(valid[Last] && is_sum && slot_q[Last].emit) || fold_wready)
   `TMV_ASSERT(AllIsPutAway, !(done_o && !instr_q.hold) || d_last[0])
   `TMV_ASSERT(OneMaximumWaits, !(max_valid && max_pending_q && !r_write))
 endmodule

@@ -140,7 +140,6 @@ module tmv_vec_fetch
     from_int: kind.from == FromI32
   };
   assign queue_take  = mark.valid && segment_end;
-  assign ragged_o    = queue_take && kind.last && !word_end;
 
   always_ff @(posedge clk_i) begin
     beat_q <= {beat_q[FromIntLatency-2:0], beat};
@@ -148,10 +147,12 @@ module tmv_vec_fetch
       done_q <= '0;
       part_q <= '0;
       mark_q <= '0;
+      ragged_o <= 1'b0;
     end else begin
       if (mark.valid) part_q <= word_end ? '0 : part_q + 1'b1;
       if (mark.valid) done_q <= segment_end ? '0 : done_q + 1'b1;
       mark_q <= {mark_q[FromIntLatency-2:0], mark};
+      ragged_o <= queue_take && kind.last && !word_end;
     end
   end
 

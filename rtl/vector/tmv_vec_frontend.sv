@@ -130,7 +130,7 @@ module tmv_vec_frontend
 
   // An instruction.
   instr_t instr;
-  logic bad_instr, loads, stores, ready, fenced;
+  logic bad_instr, checked_q, bad_instr_q, loads, stores, ready, fenced;
 
   assign instr = instr_t'(item_q);
 
@@ -163,7 +163,7 @@ module tmv_vec_frontend
   assign fenced    = instr.fence && !(dealt_q == done_q && store_idle_i);
   assign ready     = instr_ready_i && (!loads || load_ready_i) && (!stores || store_ready_i);
   assign bad_instr = is_bad(instr);
-  assign deal      = state_q == Program && item_valid_q && !bad_instr && !fenced && ready && !halt_i;
+  assign deal      = state_q == Program && checked_q && !bad_instr_q && !fenced && ready && !halt_i;
 
   assign instr_valid_o = deal;
   assign instr_o       = instr;
@@ -176,6 +176,12 @@ module tmv_vec_frontend
     row_stride: instr.row_stride,
     from: instr.x_from
   };
+
+  // A cycle between an instruction and its check.
+  always_ff @(posedge clk_i) begin
+    checked_q   <= rst_ni && state_q == Program && item_valid_q && !deal;
+    bad_instr_q <= bad_instr;
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || state_q == Check) begin
@@ -191,7 +197,7 @@ module tmv_vec_frontend
 
   assign fault_o = '{
     valid: (state_q == Ask && (bad_q || misaligned_q))
-        || (state_q == Program && item_valid_q && bad_instr && dealt_q == done_q && store_idle_i),
+        || (state_q == Program && checked_q && bad_instr_q && dealt_q == done_q && store_idle_i),
     code: (state_q != Ask) ? ErrBadInstruction : bad_q ? ErrBadDescriptor : ErrMisaligned,
     addr: (state_q != Ask) ? instr_addr_o : desc_addr_q
   };
@@ -241,5 +247,5 @@ module tmv_vec_frontend
   `TMV_REQUIRE(word, WordBeats >= 4, "tmv_vec_frontend: a word of bytes must fill a beat")
   `TMV_COVER(FenceWaits, state_q == Program && item_valid_q && fenced)
   `TMV_COVER(QueuesFull, state_q == Program && item_valid_q && !ready)
-  `TMV_COVER(BadBehindGood, state_q == Program && item_valid_q && bad_instr && dealt_q != done_q)
+  `TMV_COVER(BadBehindGood, state_q == Program && checked_q && bad_instr_q && dealt_q != done_q)
 endmodule

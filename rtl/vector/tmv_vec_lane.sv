@@ -3,7 +3,7 @@
 /// A slot a cycle. Stages count from the issue of the slot; the operands arrive in stage 3. An accumulator is read in
 /// stage 9 and written in stage 16, so a sum can be read `ChainCycles` cycles after the one before it.
 ///
-///   3 operands   4 A, B   9 product   10 rounded product, C   16 sum   17 result
+///   3 operands   4 A, B   9 product   10 rounded product, C   16 sum   17 rounded sum   18 result
 module tmv_vec_lane
   import tmv_fp_pkg::*;
   import tmv_vec_pkg::*;
@@ -21,6 +21,7 @@ module tmv_vec_lane
   input  logic               valid9_i,
   input  logic               valid10_i,
   input  logic               valid16_i,
+  input  logic               valid17_i,
   input  f32_t               x_i,
   /// Y for B in stage 3, for C in stage 9.
   input  f32_t               y_i,
@@ -32,7 +33,7 @@ module tmv_vec_lane
   input  logic [AccBits-1:0] acc9_i,
   input  logic               first9_i,
   input  logic [AccBits-1:0] acc16_i,
-  /// Result, in stage 17.
+  /// Result, in stage 18.
   output f32_t               s_o
 );
   /// 2^(y + 1) for an integer of -150 to 0; subnormal below -127.
@@ -84,10 +85,8 @@ module tmv_vec_lane
     return {c[31] ^ op.c_neg, c[30:0]};
   endfunction
 
-  /// What becomes of the sum.
-  function automatic f32_t result_of(lane_op_t op, f32_t sum, logic m_zero);
-    f32_t s;
-    s = op.s_round ? round_bf16(sum) : sum;
+  /// What becomes of the rounded sum.
+  function automatic f32_t result_of(lane_op_t op, f32_t s, logic m_zero);
     unique case (op.post)
       PostTrunc: return truncated(s);
       PostFloor: return (key(s) < key(op.imm_c)) ? op.imm_c : s;
@@ -97,9 +96,9 @@ module tmv_vec_lane
   endfunction
 
   // Everything is under the valid bit of its stage, so that a simulator skips the work of idle lanes.
-  f32_t a_q, b_q, m_q, c_q, product, s;
+  f32_t a_q, b_q, m_q, c_q, s_q, product, s;
   f32_t accs[Accs];
-  logic [5:0] m_zero_q;
+  logic [6:0] m_zero_q;
 
   always_ff @(posedge clk_i) begin
     if (valid3_i) begin
@@ -137,7 +136,8 @@ module tmv_vec_lane
 
   always_ff @(posedge clk_i) begin
     if (valid16_i && op_i.chain) accs[acc16_i] <= s;
-    if (valid16_i) s_o <= result_of(op_i, s, m_zero_q[5]);
-    m_zero_q <= {m_zero_q[4:0], m_q[30:0] == '0};
+    if (valid16_i) s_q <= op_i.s_round ? round_bf16(s) : s;
+    if (valid17_i) s_o <= result_of(op_i, s_q, m_zero_q[6]);
+    m_zero_q <= {m_zero_q[5:0], m_q[30:0] == '0};
   end
 endmodule

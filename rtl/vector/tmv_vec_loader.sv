@@ -80,8 +80,8 @@ module tmv_vec_loader
   );
 
   // Segments: rows, cut at the end of every second word if there are two ports. `second_q`: the word is a second one.
-  logic ask_q, segment_valid, segment_ready, row_end, range_end, second_q;
-  count_t rows_left_q, row_left_q, word_left_q, word_beats, segment, stripe;
+  logic ask_q, known_q, segment_ready, row_end_q, range_end_q, word_end_q, stripe_end_q, second_q;
+  count_t rows_left_q, row_left_q, word_left_q, word_beats, segment, segment_q, stripe;
   addr_t row_addr_q, addr_q;
   logic [PortNumBits-1:0] port_q;
   logic [Ports-1:0] fetch_valid, fetch_ready, quiet, ragged;
@@ -95,24 +95,33 @@ module tmv_vec_loader
   end
 
   assign stripe        = second_q ? word_left_q : word_left_q + word_beats;
-  assign segment_valid = ask_q;
-  assign segment_ready = fetch_ready[port_q];
-  assign row_end       = segment == row_left_q;
-  assign range_end     = row_end && rows_left_q == count_t'(1);
-  assign queue_take    = segment_valid && segment_ready && range_end;
+  assign segment_ready = known_q && fetch_ready[port_q];
+  assign queue_take    = segment_ready && range_end_q;
 
+  // A segment is worked out in one cycle and asked for in the next.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       ask_q    <= 1'b0;
+      known_q  <= 1'b0;
       port_q   <= '0;
       second_q <= 1'b0;
     end else begin
       if (queue_take) ask_q <= 1'b0;
       else if (queue_valid) ask_q <= 1'b1;
-      if (Ports > 1 && segment_valid && segment_ready) begin
-        if (segment == stripe) port_q <= port_q + 1'b1;
-        second_q <= (segment == stripe) ? 1'b0 : second_q || segment >= word_left_q;
+      if (segment_ready) known_q <= 1'b0;
+      else if (ask_q) known_q <= 1'b1;
+      if (Ports > 1 && segment_ready) begin
+        if (stripe_end_q) port_q <= port_q + 1'b1;
+        second_q <= !stripe_end_q && (second_q || word_end_q);
       end
+    end
+    if (!known_q) begin
+      segment_q    <= segment;
+      row_end_q    <= segment == row_left_q;
+      range_end_q  <= segment == row_left_q && rows_left_q == count_t'(1);
+      // The segment ends within the word, with it, or within the next one.
+      word_end_q   <= segment >= word_left_q;
+      stripe_end_q <= segment == stripe;
     end
     if (!ask_q) begin
       rows_left_q <= queue.rows;
@@ -121,16 +130,12 @@ module tmv_vec_loader
       row_addr_q  <= queue.addr;
       addr_q      <= queue.addr;
     end else if (segment_ready) begin
-      // The segment ends within the word, with it, or within the next one.
-      word_left_q <= (segment < word_left_q) ? word_left_q - segment
-          : (segment == stripe) ? word_beats : word_left_q + word_beats - segment;
-      row_left_q  <= row_left_q - segment;
-      addr_q      <= addr_q + (addr_t'(segment) << ByteBits);
-      if (row_end) begin
+      word_left_q <= stripe_end_q ? word_beats : word_left_q - segment_q + (word_end_q ? word_beats : '0);
+      row_left_q  <= row_end_q ? queue.row_beats : row_left_q - segment_q;
+      addr_q      <= row_end_q ? row_addr_q + addr_t'({queue.row_stride, 4'b0}) : addr_q + (addr_t'(segment_q) << ByteBits);
+      if (row_end_q) begin
         rows_left_q <= rows_left_q - 1'b1;
-        row_left_q  <= queue.row_beats;
         row_addr_q  <= row_addr_q + addr_t'({queue.row_stride, 4'b0});
-        addr_q      <= row_addr_q + addr_t'({queue.row_stride, 4'b0});
       end
     end
   end
@@ -181,9 +186,9 @@ module tmv_vec_loader
       .valid_i     (fetch_valid[p]),
       .ready_o     (fetch_ready[p]),
       .addr_i      (addr_q),
-      .beats_i     (segment),
+      .beats_i     (segment_q),
       .from_i      (queue.from),
-      .last_i      (range_end),
+      .last_i      (range_end_q),
       .ar_valid_o  (ar_valid_o[p]),
       .ar_ready_i  (ar_ready_i[p]),
       .ar_held_i   (ar_held_i[p]),
@@ -201,7 +206,7 @@ module tmv_vec_loader
       .ragged_o    (ragged[p])
     );
 
-    assign fetch_valid[p] = segment_valid && port_q == PortNumBits'(p);
+    assign fetch_valid[p] = known_q && port_q == PortNumBits'(p);
 
     always_ff @(posedge clk_i) begin
       if (comes[p]) begin

@@ -44,8 +44,9 @@ module tmv_vec_max
   endfunction
 
   // A maximum in each lane, then those of all lanes, eight a cycle.
-  key_t [Lanes-1:0] lane_q, row_q;
-  logic [Lanes-1:0] nan_q;
+  key_t [Lanes-1:0] key_q, lane_q, row_q;
+  logic [Lanes-1:0] nan_q, is_nan_q;
+  logic valid_q, first_q, last_q;
   logic row_end_q, row_nan_q, busy_q, busy2_q, last2_q;
   logic [StepBits-1:0] step_q;
   key_t left_q, right_q, best_q, floor;
@@ -56,22 +57,26 @@ module tmv_vec_max
   for (genvar l = 0; l < int'(Lanes); l++) begin : gen_lane
     always_ff @(posedge clk_i) begin
       if (valid_i) begin
-        automatic key_t k = mask_i[l] ? key(word_i[l], abs_i) : '0;
-        automatic logic nan = mask_i[l] && word_i[l][30:0] > 31'h7f80_0000;
-        lane_q[l] <= first_i ? k : larger(lane_q[l], k);
-        nan_q[l]  <= nan || (!first_i && nan_q[l]);
+        key_q[l]    <= mask_i[l] ? key(word_i[l], abs_i) : '0;
+        is_nan_q[l] <= mask_i[l] && word_i[l][30:0] > 31'h7f80_0000;
+      end
+      if (valid_q) begin
+        lane_q[l] <= first_q ? key_q[l] : larger(lane_q[l], key_q[l]);
+        nan_q[l]  <= is_nan_q[l] || (!first_q && nan_q[l]);
       end
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
+      valid_q   <= 1'b0;
       row_end_q <= 1'b0;
       busy_q    <= 1'b0;
       busy2_q   <= 1'b0;
       valid_o   <= 1'b0;
     end else begin
-      row_end_q <= valid_i && last_i;
+      valid_q   <= valid_i;
+      row_end_q <= valid_q && last_q;
       if (row_end_q) busy_q <= 1'b1;
       else if (step_q == StepBits'(Steps - 1)) busy_q <= 1'b0;
       busy2_q <= busy_q;
@@ -80,6 +85,8 @@ module tmv_vec_max
   end
 
   always_ff @(posedge clk_i) begin
+    first_q <= first_i;
+    last_q  <= last_i;
     if (row_end_q) begin
       row_q     <= lane_q;
       row_nan_q <= nan_q != '0;
