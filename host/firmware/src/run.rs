@@ -8,7 +8,7 @@ use golden::rope::RopeTables;
 use sequencer::job::{Job, Outcome, Region};
 use sequencer::map;
 use sequencer::products::UnitProducts;
-use sequencer::whole::{Units, WholeJob};
+use sequencer::whole::{LIST_WORDS, Units, WholeJob};
 use tmv::device::DeviceError;
 use tmv::driver::Driver;
 
@@ -55,9 +55,10 @@ pub(crate) fn records(address: u32) -> Option<&'static mut [u8]> {
 fn whole(job: &WholeJob) -> Outcome {
     heap::begin(job.heap);
     let mut recorder = Recorder::new(bytes(job.records), false);
-    match Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job)) {
+    let list = view(map::core_address(job.placed), LIST_WORDS);
+    match Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job, list)) {
         Ok(busy) => {
-            recorder.unit(&busy.map(u64::from));
+            recorder.unit(&busy.iter().map(|cycles| u64::from(*cycles)).collect::<Vec<_>>());
             Outcome::Done
         }
         Err(error) => {

@@ -1,7 +1,7 @@
 //! A layer on both units: floats on the vector unit, products on the ternary unit, and a processor that rings.
 //!
-//! Programs and descriptors are written once: [`place`] puts them into memory. For each token, the processor only rings
-//! doorbells and waits ([`Units::run`]). It touches no operand.
+//! Programs, descriptors and the list of actions are written once: [`place`] puts them into memory. For each token, the
+//! processor only rings doorbells and waits, as the list says ([`Units::run`]). It touches no operand.
 
 use alloc::vec::Vec;
 
@@ -12,19 +12,16 @@ use tmv::driver::Weights;
 use tmv::info::UnitInfo;
 use tmv::regs as ternary;
 use vector::driver::Driver as VectorDriver;
-use vector::layer::{Layer, Part, Unfit};
-use vector::program::Assembler;
+use vector::layer::{Layer, Unfit};
+use vector::schedule::{Action, Product, Schedule};
 use vector::{VectorConfig, regs};
 
 use crate::job::Region;
 
 /// The first word of a job of this kind.
 const MAGIC: u32 = 0x4A4F_4256;
-/// log2 of the descriptors in the ring of each unit.
-const RING_LOG2: u32 = 3;
-/// Bytes of a ring.
-const RING_BYTES: usize = DESCRIPTOR_BYTES << RING_LOG2;
-const INSTR_BYTES: usize = regs::INSTR_BYTES as usize;
+/// Bytes before the rings: room for the list of actions.
+const LIST_BYTES: usize = 1024;
 /// Reads of STATUS that a unit may take.
 const POLLS: u32 = 100_000_000;
 
@@ -38,6 +35,9 @@ pub enum Error {
     /// The vector unit failed.
     #[error(transparent)]
     Vector(#[from] vector::driver::Error),
+    /// The list of actions is none.
+    #[error("the list of actions is damaged")]
+    List,
     /// A unit gave no answer.
     #[error("the {unit} unit gave no answer; STATUS reads {status:#010x}")]
     NoAnswer {
@@ -56,20 +56,28 @@ pub enum Error {
     },
 }
 
-/// A layer in memory: rings, descriptors and programs.
+/// A layer in memory.
 #[derive(Clone, Debug)]
 pub struct Placed {
-    /// The programs of the parts.
-    pub programs: [Assembler; Part::ALL.len()],
-    /// Everything, for the address that was given.
+    /// What was placed.
+    pub schedule: Schedule,
+    /// The list of actions, both rings and the programs, for the address that was given.
     pub bytes: Vec<u8>,
 }
 
-/// Rings, descriptors and programs of a layer, for memory at the physical address `at`, a multiple of 64. Tensors are
-/// shown from `show` on, if it is given.
+/// log2 of the size of a ring for `count` descriptors.
+fn ring_log2(count: usize) -> u32 {
+    count.next_power_of_two().trailing_zeros()
+}
+
+/// Rings, descriptors, programs and actions of a layer, for memory at the physical address `at`, a multiple of 64. Tensors
+/// are shown from `show` on, if it is given.
 ///
 /// # Errors
 /// [`Unfit`].
+///
+/// # Panics
+/// If there are more actions than the list has room for.
 pub fn place(
     layer: &Layer,
     weights: &[Weights; 7],
@@ -78,33 +86,62 @@ pub fn place(
     show: Option<u64>,
 ) -> Result<Placed, Unfit> {
     layer.check(&config)?;
-    let mut bytes = alloc::vec![0; 2 * RING_BYTES];
-    let mut slot = 0;
-    for (group, codes) in Linear::GROUPS.into_iter().zip(layer.codes) {
-        for linear in group {
-            let y = layer.accumulators[linear.index()];
-            let mut descriptor = weights[linear.index()].descriptor(layer.tokens, codes, layer.codes_stride, y);
-            descriptor.keep_x = *linear != group[0];
-            bytes[slot..slot + DESCRIPTOR_BYTES].copy_from_slice(&descriptor.encode());
-            slot += DESCRIPTOR_BYTES;
-        }
+    let schedule = layer.schedule(config, show);
+    let rings = [ring_log2(schedule.products.len()), ring_log2(schedule.ends.len())];
+    let list = [schedule.actions.len() as u32, rings[0], rings[1]].into_iter();
+    let mut bytes: Vec<u8> = list.chain(schedule.actions.iter().map(word)).flat_map(u32::to_le_bytes).collect();
+    assert!(bytes.len() <= LIST_BYTES, "{} actions", schedule.actions.len());
+    bytes.resize(LIST_BYTES, 0);
+    let mut before: Option<&Product> = None;
+    for product in &schedule.products {
+        let Product { linear, rows } = product;
+        let group = Linear::GROUPS.iter().position(|group| group.contains(linear)).unwrap_or_default();
+        // Rows of a token are eight apart, and so are the tokens.
+        let y = layer.accumulators[linear.index()] + (4 * layer.tokens * rows.start) as u64;
+        let weights = weights[linear.index()].part(rows.clone());
+        let mut descriptor = weights.descriptor(layer.tokens, layer.codes[group], layer.codes_stride, y);
+        descriptor.keep_x = before.is_some_and(|before| Linear::GROUPS[group].contains(&before.linear));
+        bytes.extend(descriptor.encode());
+        before = Some(product);
     }
-    let mut next = show;
-    let programs = Part::ALL.map(|part| {
-        let code = layer.part(config, part, next);
-        next = code.show_end();
-        code
-    });
-    for (index, code) in programs.iter().enumerate() {
-        let descriptor = vector::driver::descriptor(at + bytes.len() as u64, code.code().len(), false);
-        let slot = RING_BYTES + index * DESCRIPTOR_BYTES;
-        let words = bytes[slot..slot + DESCRIPTOR_BYTES].as_chunks_mut::<4>().0.iter_mut();
-        words.zip(descriptor).for_each(|(bytes, word)| *bytes = word.to_le_bytes());
-        bytes.extend(code.code().iter().flat_map(|i| i.encode()).flat_map(u32::to_le_bytes));
+    bytes.resize(LIST_BYTES + (DESCRIPTOR_BYTES << rings[0]), 0);
+    let programs = at + (bytes.len() + (DESCRIPTOR_BYTES << rings[1])) as u64;
+    let mut first = 0;
+    for end in &schedule.ends {
+        let address = programs + (first * regs::INSTR_BYTES as usize) as u64;
+        bytes.extend(vector::driver::descriptor(address, end - first, false).into_iter().flat_map(u32::to_le_bytes));
+        first = *end;
     }
-    debug_assert!(bytes.len().is_multiple_of(INSTR_BYTES), "whole instructions");
-    Ok(Placed { programs, bytes })
+    bytes.resize((programs - at) as usize, 0);
+    bytes.extend(schedule.code.code().iter().flat_map(|i| i.encode()).flat_map(u32::to_le_bytes));
+    Ok(Placed { schedule, bytes })
 }
+
+/// An action as a word of the list: what in 31:16, the number in 15:0.
+fn word(action: &Action) -> u32 {
+    let (what, count) = match action {
+        Action::Programs(count) => (0, count),
+        Action::Products(count) => (1, count),
+        Action::ProgramsDone(count) => (2, count),
+        Action::ProductsDone(count) => (3, count),
+    };
+    what << 16 | u32::from(*count)
+}
+
+/// The action of a word of the list.
+fn action(word: u32) -> Option<Action> {
+    let count = word as u16;
+    Some(match word >> 16 {
+        0 => Action::Programs(count),
+        1 => Action::Products(count),
+        2 => Action::ProgramsDone(count),
+        3 => Action::ProductsDone(count),
+        _ => return None,
+    })
+}
+
+/// Words of the list of actions that a processor sees.
+pub const LIST_WORDS: usize = LIST_BYTES / 4;
 
 /// A layer that was placed, for the processor that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,46 +194,55 @@ impl<T: Device, V: Device> Units<T, V> {
         let vector = VectorDriver::open(vector)?;
         ternary.write_register(ternary::CONTROL, ternary::CONTROL_SOFT_RESET)?;
         let mut units = Self { ternary, vector };
-        units.wait_ternary()?;
+        units.wait_ternary(None)?;
         Ok(units)
     }
 
-    /// Runs a layer. Returns the cycles in which the ternary unit was busy, for each group of linears.
+    /// Runs a layer. `list` is what [`place`] put at the address of the job. Returns the cycles in which the ternary unit
+    /// was busy, for each start of it.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn run(&mut self, job: &WholeJob) -> Result<[u32; 4], Error> {
-        let rings = [job.placed, job.placed + RING_BYTES as u64];
-        self.ternary.write_register(ternary::RING_BASE_LO, rings[0] as u32)?;
-        self.ternary.write_register(ternary::RING_BASE_HI, (rings[0] >> 32) as u32)?;
-        self.ternary.write_register(ternary::RING_LOG2, RING_LOG2)?;
+    pub fn run(&mut self, job: &WholeJob, list: &[u32]) -> Result<Vec<u32>, Error> {
+        let [count, ternary_log2, vector_log2, actions @ ..] = list else { return Err(Error::List) };
+        let rings = job.placed + LIST_BYTES as u64;
+        self.ternary.write_register(ternary::RING_BASE_LO, rings as u32)?;
+        self.ternary.write_register(ternary::RING_BASE_HI, (rings >> 32) as u32)?;
+        self.ternary.write_register(ternary::RING_LOG2, *ternary_log2)?;
+        let rings = rings + (DESCRIPTOR_BYTES << ternary_log2) as u64;
         let vector = self.vector.device();
-        vector.write_register(regs::RING_BASE_LO, rings[1] as u32)?;
-        vector.write_register(regs::RING_BASE_HI, (rings[1] >> 32) as u32)?;
-        vector.write_register(regs::RING_LOG2, RING_LOG2)?;
+        vector.write_register(regs::RING_BASE_LO, rings as u32)?;
+        vector.write_register(regs::RING_BASE_HI, (rings >> 32) as u32)?;
+        vector.write_register(regs::RING_LOG2, *vector_log2)?;
         vector.barrier();
-        let (mut busy, mut products) = ([0; 4], 0);
-        let mut before = self.ternary.read_register(ternary::BUSY_CYCLES)?;
-        for (index, part) in Part::ALL.into_iter().enumerate() {
-            self.vector.device().write_register(regs::RING_TAIL, index as u32 + 1)?;
-            self.vector.wait(POLLS)?;
-            if part.products().is_empty() {
-                continue;
+        let mut busy = Vec::new();
+        let actions = actions.get(..*count as usize).ok_or(Error::List)?;
+        for word in actions {
+            match action(*word).ok_or(Error::List)? {
+                Action::Programs(count) => {
+                    self.vector.device().write_register(regs::RING_TAIL, u32::from(count))?;
+                }
+                Action::Products(count) => {
+                    busy.push(self.ternary.read_register(ternary::BUSY_CYCLES)?);
+                    self.ternary.write_register(ternary::RING_TAIL, u32::from(count))?;
+                }
+                Action::ProgramsDone(count) => self.vector.wait_for(count, POLLS)?,
+                Action::ProductsDone(count) => self.wait_ternary(Some(count))?,
             }
-            products += part.products().len() as u32;
-            self.ternary.write_register(ternary::RING_TAIL, products)?;
-            self.wait_ternary()?;
-            let after = self.ternary.read_register(ternary::BUSY_CYCLES)?;
-            busy[index] = after.wrapping_sub(before);
-            before = after;
         }
-        Ok(busy)
+        busy.push(self.ternary.read_register(ternary::BUSY_CYCLES)?);
+        Ok(busy.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect())
     }
 
-    /// Waits until the ternary unit is idle.
-    fn wait_ternary(&mut self) -> Result<(), Error> {
+    /// Waits until the ternary unit has completed so many descriptors; until it is idle, if no number is given.
+    fn wait_ternary(&mut self, count: Option<u16>) -> Result<(), Error> {
         let mut status = 0;
         for _ in 0..POLLS {
+            if let Some(count) = count
+                && self.ternary.read_register(ternary::RING_HEAD)? as u16 >= count
+            {
+                return Ok(());
+            }
             status = self.ternary.read_register(ternary::STATUS)?;
             if status & ternary::STATUS_ERROR != 0 {
                 let code = (self.ternary.read_register(ternary::ERROR)? & ternary::ERROR_CODE) as u8;
@@ -204,7 +250,7 @@ impl<T: Device, V: Device> Units<T, V> {
                 let (_, name, meaning) = known.unwrap_or((code, "UNKNOWN", "an unknown code"));
                 return Err(Error::Ternary { name, meaning });
             }
-            if status & (ternary::STATUS_BUSY | ternary::STATUS_DRAINING) == 0 {
+            if count.is_none() && status & (ternary::STATUS_BUSY | ternary::STATUS_DRAINING) == 0 {
                 return Ok(());
             }
         }
@@ -224,5 +270,20 @@ mod tests {
         assert_eq!(WholeJob::from_words(&words), Some(job));
         assert_eq!(WholeJob::from_words(&words[..6]), None);
         assert_eq!(WholeJob::from_words(&[0; WholeJob::WORDS]), None);
+    }
+
+    #[test]
+    fn actions_round_trip() {
+        for count in [0, 1, u16::MAX] {
+            for known in [
+                Action::Programs(count),
+                Action::Products(count),
+                Action::ProgramsDone(count),
+                Action::ProductsDone(count),
+            ] {
+                assert_eq!(action(word(&known)), Some(known));
+            }
+        }
+        assert_eq!(action(4 << 16), None);
     }
 }

@@ -51,6 +51,16 @@ impl Weights {
         Self { rows, cols, row_beats, address: u64::from(words[4]) << 32 | u64::from(words[3]), stride }
     }
 
+    /// Some rows of the matrix, whole blocks of [`ROW_BLOCK`].
+    ///
+    /// # Panics
+    /// If the matrix has no such rows.
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        assert!(rows.start.is_multiple_of(ROW_BLOCK) && rows.end <= self.rows, "blocks of {} rows", self.rows);
+        let address = self.address + (rows.start / ROW_BLOCK * self.stride) as u64;
+        Self { rows: rows.len(), address, ..*self }
+    }
+
     /// The product of the matrix with activations at `x_addr`, int8 `[tokens, x_stride]`, as a descriptor. Results go to
     /// `y_addr`.
     pub fn descriptor(&self, tokens: usize, x_addr: u64, x_stride: usize, y_addr: u64) -> Descriptor {

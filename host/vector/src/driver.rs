@@ -205,19 +205,19 @@ impl<D: Device> Driver<D> {
         if self.device.read_register(regs::STATUS)? & regs::STATUS_ERROR == 0 { Ok(()) } else { Err(self.error()?) }
     }
 
-    /// Waits until the unit is idle, for at most `polls` reads of STATUS.
+    /// Waits until so many descriptors are complete since the reset, for at most `polls` reads.
     ///
     /// # Errors
     /// [`Error::Unit`], [`Error::Device`].
-    pub fn wait(&mut self, polls: u32) -> Result<(), Error> {
+    pub fn wait_for(&mut self, count: u16, polls: u32) -> Result<(), Error> {
         let mut status = 0;
         for _ in 0..polls {
+            if self.device.read_register(regs::RING_HEAD)? as u16 >= count {
+                return Ok(());
+            }
             status = self.device.read_register(regs::STATUS)?;
             if status & regs::STATUS_ERROR != 0 {
                 return Err(self.error()?);
-            }
-            if status & regs::STATUS_BUSY == 0 {
-                return Ok(());
             }
         }
         Err(DeviceError::Timeout { cycles: u64::from(polls), status }.into())

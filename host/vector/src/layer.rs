@@ -1,6 +1,7 @@
 //! The programs of a decoder layer: what lies before, between and behind its ternary products.
 
 use alloc::vec::Vec;
+use core::ops::Range as Rows;
 
 use decoder::{Linear, Norm, Shape, Step};
 use golden::Dtype;
@@ -95,9 +96,9 @@ impl Part {
 }
 
 /// Words that stay from part to part: a scale for each token.
-struct Kept {
-    scales: Vec<Words>,
-    max: Words,
+pub(crate) struct Kept {
+    pub(crate) scales: Vec<Words>,
+    pub(crate) max: Words,
 }
 
 impl Layer {
@@ -123,8 +124,9 @@ impl Layer {
         if kept + 3 * intermediate.max(2 * hidden) / config.lanes > words + intermediate / config.lanes {
             return Err(Unfit::Scratchpad { words, what: "the vectors of the MLP" });
         }
-        code.take(kept + 2 * hidden / config.lanes);
-        if !code.has_room(&self.attention(self.tokens - 1)) {
+        // Queries and results, and with one token the residual stream and the input of a product.
+        code.take(kept + if self.tokens == 1 { 4 } else { 2 } * hidden / config.lanes);
+        if code.tiles(&self.attention(self.tokens - 1), code.free()).is_none() {
             return Err(Unfit::Scratchpad { words, what: "the scores of so many positions" });
         }
         Ok(())
@@ -133,21 +135,30 @@ impl Layer {
     /// The program of a part.
     pub fn part(&self, config: VectorConfig, part: Part, show_at: Option<u64>) -> Assembler {
         let mut code = Assembler::new(config, self.dtype, show_at);
-        let scales = (0..self.tokens).map(|_| code.take(1)).collect();
-        let kept = Kept { scales, max: code.take(1) };
+        let kept = self.keep(&mut code);
         for token in 0..self.tokens {
-            match part {
-                Part::Input => self.input(&mut code, &kept, token),
-                Part::Attention => self.attend(&mut code, &kept, token),
-                Part::PostAttention => self.post_attention(&mut code, &kept, token),
-                Part::Mlp => self.mlp(&mut code, &kept, token),
-                Part::Output => self.output(&mut code, &kept, token),
-            }
+            self.emit(&mut code, &kept, part, token);
         }
         code
     }
 
-    fn attention(&self, token: usize) -> Attention {
+    pub(crate) fn keep(&self, code: &mut Assembler) -> Kept {
+        let scales = (0..self.tokens).map(|_| code.take(1)).collect();
+        Kept { scales, max: code.take(1) }
+    }
+
+    /// The instructions of a part for one token.
+    pub(crate) fn emit(&self, code: &mut Assembler, kept: &Kept, part: Part, token: usize) {
+        match part {
+            Part::Input => self.input(code, kept, token),
+            Part::Attention => self.attend(code, kept, token),
+            Part::PostAttention => self.post_attention(code, kept, token),
+            Part::Mlp => self.mlp(code, kept, token),
+            Part::Output => self.output(code, kept, token),
+        }
+    }
+
+    pub(crate) fn attention(&self, token: usize) -> Attention {
         Attention { heads: self.shape.heads, positions: self.past + token + 1, keys: self.keys, values: self.values }
     }
 
@@ -155,12 +166,12 @@ impl Layer {
         base + (4 * token * elements) as u64
     }
 
-    /// The accumulators of a linear for a token.
-    fn sums(&self, config: VectorConfig, linear: Linear, token: usize) -> Range {
+    /// The accumulators of some rows of a linear for a token.
+    fn sums(&self, config: VectorConfig, linear: Linear, token: usize, rows: Rows<usize>) -> Range {
         let block = 4 * ROW_BLOCK;
         let beats = block / config.port_bytes();
-        let rows = linear.out_features(self.shape) / ROW_BLOCK;
-        let address = self.accumulators[linear.index()] + (token * block) as u64;
+        let address = self.accumulators[linear.index()] + (4 * self.tokens * rows.start + token * block) as u64;
+        let rows = rows.len() / ROW_BLOCK;
         let whole = self.tokens == 1;
         Range {
             address,
@@ -171,12 +182,36 @@ impl Layer {
         }
     }
 
-    /// Values of a linear of a token, in words `d`.
-    fn rescale(&self, code: &mut Assembler, kept: &Kept, linear: Linear, token: usize, d: Words) {
+    /// Values of some rows of a linear of a token, in words `d`.
+    pub(crate) fn rescale(
+        &self,
+        code: &mut Assembler,
+        kept: &Kept,
+        linear: Linear,
+        token: usize,
+        d: Words,
+        rows: Rows<usize>,
+    ) {
+        let count = rows.len();
         code.begin(Step::Rescale(linear));
-        code.divide(self.sums(code.config(), linear, token), kept.scales[token], d);
+        code.divide(self.sums(code.config(), linear, token, rows), kept.scales[token], d);
         code.multiply(d, self.factors[linear.index()]);
-        code.show((linear.name(), "out"), token, d, 1, linear.out_features(self.shape));
+        code.show((linear.name(), "out"), token, d, 1, count);
+    }
+
+    /// Where the key of a token is in a cache.
+    pub(crate) fn cache_row(&self, token: usize) -> u64 {
+        let (heads, bytes) = (self.shape.heads, if self.dtype == Dtype::Bf16 { 2 } else { 4 });
+        ((self.past + token) * heads.kv * heads.dim * bytes) as u64
+    }
+
+    /// The quantiser, and the bytes for the products of `linear` and of those that read the same input.
+    pub(crate) fn quantise(&self, code: &mut Assembler, kept: &Kept, linear: Linear, token: usize, x: Words) {
+        code.begin(Step::Quantise(linear));
+        let group = Linear::GROUPS.iter().position(|group| group[0] == linear).unwrap_or_default();
+        let codes = self.codes[group] + (token * self.codes_stride) as u64;
+        code.quantise(x, kept.max, codes, kept.scales[token]);
+        code.show((linear.name(), "x_scale"), token, kept.scales[token], 1, 1);
     }
 
     /// A norm of `x` into `d`, and the bytes for the products of `linear`.
@@ -194,11 +229,7 @@ impl Layer {
         code.show((norm.name(), "in"), token, x, 1, width);
         code.norm(x, d, width, self.shape.eps, self.norms[norm.index()], kept.max);
         code.show((norm.name(), "out"), token, d, 1, width);
-        code.begin(Step::Quantise(linear));
-        let group = Linear::GROUPS.iter().position(|group| group[0] == linear).unwrap_or_default();
-        let codes = self.codes[group] + (token * self.codes_stride) as u64;
-        code.quantise(d, kept.max, codes, kept.scales[token]);
-        code.show((linear.name(), "x_scale"), token, kept.scales[token], 1, 1);
+        self.quantise(code, kept, linear, token, d);
     }
 
     fn hidden(&self, code: &mut Assembler, token: usize) -> Words {
@@ -222,7 +253,7 @@ impl Layer {
         let (q, k) = (all.part(0, q), all.part(q, kv));
         let v = code.take(kv);
         for (linear, d) in [(Linear::Q, q), (Linear::K, k), (Linear::V, v)] {
-            self.rescale(code, kept, linear, token, d);
+            self.rescale(code, kept, linear, token, d, 0..linear.out_features(self.shape));
         }
         code.begin(Step::Rope);
         let half = heads.dim / 2;
@@ -234,8 +265,7 @@ impl Layer {
         code.show(("self_attn", "q_rope"), token, q, heads.query, heads.dim);
         code.show(("self_attn", "k_rope"), token, k, heads.kv, heads.dim);
         code.begin(Step::Attention);
-        let bytes = if self.dtype == Dtype::Bf16 { 2 } else { 4 };
-        let row = ((self.past + token) * heads.kv * heads.dim * bytes) as u64;
+        let row = self.cache_row(token);
         code.append(k, self.keys + row);
         code.append(v, self.values + row);
         code.give(v);
@@ -249,7 +279,7 @@ impl Layer {
         code.begin(Step::Rescale(Linear::O));
         let h = self.hidden(code, token);
         let x = code.take(usize::from(h.len));
-        self.rescale(code, kept, Linear::O, token, x);
+        self.rescale(code, kept, Linear::O, token, x, 0..self.shape.hidden);
         self.residual(code, Step::AttentionResidual, h, x, token);
         self.normalise(code, kept, (Norm::PostAttention, Linear::Gate), token, h, x);
         code.give(h);
@@ -263,12 +293,12 @@ impl Layer {
 
     fn mlp(&self, code: &mut Assembler, kept: &Kept, token: usize) {
         let g = code.take(code.words_of(self.shape.intermediate));
-        self.rescale(code, kept, Linear::Gate, token, g);
+        self.rescale(code, kept, Linear::Gate, token, g, 0..self.shape.intermediate);
         code.begin(Step::Relu2);
         code.relu2(g);
         code.show(("mlp.act_fn", "out"), token, g, 1, self.shape.intermediate);
         let u = code.take(usize::from(g.len));
-        self.rescale(code, kept, Linear::Up, token, u);
+        self.rescale(code, kept, Linear::Up, token, u, 0..self.shape.intermediate);
         code.begin(Step::Product);
         code.product(g, u);
         code.give(u);
@@ -280,7 +310,7 @@ impl Layer {
         code.begin(Step::Rescale(Linear::Down));
         let h = self.hidden(code, token);
         let x = code.take(usize::from(h.len));
-        self.rescale(code, kept, Linear::Down, token, x);
+        self.rescale(code, kept, Linear::Down, token, x, 0..self.shape.hidden);
         self.residual(code, Step::MlpResidual, h, x, token);
         code.show(("", "out"), token, h, 1, self.shape.hidden);
         code.give(h);

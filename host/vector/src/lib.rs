@@ -11,6 +11,7 @@
 //! | [`machine`] | the arithmetic of a program, without hardware |
 //! | [`program`] | passes for the operators of a layer |
 //! | [`layer`] | the programs of a decoder layer |
+//! | [`schedule`] | the order in which both units work on a layer |
 //! | [`driver`] | runs programs on a device |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod layer;
 pub mod machine;
 pub mod program;
 pub mod regs;
+pub mod schedule;
 
 pub use config::VectorConfig;
 pub use instruction::Instruction;

@@ -56,6 +56,15 @@ pub struct Shown {
     pub stride: usize,
 }
 
+/// The weights of a norm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// In the scratchpad.
+    Words(Words),
+    /// Singles in memory, at an address.
+    Memory(u64),
+}
+
 /// A program in the making.
 #[derive(Clone, Debug)]
 pub struct Assembler {
@@ -207,8 +216,9 @@ impl Assembler {
         self.show_at = Some(address + 4 * singles as u64);
     }
 
-    /// The sum of squares of `x`, as an element of word `d`. The number of elements is a multiple of 32.
-    fn sum_of_squares(&mut self, x: Words, d: Words) {
+    /// The sum of squares of `x`, as an element of word `d`. The number of elements is a multiple of 32. With `more`, the
+    /// sum goes on from the one before; with `hold`, another one goes on from this one.
+    pub fn sum_of_squares(&mut self, x: Words, d: Words, more: bool, hold: bool) {
         let sets = self.config.sets() as u16;
         self.push(Instruction {
             kind: Kind::Sum,
@@ -216,34 +226,52 @@ impl Assembler {
             x: At { base: x.base, strides: [0, sets, 0, 1] },
             b: B::A,
             d: self.element(d),
+            more,
+            hold,
             ..Default::default()
         });
     }
 
-    /// [`golden::norm::rms_norm`] of `x` into `d`, and then the quantiser: [`golden::quantise::activation_row`] to bytes
-    /// in memory at `codes`, and the scale into all elements of word `scale`.
-    #[allow(clippy::too_many_arguments)]
+    /// [`golden::norm::rms_norm`] of `x` into `d`; the largest magnitude of the result as an element of word `max`.
     pub fn norm(&mut self, x: Words, d: Words, elements: usize, eps: f32, weight: u64, max: Words) {
-        let scalar = self.take(2);
-        let (sum, root) = (scalar.part(0, 1), scalar.part(1, 1));
-        self.sum_of_squares(x, sum);
-        let mean =
-            Instruction { op: Op::Div, b: B::Imm, imm_b: elements as f32, c: C::Imm, imm_c: eps, ..self.map(sum, sum) };
+        let sum = self.take(1);
+        self.sum_of_squares(x, sum, false, false);
+        self.normalise(x, d, (elements, eps), Weight::Memory(weight), sum, max);
+        self.give(sum);
+    }
+
+    /// The norm of `x` whose sum of squares is in word `sum`. `of` has the number of elements and epsilon.
+    pub fn normalise(&mut self, x: Words, d: Words, of: (usize, f32), weight: Weight, sum: Words, max: Words) {
+        let (elements, eps) = of;
+        let root = self.take(1);
+        let mean = Instruction {
+            op: Op::Div,
+            b: B::Imm,
+            imm_b: elements as f32,
+            c: C::Imm,
+            imm_c: eps,
+            ..self.map(sum, root)
+        };
         self.push(mean);
-        self.push(Instruction { op: Op::Root, ..self.map(sum, root) });
+        self.push(Instruction { op: Op::Root, ..self.map(root, root) });
         let inverse = Instruction { op: Op::Div, a: A::One, b: B::Y, y: At::row(root.base), ..self.map(root, root) };
         self.push(inverse);
         let scaled =
             Instruction { b: B::Y, y: self.element(root), y_element: true, round_m: self.bf16(), ..self.map(x, d) };
         self.push(scaled);
-        let weighted =
-            Instruction { b: B::Y, y: At::row(d.base), round_m: self.bf16(), imm_c: FLOOR, ..self.map(d, d) };
-        let mut weighted = Self::streamed(self.singles(weight, elements), weighted);
-        // One row: loop 0 is that of the maximum, so the stream is one block.
-        weighted.kind = Kind::Map;
-        self.push(weighted);
-        self.push(Instruction { kind: Kind::MaxAbs, imm_c: FLOOR, r: self.element(max).base, ..self.map(d, d) });
-        self.give(scalar);
+        let largest = Instruction { kind: Kind::MaxAbs, imm_c: FLOOR, r: self.element(max).base, ..self.map(d, d) };
+        match weight {
+            Weight::Words(weight) => {
+                self.push(Instruction { b: B::Y, y: At::row(weight.base), round_m: self.bf16(), ..largest })
+            }
+            Weight::Memory(weight) => {
+                // Loop 0 is that of a stream's blocks and that of a maximum's rows, so this takes two passes.
+                let product = Instruction { b: B::Y, y: At::row(d.base), round_m: self.bf16(), ..self.map(d, d) };
+                self.push(Self::streamed(self.singles(weight, elements), product));
+                self.push(largest);
+            }
+        }
+        self.give(root);
     }
 
     /// The quantiser: [`golden::quantise::activation_row`] of `x`, whose largest magnitude is in word `max`. Bytes go to
@@ -344,6 +372,17 @@ impl Assembler {
     }
 }
 
+/// How attention is cut to fit into the scratchpad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiles {
+    /// Key/value heads at a time.
+    pub groups: usize,
+    /// Words of a row of scores whose exponentials are computed at a time.
+    pub words: usize,
+    /// Passes over scores, all in all.
+    pub passes: usize,
+}
+
 /// The heads of a layer, and where its keys and values are.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
@@ -371,10 +410,27 @@ impl Assembler {
         heads * row + 4 * heads * tile + self.words_of(heads) * 2 + heads
     }
 
-    /// Whether the scratchpad has room for the attention over `positions` positions, beside what is in use.
-    pub fn has_room(&self, attention: &Attention) -> bool {
-        let group = attention.heads.query / attention.heads.kv;
-        self.attention_words(group, attention.positions, 1) <= self.free()
+    /// How [`Assembler::attention`] works in `free` words of scratchpad, beside queries and results. None if there is no
+    /// room for one group of heads.
+    pub fn tiles(&self, attention: &Attention, free: usize) -> Option<Tiles> {
+        let heads = attention.heads;
+        let group = heads.query / heads.kv;
+        let row = self.words_of(attention.positions);
+        let of_groups = |groups: usize| {
+            let room = free.saturating_sub(self.attention_words(groups * group, attention.positions, 0));
+            let words = row.min(room / (4 * groups * group));
+            let passes = |tiles: usize| heads.kv / groups * (tiles * EXPONENTIAL + OTHERS);
+            (words > 0).then(|| row.div_ceil(words)).map(|tiles| Tiles {
+                groups,
+                words: row.div_ceil(tiles),
+                passes: passes(tiles),
+            })
+        };
+        // Each pass has some cycles in which the lanes are empty, so few passes are best.
+        (1..=heads.kv)
+            .filter(|groups| heads.kv.is_multiple_of(*groups))
+            .filter_map(of_groups)
+            .min_by_key(|tiles| tiles.passes)
     }
 
     /// [`golden::attention::attention`] of one token: queries `q`, results `out`.
@@ -383,28 +439,17 @@ impl Assembler {
     /// weighted values. The first stream waits for the new keys and values.
     ///
     /// # Panics
-    /// If there is no room for a group: see [`Assembler::has_room`].
+    /// If there is no room for a group: see [`Assembler::tiles`].
     pub fn attention(&mut self, attention: &Attention, q: Words, out: Words, token: usize) {
-        let heads = attention.heads;
-        let group = heads.query / heads.kv;
-        let row = self.words_of(attention.positions);
-        let room =
-            |groups: usize| self.free().saturating_sub(self.attention_words(groups * group, attention.positions, 0));
-        let tile = |groups: usize| row.min(room(groups) / (4 * groups * group));
-        // Each pass has some cycles in which the lanes are empty, so few passes are best.
-        let passes = |groups: usize| heads.kv / groups * (row.div_ceil(tile(groups)) * EXPONENTIAL + OTHERS);
-        let possible = (1..=heads.kv).filter(|groups| heads.kv.is_multiple_of(*groups) && tile(*groups) > 0);
-        let groups = possible.min_by_key(|groups| passes(*groups));
-        let groups = groups.expect("the scores of a group of heads fit into the scratchpad");
-        let tile = row.div_ceil(row.div_ceil(tile(groups)));
-        for first in (0..heads.kv).step_by(groups) {
-            self.batch(attention, q, out, first, groups, tile, token);
+        let tiles = self.tiles(attention, self.free()).expect("the scores of a group of heads fit into the scratchpad");
+        for first in (0..attention.heads.kv).step_by(tiles.groups) {
+            self.batch(attention, q, out, first, &tiles, token);
         }
     }
 
-    /// The attention of the query heads of `groups` key/value heads, from `first` on.
-    #[allow(clippy::too_many_arguments)]
-    fn batch(&mut self, at: &Attention, q: Words, out: Words, first: usize, groups: usize, tile: usize, token: usize) {
+    /// The attention of the query heads of a batch of key/value heads, from `first` on.
+    fn batch(&mut self, at: &Attention, q: Words, out: Words, first: usize, tiles: &Tiles, token: usize) {
+        let Tiles { groups, words: tile, .. } = *tiles;
         let lanes = self.config.lanes;
         let (group, positions) = (at.heads.query / at.heads.kv, at.positions);
         let (rows, row) = (groups * group, self.words_of(positions));

@@ -47,6 +47,9 @@ pub struct NonlinearRow {
     pub elements: usize,
     /// Cycles. The time in which the ternary unit computes products is not among them.
     pub cycles: u64,
+    /// Cycles of the vector unit while the ternary unit computed products.
+    #[serde(default)]
+    pub overlapped_cycles: u64,
     /// `cycles` divided by `elements`.
     pub cycles_per_element: f64,
     /// Milliseconds at the clock of the core.

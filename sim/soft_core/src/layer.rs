@@ -46,6 +46,8 @@ pub struct LayerOutput {
     pub values: Vec<f32>,
     /// Each step and its cycles, in order.
     pub steps: Vec<(Step, u64)>,
+    /// Cycles of each step in which the ternary unit worked too. They are not among those of `steps`.
+    pub overlapped: Vec<(Step, u64)>,
     /// The tensors, if they were asked for: name within the layer, elements.
     pub tensors: Vec<(String, Elements)>,
     /// Cycles from the job's begin to its end, with the work for records.

@@ -15,6 +15,8 @@ pub struct Operator {
     pub elements: usize,
     /// Cycles of the core. The time in which the unit computes products is not among them.
     pub cycles: u64,
+    /// Cycles in which the ternary unit worked too. They are not among `cycles`.
+    pub overlapped: u64,
     /// Elements of the operator's tensors that differ from golden's.
     pub mismatches: usize,
 }
@@ -40,6 +42,7 @@ pub fn operators(
             name: name(*step),
             elements: elements(*step, config, tokens, past),
             cycles,
+            overlapped: output.overlapped.iter().filter(|(other, _)| other == step).map(|(_, cycles)| cycles).sum(),
             mismatches: of_step.map(|tensor| tensor.mismatches).sum(),
         }
     };

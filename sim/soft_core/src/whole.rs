@@ -11,7 +11,8 @@ use sequencer::whole::{WholeJob, place};
 use tmv::driver::{Driver, Weights};
 use vector::VectorConfig;
 use vector::layer::{Layer, Part};
-use vector::program::{Assembler, Shown};
+use vector::program::Shown;
+use vector::schedule::Schedule;
 
 use crate::error::Error;
 use crate::firmware::Firmware;
@@ -106,10 +107,10 @@ pub fn run(
     let show = layout.region(0)?.address;
     let placed = place(&layer, &weights, *unit, physical(programs.address), tensors.then(|| physical(show)))?;
     layout.write(programs, &placed.bytes)?;
-    if let Some(end) = placed.programs.last().and_then(Assembler::show_end) {
+    let code = &placed.schedule.code;
+    if let Some(end) = code.show_end() {
         layout.region((end - physical(show)) as usize)?;
     }
-    let shown: Vec<Shown> = placed.programs.iter().flat_map(|code| code.shown().iter().copied()).collect();
     let job = WholeJob { placed: physical(programs.address), heap, records };
     let address = layout.words(job.to_words().into_iter())?;
     system.take_events();
@@ -127,13 +128,13 @@ pub fn run(
             other => return Err(Error::Records(format!("{other:?} is not expected"))),
         }
     }
-    output.steps = measured(&system.take_events(), &placed.programs)?;
+    (output.steps, output.overlapped) = measured(&system.take_events(), &placed.schedule, &output.busy)?;
     let memory = Memory { base, bytes: system.memory().bytes() };
     output.hidden = memory.singles(hidden, input.hidden.len());
     let row = config.kv_dim();
     output.keys = memory.values(keys, (past + tokens) * row, input.dtype);
     output.values = memory.values(cached, (past + tokens) * row, input.dtype);
-    output.tensors = memory.tensors(&shown, past + tokens);
+    output.tensors = memory.tensors(code.shown(), past + tokens);
     for (part, codes) in Part::ALL.into_iter().zip(codes) {
         for linear in part.products() {
             let (rows, cols) = (linear.out_features(config), linear.in_features(config));
@@ -165,39 +166,57 @@ fn values(layout: &mut Layout<'_>, values: &[f32], dtype: Dtype) -> Result<u32, 
     }
 }
 
-/// The cycles of each step, in order, from what happened in the simulation. A part begins with the doorbell of the vector
-/// unit; the step of its products begins with its last instruction and ends with the next part.
-fn measured(events: &[(u64, Event)], parts: &[Assembler]) -> Result<Vec<(Step, u64)>, Error> {
-    let damaged = |what: String| Error::Records(format!("the simulation saw {what}"));
-    let doorbells: Vec<u64> = events.iter().filter(|(_, e)| *e == Event::VectorDoorbell).map(|(at, _)| *at).collect();
-    let done: Vec<u64> = events.iter().filter(|(_, e)| *e == Event::Instruction).map(|(at, _)| *at).collect();
-    let expected: usize = parts.iter().map(|code| code.code().len()).sum();
-    if doorbells.len() != parts.len() || done.len() != expected {
-        let (rings, found) = (doorbells.len(), done.len());
-        return Err(damaged(format!(
-            "{rings} doorbells and {found} instructions, expected {} and {expected}",
-            parts.len()
-        )));
+/// Cycles of steps, in order.
+type Steps = Vec<(Step, u64)>;
+
+/// The cycles of each step from what happened in the simulation: those in which the ternary unit was idle, and those that
+/// overlapped with its work. An instruction begins with the end of the one before, or with the doorbell of its program.
+/// The steps of products have the time in which the ternary unit worked, and that in which neither unit did.
+fn measured(events: &[(u64, Event)], schedule: &Schedule, busy: &[u64]) -> Result<(Steps, Steps), Error> {
+    let times = |wanted: Event| events.iter().filter(move |(_, event)| *event == wanted).map(|(at, _)| *at);
+    let doorbells: Vec<u64> = times(Event::VectorDoorbell).collect();
+    let starts: Vec<u64> = times(Event::TernaryDoorbell).collect();
+    let done: Vec<u64> = times(Event::Instruction).collect();
+    let expected = (schedule.ends.len(), Linear::GROUPS.len(), Linear::GROUPS.len(), schedule.code.code().len());
+    let found = (doorbells.len(), starts.len(), busy.len(), done.len());
+    if found != expected {
+        let what = "programs, starts of products, their times, and instructions";
+        return Err(Error::Records(format!("the simulation saw {found:?} {what}, expected {expected:?}")));
     }
-    let mut cycles = std::collections::HashMap::<String, u64>::new();
-    let mut add = |step: Step, count: u64| *cycles.entry(format!("{step:?}")).or_default() += count;
-    let mut done = done.into_iter();
-    for (index, (code, doorbell)) in parts.iter().zip(&doorbells).enumerate() {
-        let (steps, count) = (code.steps(), code.code().len());
-        let ends: Vec<u64> = done.by_ref().take(count).collect();
-        let mut begin = *doorbell;
-        for (number, (step, first)) in steps.iter().enumerate() {
-            let last = steps.get(number + 1).map_or(count, |(_, next)| *next);
-            // A step without instructions takes nothing.
-            let Some(end) = (last > *first).then(|| ends[last - 1]) else { continue };
-            add(*step, end - begin);
-            begin = end;
+    let work: Vec<(u64, u64)> = starts.iter().zip(busy).map(|(start, busy)| (*start, start + busy)).collect();
+    let within = |from: u64, to: u64| -> u64 {
+        work.iter().map(|(begin, end)| to.min(*end).saturating_sub(from.max(*begin))).sum()
+    };
+    let (mut alone, mut overlapped) = ([0; Step::ALL.len()], [0; Step::ALL.len()]);
+    let (mut steps, mut step) = (schedule.code.steps().iter().peekable(), None);
+    let (mut begin, mut program) = (doorbells[0], 0);
+    // Time in which the vector unit worked alone, for each group of products: from its start to that of the next one.
+    let mut after = [0; Linear::GROUPS.len()];
+    for (index, end) in done.iter().enumerate() {
+        while steps.peek().is_some_and(|(_, first)| *first <= index) {
+            step = steps.next().and_then(|(step, _)| step.index());
         }
-        if let (Some(next), Some(linear)) = (doorbells.get(index + 1), Part::ALL[index].products().first()) {
-            add(Step::Products(*linear), next - begin);
+        while schedule.ends[program] <= index {
+            program += 1;
         }
+        let from = begin.max(doorbells[program]);
+        let hidden = within(from, *end);
+        let at = step.ok_or_else(|| Error::Records("an instruction belongs to no step".into()))?;
+        alone[at] += end - from - hidden;
+        overlapped[at] += hidden;
+        if let Some(group) = starts.iter().rposition(|start| start < end) {
+            after[group] += end - from - hidden;
+        }
+        begin = *end;
     }
-    Ok(Step::ALL.iter().map(|step| (*step, cycles.get(&format!("{step:?}")).copied().unwrap_or(0))).collect())
+    let last = *done.last().unwrap_or(&begin);
+    for (group, linears) in Linear::GROUPS.into_iter().enumerate() {
+        let until = starts.get(group + 1).copied().unwrap_or(last);
+        let at = Step::Products(linears[0]).index().unwrap_or_default();
+        alone[at] = (until - starts[group]).saturating_sub(after[group]);
+    }
+    let steps = |cycles: [u64; Step::ALL.len()]| Step::ALL.into_iter().zip(cycles).collect();
+    Ok((steps(alone), steps(overlapped)))
 }
 
 /// Memory after a job.

@@ -102,7 +102,7 @@ impl Job<'_> {
                 compared.push(Compared { name: format!("{}, in the timed run", tensor.name), ..tensor });
             }
             (output.steps, output.busy, output.cycles) = (plain.steps, plain.busy, plain.cycles);
-            output.unit_cycles = plain.unit_cycles;
+            (output.unit_cycles, output.overlapped) = (plain.unit_cycles, plain.overlapped);
         }
         let seconds = started.elapsed().as_secs_f64() / runs as f64;
         progress.finish();
@@ -161,6 +161,7 @@ impl Job<'_> {
                 tokens: self.tokens,
                 elements: o.elements,
                 cycles: o.cycles,
+                overlapped_cycles: o.overlapped,
                 cycles_per_element: o.cycles as f64 / o.elements as f64,
                 ms: ms(o.cycles),
                 mismatches: o.mismatches,
