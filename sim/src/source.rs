@@ -117,7 +117,8 @@ impl Source {
             (None, tokens) => config.synthetic_prompt(tokens.unwrap_or(DEFAULT_TOKENS)),
             (Some(ids), Some(tokens)) if ids.len() != tokens => {
                 let ids = ids.len();
-                let message = format!("--tokens {tokens} and --prompt-ids with {ids} ids disagree; omit --tokens");
+                let message =
+                    format!("--prompt-ids has {ids} ids, expected {tokens} (--tokens and --context); omit --tokens");
                 return Err(Failure::usage(message));
             }
             (Some(ids), _) => ids.to_vec(),
@@ -152,6 +153,7 @@ impl Source {
             layer,
             tokens,
             prompt_ids: ids.map(<[u32]>::to_vec),
+            context: 0,
             dtype: args.dtype.name().into(),
         }
     }

@@ -160,7 +160,7 @@ fn wrong_requests_are_usage_errors() {
         let ran = sim(arguments).code(2).says(texts);
         assert!(ran.out.is_empty(), "{ran}");
     }
-    packed(&["--tokens", "3"]).code(2).says(&["--tokens 3 and --prompt-ids with 6 ids disagree"]);
+    packed(&["--tokens", "3"]).code(2).says(&["--prompt-ids has 6 ids, expected 3"]);
     tiny(&testdata("tiny-online"), "2", &[]).code(2).says(&["layers 0 to 1"]);
     let model = testdata("tiny-packed").display().to_string();
     sim(&["--layer", "0", "--model", &model, "--prompt-ids", "1,320"])

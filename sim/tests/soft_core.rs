@@ -77,6 +77,7 @@ fn main() -> ExitCode {
         errors_of_the_vector_unit_have_names,
         layers_that_do_not_fit_have_a_name,
         the_command_runs_every_operator,
+        the_command_runs_every_layer,
         options_that_do_not_go_together,
         a_machine_without_the_target,
     ];
@@ -234,6 +235,26 @@ fn the_command_runs_every_operator() {
     assert_eq!(nonlinear["mismatches"], 0);
     let sum: u64 = nonlinear["operators"].as_array().unwrap().iter().map(|o| o["cycles"].as_u64().unwrap()).sum();
     assert_eq!(nonlinear["cycles"], sum);
+}
+
+/// All layers on both units, the last two of six tokens with a cache of the others. The next token is that of all tokens at
+/// once, the sums are those of the layers, and a layer by itself takes the same time.
+fn the_command_runs_every_layer() {
+    let model = testdata("tiny-packed").display().to_string();
+    let of = |what: &[&str]| {
+        let all = ["--model", &model, "--prompt-ids", program::PROMPT, "--nonlinear", "vector", "--context", "4"];
+        sim(&[&all[..], &["--json", "-"], what].concat()).code(0).json()
+    };
+    let whole = of(&["--all-layers"]);
+    assert_eq!(whole["forward"]["next_token"], 188, "the reference's next token");
+    assert_eq!((&whole["model"]["tokens"], &whole["model"]["context"]), (&2.into(), &4.into()));
+    let layers = [of(&["--layer", "0"]), of(&["--layer", "1"])];
+    assert_eq!((&whole["nonlinear"]["layers"], &layers[0]["nonlinear"]["layers"]), (&2.into(), &1.into()));
+    for key in ["cycles", "elements", "mismatches"] {
+        let sum: u64 = layers.iter().map(|layer| layer["nonlinear"][key].as_u64().unwrap()).sum();
+        assert_eq!(whole["nonlinear"][key], sum, "{key}");
+    }
+    assert_eq!(whole["nonlinear"]["mismatches"], 0);
 }
 
 /// Checks a tensor against the reference: integers for equality, floats within 5e-5 of the rms of their row, as golden.
@@ -593,7 +614,9 @@ fn options_that_do_not_go_together() {
     }
     sim(&["--all-layers", "--nonlinear", "soft-core"]).code(2).says(&["--all-layers"]);
     let model = testdata("tiny-packed").display().to_string();
-    sim(&["--layer", "0", "--model", &model, "--context", "4"]).code(2).says(&["--context"]);
+    let prompt = ["--layer", "0", "--model", &model, "--prompt-ids", program::PROMPT];
+    sim(&[&prompt[..], &["--context", "6"]].concat()).code(2).says(&["--context 6", "6 ids"]);
+    sim(&[&prompt[..], &["--context", "4", "--tokens", "3"]].concat()).code(2).says(&["6 ids, expected 7"]);
 }
 
 /// A machine without the target gets a hint, and nothing of cargo.

@@ -45,6 +45,11 @@ impl<'a> Model<'a> {
         self.caches.get(layer).map_or(0, KvCache::tokens)
     }
 
+    /// The keys and values of `layer`; `None` if the model has no such layer.
+    pub fn cache(&self, layer: usize) -> Option<&KvCache> {
+        self.caches.get(layer)
+    }
+
     /// The embeddings of `ids`, `[ids.len(), hidden_size]`, rounded to the compute type.
     ///
     /// # Errors

@@ -55,8 +55,7 @@ pub fn verify<T, E: From<Error> + Send>(
     })
 }
 
-/// Verifies runs until the queue ends or a run fails. Returns the outcomes and the failure, if any. If several runs
-/// fail, the failure of the earliest run is returned.
+/// Verifies runs until the queue ends or a run fails. Returns the outcomes and the failure, if any.
 fn work<E: From<Error> + Send>(
     bench: &Bench,
     jobs: usize,
@@ -64,23 +63,39 @@ fn work<E: From<Error> + Send>(
     receiver: &Mutex<Receiver<Run>>,
     done: &(impl Fn(&Outcome) -> Result<(), E> + Sync),
 ) -> (Vec<Outcome>, Option<E>) {
+    let each = |run: Run| {
+        let result = bench.execute(library, &run).map_err(|error| E::from(error.at(run.describe())));
+        result.and_then(|outcome| done(&outcome).map(|()| outcome))
+    };
+    drain(jobs, receiver, |run| run.index, each)
+}
+
+/// Lets `jobs` workers take items from a queue and call `each` with them, until the queue ends or a call fails. Returns
+/// what the calls returned, in no order, and the failure, if any: of several failures that of the item with the least
+/// `number`.
+pub fn drain<T: Send, R: Send, E: Send>(
+    jobs: usize,
+    receiver: &Mutex<Receiver<T>>,
+    number: impl Fn(&T) -> usize + Sync,
+    each: impl Fn(T) -> Result<R, E> + Sync,
+) -> (Vec<R>, Option<E>) {
     let state = Mutex::new((Vec::new(), None::<(usize, E)>));
     thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
                 loop {
                     let received = lock(receiver).recv();
-                    let Ok(run) = received else { break };
+                    let Ok(item) = received else { break };
                     if lock(&state).1.is_some() {
                         break;
                     }
-                    let result = bench.execute(library, &run).map_err(|error| E::from(error.at(run.describe())));
-                    let result = result.and_then(|outcome| done(&outcome).map(|()| outcome));
-                    let (outcomes, failed) = &mut *lock(&state);
+                    let number = number(&item);
+                    let result = each(item);
+                    let (results, failed) = &mut *lock(&state);
                     match result {
-                        Ok(outcome) => outcomes.push(outcome),
-                        Err(failure) if failed.as_ref().is_none_or(|(index, _)| *index > run.index) => {
-                            *failed = Some((run.index, failure));
+                        Ok(result) => results.push(result),
+                        Err(failure) if failed.as_ref().is_none_or(|(earliest, _)| *earliest > number) => {
+                            *failed = Some((number, failure));
                         }
                         Err(_) => {}
                     }
@@ -88,8 +103,8 @@ fn work<E: From<Error> + Send>(
             });
         }
     });
-    let (outcomes, failed) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    (outcomes, failed.map(|(_, failure)| failure))
+    let (results, failed) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (results, failed.map(|(_, failure)| failure))
 }
 
 /// Number of hardware threads of this machine, which is the default number of jobs.

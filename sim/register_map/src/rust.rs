@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use crate::map::{Access, RegisterMap};
 use crate::source::Source;
 
+/// The longest line, see `rustfmt.toml`.
+const WIDTH: usize = 120;
+
 /// The text of the module.
 pub fn constants(map: &RegisterMap, source: &Source) -> String {
     let (device, note) = (source.device, source.note());
@@ -68,8 +71,25 @@ fn descriptor(s: &mut String, map: &RegisterMap) {
     let _ = writeln!(
         s,
         "/// For each word of a descriptor, the mask of the bits that must be zero.\n\
-         pub const DESC_RESERVED_BITS: [u32; {}] =\n    [{}];",
+         pub const DESC_RESERVED_BITS: [u32; {}] ={}",
         reserved.len(),
-        reserved.join(", ")
+        array(&reserved)
     );
+}
+
+/// An array, in lines as rustfmt breaks them.
+fn array(items: &[String]) -> String {
+    let line = format!("\n    [{}];", items.join(", "));
+    if line.len() <= WIDTH + 1 {
+        return line;
+    }
+    let mut lines = vec![String::from("   ")];
+    for item in items {
+        let item = format!(" {item},");
+        match lines.last_mut().filter(|line| line.len() + item.len() <= WIDTH) {
+            Some(line) => line.push_str(&item),
+            None => lines.push(format!("   {item}")),
+        }
+    }
+    format!(" [\n{}\n];", lines.join("\n"))
 }

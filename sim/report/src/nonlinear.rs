@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::verdict;
 
-/// The operators of a layer between its BitLinears, and where they ran.
+/// The operators of layers between their BitLinears, and where they ran.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Nonlinear {
     /// `soft-core` or `vector`.
@@ -20,7 +20,10 @@ pub struct Nonlinear {
     pub clock_mhz: f64,
     /// Tokens in the cache of keys and values before the run.
     pub context: usize,
-    /// The operators in the order of execution.
+    /// Layers that ran.
+    #[serde(default = "one")]
+    pub layers: usize,
+    /// The operators in the order of execution, each the sum of all layers.
     pub operators: Vec<NonlinearRow>,
     /// Cycles of all operators.
     pub cycles: u64,
@@ -36,8 +39,12 @@ pub struct Nonlinear {
     pub simulation: CoreSimulation,
 }
 
+fn one() -> usize {
+    1
+}
+
 /// An operator on the core.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NonlinearRow {
     /// Name of the operator within the layer.
     pub name: String,
@@ -76,23 +83,23 @@ pub struct CoreSimulation {
     pub firmware_bytes: usize,
     /// Seconds that it took to build the firmware, or to find it in the cache.
     pub firmware_s: f64,
-    /// Cycles of the job, with the work for records.
+    /// Cycles of all layers, with the work for records.
     pub cycles: u64,
     /// Cycles in which the unit was clocked too.
     pub unit_cycles: u64,
-    /// Seconds of the simulation.
+    /// Seconds of the simulation; with several layers, some of them run at the same time.
     pub seconds: f64,
 }
 
 impl Nonlinear {
-    /// The operators as an input of the projection.
+    /// The operators as an input of the projection: those of a layer, the mean of all that ran.
     pub fn for_projection(&self) -> SoftCore {
         SoftCore {
             name: self.lanes.map_or(self.core.clone(), |lanes| format!("vector unit of {lanes} lanes, {}", self.core)),
             clock_mhz: self.clock_mhz,
             tokens: self.operators.first().map_or(1, |o| o.tokens),
             context: self.context,
-            operators: self.operators.iter().map(|o| (o.name.clone(), o.cycles)).collect(),
+            operators: self.operators.iter().map(|o| (o.name.clone(), o.cycles / self.layers.max(1) as u64)).collect(),
         }
     }
 }

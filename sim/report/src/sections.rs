@@ -42,8 +42,11 @@ pub struct ModelSection {
     pub num_key_value_heads: usize,
     /// The layer that was run; `None` for all layers.
     pub layer: Option<usize>,
-    /// Tokens of the forward pass.
+    /// Tokens of the forward pass, without those of the context.
     pub tokens: usize,
+    /// Tokens in the cache of keys and values before the forward pass. Those of a prompt come first in it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub context: usize,
     /// The prompt, if there is one.
     pub prompt_ids: Option<Vec<u32>>,
     /// Compute type of the host.
@@ -161,6 +164,10 @@ impl MemorySection {
         }
         text
     }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl ModelSection {

@@ -59,10 +59,9 @@ pub struct LayerOutput {
 }
 
 /// Values of a layer's vectors and multiply-accumulates of its attention: a measure of a job.
-pub fn work(input: &LayerInput<'_>) -> usize {
-    let c = input.config;
-    let tokens = input.hidden.len() / c.hidden_size;
-    let positions: usize = (1..=tokens).map(|token| input.cache.tokens() + token).sum();
+pub fn work(config: &ModelConfig, tokens: usize, past: usize) -> usize {
+    let c = config;
+    let positions: usize = (1..=tokens).map(|token| past + token).sum();
     tokens * (6 * c.hidden_size + 5 * c.intermediate_size) + 2 * c.hidden_size * positions
 }
 
@@ -236,7 +235,7 @@ pub fn run(
     };
     let address = layout.words(job.to_words().into_iter())?;
     let (start, unit_start) = (system.cycles(), system.unit_cycles());
-    let found = complete(system, firmware, address, records, PATIENCE * work(input) as u64)?;
+    let found = complete(system, firmware, address, records, PATIENCE * work(config, tokens, past) as u64)?;
     let mut output = LayerOutput {
         cycles: system.cycles() - start,
         unit_cycles: system.unit_cycles() - unit_start,

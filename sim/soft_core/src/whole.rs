@@ -114,7 +114,7 @@ pub fn run(
     let job = WholeJob { placed: physical(programs.address), heap, records };
     let address = layout.words(job.to_words().into_iter())?;
     system.take_events();
-    let patience = REST + PATIENCE * crate::layer::work(input) as u64;
+    let patience = REST + PATIENCE * crate::layer::work(config, tokens, past) as u64;
     let (start, before) = (system.cycles(), system.unit_cycles());
     let found = complete(system, firmware, address, records, patience)?;
     let mut output = LayerOutput {

@@ -79,8 +79,8 @@ pub(crate) struct LayerArgs {
         help_heading = "What"
     )]
     pub(crate) nonlinear: NonlinearArg,
-    /// Tokens in the cache of keys and values before the run [default: for a synthetic layer 16 on the soft core and
-    /// 256 on the vector unit, otherwise 0]
+    /// Tokens in the cache of keys and values before the run, the first ones of the prompt if there is one [default: for
+    /// synthetic weights 16 on the soft core and 256 on the vector unit, otherwise 0]
     #[arg(long, value_name = "N", help_heading = "What")]
     pub(crate) context: Option<usize>,
     /// Lanes of the vector unit: 8, 16 or 32 [default: 8 with ports of 64 bits, otherwise 32]

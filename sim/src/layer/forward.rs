@@ -1,10 +1,12 @@
 //! The forward pass on golden's arithmetic. The unit verifies its products.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bitnet::layer::{DecoderLayer, KvCache};
 use bitnet::model::{Model, hidden_entering_layer};
 use bitnet::sampler::Sampler;
+use bitnet::weights::LayerWeights;
 use golden::Dtype;
 use ndarray::{Array2, Axis};
 use report::records::Forward;
@@ -15,6 +17,16 @@ use super::dump::Dump;
 use super::job::Job;
 use crate::failure::Failure;
 use crate::source::Source;
+
+/// What a layer gets.
+pub(super) struct Entering {
+    pub(super) layer: usize,
+    pub(super) weights: Arc<LayerWeights>,
+    /// The residual stream, `[tokens, hidden_size]`.
+    pub(super) hidden: Array2<f32>,
+    /// Keys and values of the tokens before.
+    pub(super) cache: KvCache,
+}
 
 /// The results of a forward pass, except the result that the report contains.
 pub(super) struct Pass {
@@ -39,36 +51,61 @@ impl Job<'_> {
     fn forward(&self, recorder: &mut Recorder, dump: &mut Dump) -> Result<Forward, Failure> {
         let (source, dtype) = (self.source.weights(), Dtype::from(self.args.model.dtype));
         if let (None, Some(ids)) = (self.args.layer, &self.ids) {
-            let logits = Model::new(source, dtype).forward(ids, recorder, dump)?;
+            let mut model = Model::new(source, dtype);
+            let (before, ids) = ids.split_at(self.args.context());
+            if !before.is_empty() {
+                let hidden = model.embed(before, &mut ())?;
+                model.layers(self.layers.clone(), hidden, &mut Interruptible, &mut ())?;
+            }
+            let logits = model.forward(ids, recorder, dump)?;
             let last = logits.row(logits.nrows() - 1).to_vec();
             let next_token = Sampler::greedy().next(&last)?;
             return Ok(Forward { sha256: sha256(&logits), next_token: Some(next_token) });
         }
         let layer = self.layers.start;
-        let (hidden, mut cache) = self.entering_layer()?;
-        let weights = source.layer(layer)?;
+        let Entering { weights, hidden, mut cache, .. } = self.entering_layer(layer)?;
         let decoder = DecoderLayer::new(source.config(), layer, &weights);
         let hidden = decoder.forward(&hidden, &mut cache, dtype, recorder, dump)?;
         Ok(Forward { sha256: sha256(&hidden), next_token: None })
     }
 
-    /// The residual stream at the input of the layer, `[tokens, hidden_size]`, and the cache with the tokens before.
-    pub(super) fn entering_layer(&self) -> Result<(Array2<f32>, KvCache), Failure> {
-        let (source, dtype, layer) = (self.source.weights(), Dtype::from(self.args.model.dtype), self.layers.start);
-        let mut cache = KvCache::new();
-        let Source::Synthetic(synthetic) = &self.source else {
-            let ids = self.ids.as_deref().unwrap_or_default();
-            return Ok((hidden_entering_layer(layer, ids, dtype, source, &mut Interruptible)?, cache));
+    /// What enters the requested layer.
+    pub(super) fn entering_layer(&self, layer: usize) -> Result<Entering, Failure> {
+        let (source, dtype) = (self.source.weights(), Dtype::from(self.args.model.dtype));
+        let all = match (&self.source, &self.ids) {
+            (Source::Synthetic(synthetic), _) => synthetic.hidden(layer, self.args.context() + self.tokens)?,
+            (_, ids) => {
+                let ids = ids.as_deref().unwrap_or_default();
+                hidden_entering_layer(layer, ids, dtype, source, &mut Interruptible)?
+            }
         };
-        let context = self.args.context();
-        let all = synthetic.hidden(layer, context + self.tokens)?;
-        let (before, hidden) = all.view().split_at(Axis(0), context);
-        if context > 0 {
-            let weights = source.layer(layer)?;
+        let (before, hidden) = all.view().split_at(Axis(0), self.args.context());
+        let (weights, mut cache) = (source.layer(layer)?, KvCache::new());
+        if !before.is_empty() {
             let decoder = DecoderLayer::new(source.config(), layer, &weights);
             decoder.forward(&before.to_owned(), &mut cache, dtype, &mut Interruptible, &mut ())?;
         }
-        Ok((hidden.to_owned(), cache))
+        Ok(Entering { layer, weights, hidden: hidden.to_owned(), cache })
+    }
+
+    /// Runs all layers in order on golden. `each` takes what enters a layer, and returns the residual stream behind it.
+    pub(super) fn entering_layers(
+        &self,
+        ids: &[u32],
+        mut each: impl FnMut(Entering) -> Result<Array2<f32>, Failure>,
+    ) -> Result<(), Failure> {
+        let source = self.source.weights();
+        let mut model = Model::new(source, self.args.model.dtype.into());
+        let (before, ids) = ids.split_at(self.args.context());
+        let (mut before, mut hidden) = (model.embed(before, &mut ())?, model.embed(ids, &mut ())?);
+        for layer in self.layers.clone() {
+            if !before.is_empty() {
+                before = model.layers(layer..layer + 1, before, &mut Interruptible, &mut ())?;
+            }
+            let cache = model.cache(layer).cloned().unwrap_or_default();
+            hidden = each(Entering { layer, weights: source.layer(layer)?, hidden, cache })?;
+        }
+        Ok(())
     }
 }
 

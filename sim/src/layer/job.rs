@@ -20,14 +20,18 @@ use crate::args::unit::{bench, check_width};
 use crate::failure::Failure;
 use crate::source::{DEFAULT_TOKENS, Source, check_length};
 
+/// Ids of a prompt that the announcement lists.
+const SHOWN_IDS: usize = 16;
+
 /// A command for one layer or all layers, after its options are checked and resolved.
 pub(super) struct Job<'a> {
     pub(super) args: &'a LayerArgs,
     pub(super) source: Source,
     /// The requested layer, or all layers.
     pub(super) layers: Range<usize>,
-    /// Token ids of the prompt; `None` for synthetic hidden states.
+    /// Token ids of the prompt, those of the context first; `None` for synthetic hidden states.
     pub(super) ids: Option<Vec<u32>>,
+    /// Tokens behind the context.
     pub(super) tokens: usize,
     /// The selected operators, in the order of execution.
     pub(super) linears: Vec<Linear>,
@@ -74,7 +78,11 @@ impl<'a> Job<'a> {
 
     pub(super) fn announcement(&self) -> String {
         let whose = if self.args.model.prompt_ids.is_none() { "default prompt" } else { "prompt" };
-        let ids = self.ids.as_ref().map(|ids| ids.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+        let ids = self.ids.as_ref().map(|ids| {
+            let shown: Vec<String> = ids.iter().take(SHOWN_IDS).map(u32::to_string).collect();
+            let more = if ids.len() > SHOWN_IDS { format!(",... ({} ids)", ids.len()) } else { String::new() };
+            shown.join(",") + &more
+        });
         self.source.announcement() + &ids.map_or(String::new(), |ids| format!("; {whose} {ids}"))
     }
 
@@ -158,43 +166,47 @@ fn check_options(args: &LayerArgs) -> Result<(), Failure> {
 
 /// Rejects options that do not go together with the place of the other operators.
 fn check_nonlinear(args: &LayerArgs) -> Result<(), Failure> {
-    let synthetic = args.model.model.is_none() && args.layer.is_some();
-    if args.context.is_some_and(|context| context > 0) && !synthetic {
-        return Err(Failure::usage(
-            "--context: only a synthetic layer has a cache before the run; give --layer N alone",
-        ));
-    }
-    if args.nonlinear == NonlinearArg::Host {
-        return Ok(());
-    }
-    let name = if args.nonlinear == NonlinearArg::Vector { "vector" } else { "soft-core" };
+    let (name, layers) = match args.nonlinear {
+        NonlinearArg::Host => return Ok(()),
+        NonlinearArg::SoftCore => ("soft-core", "one whole layer"),
+        NonlinearArg::Vector => ("vector", "whole layers"),
+    };
     let refused = [
-        ("--all-layers", args.all_layers),
+        ("--all-layers", args.all_layers && args.nonlinear == NonlinearArg::SoftCore),
         ("--op", !args.operators.is_empty()),
         ("--shard", args.shard.is_some()),
         ("--journal", args.journal.is_some()),
     ];
     match refused.iter().find(|(_, given)| *given) {
-        Some((flag, _)) => {
-            Err(Failure::usage(format!("--nonlinear {name} runs one whole layer; it does not go with {flag}")))
-        }
+        Some((flag, _)) => Err(Failure::usage(format!("--nonlinear {name} runs {layers}; it does not go with {flag}"))),
         None => Ok(()),
     }
 }
 
-/// The token ids of the prompt, if there is a prompt, and the number of tokens.
+/// The token ids of the prompt, if there is a prompt, and the number of tokens behind the context.
 fn prompt(args: &LayerArgs, source: &Source) -> Result<(Option<Vec<u32>>, usize), Failure> {
+    let context = args.context();
+    let wanted = args.tokens.map(|tokens| tokens.saturating_add(context));
+    let default = DEFAULT_TOKENS.saturating_add(context);
     if matches!(source, Source::Synthetic(_)) && !args.all_layers {
         if args.model.prompt_ids.is_some() {
             return Err(Failure::usage("--prompt-ids: a synthetic layer has no prompt; add --model"));
         }
-        let tokens = args.tokens.unwrap_or(DEFAULT_TOKENS);
-        check_length(source.weights().config(), args.context().saturating_add(tokens))?;
-        return Ok((None, tokens));
+        let all = wanted.unwrap_or(default);
+        check_length(source.weights().config(), all)?;
+        return Ok((None, all - context));
     }
-    let ids = source.prompt(args.model.prompt_ids.as_deref(), args.tokens)?;
-    let tokens = ids.len();
-    Ok((Some(ids), tokens))
+    let given = args.model.prompt_ids.as_deref();
+    let ids = source.prompt(given, if given.is_none() { wanted.or(Some(default)) } else { wanted })?;
+    match ids.len().checked_sub(context) {
+        Some(tokens @ 1..) => Ok((Some(ids), tokens)),
+        _ => {
+            let count = ids.len();
+            Err(Failure::usage(format!(
+                "--context {context}: --prompt-ids has {count} ids, and no token is left to run"
+            )))
+        }
+    }
 }
 
 /// The CPU profile for the table, and the inputs of the projection with all CPU profiles.

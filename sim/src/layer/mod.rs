@@ -46,22 +46,23 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     tell(format_args!("seed {}: {}", args.model.seed, job.announcement()));
     let core = job.prepare_core()?;
     let (journal, resumed) = open_journal(&job)?;
-    let ran = execute(&job, &outputs, journal.as_ref(), resumed, started)?;
+    let mut ran = execute(&job, &outputs, journal.as_ref(), resumed, started)?;
     job.source.tell_finding();
-    let report = |forward, nonlinear, complete| {
-        job.report(command, &ran.outcomes, forward, nonlinear, ran.simulation.clone(), complete)
+    let report = |forward, nonlinear, simulation, complete| {
+        job.report(command, &ran.outcomes, forward, nonlinear, simulation, complete)
     };
     let forward = match ran.forward {
         Ok(forward) => forward,
         Err(failure) if failure.exit == Exit::Interrupted && ran.simulated > 0 => {
-            return Err(interrupted(&job, &outputs, &report(None, None, false)));
+            return Err(interrupted(&job, &outputs, &report(None, None, ran.simulation, false)));
         }
         Err(failure) => return Err(failure.repeat_with(&job.repeatable(command))),
     };
     check_complete(&job, &ran.outcomes)?;
     let nonlinear = core.map(|prepared| job.nonlinear(&prepared)).transpose();
     let nonlinear = nonlinear.map_err(|failure| failure.repeat_with(&job.repeatable(command)))?;
-    let report = report(Some(forward), nonlinear, true);
+    ran.simulation.wall_s = started.elapsed().as_secs_f64();
+    let report = report(Some(forward), nonlinear, ran.simulation, true);
     let mut written = outputs.put(&report);
     written.push(write_dump(&job, &outputs, &ran.dump, &report));
     Ok(conclude(written, mismatches(&report, args.trace.is_none())))

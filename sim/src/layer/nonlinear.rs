@@ -1,9 +1,13 @@
 //! The operators between the BitLinears on the soft core or on the vector unit: `--nonlinear soft-core|vector`.
 
+use std::sync::Mutex;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::Instant;
 
 use bitnet::config::Linear;
 use golden::Dtype;
+use ndarray::Array2;
 use program::console::tell;
 use program::interrupt::interrupted;
 use report::nonlinear::{CoreSimulation, Nonlinear, NonlinearDifference, NonlinearRow};
@@ -15,13 +19,15 @@ use soft_core::operators::{operators, results};
 use soft_core::system::System;
 use soft_core::whole;
 use testbench::model;
+use testbench::pool::drain;
 use vector::VectorConfig;
 use verilated::{ModelLibrary, Trace};
 use zynq_memory::MemoryConfig;
 
 use super::args::NonlinearArg;
+use super::forward::Entering;
 use super::job::Job;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::Progress;
 
 /// Physical address of the memory.
@@ -41,8 +47,21 @@ pub(super) struct Prepared {
     vector: Option<(ModelLibrary, VectorConfig)>,
 }
 
+/// A layer to run, and golden's tensors of it.
+struct Case {
+    entering: Entering,
+    expected: Expected,
+}
+
+/// A layer that ran.
+struct OnCore {
+    layer: usize,
+    output: LayerOutput,
+    compared: Vec<Compared>,
+}
+
 impl Job<'_> {
-    /// Makes the firmware and the models, if the layer is to run on the core too, and checks that it fits.
+    /// Makes the firmware and the models, if the layers are to run on the core too, and checks that they fit.
     pub(super) fn prepare_core(&self) -> Result<Option<Prepared>, Failure> {
         if self.args.nonlinear == NonlinearArg::Host {
             return Ok(None);
@@ -62,20 +81,61 @@ impl Job<'_> {
         Ok(Some(Prepared { firmware, core, unit, vector }))
     }
 
-    /// Runs the layer on the core, and compares every tensor with golden's.
+    /// Runs the layers on the core, and compares every tensor with golden's.
     pub(super) fn nonlinear(&self, prepared: &Prepared) -> Result<Nonlinear, Failure> {
-        let Prepared { firmware, core, unit, vector } = prepared;
-        let (layer, dtype) = (self.layers.start, Dtype::from(self.args.model.dtype));
-        let weights = self.source.weights().layer(layer)?;
-        let (hidden, cache) = self.entering_layer()?;
-        let expected = Expected::of(self.config(), layer, &weights, &hidden, &mut cache.clone(), dtype)?;
-        let hidden: Vec<f32> = hidden.iter().copied().collect();
-        let input = LayerInput { config: self.config(), weights: &weights, dtype, hidden: &hidden, cache: &cache };
-
-        let runs = if vector.is_some() { 2 } else { 1 };
-        let each = if vector.is_some() { VECTOR_CYCLES } else { CYCLES };
-        let progress = Progress::new("simulating the core", runs * each * work(&input) as u64);
+        let (runs, each) = if prepared.vector.is_some() { (2, VECTOR_CYCLES) } else { (1, CYCLES) };
+        let work = work(self.config(), self.tokens, self.args.context());
+        let progress = Progress::new("simulating the core", runs * each * (work * self.layers.len()) as u64);
         let started = Instant::now();
+        let layers = match (self.args.layer, &self.ids) {
+            (None, Some(ids)) => self.on_core_in_parallel(prepared, ids, &progress)?,
+            _ => vec![self.on_core(prepared, self.case(self.entering_layer(self.layers.start)?)?, &progress)?],
+        };
+        let seconds = started.elapsed().as_secs_f64() / runs as f64;
+        progress.finish();
+        Ok(self.core_section(prepared, &layers, seconds))
+    }
+
+    /// What enters a layer, with golden's tensors.
+    fn case(&self, entering: Entering) -> Result<Case, Failure> {
+        let Entering { layer, weights, hidden, cache } = &entering;
+        let dtype = self.args.model.dtype.into();
+        let expected = Expected::of(self.config(), *layer, weights, hidden, &mut cache.clone(), dtype)?;
+        Ok(Case { entering, expected })
+    }
+
+    /// Runs all layers, some at the same time: golden computes what enters each of them.
+    fn on_core_in_parallel(&self, on: &Prepared, ids: &[u32], progress: &Progress) -> Result<Vec<OnCore>, Failure> {
+        let (sender, receiver) = sync_channel(1);
+        let (produced, (mut layers, failure)) = thread::scope(|scope| {
+            let workers = scope.spawn(|| {
+                // The receiver is dropped with the workers. Golden then fails to send, and ends too.
+                let receiver = Mutex::new(receiver);
+                drain(self.jobs, &receiver, |case: &Case| case.entering.layer, |case| self.on_core(on, case, progress))
+            });
+            let produced = self.entering_layers(ids, |entering| {
+                let case = self.case(entering)?;
+                let shape = case.entering.hidden.dim();
+                let hidden = Array2::from_shape_vec(shape, case.expected.hidden.clone());
+                let ended = |_| Failure::new(Exit::Internal, "the workers ended before the last layer");
+                sender.send(case).map_err(ended)?;
+                Ok(hidden.expect("a layer keeps the shape"))
+            });
+            drop(sender);
+            (produced, workers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        failure.map_or(produced, Err)?;
+        layers.sort_by_key(|layer| layer.layer);
+        Ok(layers)
+    }
+
+    /// Runs a layer.
+    fn on_core(&self, prepared: &Prepared, case: Case, progress: &Progress) -> Result<OnCore, Failure> {
+        let Prepared { firmware, core, unit, vector } = prepared;
+        let Case { entering: Entering { layer, weights, hidden, cache }, expected } = case;
+        let hidden: Vec<f32> = hidden.iter().copied().collect();
+        let dtype = Dtype::from(self.args.model.dtype);
+        let input = LayerInput { config: self.config(), weights: &weights, dtype, hidden: &hidden, cache: &cache };
         let run_on = |tensors: bool| -> Result<LayerOutput, Failure> {
             let units = vector.as_ref().map(|(library, config)| (library, config));
             let mut system =
@@ -89,24 +149,22 @@ impl Job<'_> {
                 None => run(&mut system, firmware, &input, tensors)?,
             })
         };
-        let mut output = run_on(true)?;
-        let mut compared = match vector {
-            Some(_) => compare_named(&expected, &output, &results()),
-            None => compare_all(&expected, &output),
-        };
-        if vector.is_some() {
-            // Tensors in memory cost the vector unit time, so cycles come from a run without them.
-            let plain = run_on(false)?;
-            let names: Vec<String> = plain.tensors.iter().map(|(name, _)| name.clone()).collect();
-            for tensor in compare_named(&expected, &plain, &names).into_iter().filter(|tensor| tensor.mismatches > 0) {
-                compared.push(Compared { name: format!("{}, in the timed run", tensor.name), ..tensor });
-            }
-            (output.steps, output.busy, output.cycles) = (plain.steps, plain.busy, plain.cycles);
-            (output.unit_cycles, output.overlapped) = (plain.unit_cycles, plain.overlapped);
+        if vector.is_none() {
+            let output = run_on(true)?;
+            return Ok(OnCore { layer, compared: compare_all(&expected, &output), output });
         }
-        let seconds = started.elapsed().as_secs_f64() / runs as f64;
-        progress.finish();
-        Ok(self.core_section(prepared, &output, &compared, seconds))
+        // Tensors in memory cost the vector unit time, so cycles come from a run without them.
+        let (shown, output) = thread::scope(|scope| {
+            let timed = scope.spawn(|| run_on(false));
+            (run_on(true), timed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let (shown, output) = (shown?, output?);
+        let mut compared = compare_named(&expected, &shown, &results());
+        let names: Vec<String> = output.tensors.iter().map(|(name, _)| name.clone()).collect();
+        for tensor in compare_named(&expected, &output, &names).into_iter().filter(|tensor| tensor.mismatches > 0) {
+            compared.push(Compared { name: format!("{}, in the timed run", tensor.name), ..tensor });
+        }
+        Ok(OnCore { layer, compared, output })
     }
 
     /// The vector unit that the options ask for.
@@ -142,35 +200,35 @@ impl Job<'_> {
         MemoryConfig { stall: self.setup.stall, seed: self.args.model.seed, ..plain }
     }
 
-    fn core_section(
-        &self,
-        prepared: &Prepared,
-        output: &LayerOutput,
-        compared: &[Compared],
-        seconds: f64,
-    ) -> Nonlinear {
+    fn core_section(&self, prepared: &Prepared, layers: &[OnCore], seconds: f64) -> Nonlinear {
         let (firmware, context) = (&prepared.firmware, self.args.context());
         let lanes = prepared.vector.as_ref().map(|(_, config)| config.lanes);
         // The vector unit has the clock of the ternary unit.
         let clock_mhz = if lanes.is_some() { self.setup.clock_mhz } else { self.args.core_mhz };
         let ms = |cycles: u64| cycles as f64 / clock_mhz / 1e3;
-        let rows = operators(self.config(), self.tokens, context, output, compared).into_iter();
-        let rows: Vec<NonlinearRow> = rows
-            .map(|o| NonlinearRow {
-                name: o.name,
-                tokens: self.tokens,
-                elements: o.elements,
-                cycles: o.cycles,
-                overlapped_cycles: o.overlapped,
-                cycles_per_element: o.cycles as f64 / o.elements as f64,
-                ms: ms(o.cycles),
-                mismatches: o.mismatches,
-            })
-            .collect();
+        let mut rows: Vec<NonlinearRow> = Vec::new();
+        for OnCore { output, compared, .. } in layers {
+            for (index, o) in operators(self.config(), self.tokens, context, output, compared).into_iter().enumerate() {
+                if index == rows.len() {
+                    let (name, tokens) = (o.name.clone(), self.tokens);
+                    rows.push(NonlinearRow { name, tokens, ..NonlinearRow::default() });
+                }
+                rows[index].elements += o.elements;
+                rows[index].cycles += o.cycles;
+                rows[index].overlapped_cycles += o.overlapped;
+                rows[index].mismatches += o.mismatches;
+            }
+        }
+        for row in &mut rows {
+            row.cycles_per_element = row.cycles as f64 / row.elements as f64;
+            row.ms = ms(row.cycles);
+        }
         let cycles = rows.iter().map(|row| row.cycles).sum();
-        let differences = compared.iter().filter_map(|tensor| {
-            let first = tensor.first?;
-            Some(NonlinearDifference { tensor: tensor.name.clone(), mismatches: tensor.mismatches, first })
+        let compared = || layers.iter().flat_map(|on| on.compared.iter().map(|tensor| (on.layer, tensor)));
+        let differences = compared().filter_map(|(layer, tensor)| {
+            let (name, first) = (&tensor.name, tensor.first?);
+            let name = if layers.len() > 1 { format!("layer {layer}, {name}") } else { name.clone() };
+            Some(NonlinearDifference { tensor: name, mismatches: tensor.mismatches, first })
         });
         Nonlinear {
             on: if lanes.is_some() { "vector" } else { "soft-core" }.into(),
@@ -178,17 +236,18 @@ impl Job<'_> {
             core: Core::from(self.args.core).name().into(),
             clock_mhz,
             context,
+            layers: layers.len(),
             operators: rows,
             cycles,
             ms: ms(cycles),
-            elements: compared.iter().map(|tensor| tensor.elements).sum(),
-            mismatches: compared.iter().map(|tensor| tensor.mismatches).sum(),
+            elements: compared().map(|(_, tensor)| tensor.elements).sum(),
+            mismatches: compared().map(|(_, tensor)| tensor.mismatches).sum(),
             differences: differences.collect(),
             simulation: CoreSimulation {
                 firmware_bytes: firmware.image.len(),
                 firmware_s: firmware.seconds,
-                cycles: output.cycles,
-                unit_cycles: output.unit_cycles,
+                cycles: layers.iter().map(|on| on.output.cycles).sum(),
+                unit_cycles: layers.iter().map(|on| on.output.unit_cycles).sum(),
                 seconds,
             },
         }

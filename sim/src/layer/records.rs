@@ -53,7 +53,8 @@ impl Job<'_> {
     }
 
     pub(super) fn model_section(&self) -> ModelSection {
-        self.source.section(&self.args.model, self.args.layer, self.tokens, self.ids.as_deref())
+        let section = self.source.section(&self.args.model, self.args.layer, self.tokens, self.ids.as_deref());
+        ModelSection { context: self.args.context(), ..section }
     }
 
     pub(super) fn report(
