@@ -7,15 +7,16 @@
     ./mutate.py --only 234,300      two mutants, by their numbers
     ./mutate.py --list              the mutants, without running anything
     ./mutate.py --semantic          bugs that a person could make; all of them, or those of --only and --file
+    ./mutate.py --unit vector       the vector unit and the float cells, in place of the ternary unit
 
 A mutant is one change of one expression or statement: an operand left out of a condition, a comparison off by one, plus
 for minus, an assignment left out. One copy of the RTL holds all mutants, and a number in the environment selects one
 when a model starts, so each model is built once. A mutant is killed when a test fails or does not end.
-rtl/ternary/mutation.toml lists the tests, and a reason for each mutant that survives. A survivor without a reason is an
-error, and so is a reason for a mutant that is killed or does not exist.
+mutation.toml in the unit's folder lists the tests, and a reason for each mutant that survives. A survivor without a reason
+is an error, and so is a reason for a mutant that is killed or does not exist.
 
-With --semantic, the mutants are those of rtl/ternary/semantic.toml: texts of the RTL and the texts instead, with the
-reasons beside them. All else is the same.
+With --semantic, the mutants are those of semantic.toml in the unit's folder: texts of the RTL and the texts instead, with
+the reasons beside them. All else is the same.
 
 Exit codes: 0 enough mutants were killed and each survivor has its reason, 1 otherwise, 2 usage or a semantic.toml that
 does not fit the RTL, 4 tool missing.
@@ -45,8 +46,7 @@ import provision  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RTL = provision.RTL
-PLAN = RTL / "ternary" / "mutation.toml"
-SEMANTIC = RTL / "ternary" / "semantic.toml"
+UNITS = ["ternary", "vector"]
 BAR = 0.95
 PATIENCE = 5  # a test hangs if it takes this many times its usual time, and a minute
 SWAPS = {
@@ -71,13 +71,20 @@ class BadPlan(Exception):
 Test = collections.namedtuple("Test", "target names seed", defaults=((), None))
 
 
-@functools.cache
-def plan():
-    """mutation.toml: files without mutants, tests, survivors."""
-    with open(PLAN, "rb") as file:
-        plan = tomllib.load(file)
-    plan["test"] = [Test(**test) for test in plan["test"]]
-    return plan
+class Unit:
+    """A unit whose RTL is changed, and how its tests are run."""
+
+    def __init__(self, name):
+        self.semantic = RTL / name / "semantic.toml"
+        with open(RTL / name / "mutation.toml", "rb") as file:
+            plan = tomllib.load(file)
+        self.tests = [Test(**test) for test in plan["test"]]
+        self.untested, self.survivors = plan.get("untested", []), plan.get("survivor", [])
+        self.files = provision.rtl_files(plan["list"])
+        self.changed = [name for name in self.files if Path(name).name not in plan["skipped"]]
+        # The package that has the number of the mutant.
+        self.package = plan["package"]
+        self.number = f"{Path(self.package).stem}::mutant"
 
 
 def parser():
@@ -91,10 +98,10 @@ Mutant = collections.namedtuple("Mutant", "number file line change source")
 
 
 class Mutator:
-    """Rewrites one file. Every place gets its mutants; `tmv_pkg::mutant` selects one."""
+    """Rewrites one file. Every place gets its mutants; the number `selected` selects one."""
 
-    def __init__(self, path, mutants):
-        self.path, self.mutants = path, mutants
+    def __init__(self, path, mutants, selected):
+        self.path, self.mutants, self.selected = path, mutants, selected
         self.text = path.read_text()
         assert self.text.isascii()
         self.clocked = False
@@ -108,7 +115,7 @@ class Mutator:
         source = self.text.splitlines()[line - 1].strip()
         change = " ".join(change.split())
         self.mutants.append(Mutant(len(self.mutants) + 1, self.path.name, line, change, source))
-        return f"tmv_pkg::mutant == {len(self.mutants)}"
+        return f"{self.selected} == {len(self.mutants)}"
 
     def children(self, node):
         return [child for child in node if hasattr(child, "sourceRange")]
@@ -179,50 +186,50 @@ class Mutator:
         return text
 
 
-def operators(folder):
+def operators(folder, unit):
     """Writes all changes of single operators into the copy of the RTL in `folder`. Returns the mutants."""
     from pyslang import syntax
 
     mutants = []
-    for name in provision.rtl_files():
-        if Path(name).name not in plan()["skipped"]:
-            tree = syntax.SyntaxTree.fromFile(str(RTL / name))
-            (folder / name).write_text(Mutator(RTL / name, mutants).file(tree))
+    for name in unit.changed:
+        tree = syntax.SyntaxTree.fromFile(str(RTL / name))
+        (folder / name).write_text(Mutator(RTL / name, mutants, unit.number).file(tree))
     return mutants
 
 
-def place(entry, text):
-    """Where the source of an entry of semantic.toml is in the text of its file: start and end."""
-    name, source, count = entry["name"], entry["source"], text.count(entry["source"])
+def place(entry, text, name):
+    """Where the source of an entry of a list of mutants is in the text of its file: start and end."""
+    source, count = entry["source"], text.count(entry["source"])
     if count != 1 or not source:
         found = f"its source occurs {count} times in {entry['file']}, not once: {source}"
-        raise BadPlan(f"{SEMANTIC.name}: {name}: {found}")
+        raise BadPlan(f"{name}: {entry['name']}: {found}")
     return text.index(source), text.index(source) + len(source)
 
 
-def semantic(folder):
+def semantic(folder, unit):
     """Writes the mutants of semantic.toml into the copy of the RTL in `folder`. Returns them and their reasons."""
-    with open(SEMANTIC, "rb") as file:
+    listed = unit.semantic.name
+    with open(unit.semantic, "rb") as file:
         entries = tomllib.load(file)["mutant"]
-    files = {Path(name).name: name for name in provision.rtl_files()}
+    files = {Path(name).name: name for name in unit.files}
     mutants, known, edits = [], {}, collections.defaultdict(list)
     for number, entry in enumerate(entries, 1):
         if missing := {"name", "file", "kind", "source", "mutant", "bug"} - entry.keys():
-            raise BadPlan(f"{SEMANTIC.name}: mutant {number}: without {', '.join(sorted(missing))}")
+            raise BadPlan(f"{listed}: mutant {number}: without {', '.join(sorted(missing))}")
         name, kind, source = entry["name"], entry["kind"], entry["source"]
         if name in (mutant.change for mutant in mutants):
-            raise BadPlan(f"{SEMANTIC.name}: {name}: two mutants have this name")
+            raise BadPlan(f"{listed}: {name}: two mutants have this name")
         if entry["file"] not in files:
-            raise BadPlan(f"{SEMANTIC.name}: {name}: there is no file {entry['file']}")
+            raise BadPlan(f"{listed}: {name}: there is no file {entry['file']}")
         text = (RTL / files[entry["file"]]).read_text()
-        start, end = place(entry, text)
-        chosen = f"tmv_pkg::mutant == {number}"
+        start, end = place(entry, text, listed)
+        chosen = f"{unit.number} == {number}"
         if kind == "expression":
             instead = f"(({chosen}) ? ({entry['mutant']}) : ({source}))"
         elif kind == "statement":
             instead = f"begin if ({chosen}) begin {entry['mutant']} end else begin {source} end end"
         else:
-            raise BadPlan(f"{SEMANTIC.name}: {name}: kind is {kind}, not expression or statement")
+            raise BadPlan(f"{listed}: {name}: kind is {kind}, not expression or statement")
         edits[entry["file"]].append((start, end, instead, name))
         mutants.append(Mutant(number, entry["file"], text.count("\n", 0, start) + 1, name, entry["bug"]))
         if "reason" in entry:
@@ -231,7 +238,7 @@ def semantic(folder):
         changes.sort()
         for (_, end, _, before), (start, _, _, behind) in zip(changes, changes[1:]):
             if start < end:
-                raise BadPlan(f"{SEMANTIC.name}: {before} and {behind} change the same text of {file}")
+                raise BadPlan(f"{listed}: {before} and {behind} change the same text of {file}")
         text = (RTL / files[file]).read_text()
         for start, end, instead, _ in reversed(changes):
             text = text[:start] + instead + text[end:]
@@ -239,16 +246,17 @@ def semantic(folder):
     return mutants, known
 
 
-def mutate(folder, by_hand):
+def mutate(folder, unit, by_hand):
     """Writes a mutated copy of the RTL to `folder`. Returns its mutants, and the reasons why some survive."""
     shutil.copytree(RTL, folder, ignore=shutil.ignore_patterns("formal"))
-    mutants, known = semantic(folder) if by_hand else (operators(folder), reasons())
-    package = (folder / "ternary" / "tmv_pkg.sv").read_text()
+    mutants, known = semantic(folder, unit) if by_hand else (operators(folder, unit), reasons(unit))
+    package = (folder / unit.package).read_text()
     number = '$c32("(std::getenv(\\"TMV_MUTANT\\") ? std::atoi(std::getenv(\\"TMV_MUTANT\\")) : 0)")'
-    package = package.replace("  import tmv_reg_pkg::*;\n", f"  import tmv_reg_pkg::*;\n  int mutant = {number};\n", 1)
-    (folder / "ternary" / "tmv_pkg.sv").write_text(package)
+    package = re.sub(r"^(package \w+;\n)", lambda found: f"{found[1]}  int mutant = {number};\n", package, flags=re.M)
+    (folder / unit.package).write_text(package)
     # Mutants cause warnings: no lint.
-    (folder / "lint" / "verilator_waiver.vlt").write_text("`verilator_config\nlint_off\n")
+    for waiver in (folder / "lint").glob("*_waiver.vlt"):
+        waiver.write_text("`verilator_config\nlint_off\n")
     return mutants, known
 
 
@@ -264,11 +272,11 @@ def binaries():
     return {message["target"]["name"]: message["executable"] for message in programs}
 
 
-def run(folder, number, test, seconds=None):
+def run(folder, unit, number, test, seconds=None):
     """Runs a test on a mutant. Returns the name of the test that failed, or None."""
     environment = {**os.environ, "TMV_RTL_DIR": str(folder), "TMV_MUTANT": str(number)}
     environment |= {"TMV_SEED": str(test.seed)} if test.seed is not None else {}
-    skip = [word for name in plan()["untested"] for word in ("--skip", name)]
+    skip = [word for name in unit.untested for word in ("--skip", name)]
     command = [binaries()[test.target], "--test-threads", "1", *skip, *test.names]
     try:
         done = subprocess.run(
@@ -283,19 +291,19 @@ def run(folder, number, test, seconds=None):
     return f"{test.target}::{failed[1]}" if failed else f"{test.target}, which ended with {done.returncode}"
 
 
-def killer(folder, number, patience):
+def killer(folder, unit, number, patience):
     """Returns the test that notices a mutant, or None."""
-    return next(filter(None, (run(folder, number, *each) for each in zip(plan()["test"], patience))), None)
+    return next(filter(None, (run(folder, unit, number, *each) for each in zip(unit.tests, patience))), None)
 
 
-def baseline(folder):
+def baseline(folder, unit):
     """Runs the tests without a mutant: once to build the models, once for time. Returns a time limit for each."""
     patience = []
-    for test in plan()["test"]:
+    for test in unit.tests:
         print(f"without a mutant: {test.target}", file=sys.stderr)
-        run(folder, 0, test)
+        run(folder, unit, 0, test)
         start = time.monotonic()
-        if failed := run(folder, 0, test):
+        if failed := run(folder, unit, 0, test):
             raise Failed(f"the tests fail without a mutant: {failed}")
         patience.append(60 + PATIENCE * (time.monotonic() - start))
     return patience
@@ -306,9 +314,9 @@ def key(mutant):
     return (mutant.file, mutant.source, mutant.change)
 
 
-def reasons():
+def reasons(unit):
     """Reasons of mutation.toml why mutants survive, by `key`."""
-    return {(r["file"], r["source"], r["change"]): r["reason"] for r in plan().get("survivor", [])}
+    return {(r["file"], r["source"], r["change"]): r["reason"] for r in unit.survivors}
 
 
 def report(mutants, killers, known):
@@ -342,7 +350,8 @@ def main():
     arguments.add_argument("--all", action="store_true", help="every mutant, not a sample")
     arguments.add_argument("--sample", type=int, default=200, metavar="N", help="so many mutants (default 200)")
     arguments.add_argument("--seed", type=int, default=1, help="of the sample (default 1)")
-    arguments.add_argument("--semantic", action="store_true", help=f"the mutants of {SEMANTIC.name}")
+    arguments.add_argument("--semantic", action="store_true", help="the mutants of semantic.toml")
+    arguments.add_argument("--unit", choices=UNITS, default=UNITS[0], help=f"whose RTL (default {UNITS[0]})")
     arguments.add_argument("--only", metavar="N,N", help="these mutants, by their numbers; or names, with --semantic")
     arguments.add_argument("--file", metavar="NAME", help="mutants of this file only")
     arguments.add_argument("--jobs", type=int, default=2, help="mutants at a time (default 2)")
@@ -354,7 +363,8 @@ def main():
         with tempfile.TemporaryDirectory(prefix="tmv-mutants-") as temporary:
             # The cache finds models by the text of the RTL, so the folder may have any name.
             folder = Path(temporary) / "rtl"
-            every, known = mutate(folder, options.semantic)
+            unit = Unit(options.unit)
+            every, known = mutate(folder, unit, options.semantic)
             chosen = [mutant for mutant in every if options.file in (None, mutant.file)]
             if options.only:
                 only = options.only.split(",")
@@ -367,12 +377,12 @@ def main():
                 return 0
             keys = {key(mutant) for mutant in every}
             for stale in known.keys() - keys:
-                print(f"{PLAN.name}: no such mutant: {stale}", file=sys.stderr)
+                print(f"a reason without its mutant: {stale}", file=sys.stderr)
             print(f"{len(chosen)} of {len(every)} mutants; building models first", file=sys.stderr)
-            patience = baseline(folder)
+            patience = baseline(folder, unit)
             killers, start = {}, time.monotonic()
             with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-                runs = {pool.submit(killer, folder, mutant.number, patience): mutant for mutant in chosen}
+                runs = {pool.submit(killer, folder, unit, mutant.number, patience): mutant for mutant in chosen}
                 for run in concurrent.futures.as_completed(runs):
                     mutant = runs[run]
                     killers[mutant.number] = run.result()

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""What a module of the unit or of the sequencer takes of an FPGA, counted by open synthesis: Yosys, its slang front end, synth_xilinx.
+"""What a module of the units or of the sequencer takes of an FPGA, counted by open synthesis: Yosys with slang, synth_xilinx.
 
     ./synth.py --top tmv_port --family xcup PortBits=128 Vectors=4 Codec=1     one module, as JSON
-    ./synth.py --top tmv_unit_sum --family xcup PortBits=128                   tmv_unit, its ports counted once
+    ./synth.py --top tmv_unit_sum --family xcup PortBits=128                   tmv_unit, its ports measured once
     ./synth.py --update points.csv                                             every row of a table, measured again
     ./synth.py --check modules.csv                                             the same, compared with what it says
     ./synth.py --devices modules.csv points.csv                                these tables against devices, nothing is run
 
 Parameters not given have the module's defaults. `tmv_unit_sum` synthesises the unit with its ports as black boxes, and
 `tmv_port` by itself, and adds: several times faster than the whole, without optimisation across the ports' edge.
+`tmv_vec_unit_sum` does the same with the lanes of the vector unit.
 
     lut         LUTs, for logic and for memory. Every LUT1 to LUT6 counts as one: Yosys does not put two small functions
                 into the two outputs of one LUT, as Vivado does. An inverter (INV) counts as a LUT1.
@@ -257,22 +258,29 @@ def measure(top, family, parameters, black_box=None, keep=None):
     }
 
 
-def measure_sum(family, parameters, keep=None):
-    """`tmv_unit` without its ports, and `tmv_port` as often as the unit has it."""
-    port = tuple(pair for pair in parameters if pair[0] != "Ports")
-    port = measure("tmv_port", family, port, keep=keep)
-    rest = measure("tmv_unit", family, parameters, black_box="tmv_port", keep=keep)
-    result = {"module": "tmv_unit_sum", "family": family, "parameters": dict(parameters)}
-    result |= {key: rest[key] + rest["boxes"] * port[key] for key in COUNTS}
-    deeper = max(port, rest, key=lambda part: part["levels"])
+# Modules that are measured without their parts, and the part by itself: its module, and those parameters that it has not.
+SUMS = {
+    "tmv_unit_sum": ("tmv_unit", "tmv_port", {"Ports"}),
+    "tmv_vec_unit_sum": ("tmv_vec_unit", "tmv_vec_lane", {"Lanes", "PortBits", "Ports", "Words"}),
+}
+
+
+def measure_sum(name, family, parameters, keep=None):
+    """A module without its parts, and a part as often as the module has it."""
+    top, part, others = SUMS[name]
+    of_part = measure(part, family, tuple(pair for pair in parameters if pair[0] not in others), keep=keep)
+    rest = measure(top, family, parameters, black_box=part, keep=keep)
+    result = {"module": name, "family": family, "parameters": dict(parameters)}
+    result |= {key: rest[key] + rest["boxes"] * of_part[key] for key in COUNTS}
+    deeper = max(of_part, rest, key=lambda one: one["levels"])
     result |= {"levels": deeper["levels"], "path": deeper["path"], "boxes": rest["boxes"]}
-    result |= {"memories": rest["memories"] | {f"u_port.{name}": kind for name, kind in port["memories"].items()}}
-    return result | {"rest": {key: rest[key] for key in COUNTS}, "seconds": port["seconds"] + rest["seconds"]}
+    result |= {"memories": rest["memories"] | {f"{part}.{name}": kind for name, kind in of_part["memories"].items()}}
+    return result | {"rest": {key: rest[key] for key in COUNTS}, "seconds": of_part["seconds"] + rest["seconds"]}
 
 
 def measure_any(top, family, parameters, keep=None):
-    if top == "tmv_unit_sum":
-        return measure_sum(family, parameters, keep=keep)
+    if top in SUMS:
+        return measure_sum(top, family, parameters, keep=keep)
     return measure(top, family, parameters, keep=keep)
 
 

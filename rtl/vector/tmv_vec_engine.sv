@@ -7,7 +7,7 @@
 ///                                                            |  -> tmv_vec_max: a maximum as an element
 ///
 /// A slot a cycle, except where something needs more: a chain, see `ChainCycles`; a division, `DivideSlots`; a store, the
-/// beats of a word; rows of a maximum, a few cycles. A pass begins when the one before has put everything away.
+/// beats of a word; rows of a maximum, `MaxBubbles` between them. A pass begins when the one before has put everything away.
 module tmv_vec_engine
   import tmv_fp_pkg::*;
   import tmv_vec_pkg::*;
@@ -19,6 +19,9 @@ module tmv_vec_engine
   /// Accumulators of a lane.
   parameter  int unsigned Accs = 64,
   parameter  int unsigned RingWords = 32,
+  /// Ports of the loader.
+  parameter  int unsigned Ports = 1,
+  localparam int unsigned PortNumBits = (Ports > 1) ? $clog2(Ports) : 1,
   localparam int unsigned RingBits = $clog2(RingWords)
 ) (
   input  logic                clk_i,
@@ -37,7 +40,8 @@ module tmv_vec_engine
   input  logic [RingBits:0]   stream_count_i,
   output logic                stream_read_o,
   output logic [RingBits-1:0] stream_offset_o,
-  input  f32_t [Lanes-1:0]    stream_word_i,
+  input  f32_t [Ports-1:0][Lanes-1:0] stream_words_i,
+  input  logic [PortNumBits-1:0] stream_bank_i,
   output logic                stream_take_o,
   output logic [RingBits:0]   stream_take_words_o,
   input  logic                stream_take_last_i,
@@ -57,6 +61,8 @@ module tmv_vec_engine
   localparam int unsigned AccBits = $clog2(Accs);
   localparam int unsigned WordBeats = 32 * Lanes / PortBits;
   localparam int unsigned FoldWords = 16;
+  /// Cycles between the rows of a maximum, see `tmv_vec_max`; the result of the row before is written in one of them.
+  localparam int unsigned MaxBubbles = (Lanes > 16) ? Lanes / 8 - 1 : 1;
   /// Stages of the pipeline, see `tmv_vec_lane`.
   localparam int unsigned Last = 18;
 
@@ -85,10 +91,10 @@ module tmv_vec_engine
   assign y_late      = instr_q.c_sel == CY;
   assign uses_y      = y_late || instr_q.b_sel == BY || instr_q.b_sel == BExp2;
 
-  // A sum is rounded after it is folded.
+  // A sum is rounded after it is folded. One is an immediate.
   assign op = '{
     imm_c: instr_q.imm_c,
-    imm_b: instr_q.imm_b,
+    imm_b: (instr_q.b_sel == BOne) ? One : instr_q.imm_b,
     post: instr_q.post,
     s_round: instr_q.s_round && !is_sum,
     m_round: instr_q.m_round,
@@ -105,7 +111,8 @@ module tmv_vec_engine
   count_t [Loops-1:0] counts;
   logic [Loops-1:0] level, last, first, at_end, at_begin;
   count_t x_addr, y_addr;
-  logic issue, marks, blocked, chain_first, chain_last, emit, bubble_q;
+  logic issue, marks, blocked, chain_first, chain_last, emit;
+  logic [1:0] bubbles_q;
   logic [3:0] gap, wait_q;
   logic [AccBits:0] acc_q, acc;
   logic [$clog2(FoldWords):0] fold_free_q;
@@ -154,7 +161,6 @@ module tmv_vec_engine
       gap = 4'((instr_q.d_to == ToF32) ? WordBeats : (instr_q.d_to == ToBf16) ? WordBeats / 2 : WordBeats / 4);
     end else if (is_sum) {marks, gap} = {first[2], 4'(ChainCycles)};
     else if (is_keep) {marks, gap} = {first[1], 4'(ChainCycles)};
-    else if (is_max) {marks, gap} = {first[1], 4'(Lanes / 8 + 2)};
   end
 
   assign chain_first = is_sum ? at_begin[1] : at_begin[0];
@@ -164,15 +170,16 @@ module tmv_vec_engine
 
   assign stall_stream_o = state_q == Run && from_stream && first[1] && 16'(stream_count_i) < instr_q.x0;
   assign stall_store_o  = state_q == Run && to_store && !store_room_i;
-  assign blocked = stall_stream_o || stall_store_o || (marks && wait_q != '0) || bubble_q
+  assign blocked = stall_stream_o || stall_store_o || (marks && wait_q != '0) || bubbles_q != '0
       || (is_sum && emit && fold_free_q == '0);
   assign issue   = state_q == Run && !blocked;
   assign issue_o = issue;
 
   always_ff @(posedge clk_i) begin
     if (issue) acc_q <= acc + 1'b1;
-    // After each row of a maximum, a cycle for writing the result of the row before.
-    bubble_q <= issue && is_max && last[1];
+    if (!rst_ni || start) bubbles_q <= '0;
+    else if (issue && is_max && last[1]) bubbles_q <= 2'(MaxBubbles);
+    else if (bubbles_q != '0) bubbles_q <= bubbles_q - 1'b1;
     if (start) wait_q <= '0;
     else if (issue && marks) wait_q <= gap - 1'b1;
     else if (wait_q != '0) wait_q <= wait_q - 1'b1;
@@ -254,7 +261,7 @@ module tmv_vec_engine
   );
 
   always_ff @(posedge clk_i) begin
-    if (valid[2] && uses_x) x_q <= from_stream ? stream_word_i : scratch_x;
+    if (valid[2] && uses_x) x_q <= from_stream ? stream_words_i[stream_bank_i] : scratch_x;
     if (uses_y && (y_late ? valid[8] : valid[2])) begin
       y_q <= instr_q.y_element ? {Lanes{scratch_y[y_lane_q[2]]}} : scratch_y;
     end
@@ -436,22 +443,25 @@ module tmv_vec_engine
     end
   end
 
-  // Addresses beyond the scratchpad. They are told in the next cycle, and the unit stops.
+  // Addresses beyond the scratchpad. They are told while the pass is at work, and the unit stops.
   localparam count_t WordMask = count_t'(Words - 1);
   localparam count_t ElementMask = count_t'(Words * Lanes - 1);
 
+  logic issued_q, taken_q, x_bad_q, y_bad_q, acc_bad_q, end_bad_q, word_bad, element_bad;
+
+  assign word_bad    = d_word && !to_store && (d_addr & ~WordMask) != '0;
+  assign element_bad = (sum_valid || r_write) && (element_addr & ~ElementMask) != '0;
+
   always_ff @(posedge clk_i) begin
-    bad_o        <= 1'b0;
-    not_finite_o <= 1'b0;
-    if (rst_ni) begin
-      if (issue && uses_x && (x_addr & ~(from_stream ? count_t'(RingWords - 1) : WordMask)) != '0) bad_o <= 1'b1;
-      if (issue && uses_y && (y_addr & ~(instr_q.y_element ? ElementMask : WordMask)) != '0) bad_o <= 1'b1;
-      if (issue && op.chain && acc[AccBits]) bad_o <= 1'b1;
-      if (stream_take_o && stream_take_last_i != last[0]) bad_o <= 1'b1;
-      if (d_word && !to_store && (d_addr & ~WordMask) != '0) bad_o <= 1'b1;
-      if ((sum_valid || r_write) && (element_addr & ~ElementMask) != '0) bad_o <= 1'b1;
-      if (max_valid && max_bad) not_finite_o <= 1'b1;
-    end
+    issued_q     <= rst_ni && issue;
+    taken_q      <= rst_ni && stream_take_o;
+    x_bad_q      <= uses_x && (x_addr & ~(from_stream ? count_t'(RingWords - 1) : WordMask)) != '0;
+    y_bad_q      <= uses_y && (y_addr & ~(instr_q.y_element ? ElementMask : WordMask)) != '0;
+    acc_bad_q    <= op.chain && acc[AccBits];
+    end_bad_q    <= stream_take_last_i != last[0];
+    bad_o <= rst_ni
+        && ((issued_q && (x_bad_q || y_bad_q || acc_bad_q)) || (taken_q && end_bad_q) || word_bad || element_bad);
+    not_finite_o <= rst_ni && max_valid && max_bad;
   end
 
   // A pass is complete when nothing is on its way.

@@ -2,8 +2,9 @@
 
 /// One read port of the loader: takes segments of ranges and makes words of singles of their beats.
 ///
-/// bfloat16 and singles become singles as they are, int32 is rounded. A beat a cycle. The first beat of a word waits until
-/// the word has a place. A word leaves in the cycle after its last beat was converted.
+/// bfloat16 and singles become singles as they are, int32 is rounded. A beat of singles or int32 takes a cycle, one of
+/// bfloat16 two. The first beat of a word waits until the word has a place. A word leaves in the cycle after its last part
+/// was converted.
 module tmv_vec_fetch
   import tmv_axi_pkg::*;
   import tmv_fp_pkg::*;
@@ -79,7 +80,7 @@ module tmv_vec_fetch
   );
 
   logic beat_valid, beat_ready;
-  logic [PortBits-1:0] beat;
+  logic [PortBits-1:0] beat, doubled;
 
   tmv_read_stream #(
     .PortBits(PortBits),
@@ -111,10 +112,9 @@ module tmv_vec_fetch
     .fault_o
   );
 
-  // Beats go into a pipeline as long as that of the conversion.
+  // Beats, or halves of them, go into a pipeline as long as that of the conversion.
   typedef struct packed {
     logic valid;
-    logic halves;
     logic word;
     logic last;
     logic from_int;
@@ -125,16 +125,15 @@ module tmv_vec_fetch
   logic [FromIntLatency-1:0][PortBits-1:0] beat_q;
   count_t done_q;
   logic [PartBits-1:0] part_q;
-  logic word_end, segment_end, is_bf16;
+  logic word_end, segment_end, is_bf16, upper_q;
 
   assign is_bf16     = kind.from == FromBf16;
-  assign word_end    = part_q == PartBits'(is_bf16 ? WordBeats / 2 - 1 : WordBeats - 1);
-  assign segment_end = done_q == kind.beats - 1'b1;
-  assign beat_ready  = queue_valid && (part_q != '0 || room_i);
+  assign word_end    = part_q == PartBits'(WordBeats - 1);
+  assign segment_end = done_q == kind.beats - 1'b1 && (upper_q || !is_bf16);
+  assign beat_ready  = mark.valid && (upper_q || !is_bf16);
   assign begin_o     = mark.valid && part_q == '0;
   assign mark = '{
-    valid: beat_valid && beat_ready,
-    halves: is_bf16,
+    valid: beat_valid && queue_valid && (part_q != '0 || room_i),
     word: word_end,
     last: segment_end && kind.last,
     from_int: kind.from == FromI32
@@ -142,24 +141,33 @@ module tmv_vec_fetch
   assign queue_take  = mark.valid && segment_end;
 
   always_ff @(posedge clk_i) begin
-    beat_q <= {beat_q[FromIntLatency-2:0], beat};
+    beat_q <= {beat_q[FromIntLatency-2:0], is_bf16 ? doubled : beat};
     if (!rst_ni) begin
-      done_q <= '0;
-      part_q <= '0;
+      done_q  <= '0;
+      part_q  <= '0;
+      upper_q <= 1'b0;
       mark_q <= '0;
       ragged_o <= 1'b0;
     end else begin
       if (mark.valid) part_q <= word_end ? '0 : part_q + 1'b1;
-      if (mark.valid) done_q <= segment_end ? '0 : done_q + 1'b1;
+      if (mark.valid) upper_q <= is_bf16 && !upper_q;
+      if (beat_ready) done_q <= segment_end ? '0 : done_q + 1'b1;
       mark_q <= {mark_q[FromIntLatency-2:0], mark};
       ragged_o <= queue_take && kind.last && !word_end;
     end
   end
 
-  // Singles of a beat.
+  // A half of a beat of bfloat16.
+  logic [1:0][Singles-1:0][15:0] halves;
+
+  assign halves = beat;
+  for (genvar i = 0; i < int'(Singles); i++) begin : gen_widened
+    assign doubled[32*i+:32] = {halves[upper_q][i], 16'b0};
+  end
+
+  // Singles of what was converted.
   mark_t made;
   f32_t [Singles-1:0] converted, singles;
-  f32_t [2*Singles-1:0] halves;
 
   assign made = mark_q[FromIntLatency-1];
 
@@ -172,14 +180,8 @@ module tmv_vec_fetch
     assign singles[i] = made.from_int ? converted[i] : beat_q[FromIntLatency-1][32*i+:32];
   end
 
-  for (genvar i = 0; i < 2 * int'(Singles); i++) begin : gen_half
-    assign halves[i] = {beat_q[FromIntLatency-1][16*i+:16], 16'b0};
-  end
-
   always_ff @(posedge clk_i) begin
-    if (made.valid) begin
-      word_o <= made.halves ? {halves, word_o[Lanes-1:2*Singles]} : {singles, word_o[Lanes-1:Singles]};
-    end
+    if (made.valid) word_o <= {singles, word_o[Lanes-1:Singles]};
     word_last_o  <= made.last;
     word_valid_o <= rst_ni && made.valid && made.word;
   end

@@ -130,7 +130,7 @@ module tmv_vec_frontend
 
   // An instruction.
   instr_t instr;
-  logic bad_instr, checked_q, bad_instr_q, loads, stores, ready, fenced;
+  logic bad_instr, checked_q, bad_instr_q, loads, stores, ready, fenced, store_idle_q;
 
   assign instr = instr_t'(item_q);
 
@@ -160,7 +160,7 @@ module tmv_vec_frontend
 
   assign loads     = instr.x_from != FromScratch;
   assign stores    = instr.d_to != ToScratch;
-  assign fenced    = instr.fence && !(dealt_q == done_q && store_idle_i);
+  assign fenced    = instr.fence && !(dealt_q == done_q && store_idle_q);
   assign ready     = instr_ready_i && (!loads || load_ready_i) && (!stores || store_ready_i);
   assign bad_instr = is_bad(instr);
   assign deal      = state_q == Program && checked_q && !bad_instr_q && !fenced && ready && !halt_i;
@@ -177,8 +177,10 @@ module tmv_vec_frontend
     from: instr.x_from
   };
 
-  // A cycle between an instruction and its check.
+  // A cycle between an instruction and its check. The storer is not idle from the deal of a range until its words are in
+  // memory, which is later than the pass ends: a cycle does no harm.
   always_ff @(posedge clk_i) begin
+    store_idle_q <= store_idle_i;
     checked_q   <= rst_ni && state_q == Program && item_valid_q && !deal;
     bad_instr_q <= bad_instr;
   end
@@ -197,7 +199,7 @@ module tmv_vec_frontend
 
   assign fault_o = '{
     valid: (state_q == Ask && (bad_q || misaligned_q))
-        || (state_q == Program && checked_q && bad_instr_q && dealt_q == done_q && store_idle_i),
+        || (state_q == Program && checked_q && bad_instr_q && dealt_q == done_q && store_idle_q),
     code: (state_q != Ask) ? ErrBadInstruction : bad_q ? ErrBadDescriptor : ErrMisaligned,
     addr: (state_q != Ask) ? instr_addr_o : desc_addr_q
   };
@@ -208,7 +210,7 @@ module tmv_vec_frontend
 
   logic finished, recorded_q;
 
-  assign finished      = state_q == Finish && done_q == count_q && store_idle_i && !halt_i;
+  assign finished      = state_q == Finish && done_q == count_q && store_idle_q && !halt_i;
   assign record_o      = finished;
   assign record_addr_o = desc_addr_q + addr_t'(4 * DescStatusWord);
   assign done_o        = state_q == Record && recorded_q && !halt_i;

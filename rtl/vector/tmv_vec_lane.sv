@@ -45,13 +45,6 @@ module tmv_vec_lane
     return (magnitude < 8'd128) ? {1'b0, 8'd128 - magnitude, 23'b0} : 32'h0040_0000 >> below;
   endfunction
 
-  /// Rounds towards zero.
-  function automatic f32_t truncated(f32_t s);
-    logic [22:0] kept;
-    kept = (s[30:23] >= 8'd150) ? '1 : ~(23'h7f_ffff >> 5'(s[30:23] - 8'd127));
-    return (s[30:23] < 8'd127) ? {s[31], 31'b0} : {s[31:23], s[22:0] & kept};
-  endfunction
-
   /// The order of floats as that of integers.
   function automatic logic [31:0] key(f32_t s);
     return s[31] ? ~s : {1'b1, s[30:0]};
@@ -64,35 +57,38 @@ module tmv_vec_lane
     return x;
   endfunction
 
-  /// B of the operation.
+  /// B of the operation. The immediate is 1 for `BOne`.
   function automatic f32_t b_of(lane_op_t op, f32_t a, f32_t y);
     f32_t b;
     unique case (op.b_sel)
-      BImm:    b = op.imm_b;
       BY:      b = y;
       BA:      b = a;
       BExp2:   b = exp2_plus_1(y);
-      default: b = One;
+      default: b = op.imm_b;
     endcase
     return {b[31] ^ op.b_neg, b[30:0]};
   endfunction
 
-  /// C of the operation. A chain begins with +0, as golden's sums do.
+  /// C of the operation. A chain begins with +0, as golden's sums do; otherwise nothing is -0.
   function automatic f32_t c_of(lane_op_t op, f32_t y, f32_t acc, logic first);
+    logic from_acc, from_imm, from_y;
     f32_t c;
-    if (op.chain) return first ? '0 : acc;
-    c = (op.c_sel == CImm) ? op.imm_c : (op.c_sel == CY) ? y : NegZero;
-    return {c[31] ^ op.c_neg, c[30:0]};
+    from_acc = op.chain && !first;
+    from_imm = !op.chain && op.c_sel == CImm;
+    from_y   = !op.chain && op.c_sel == CY;
+    c = (acc & {32{from_acc}}) | (op.imm_c & {32{from_imm}}) | (y & {32{from_y}});
+    return {(from_acc || from_imm || from_y) ? c[31] ^ op.c_neg : !op.chain, c[30:0]};
   endfunction
 
-  /// What becomes of the rounded sum.
+  /// What becomes of the rounded sum: the immediate, or some of its bits.
   function automatic f32_t result_of(lane_op_t op, f32_t s, logic m_zero);
-    unique case (op.post)
-      PostTrunc: return truncated(s);
-      PostFloor: return (key(s) < key(op.imm_c)) ? op.imm_c : s;
-      PostFlush: return (m_zero && s[30:0] <= 31'h3900_0000) ? '0 : s;
-      default:   return s;
-    endcase
+    logic floor, flush, none;
+    logic [22:0] fraction;
+    floor = op.post == PostFloor && key(s) < key(op.imm_c);
+    flush = op.post == PostFlush && m_zero && s[30:0] <= 31'h3900_0000;
+    none  = op.post == PostTrunc && s[30:23] < 8'd127;
+    fraction = (op.post != PostTrunc || s[30:23] >= 8'd150) ? '0 : 23'h7f_ffff >> 5'(s[30:23] - 8'd127);
+    return floor ? op.imm_c : {s[31] && !flush, s[30:0] & ~{8'b0, fraction} & {31{!(flush || none)}}};
   endfunction
 
   // Everything is under the valid bit of its stage, so that a simulator skips the work of idle lanes.

@@ -19,6 +19,7 @@ module tmv_vec_loader
   parameter  int unsigned RingWords = 32,
   parameter  int unsigned Outstanding = 8,
   localparam int unsigned RingBits = $clog2(RingWords),
+  localparam int unsigned PortNumBits = (Ports > 1) ? $clog2(Ports) : 1,
   localparam int unsigned TableBits = $clog2(Outstanding)
 ) (
   input  logic                            clk_i,
@@ -41,10 +42,11 @@ module tmv_vec_loader
   output logic [Ports-1:0]                r_taken_o,
   /// Words that are here.
   output logic [RingBits:0]               count_o,
-  /// Reads the word that is `offset_i` behind the oldest; it comes two cycles later.
+  /// Reads the word that is `offset_i` behind the oldest; two cycles later it is word `bank_o` of those of all ports.
   input  logic                            read_i,
   input  logic [RingBits-1:0]             offset_i,
-  output f32_t [Lanes-1:0]                word_o,
+  output f32_t [Ports-1:0][Lanes-1:0]     words_o,
+  output logic [PortNumBits-1:0]          bank_o,
   /// Takes the oldest `take_words_i` words; whether the last of them is the last of its range.
   input  logic                            take_i,
   input  logic [RingBits:0]               take_words_i,
@@ -53,7 +55,6 @@ module tmv_vec_loader
   output bus_fault_t [Ports-1:0]          fault_o,
   output logic                            ragged_o
 );
-  localparam int unsigned PortNumBits = (Ports > 1) ? $clog2(Ports) : 1;
   localparam int unsigned WordBeats = 32 * Lanes / PortBits;
   localparam int unsigned BankWords = RingWords / Ports;
   localparam int unsigned BankBits = $clog2(BankWords);
@@ -80,8 +81,8 @@ module tmv_vec_loader
   );
 
   // Segments: rows, cut at the end of every second word if there are two ports. `second_q`: the word is a second one.
-  logic ask_q, known_q, segment_ready, row_end_q, range_end_q, word_end_q, stripe_end_q, second_q;
-  count_t rows_left_q, row_left_q, word_left_q, word_beats, segment, segment_q, stripe;
+  logic ask_q, sized_q, known_q, segment_ready, row_end_q, range_end_q, word_end_q, stripe_end_q, second_q;
+  count_t rows_left_q, row_left_q, word_left_q, word_beats, segment, segment_q, stripe_q;
   addr_t row_addr_q, addr_q;
   logic [PortNumBits-1:0] port_q;
   logic [Ports-1:0] fetch_valid, fetch_ready, quiet, ragged;
@@ -91,37 +92,41 @@ module tmv_vec_loader
   if (Ports == 1) begin : gen_rows
     assign segment = row_left_q;
   end else begin : gen_words
-    assign segment = (row_left_q < stripe) ? row_left_q : stripe;
+    assign segment = (row_left_q < stripe_q) ? row_left_q : stripe_q;
   end
 
-  assign stripe        = second_q ? word_left_q : word_left_q + word_beats;
   assign segment_ready = known_q && fetch_ready[port_q];
   assign queue_take    = segment_ready && range_end_q;
 
-  // A segment is worked out in one cycle and asked for in the next.
+  // A segment is worked out in two cycles and asked for in the next one.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       ask_q    <= 1'b0;
+      sized_q  <= 1'b0;
       known_q  <= 1'b0;
       port_q   <= '0;
       second_q <= 1'b0;
     end else begin
       if (queue_take) ask_q <= 1'b0;
       else if (queue_valid) ask_q <= 1'b1;
-      if (segment_ready) known_q <= 1'b0;
-      else if (ask_q) known_q <= 1'b1;
+      if (segment_ready) {sized_q, known_q} <= '0;
+      else begin
+        if (ask_q) sized_q <= 1'b1;
+        if (sized_q) known_q <= 1'b1;
+      end
       if (Ports > 1 && segment_ready) begin
         if (stripe_end_q) port_q <= port_q + 1'b1;
         second_q <= !stripe_end_q && (second_q || word_end_q);
       end
     end
+    stripe_q <= second_q ? word_left_q : word_left_q + word_beats;
     if (!known_q) begin
       segment_q    <= segment;
       row_end_q    <= segment == row_left_q;
       range_end_q  <= segment == row_left_q && rows_left_q == count_t'(1);
       // The segment ends within the word, with it, or within the next one.
       word_end_q   <= segment >= word_left_q;
-      stripe_end_q <= segment == stripe;
+      stripe_end_q <= segment == stripe_q;
     end
     if (!ask_q) begin
       rows_left_q <= queue.rows;
@@ -143,11 +148,9 @@ module tmv_vec_loader
   // Word n has place n mod `RingWords`; with two ports, it comes from port (n / 2) mod 2. `begun`, `come`: words of each
   // port that have a place, and that are here.
   number_t [Ports-1:0] begun_q, come_q;
-  number_t taken_q, here;
-  f32_t [Lanes-1:0] bank_word[Ports];
+  number_t taken_q, here, here_q;
   logic [Ports-1:0] bank_last, begins, comes;
-  logic [RingBits-1:0] read_at, take_at;
-  logic [PortNumBits-1:0] bank_q;
+  logic [RingBits-1:0] read_at_q, take_at;
   logic read_q;
 
   /// Number of word `index` of a port.
@@ -160,11 +163,10 @@ module tmv_vec_loader
     return (Ports == 1) ? BankBits'(place) : BankBits'({place[RingBits-1:2], place[0]});
   endfunction
 
-  assign read_at = RingBits'(taken_q) + offset_i;
   assign take_at = RingBits'(taken_q) + RingBits'(take_words_i) - 1'b1;
 
   for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
-    f32_t [Lanes-1:0] word, read_word_q;
+    f32_t [Lanes-1:0] word;
     f32_t [Lanes-1:0] bank[BankWords];
     logic [BankWords-1:0] lasts_q;
     logic word_last;
@@ -213,10 +215,9 @@ module tmv_vec_loader
         bank[come_q[p][BankBits-1:0]]    <= word;
         lasts_q[come_q[p][BankBits-1:0]] <= word_last;
       end
-      if (read_i) read_word_q <= bank[place_of(read_at)];
+      if (read_q) words_o[p] <= bank[place_of(read_at_q)];
     end
 
-    assign bank_word[p] = read_word_q;
     assign bank_last[p] = lasts_q[place_of(take_at)];
 
     always_ff @(posedge clk_i) begin
@@ -233,7 +234,7 @@ module tmv_vec_loader
   if (Ports == 1) begin : gen_one
     assign here        = come_q[0];
     assign take_last_o = bank_last[0];
-    assign bank_q      = '0;
+    assign bank_o      = '0;
   end else begin : gen_two
     // Words without a gap: up to the port that has fewer pairs. The ports are less than a ring apart.
     logic [RingBits:0] pairs_apart;
@@ -244,18 +245,23 @@ module tmv_vec_loader
     assign ahead       = pairs_apart != '0 && !pairs_apart[RingBits];
     assign here        = ahead ? number_of(come_q[1], 1'b1) : number_of(come_q[0], 1'b0);
     assign take_last_o = bank_last[take_at[1]];
-    always_ff @(posedge clk_i) if (read_i) bank_q <= read_at[1];
+    always_ff @(posedge clk_i) if (read_q) bank_o <= read_at_q[1];
   end
 
   assign quiet_o  = &quiet;
   assign ragged_o = |ragged;
-  assign count_o  = (RingBits + 1)'(here - taken_q);
+  assign count_o  = (RingBits + 1)'(here_q - taken_q);
 
   always_ff @(posedge clk_i) begin
     read_q <= read_i;
-    if (read_q) word_o <= bank_word[bank_q];
-    if (!rst_ni) taken_q <= '0;
-    else if (take_i) taken_q <= taken_q + number_t'(take_words_i);
+    if (read_i) read_at_q <= RingBits'(taken_q) + offset_i;
+    if (!rst_ni) begin
+      here_q  <= '0;
+      taken_q <= '0;
+    end else begin
+      here_q <= here;
+      if (take_i) taken_q <= taken_q + number_t'(take_words_i);
+    end
   end
 
   `TMV_REQUIRE(ports, Ports == 1 || Ports == 2, "tmv_vec_loader: Ports must be 1 or 2")

@@ -1,11 +1,10 @@
 `include "tmv_macros.svh"
 
-/// The largest value of each row of words. Values beyond the row's end do not count; NaN never is the largest, but a row
-/// of magnitudes with a NaN or an infinity has one.
+/// The largest value of each row of words. Values beyond the row's end do not count.
 ///
-/// A word a cycle. A row takes at least `Lanes` / 8 + 2 cycles, so rows may not be shorter. `bad_o` says that the row has
-/// a value from which no exponential or scale can be formed: a NaN, an infinity, or, unless magnitudes are asked for,
-/// +infinity.
+/// A word a cycle; between two rows there are `Lanes` / 8 - 1 cycles at least. `bad_o` says that the row has a value from
+/// which no exponential or scale can be formed: a NaN, an infinity, or, unless magnitudes are asked for, +infinity. The
+/// sum of a lane is no negative NaN, so a NaN is larger than everything else.
 module tmv_vec_max
   import tmv_fp_pkg::*;
 #(
@@ -34,9 +33,7 @@ module tmv_vec_max
   typedef logic [31:0] key_t;
 
   function automatic key_t key(f32_t x, logic abs);
-    if (abs) return {1'b1, x[30:0]};
-    if (x[30:0] > 31'h7f80_0000) return '0;
-    return x[31] ? ~x : {1'b1, x[30:0]};
+    return (x[31] && !abs) ? ~x : {1'b1, x[30:0]};
   endfunction
 
   function automatic key_t larger(key_t a, key_t b);
@@ -44,10 +41,10 @@ module tmv_vec_max
   endfunction
 
   // A maximum in each lane, then those of all lanes, eight a cycle.
-  key_t [Lanes-1:0] key_q, lane_q, row_q;
-  logic [Lanes-1:0] nan_q, is_nan_q;
+  key_t [Lanes-1:0] key_q, lane_q;
+  key_t [7:0] eight;
   logic valid_q, first_q, last_q;
-  logic row_end_q, row_nan_q, busy_q, busy2_q, last2_q;
+  logic row_end_q, busy, busy_q, busy2_q, last2_q;
   logic [StepBits-1:0] step_q;
   key_t left_q, right_q, best_q, floor;
   logic first2_q;
@@ -56,16 +53,14 @@ module tmv_vec_max
 
   for (genvar l = 0; l < int'(Lanes); l++) begin : gen_lane
     always_ff @(posedge clk_i) begin
-      if (valid_i) begin
-        key_q[l]    <= mask_i[l] ? key(word_i[l], abs_i) : '0;
-        is_nan_q[l] <= mask_i[l] && word_i[l][30:0] > 31'h7f80_0000;
-      end
-      if (valid_q) begin
-        lane_q[l] <= first_q ? key_q[l] : larger(lane_q[l], key_q[l]);
-        nan_q[l]  <= is_nan_q[l] || (!first_q && nan_q[l]);
-      end
+      if (valid_i) key_q[l] <= mask_i[l] ? key(word_i[l], abs_i) : '0;
+      if (valid_q) lane_q[l] <= first_q ? key_q[l] : larger(lane_q[l], key_q[l]);
     end
   end
+
+  // The maxima of the lanes stay until the next row comes.
+  assign busy  = row_end_q || busy_q;
+  assign eight = lane_q[32'(step_q)*8+:8];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -73,13 +68,14 @@ module tmv_vec_max
       row_end_q <= 1'b0;
       busy_q    <= 1'b0;
       busy2_q   <= 1'b0;
+      step_q    <= '0;
       valid_o   <= 1'b0;
     end else begin
       valid_q   <= valid_i;
       row_end_q <= valid_q && last_q;
-      if (row_end_q) busy_q <= 1'b1;
-      else if (step_q == StepBits'(Steps - 1)) busy_q <= 1'b0;
-      busy2_q <= busy_q;
+      busy_q    <= busy && step_q != StepBits'(Steps - 1);
+      if (busy) step_q <= (step_q == StepBits'(Steps - 1)) ? '0 : step_q + 1'b1;
+      busy2_q <= busy;
       valid_o <= busy2_q && last2_q;
     end
   end
@@ -87,17 +83,9 @@ module tmv_vec_max
   always_ff @(posedge clk_i) begin
     first_q <= first_i;
     last_q  <= last_i;
-    if (row_end_q) begin
-      row_q     <= lane_q;
-      row_nan_q <= nan_q != '0;
-      step_q    <= '0;
-    end else if (busy_q) begin
-      row_q  <= row_q >> (8 * 32);
-      step_q <= step_q + 1'b1;
-    end
-    if (busy_q) begin
-      left_q   <= larger(larger(row_q[0], row_q[1]), larger(row_q[2], row_q[3]));
-      right_q  <= larger(larger(row_q[4], row_q[5]), larger(row_q[6], row_q[7]));
+    if (busy) begin
+      left_q   <= larger(larger(eight[0], eight[1]), larger(eight[2], eight[3]));
+      right_q  <= larger(larger(eight[4], eight[5]), larger(eight[6], eight[7]));
       first2_q <= step_q == '0;
       last2_q  <= step_q == StepBits'(Steps - 1);
     end
@@ -105,5 +93,6 @@ module tmv_vec_max
   end
 
   assign max_o = best_q[31] ? {1'b0, best_q[30:0]} : ~best_q;
-  assign bad_o = row_nan_q || (best_q[31] && best_q[30:0] >= 31'h7f80_0000);
+  assign bad_o = best_q[31] && best_q[30:0] >= 31'h7f80_0000;
+  `TMV_ASSERT(RowStays, !(busy_q && valid_q && first_q && step_q != StepBits'(Steps - 1)))
 endmodule

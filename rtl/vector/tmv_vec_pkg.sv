@@ -89,7 +89,7 @@ package tmv_vec_pkg;
     PostFlush = 2'd3
   } post_e;
 
-  /// What the lanes need of an instruction.
+  /// What the lanes need of an instruction. With `BOne`, the immediate of B is 1.
   typedef struct packed {
     logic [31:0] imm_c;
     logic [31:0] imm_b;

@@ -376,7 +376,9 @@ module tmv_vec_unit
   logic stream_read, stream_take, stream_take_last;
   logic [Ports-1:0] load_taken;
   logic [RingBits-1:0] stream_offset;
-  f32_t [Lanes-1:0] stream_word, store_word;
+  f32_t [Ports-1:0][Lanes-1:0] stream_words;
+  logic [((Ports > 1) ? $clog2(Ports) : 1)-1:0] stream_bank;
+  f32_t [Lanes-1:0] store_word;
   logic store_room, store_packing, store_valid, store_last, issue, stall_stream, stall_store;
   to_e store_to;
 
@@ -406,7 +408,8 @@ module tmv_vec_unit
     .count_o      (stream_count),
     .read_i       (stream_read),
     .offset_i     (stream_offset),
-    .word_o       (stream_word),
+    .words_o      (stream_words),
+    .bank_o       (stream_bank),
     .take_i       (stream_take),
     .take_words_i (stream_take_words),
     .take_last_o  (stream_take_last),
@@ -419,7 +422,8 @@ module tmv_vec_unit
     .PortBits(PortBits),
     .Words(Words),
     .Accs(Accs),
-    .RingWords(RingWords)
+    .RingWords(RingWords),
+    .Ports(Ports)
   ) u_engine (
     .clk_i,
     .rst_ni             (core_rst_n),
@@ -433,7 +437,8 @@ module tmv_vec_unit
     .stream_count_i     (stream_count),
     .stream_read_o      (stream_read),
     .stream_offset_o    (stream_offset),
-    .stream_word_i      (stream_word),
+    .stream_words_i     (stream_words),
+    .stream_bank_i      (stream_bank),
     .stream_take_o      (stream_take),
     .stream_take_words_o(stream_take_words),
     .stream_take_last_i (stream_take_last),
