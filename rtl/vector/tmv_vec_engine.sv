@@ -29,7 +29,7 @@ module tmv_vec_engine
   input  logic                valid_i,
   output logic                ready_o,
   input  instr_t              instr_i,
-  /// The pass is complete, for a cycle.
+  /// The pass is complete, for a cycle. An error of its last slot may come in the same cycle.
   output logic                done_o,
   /// A slot was issued.
   output logic                issue_o,
@@ -81,15 +81,21 @@ module tmv_vec_engine
 
   assign ready_o     = state_q == Idle;
   assign start       = state_q == Start;
-  assign is_sum      = instr_q.kind == KindSum;
-  assign is_keep     = instr_q.kind == KindKeep;
-  assign is_max      = instr_q.kind == KindMax || instr_q.kind == KindMaxAbs;
-  assign is_div      = instr_q.m_op != OpMul;
-  assign from_stream = instr_q.x_from != FromScratch;
-  assign to_store    = instr_q.d_to != ToScratch;
-  assign uses_x      = instr_q.a_sel != AOne;
-  assign y_late      = instr_q.c_sel == CY;
-  assign uses_y      = y_late || instr_q.b_sel == BY || instr_q.b_sel == BExp2;
+
+  always_ff @(posedge clk_i) begin
+    if (ready_o) begin
+      instr_q     <= instr_i;
+      is_sum      <= instr_i.kind == KindSum;
+      is_keep     <= instr_i.kind == KindKeep;
+      is_max      <= instr_i.kind == KindMax || instr_i.kind == KindMaxAbs;
+      is_div      <= instr_i.m_op != OpMul;
+      from_stream <= instr_i.x_from != FromScratch;
+      to_store    <= instr_i.d_to != ToScratch;
+      uses_x      <= instr_i.a_sel != AOne;
+      y_late      <= instr_i.c_sel == CY;
+      uses_y      <= instr_i.c_sel == CY || instr_i.b_sel == BY || instr_i.b_sel == BExp2;
+    end
+  end
 
   // A sum is rounded after it is folded. One is an immediate.
   assign op = '{
@@ -171,7 +177,7 @@ module tmv_vec_engine
   assign stall_stream_o = state_q == Run && from_stream && first[1] && 16'(stream_count_i) < instr_q.x0;
   assign stall_store_o  = state_q == Run && to_store && !store_room_i;
   assign blocked = stall_stream_o || stall_store_o || (marks && wait_q != '0) || bubbles_q != '0
-      || (is_sum && emit && fold_free_q == '0);
+      || (is_sum && fold_free_q == '0);
   assign issue   = state_q == Run && !blocked;
   assign issue_o = issue;
 
@@ -478,7 +484,6 @@ module tmv_vec_engine
   end
 
   always_ff @(posedge clk_i) begin
-    if (state_q == Idle) instr_q <= instr_i;
     if (!rst_ni) state_q <= Idle;
     else begin
       unique case (state_q)
@@ -491,6 +496,7 @@ module tmv_vec_engine
   end
 
   `TMV_REQUIRE(lanes, Lanes == 8 || Lanes == 16 || Lanes == 32, "tmv_vec_engine: Lanes must be 8, 16 or 32")
+  `TMV_REQUIRE(beats, WordBeats <= DivideSlots, "tmv_vec_engine: a stored word must not take longer than a division")
   `TMV_REQUIRE(words, Words * Lanes <= (1 << 16), "tmv_vec_engine: the number of an element has 16 bits")
   `TMV_ASSERT(FoldQueueHolds, !(valid[Last] && is_sum && slot_q[Last].emit) || fold_wready)
   `TMV_ASSERT(AllIsPutAway, !(done_o && !instr_q.hold) || d_last[0])

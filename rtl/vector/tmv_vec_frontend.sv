@@ -6,7 +6,7 @@
 ///   Idle -> Fetch -> Receive -> Check -> Ask -> Program -> Finish -> Record -> Idle
 ///
 /// Instructions are dealt ahead of the engine, as far as the queues have room, so streams are read early. An instruction
-/// with FENCE waits until everything before it is complete: a stream that reads what the program wrote needs it.
+/// with FENCE waits until all words that those before it store are in memory: a stream that reads them needs it.
 /// A bad descriptor or instruction stays where it is until all before it is complete, and is then told.
 module tmv_vec_frontend
   import tmv_axi_pkg::*;
@@ -43,7 +43,7 @@ module tmv_vec_frontend
   output logic                store_valid_o,
   input  logic                store_ready_i,
   output range_t              range_o,
-  /// All words that passes gave are in memory.
+  /// All words are in memory that instructions store which were dealt.
   input  logic                store_idle_i,
   /// Record, see `tmv_vec_storer`.
   output logic                record_o,
@@ -130,7 +130,7 @@ module tmv_vec_frontend
 
   // An instruction.
   instr_t instr;
-  logic bad_instr, checked_q, bad_instr_q, loads, stores, ready, fenced, store_idle_q;
+  logic bad_instr, checked_q, bad_instr_q, loads, stores, ready_q, fenced, store_idle_q;
 
   assign instr = instr_t'(item_q);
 
@@ -160,10 +160,9 @@ module tmv_vec_frontend
 
   assign loads     = instr.x_from != FromScratch;
   assign stores    = instr.d_to != ToScratch;
-  assign fenced    = instr.fence && !(dealt_q == done_q && store_idle_q);
-  assign ready     = instr_ready_i && (!loads || load_ready_i) && (!stores || store_ready_i);
+  assign fenced    = instr.fence && !store_idle_q;
   assign bad_instr = is_bad(instr);
-  assign deal      = state_q == Program && checked_q && !bad_instr_q && !fenced && ready && !halt_i;
+  assign deal      = state_q == Program && checked_q && !bad_instr_q && !fenced && ready_q && !halt_i;
 
   assign instr_valid_o = deal;
   assign instr_o       = instr;
@@ -181,8 +180,10 @@ module tmv_vec_frontend
   // memory, which is later than the pass ends: a cycle does no harm.
   always_ff @(posedge clk_i) begin
     store_idle_q <= store_idle_i;
-    checked_q   <= rst_ni && state_q == Program && item_valid_q && !deal;
-    bad_instr_q <= bad_instr;
+    // Only deals fill the queues, and they are several cycles apart.
+    ready_q      <= instr_ready_i && load_ready_i && store_ready_i;
+    checked_q    <= rst_ni && state_q == Program && item_valid_q && !deal;
+    bad_instr_q  <= bad_instr;
   end
 
   always_ff @(posedge clk_i) begin
@@ -248,6 +249,6 @@ module tmv_vec_frontend
   `TMV_REQUIRE(port, PortBits == 64 || PortBits == 128, "tmv_vec_frontend: PortBits must be 64 or 128")
   `TMV_REQUIRE(word, WordBeats >= 4, "tmv_vec_frontend: a word of bytes must fill a beat")
   `TMV_COVER(FenceWaits, state_q == Program && item_valid_q && fenced)
-  `TMV_COVER(QueuesFull, state_q == Program && item_valid_q && !ready)
+  `TMV_COVER(QueuesFull, state_q == Program && item_valid_q && !ready_q)
   `TMV_COVER(BadBehindGood, state_q == Program && checked_q && bad_instr_q && dealt_q != done_q)
 endmodule

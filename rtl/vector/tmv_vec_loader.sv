@@ -148,7 +148,7 @@ module tmv_vec_loader
   // Word n has place n mod `RingWords`; with two ports, it comes from port (n / 2) mod 2. `begun`, `come`: words of each
   // port that have a place, and that are here.
   number_t [Ports-1:0] begun_q, come_q;
-  number_t taken_q, here, here_q;
+  number_t taken_q, here, here_q, left;
   logic [Ports-1:0] bank_last, begins, comes;
   logic [RingBits-1:0] read_at_q, take_at;
   logic read_q;
@@ -250,7 +250,7 @@ module tmv_vec_loader
 
   assign quiet_o  = &quiet;
   assign ragged_o = |ragged;
-  assign count_o  = (RingBits + 1)'(here_q - taken_q);
+  assign left     = here_q - taken_q;
 
   always_ff @(posedge clk_i) begin
     read_q <= read_i;
@@ -258,8 +258,10 @@ module tmv_vec_loader
     if (!rst_ni) begin
       here_q  <= '0;
       taken_q <= '0;
+      count_o <= '0;
     end else begin
-      here_q <= here;
+      here_q  <= here;
+      count_o <= (RingBits + 1)'(take_i ? left - number_t'(take_words_i) : left);
       if (take_i) taken_q <= taken_q + number_t'(take_words_i);
     end
   end

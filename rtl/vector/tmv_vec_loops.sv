@@ -20,7 +20,6 @@ module tmv_vec_loops
   count_t [Loops-1:0] left_q;
 
   for (genvar i = 0; i < int'(Loops); i++) begin : gen_loop
-    assign end_o[i]  = left_q[i] == count_t'(1);
     assign last_o[i]  = &end_o[Loops-1:i];
     assign first_o[i] = &begin_o[Loops-1:i];
     if (i == int'(Loops) - 1) begin : gen_inner
@@ -32,9 +31,11 @@ module tmv_vec_loops
     always_ff @(posedge clk_i) begin
       if (start_i || (step_i && |(level_o & Loops'((1 << i) - 1)))) begin
         left_q[i]  <= counts_i[i];
+        end_o[i]   <= counts_i[i] == count_t'(1);
         begin_o[i] <= 1'b1;
       end else if (step_i && level_o[i]) begin
         left_q[i]  <= left_q[i] - 1'b1;
+        end_o[i]   <= left_q[i] == count_t'(2);
         begin_o[i] <= 1'b0;
       end
     end

@@ -86,7 +86,8 @@ module tmv_vec_storer
   logic [32*Lanes-1:0] pack_q;
   logic [$clog2(WordBeats):0] left_q;
   logic last_q, push, checking_q, wrong_q;
-  count_t pushed_q;
+  // Number of the next beat in its range, from 1.
+  count_t number_q;
 
   assign push = left_q != '0;
 
@@ -107,18 +108,18 @@ module tmv_vec_storer
   logic at_end, pass_end;
 
   assign pass_end      = push && left_q == ($clog2(WordBeats) + 1)'(1) && last_q;
-  assign at_end        = pushed_q == queue[1].row_beats - 1'b1;
+  assign at_end        = number_q == queue[1].row_beats;
   assign queue_take[1] = pass_end;
   assign wrong_o       = wrong_q;
   assign packing_o     = push || checking_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      pushed_q   <= '0;
+      number_q   <= count_t'(1);
       checking_q <= 1'b0;
       wrong_q    <= 1'b0;
     end else begin
-      if (push) pushed_q <= pass_end ? '0 : pushed_q + 1'b1;
+      if (push) number_q <= pass_end ? count_t'(1) : number_q + 1'b1;
       checking_q <= push;
       wrong_q    <= push && (pass_end != at_end || !queue_valid[1]);
     end

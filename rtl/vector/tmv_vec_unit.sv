@@ -314,7 +314,7 @@ module tmv_vec_unit
   );
 
   logic deal, deal_ready, load_valid, load_ready, store_range_valid, store_range_ready, store_idle, record, record_done;
-  logic instr_valid, instr_ready, instr_done;
+  logic instr_valid, instr_ready, instr_done, pass_done;
   instr_t dealt, instr;
   range_t range;
   addr_t record_addr;
@@ -430,7 +430,7 @@ module tmv_vec_unit
     .valid_i            (instr_valid),
     .ready_o            (instr_ready),
     .instr_i            (instr),
-    .done_o             (instr_done),
+    .done_o             (pass_done),
     .issue_o            (issue),
     .stall_stream_o     (stall_stream),
     .stall_store_o      (stall_store),
@@ -493,6 +493,8 @@ module tmv_vec_unit
       || (m_axi_awvalid && m_axi_awready) || (m_axi_wvalid && m_axi_wready) || m_axi_bvalid;
 
   assign busy_o       = busy;
+  // A pass that fails is not complete.
+  assign instr_done   = pass_done && !(bad || wrong || not_finite || port_fault[1].valid);
   assign instr_done_o = instr_done;
 
   // Counters, in the order of the register map.

@@ -257,7 +257,7 @@ fn gaps_are_noticed() {
     assert_eq!(complaints(&plan, &more), [] as [String; 0]);
 }
 
-/// A mutant of `rtl/ternary/semantic.toml`, for `tools/mutate.py --semantic`.
+/// A mutant of a unit's `semantic.toml`, for `tools/mutate.py --semantic`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mutant {
@@ -295,21 +295,30 @@ fn bad_mutants(mutants: &[Mutant], modules: &[(String, String)]) -> Vec<String> 
     bad
 }
 
-/// Mutants made by hand are texts of the RTL. Each text is still there, once, and each module has a mutant.
-#[test]
-fn semantic_mutants_fit_the_rtl() {
-    #[derive(Deserialize)]
-    struct List {
-        mutant: Vec<Mutant>,
-    }
+#[derive(Deserialize)]
+struct Mutants {
+    mutant: Vec<Mutant>,
+}
+
+/// The mutants of a unit, and the modules of these rooms in its list of files.
+fn mutants_of(unit: &str, list: &str, rooms: &[&str]) -> (Mutants, Vec<(String, String)>) {
     let rtl = workspace().join("rtl");
-    let files = read(&rtl.join("ternary/tmv_files.f"));
-    let modules: Vec<(String, String)> = files
+    let files = read(&rtl.join(unit).join(list));
+    let modules = files
         .lines()
+        .filter(|line| rooms.iter().any(|room| line.starts_with(room)))
         .filter(|line| line.ends_with(".sv") && !line.ends_with("_pkg.sv"))
         .map(|line| (line.rsplit('/').next().unwrap().to_string(), read(&rtl.join(line))))
         .collect();
-    let mut list: List = toml::from_str(&read(&rtl.join("ternary/semantic.toml"))).unwrap();
+    (toml::from_str(&read(&rtl.join(unit).join("semantic.toml"))).unwrap(), modules)
+}
+
+/// Mutants made by hand are texts of the RTL. Each text is still there, once, and each module has a mutant.
+#[test]
+fn semantic_mutants_fit_the_rtl() {
+    let (list, modules) = mutants_of("vector", "tmv_vec_files.f", &["float/", "vector/"]);
+    assert_eq!(bad_mutants(&list.mutant, &modules), Vec::<String>::new());
+    let (mut list, modules) = mutants_of("ternary", "tmv_files.f", &[""]);
     assert_eq!(bad_mutants(&list.mutant, &modules), Vec::<String>::new());
 
     // The check finds what it looks for.

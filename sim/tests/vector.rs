@@ -5,7 +5,7 @@ mod common;
 
 use common::{Random, below, for_seeds, pick};
 use golden::Codec;
-use rand_core::Rng;
+use rand_core::{Rng, SeedableRng};
 use testbench::device::VerilatedDevice;
 use testbench::model::vector_spec;
 use tmv::config::UnitConfig;
@@ -15,7 +15,7 @@ use vector::instruction::{A, At, B, C, Format, From, Kind, Op, Post, Range, To};
 use vector::machine::{Fault, Machine, Memory};
 use vector::{Instruction, VectorConfig, regs};
 use verilated::{Trace, VerilatedContext};
-use zynq_memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, WriteFault};
+use zynq_memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, Timing, WriteFault};
 
 /// Words of the scratchpad, and where memory has what.
 const USED: u16 = 128;
@@ -44,6 +44,12 @@ fn memory() -> MemoryConfig {
     MemoryConfig { bytes: BYTES, ..common::memory() }
 }
 
+/// Memory somewhere: also where a program, its operands or its results lie across 4 GiB.
+fn anywhere(rng: &mut Random) -> u64 {
+    let across = pick(rng, &[PROGRAM + 640, INPUT + 4096, OUTPUT + 4096]) as u64;
+    pick(rng, &[memory().base, (1 << 32) - across, 0xff << 32])
+}
+
 /// A float near 1, or of any exponent.
 fn single(rng: &mut Random) -> f32 {
     let bits = rng.next_u32();
@@ -65,6 +71,10 @@ fn instruction(rng: &mut Random, config: &VectorConfig, base: u64) -> Instructio
     let mut i = Instruction { kind, counts: [small(rng), small(rng), small(rng), small(rng)], ..Default::default() };
     let chain = matches!(kind, Kind::Sum | Kind::Keep);
     let maximum = matches!(kind, Kind::Max | Kind::MaxAbs);
+    if below(rng, 8) == 0 {
+        // The largest block of a stream.
+        (i.counts[1], i.counts[2], i.counts[3]) = (config.stream_words as u16 / sets, 1, sets);
+    }
     if kind == Kind::Sum && sets > 1 {
         i.counts[3] = sets;
     }
@@ -86,7 +96,7 @@ fn instruction(rng: &mut Random, config: &VectorConfig, base: u64) -> Instructio
         i.d.strides = [0, n[2] * n[3], n[3], 1];
     }
     i.a = pick(rng, &[A::X, A::X, A::Relu, A::One]);
-    i.b = pick(rng, &[B::One, B::Imm, B::Y, B::Y, B::A]);
+    i.b = pick(rng, &[B::One, B::Imm, B::Y, B::Y, B::A, B::Exp2]);
     i.y_element = rng.next_u32() & 3 == 0;
     if i.y_element {
         i.y.base = i.y.base * config.lanes as u16 + below(rng, config.lanes) as u16;
@@ -98,7 +108,7 @@ fn instruction(rng: &mut Random, config: &VectorConfig, base: u64) -> Instructio
         i.c = pick(rng, &[C::None, C::Imm, C::Y]);
         i.c_negative = i.c != C::None && rng.next_u32() & 1 != 0;
         i.post = pick(rng, &[Post::None, Post::None, Post::Trunc, Post::Floor, Post::Flush]);
-        if i.c == C::Y && i.b == B::Y {
+        if i.c == C::Y && matches!(i.b, B::Y | B::Exp2) {
             i.b = B::Imm;
         }
         if !maximum && i.c != C::Y {
@@ -121,13 +131,16 @@ fn instruction(rng: &mut Random, config: &VectorConfig, base: u64) -> Instructio
         let (format, bits) = pick(rng, &[(Format::F32, 32), (Format::Bf16, 16), (Format::Int, 32)]);
         let block = n[1] * n[2] * n[3];
         if block <= config.stream_words as u16 {
-            let beats = usize::from(block) * config.lanes * bits / config.port_bits;
-            let whole = rng.next_u32() & 1 != 0;
+            // All blocks in a row, a row for each, or rows that end within a word.
+            let beats = usize::from(n[0]) * usize::from(block) * config.lanes * bits / config.port_bits;
+            let rows = pick(rng, &[1, usize::from(n[0]), 2 * usize::from(n[0]), 3]);
+            let rows = if beats.is_multiple_of(rows) { rows } else { 1 };
+            let far = if rows <= 3 { pick(rng, &[0, 0, 1 << 16]) } else { 0 };
             i.from = From::Memory(Range {
                 address: base + (INPUT + below(rng, 1000) * port) as u64,
-                rows: if whole { 1 } else { n[0] },
-                row_beats: (if whole { beats * usize::from(n[0]) } else { beats }) as u16,
-                row_stride: ((beats * port).next_multiple_of(16) + 16 * below(rng, 4)) as u32,
+                rows: rows as u16,
+                row_beats: (beats / rows) as u16,
+                row_stride: ((beats / rows * port).next_multiple_of(16) + 16 * below(rng, 4) + far) as u32,
                 format,
             });
             i.x = At { base: 0, strides: [block, n[2] * n[3], n[3], 1] };
@@ -192,7 +205,7 @@ fn random_programs(lanes: usize, seeds: u64, lut: bool, memories: impl Fn(&mut R
     let config = VectorConfig { words: usize::from(USED), ..VectorConfig::of(lanes) };
     let unit = if lanes == 8 { config } else { VectorConfig::of(lanes) };
     for_seeds(seeds, |seed, rng| {
-        let mut driver = open(&unit, memories(rng), lut);
+        let mut driver = open(&unit, MemoryConfig { base: anywhere(rng), ..memories(rng) }, lut);
         let base = driver.device().memory_base();
         let mut image = vec![0u8; BYTES];
         for bytes in image[INPUT..OUTPUT].as_chunks_mut::<4>().0 {
@@ -275,21 +288,37 @@ fn fault_of(driver: &mut Driver<VerilatedDevice>, program: &[Instruction]) -> (u
     }
 }
 
-/// A unit works after an error, and what it computes is right.
+/// A unit works after an error, and what it computes is right: quotients, a root, a sum and a maximum of a stream.
 fn works(driver: &mut Driver<VerilatedDevice>) {
     let (config, base) = (driver.config(), driver.device().memory_base());
-    for (at, byte) in driver.device().memory()[INPUT..OUTPUT].iter_mut().enumerate() {
+    let mut image = vec![0; BYTES];
+    for (at, byte) in image[INPUT..OUTPUT].iter_mut().enumerate() {
         *byte = if at % 4 == 3 { 0x3f } else { at as u8 };
     }
-    let program = [moved(base, INPUT, 8, &config, true), moved(base, OUTPUT, 8, &config, false)];
-    driver.run(&program, PROGRAM, INPUT..BYTES).unwrap();
-    let bytes = 8 * config.lanes * 4;
-    let memory = driver.device().memory();
-    assert_eq!(memory[INPUT..INPUT + bytes], memory[OUTPUT..OUTPUT + bytes]);
+    let sets = config.sets() as u16;
+    let words = |counts, x: u16, d: u16| Instruction { counts, x: At::row(x), d: At::row(d), ..Default::default() };
+    let program = [
+        moved(base, INPUT, 9, &config, true),
+        Instruction { op: Op::Div, b: B::Imm, imm_b: 3.0, ..words([1, 4, 1, 1], 0, 9) },
+        Instruction { op: Op::Root, ..words([1, 1, 1, 1], 1, 13) },
+        Instruction { kind: Kind::Max, r: 15 * config.lanes as u16, ..words([1, 1, 1, 1], 2, 14) },
+        Instruction {
+            kind: Kind::Sum,
+            x: At { base: 0, strides: [0, sets, 0, 1] },
+            d: At::fixed(15 * config.lanes as u16 + 1),
+            ..words([1, 2, 1, sets], 0, 0)
+        },
+    ];
+    compare(driver, &program, &moved(base, OUTPUT, 15, &config, false), &image).unwrap();
 }
 
 fn small_unit() -> VectorConfig {
     VectorConfig { words: usize::from(USED), ..VectorConfig::of(8) }
+}
+
+/// The units on which errors and resets are tried: with a port, and with two.
+fn small_and_wide() -> [VectorConfig; 2] {
+    [small_unit(), VectorConfig::of(32)]
 }
 
 /// Every field that contradicts another one, or is out of range, is an error with the address of the instruction; what
@@ -321,7 +350,8 @@ fn bad_instructions() {
         ("a maximum in three loops", Instruction { counts: [1, 2, 2, 1], ..max }),
         ("a maximum of quotients", Instruction { op: Op::Div, ..max }),
         ("a maximum to memory", Instruction { to: To::Memory(range), ..max }),
-        ("a sum of half a word of partial sums", Instruction { counts: [1, 1, 1, 2], ..sum }),
+        ("a sum of half of the partial sums", Instruction { counts: [1, 1, 1, 2], ..sum }),
+        ("a sum of two folds", Instruction { counts: [1, 1, 1, 8], ..sum }),
         ("more lanes than there are", Instruction { last: 9, ..max }),
         ("a last word without a maximum", Instruction { last: 3, ..good }),
         ("a stream that is not used", Instruction { a: A::One, ..stream }),
@@ -356,8 +386,45 @@ fn bad_instructions() {
         assert_eq!(code, regs::ERR_BAD_INSTRUCTION, "{what}");
         assert!(["the front end", "the engine"].contains(&origin), "{what}: {origin}");
         assert_eq!(at, 64, "{what}: address of the instruction");
+        assert_eq!(driver.counters().unwrap().instructions, 1, "{what}: complete instructions");
         works(&mut driver);
     }
+    // Beats of 16 bytes.
+    let mut driver = open(&VectorConfig::of(32), memory(), false);
+    let between = Instruction { from: odd(range.address + 8, 1, 16), ..stream };
+    assert_eq!(fault_of(&mut driver, &[good, between, good]), (regs::ERR_BAD_INSTRUCTION, "the front end", 64));
+    works(&mut driver);
+}
+
+/// A stream with a fence sees what the program wrote before, also in a memory that shows it late; after many instructions,
+/// and after one.
+#[test]
+fn fences() {
+    for_seeds(10, |seed, rng| {
+        // It reads fast, and takes its time to answer writes.
+        let timing = Timing::ideal(1);
+        let memory =
+            MemoryConfig { bytes: BYTES, late_writes: true, timing, stall: 220, seed, ..common::restless(rng) };
+        let mut driver = open(&small_and_wide()[seed as usize % 2], memory, false);
+        let (config, base) = (driver.config(), driver.device().memory_base());
+        let mut image = vec![0; BYTES];
+        image[INPUT..OUTPUT]
+            .iter_mut()
+            .enumerate()
+            .for_each(|(at, byte)| *byte = if at % 4 == 3 { 0x3f } else { at as u8 });
+        let mut program = vec![moved(base, INPUT, 4, &config, true)];
+        for pass in 0..6u16 {
+            program.push(moved(base, OUTPUT + 4096, 4, &config, false));
+            // The words change in the scratchpad and come back from memory, as they were.
+            let row = At::row(0);
+            let change =
+                Instruction { counts: [1, 4, 1, 1], c: C::Imm, imm_c: 1.0, x: row, d: row, ..Default::default() };
+            program.extend(vec![change; usize::from(pass) * 2]);
+            program.push(Instruction { fence: true, ..moved(base, OUTPUT + 4096, 4, &config, true) });
+            program.push(Instruction { b: B::Imm, imm_b: 1.5, c: C::None, ..change });
+        }
+        compare(&mut driver, &program, &moved(base, OUTPUT, 4, &config, false), &image).unwrap();
+    });
 }
 
 /// Values from which nothing can be computed: the row's maximum is an error, but not what lies beyond the row.
@@ -419,6 +486,16 @@ fn bus_errors() {
         assert_eq!((found, from), (code, origin), "{read:?}, {write:?}");
         works(&mut driver);
     }
+    // The second port of a wide unit: its beat 12 is the fifth of the second pair of words. Eight beats are a word.
+    let faults = Faults { read: Some((1, 20, ReadFault::Response(SLVERR))), ..Faults::default() };
+    let mut driver = open(&VectorConfig::of(32), MemoryConfig { faults, ..memory() }, false);
+    let (config, base) = (driver.config(), driver.device().memory_base());
+    let program = [moved(base, INPUT, 8, &config, true), moved(base, OUTPUT, 8, &config, false)];
+    let (found, from, at) = fault_of(&mut driver, &program);
+    assert_eq!((found, from), (regs::ERR_READ_SLVERR, "the loader"));
+    // Words 2 and 3, 6 and 7 are of this port: beat 20 is the fifth of word 6.
+    assert_eq!(at, (INPUT + 6 * 128 + 4 * 16 - 64) as i64);
+    works(&mut driver);
 }
 
 /// Descriptors, rings and doorbells that are out of range.
@@ -435,6 +512,10 @@ fn bad_descriptors() {
         device.write_register(regs::RING_TAIL, tail).unwrap();
         device.wait_interrupt().unwrap();
         let code = device.read_register(regs::ERROR).unwrap();
+        if code & regs::ERROR_CODE != u32::from(regs::ERR_BAD_DOORBELL) {
+            let at = device.read_register(regs::ERROR_ADDR_LO).unwrap();
+            assert_eq!(u64::from(at), ring & !63, "address of the descriptor");
+        }
         driver.reset().unwrap();
         works(driver);
         driver.reset().unwrap();
@@ -462,16 +543,25 @@ fn bad_descriptors() {
 /// A soft reset at any moment of a program leaves a unit that works.
 #[test]
 fn resets_in_the_middle() {
-    for_seeds(6, |seed, rng| {
+    for_seeds(8, |seed, rng| {
         let memory = MemoryConfig { bytes: BYTES, ..common::restless(rng) };
-        let mut driver = open(&small_unit(), memory, false);
+        let mut driver = open(&small_and_wide()[seed as usize % 2], memory, false);
         let (config, base) = (driver.config(), driver.device().memory_base());
-        let words = 100;
+        let words = 3200 / config.lanes as u16 / 4;
+        let first = Instruction { x: At::row(1), d: At::row(1), ..Default::default() };
         let program: Vec<Instruction> = (0..6)
-            .flat_map(|_| [moved(base, INPUT, words, &config, true), moved(base, OUTPUT, words, &config, false)])
+            .flat_map(|_| {
+                [
+                    moved(base, INPUT, words, &config, true),
+                    Instruction { op: Op::Root, ..first },
+                    Instruction { op: Op::Div, counts: [1, 8, 1, 1], b: B::Imm, imm_b: 3.0, ..first },
+                    Instruction { kind: Kind::Max, counts: [8, 1, 1, 1], x: At::row(0), d: At::fixed(9), ..first },
+                    moved(base, OUTPUT, words, &config, false),
+                ]
+            })
             .collect();
         for _ in 0..12 {
-            driver.device().set_patience(below(rng, 3000) as u64);
+            driver.device().set_patience(below(rng, 4000) as u64);
             // It stops waiting, while the unit goes on; or the program was shorter.
             let stopped = driver.run(&program, PROGRAM, INPUT..BYTES);
             assert!(matches!(stopped, Ok(_) | Err(Error::Device(_))), "seed {seed}: {stopped:?}");
@@ -504,6 +594,152 @@ fn watchdog() {
     device.wait_interrupt().unwrap();
     let error = device.read_register(regs::ERROR).unwrap();
     assert_eq!(error & regs::ERROR_CODE, u32::from(regs::ERR_WATCHDOG));
+}
+
+/// A memory that takes no more addresses, or no more words: the watchdog bites too. It does not while words come, however
+/// slowly.
+#[test]
+fn watchdog_of_addresses_and_words() {
+    for (faults, bites) in [
+        (Faults { starve_read_address: Some((0, 2_000)), ..Faults::default() }, true),
+        (Faults { starve_write: Some(2_000), ..Faults::default() }, true),
+        (Faults::default(), false),
+    ] {
+        let slow = MemoryConfig { faults, stall: if bites { 0 } else { 250 }, ..memory() };
+        let mut driver = open(&small_unit(), slow, false);
+        let (config, base) = (driver.config(), driver.device().memory_base());
+        driver.device().write_register(regs::WATCHDOG, if bites { 5_000 } else { 1_500 }).unwrap();
+        while driver.device().cycles() < 1_990 {
+            driver.device().step().unwrap();
+        }
+        let program = [moved(base, INPUT, 100, &config, true), moved(base, OUTPUT, 100, &config, false)];
+        match driver.run(&program, PROGRAM, INPUT..BYTES) {
+            Ok(_) => assert!(!bites),
+            Err(Error::Unit { code, .. }) => assert_eq!((code, bites), (regs::ERR_WATCHDOG, true)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// STATUS has the bursts of both ports that are outstanding.
+#[test]
+fn outstanding_bursts() {
+    let faults = Faults { starve_read_data: Some((1, 0)), ..Faults::default() };
+    let mut driver = open(&VectorConfig::of(32), MemoryConfig { faults, ..memory() }, false);
+    let (config, base) = (driver.config(), driver.device().memory_base());
+    driver.device().set_patience(3_000);
+    assert!(driver.run(&[moved(base, INPUT, 100, &config, true)], PROGRAM, INPUT..BYTES).is_err());
+    let status = driver.device().read_register(regs::STATUS).unwrap();
+    assert_eq!((status & regs::STATUS_READ_BURSTS) >> regs::STATUS_READ_BURSTS.trailing_zeros(), 8);
+}
+
+/// Descriptors on a ring that wraps, queued one or several at a time: each gets its record, in order, and only those that
+/// ask for it interrupt.
+#[test]
+fn rings() {
+    const LOG2: u32 = 2;
+    let mut driver = open(&small_unit(), memory(), false);
+    let (config, base) = (driver.config(), driver.device().memory_base());
+    let device = driver.device();
+    let program: Vec<u8> =
+        moved(base, INPUT, 8, &config, true).encode().into_iter().flat_map(u32::to_le_bytes).collect();
+    device.memory()[1024..1024 + program.len()].copy_from_slice(&program);
+    device.write_register(regs::RING_BASE_LO, base as u32).unwrap();
+    device.write_register(regs::RING_BASE_HI, (base >> 32) as u32).unwrap();
+    device.write_register(regs::RING_LOG2, LOG2).unwrap();
+    device.write_register(regs::CONTROL, regs::CONTROL_CLEAR_COUNTERS).unwrap();
+    let (mut tail, mut end) = (0u32, 0);
+    for (count, irq) in [(1, false), (4, true), (3, false), (2, true), (4, false), (1, true)] {
+        for number in tail..tail + count {
+            // Only the last one may interrupt.
+            let descriptor = vector::driver::descriptor(base + 1024, 1, irq && number + 1 == tail + count);
+            let words: Vec<u8> = descriptor.into_iter().flat_map(u32::to_le_bytes).collect();
+            let at = (number as usize % (1 << LOG2)) * 64;
+            device.memory()[at..at + 64].copy_from_slice(&words);
+        }
+        device.write_register(regs::RING_TAIL, tail + count).unwrap();
+        while device.read_register(regs::RING_HEAD).unwrap() < tail + count {
+            let early = device.read_register(regs::IRQ_STATUS).unwrap();
+            // The head may have moved between both reads.
+            let head = device.read_register(regs::RING_HEAD).unwrap();
+            assert!(early == 0 || head == tail + count, "an interrupt before the last descriptor");
+        }
+        let pending = device.read_register(regs::IRQ_STATUS).unwrap();
+        assert_eq!(pending, if irq { regs::IRQ_ENABLE_DONE } else { 0 }, "{count} descriptors");
+        device.write_register(regs::IRQ_STATUS, pending).unwrap();
+        for number in tail..tail + count {
+            let at = (number as usize % (1 << LOG2)) * 64;
+            let record = &device.memory()[at..at + 64];
+            let word = |index: usize| u32::from_le_bytes(record[4 * index..4 * index + 4].try_into().unwrap());
+            assert_eq!((word(regs::DESC_STATUS), word(regs::DESC_TAG)), (1 << 31, number));
+            let (start, stop) = (word(regs::DESC_START_CYCLE), word(regs::DESC_END_CYCLE));
+            assert!(start >= end && stop > start + 30, "descriptor {number}: {start} to {stop}, after {end}");
+            end = stop;
+        }
+        tail += count;
+    }
+    assert_eq!(device.read_register(regs::INSTRUCTIONS).unwrap(), tail);
+}
+
+/// Long loops, elements with large numbers, and the longest program.
+#[test]
+fn large_numbers() {
+    let memory = MemoryConfig { bytes: 2 * BYTES, ..memory() };
+    let mut driver = open(&VectorConfig::of(32), memory, false);
+    let (config, base) = (driver.config(), driver.device().memory_base());
+    let mut rng = Random::seed_from_u64(7);
+    let mut image = vec![0u8; 2 * BYTES];
+    for bytes in image[INPUT..OUTPUT].as_chunks_mut::<4>().0 {
+        *bytes = single(&mut rng).to_le_bytes();
+    }
+    let last = config.words as u16 - 1;
+    let elements = 20_000u16;
+    let program = [
+        moved(base, INPUT, last, &config, true),
+        // Each element once, by its number, to words that stay: the last one is left.
+        Instruction {
+            counts: [1, elements, 1, 1],
+            a: A::One,
+            b: B::Y,
+            y: At { base: 4_000, strides: [0, 1, 0, 0] },
+            y_element: true,
+            d: At::fixed(last),
+            ..Default::default()
+        },
+        // Sums as elements with large numbers, of many words.
+        Instruction {
+            kind: Kind::Sum,
+            counts: [2, 500, 1, 1],
+            x: At { base: 3, strides: [400, 1, 0, 0] },
+            d: At { base: last * 32 + 5, strides: [1, 0, 0, 0] },
+            ..Default::default()
+        },
+    ];
+    let all = moved(base, OUTPUT, last + 1, &config, false);
+    compare(&mut driver, &program, &all, &image).unwrap();
+    let counters = driver.counters().unwrap();
+    assert_eq!(counters.slots, u32::from(last) + u32::from(elements) + 1_000 + u32::from(last) + 1);
+    // Eight beats a word: from both ports, and to the one for writing; a record of one.
+    let words = |count: u16| 8 * u32::from(count);
+    assert_eq!((counters.read_beats, counters.write_beats), (words(last), words(last + 1) + 1));
+
+    // Slots beyond 16 bits.
+    let long = Instruction { counts: [7, 100, 100, 1], x: At::fixed(0), d: At::fixed(1), ..Default::default() };
+    let program = vec![long; 2];
+    driver.run(&program, PROGRAM, INPUT..BYTES).unwrap();
+    assert_eq!(driver.counters().unwrap().slots, 140_000);
+
+    // Each instruction adds one to a word.
+    let add = Instruction { c: C::Imm, imm_c: 1.0, ..Default::default() };
+    let count = regs::MAX_INSTRUCTIONS as usize;
+    let clear = Instruction { a: A::One, b: B::Imm, ..Default::default() };
+    let store = Instruction { to: moved(base, OUTPUT, 1, &config, false).to, ..Default::default() };
+    let program: Vec<Instruction> =
+        std::iter::once(clear).chain(std::iter::repeat_n(add, count - 2)).chain([store]).collect();
+    driver.run(&program, BYTES, INPUT..BYTES).unwrap();
+    let found = f32::from_le_bytes(driver.device().memory()[OUTPUT..OUTPUT + 4].try_into().unwrap());
+    assert_eq!(found, (count - 2) as f32);
+    assert_eq!(driver.counters().unwrap().instructions, count as u32);
 }
 
 /// Registers: identity, counters, and accesses that are refused.

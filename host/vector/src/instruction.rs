@@ -203,7 +203,7 @@ pub struct Instruction {
     pub more: bool,
     /// Accumulators stay for a pass that goes on.
     pub hold: bool,
-    /// The instruction waits until everything before it is complete.
+    /// The instruction waits until the words that instructions before it store are in memory.
     pub fence: bool,
 }
 

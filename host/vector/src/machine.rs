@@ -58,10 +58,11 @@ fn canonical(x: f32) -> f32 {
     if x.is_nan() { f32::from_bits(0x7fc0_0000) } else { x }
 }
 
-/// 2^(y + 1) for an integer of -150 to 0, as the unit computes it.
+/// 2^(y + 1) for an integer of -150 to 0; what the unit computes for others has no meaning.
 fn exp2_plus_1(y: f32) -> f32 {
     let exponent = y.to_bits() >> 23 & 0xff;
-    let magnitude = if exponent < 127 { 0 } else { (0x80 | y.to_bits() >> 16 & 0x7f) >> ((134 - exponent) & 7) };
+    let magnitude =
+        if exponent < 127 { 0 } else { (0x80 | y.to_bits() >> 16 & 0x7f) >> (134u32.wrapping_sub(exponent) & 7) };
     f32::from_bits(if magnitude < 128 { (128 - magnitude) << 23 } else { 0x40_0000 >> ((magnitude - 128) & 31) })
 }
 

@@ -11,13 +11,45 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use points::Explanations;
 use program::console::{print, tell};
 use program::target::Targets;
 
-/// The test programs that simulate the unit or parts of it.
-const TESTS: [&str; 7] = ["cells", "registers", "unit", "faults", "hostile", "long", "cycles"];
+/// A unit whose coverage is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unit {
+    /// The ternary unit, with the shared cells and bus parts.
+    Ternary,
+    /// The vector unit, with the cells for floats.
+    Vector,
+}
+
+impl Unit {
+    /// The test programs that simulate the unit or parts of it.
+    fn tests(self) -> &'static [&'static str] {
+        match self {
+            Self::Ternary => &["cells", "registers", "unit", "faults", "hostile", "long", "cycles"],
+            Self::Vector => &["float", "vector", "vector_layer"],
+        }
+    }
+
+    /// Its list of files, and the folders in it whose modules are measured.
+    pub(crate) fn files(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Ternary => ("ternary/tmv_files.f", &[""]),
+            Self::Vector => ("vector/tmv_vec_files.f", &["float/", "vector/"]),
+        }
+    }
+
+    /// The file that explains its holes.
+    fn holes(self) -> &'static str {
+        match self {
+            Self::Ternary => "ternary/coverage.toml",
+            Self::Vector => "vector/coverage.toml",
+        }
+    }
+}
 
 /// Coverage of the RTL by its regression.
 #[derive(Debug, Parser)]
@@ -25,6 +57,9 @@ const TESTS: [&str; 7] = ["cells", "registers", "unit", "faults", "hostile", "lo
 struct Options {
     /// Test programs to run [default: all that simulate the unit or its parts].
     tests: Vec<String>,
+    /// The unit.
+    #[arg(long, value_enum, value_name = "NAME", default_value = "ternary")]
+    unit: Unit,
     /// Report the counts in this folder; run no tests.
     #[arg(long, value_name = "DIR", conflicts_with = "tests")]
     data: Option<PathBuf>,
@@ -34,7 +69,7 @@ struct Options {
     /// Minimum percentage of covered lines, and of covered toggles.
     #[arg(long, value_name = "PERCENT", default_value_t = 90.0)]
     bar: f64,
-    /// File that explains the holes [default: ternary/coverage.toml of the RTL].
+    /// File that explains the holes [default: coverage.toml in the unit's folder].
     #[arg(long, value_name = "FILE")]
     holes: Option<PathBuf>,
 }
@@ -76,8 +111,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<bool, Failure> {
     let input = |error: anyhow::Error| Failure { code: 3, message: format!("{error:#}") };
     let rtl = rtl::dir();
-    let path = options.holes.clone().unwrap_or_else(|| rtl.join("ternary/coverage.toml"));
-    let mut modules = points::modules(&rtl).map_err(input)?;
+    let path = options.holes.clone().unwrap_or_else(|| rtl.join(options.unit.holes()));
+    let mut modules = points::modules(&rtl, options.unit).map_err(input)?;
     let explanations = Explanations::read(&path).map_err(input)?;
     if let Some(folder) = options.html.parent() {
         fs::create_dir_all(folder).map_err(|error| Failure::usage(format!("--html {}: {error}", folder.display())))?;
@@ -103,7 +138,7 @@ fn regression(options: &Options, data: &Path) -> Result<bool, Failure> {
     fs::create_dir_all(data).map_err(fault)?;
     let data = data.canonicalize().map_err(fault)?;
     let tests: Vec<&str> = match options.tests.is_empty() {
-        true => TESTS.to_vec(),
+        true => options.unit.tests().to_vec(),
         false => options.tests.iter().map(String::as_str).collect(),
     };
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
+use crate::Unit;
+
 /// The kinds of points. A line is a source line that a block or arm lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -53,12 +55,14 @@ pub(crate) struct Module {
 /// Modules by name.
 pub(crate) type Modules = BTreeMap<String, Module>;
 
-/// The modules of `rtl/ternary/tmv_files.f`, without points.
-pub(crate) fn modules(rtl: &Path) -> anyhow::Result<Modules> {
+/// The modules of a unit, without points.
+pub(crate) fn modules(rtl: &Path, unit: Unit) -> anyhow::Result<Modules> {
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
-    let list = read(&rtl.join("ternary/tmv_files.f"))?;
+    let (list, folders) = unit.files();
+    let list = read(&rtl.join(list))?;
     let files = list.lines().filter(|line| line.ends_with(".sv"));
     files
+        .filter(|file| folders.iter().any(|folder| file.starts_with(folder)))
         .map(|file| {
             let text = read(&rtl.join(file))?;
             let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".sv");
@@ -215,7 +219,7 @@ pub(crate) fn merge_folder(modules: &mut Modules, rtl: &Path, folder: &Path) -> 
     Ok(())
 }
 
-/// The content of `rtl/ternary/coverage.toml`: the reasons for holes.
+/// The content of a `coverage.toml`: the reasons for holes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Explanations {
@@ -331,7 +335,7 @@ mod tests {
         std::fs::create_dir(rtl.path().join("ternary")).unwrap();
         std::fs::write(rtl.path().join("ternary/tmv_files.f"), "// Files.\nleaf.sv\n").unwrap();
         std::fs::write(rtl.path().join("leaf.sv"), SOURCE).unwrap();
-        let modules = modules(rtl.path()).unwrap();
+        let modules = modules(rtl.path(), Unit::Ternary).unwrap();
         (rtl, modules)
     }
 

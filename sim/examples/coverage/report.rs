@@ -43,13 +43,13 @@ pub(crate) fn verdict(modules: &Modules, holes: &[Explained], stale: &[String], 
     text.push("points not hit, and why".into());
     text.extend(by_reason.iter().map(|(reason, points)| format!("{points:7}  {reason}")));
     if !unexplained.is_empty() {
-        text.push("holes without a reason: hit them by a test, or say in rtl/ternary/coverage.toml why not".into());
+        text.push("holes without a reason: hit them by a test, or say in coverage.toml of the unit why not".into());
         let line =
             |Explained { module, hole, .. }: &&Explained| format!("  {module}.sv:{}: {} {hole}", hole.line, hole.kind);
         text.extend(unexplained.iter().map(line));
     }
     if !stale.is_empty() {
-        text.push("reasons without a hole: remove them from rtl/ternary/coverage.toml".into());
+        text.push("reasons without a hole: remove them from coverage.toml of the unit".into());
         text.extend(stale.iter().map(|part| format!("  {part}")));
     }
     let below = |kind: &Kind| percent(total(modules, *kind)) < bar;
