@@ -174,7 +174,14 @@ module tmv_vec_engine
   assign emit        = (is_sum || is_keep) && chain_last && !instr_q.hold;
   assign acc         = (is_sum ? first[2] : first[1]) ? '0 : acc_q;
 
-  assign stall_stream_o = state_q == Run && from_stream && first[1] && 16'(stream_count_i) < instr_q.x0;
+  // The words of the next block are here. The count of the cycle before decides, so words that arrive are seen a cycle late.
+  logic block_here_q;
+
+  always_ff @(posedge clk_i) begin
+    block_here_q <= 17'(stream_count_i) >= (stream_take_o ? {instr_q.x0, 1'b0} : 17'(instr_q.x0));
+  end
+
+  assign stall_stream_o = state_q == Run && from_stream && first[1] && !block_here_q;
   assign stall_store_o  = state_q == Run && to_store && !store_room_i;
   assign blocked = stall_stream_o || stall_store_o || (marks && wait_q != '0) || bubbles_q != '0
       || (is_sum && fold_free_q == '0);

@@ -55,7 +55,7 @@ module tmv_vec_fetch
 
   // A segment goes to the stream, and its kind to the queue of those whose beats are to come.
   typedef struct packed {
-    count_t beats;
+    count_t last_beat;
     from_e  from;
     logic   last;
   } kind_t;
@@ -73,7 +73,7 @@ module tmv_vec_fetch
     .rst_ni,
     .wvalid_i(valid_i && ready_o),
     .wready_o(queue_ready),
-    .wdata_i ({beats_i, from_i, last_i}),
+    .wdata_i ({beats_i - 1'b1, from_i, last_i}),
     .rvalid_o(queue_valid),
     .rready_i(queue_take),
     .rdata_o (kind)
@@ -129,7 +129,7 @@ module tmv_vec_fetch
 
   assign is_bf16     = kind.from == FromBf16;
   assign word_end    = part_q == PartBits'(WordBeats - 1);
-  assign segment_end = done_q == kind.beats - 1'b1 && (upper_q || !is_bf16);
+  assign segment_end = done_q == kind.last_beat && (upper_q || !is_bf16);
   assign beat_ready  = mark.valid && (upper_q || !is_bf16);
   assign begin_o     = mark.valid && part_q == '0;
   assign mark = '{
@@ -153,7 +153,7 @@ module tmv_vec_fetch
       if (mark.valid) upper_q <= is_bf16 && !upper_q;
       if (beat_ready) done_q <= segment_end ? '0 : done_q + 1'b1;
       mark_q <= {mark_q[FromIntLatency-2:0], mark};
-      ragged_o <= queue_take && kind.last && !word_end;
+      ragged_o <= mark_q[0].valid && mark_q[0].last && !mark_q[0].word;
     end
   end
 

@@ -106,6 +106,7 @@ module tmv_vec_frontend
 
   // Descriptor.
   logic [12:0] count_q, dealt_q, done_q;
+  logic last_q;
   addr_t program_q;
   logic irq_q, bad_q, misaligned_q, ring_aligned;
 
@@ -194,6 +195,8 @@ module tmv_vec_frontend
       dealt_q <= dealt_q + 13'(deal);
       done_q  <= done_q + 13'(instr_done_i);
     end
+    // Deals are several cycles apart.
+    last_q <= dealt_q == count_q - 1'b1;
   end
 
   assign instr_addr_o = program_q + (addr_t'(done_q) << $clog2(InstrBytes));
@@ -238,7 +241,7 @@ module tmv_vec_frontend
         Receive: if (item_full) state_q <= Check;
         Check:   state_q <= Ask;
         Ask:     if (cmd_valid_o && cmd_ready_i) state_q <= Program;
-        Program: if (deal && dealt_q == count_q - 1'b1) state_q <= Finish;
+        Program: if (deal && last_q) state_q <= Finish;
         Finish:  if (finished) state_q <= Record;
         Record:  if (done_o) state_q <= Idle;
       endcase
