@@ -3,8 +3,8 @@
 /// Reads ranges of memory as words of singles: a queue of `RingWords` words, in which the consumer may read a block in any
 /// order before it takes the block.
 ///
-/// Ranges are read ahead, as far as there is room. With two ports, two words come from each in turn: two words of singles
-/// are a burst, and a memory port takes few bursts ahead. The range of a pass must be as long as the pass says; the last
+/// Ranges are read ahead, as far as there is room. With two ports, four words come from each in turn: four words of
+/// bfloat16 are a burst, and a memory port takes few bursts ahead. The range of a pass must be as long as the pass says; the last
 /// word of a range has a mark.
 module tmv_vec_loader
   import tmv_axi_pkg::*;
@@ -55,7 +55,7 @@ module tmv_vec_loader
   output bus_fault_t [Ports-1:0]          fault_o,
   output logic                            ragged_o
 );
-  localparam int unsigned WordBeats = 32 * Lanes / PortBits;
+  localparam int unsigned WordBits = $clog2(32 * Lanes / PortBits);
   localparam int unsigned BankWords = RingWords / Ports;
   localparam int unsigned BankBits = $clog2(BankWords);
   localparam int unsigned ByteBits = $clog2(PortBits / 8);
@@ -80,14 +80,22 @@ module tmv_vec_loader
     .rdata_o (queue)
   );
 
-  // Segments: rows, cut at the end of every second word if there are two ports. `second_q`: the word is a second one.
-  logic ask_q, sized_q, known_q, segment_ready, row_end_q, range_end_q, word_end_q, stripe_end_q, second_q;
-  count_t rows_left_q, row_left_q, word_left_q, word_beats, segment, segment_q, stripe_q;
+  // Segments: rows, cut at the end of every fourth word if there are two ports, so that a burst of bfloat16 is a whole one.
+  // `stripe_q`: beats that are left of these four words; `turn_q`: words of them that ranges before have read.
+  logic ask_q, sized_q, known_q, segment_ready, row_end_q, range_end_q, stripe_end_q, is_bf16;
+  logic [1:0] turn_q;
+  count_t rows_left_q, row_left_q, segment, segment_q, stripe_q, stripe_left;
   addr_t row_addr_q, addr_q;
   logic [PortNumBits-1:0] port_q;
   logic [Ports-1:0] fetch_valid, fetch_ready, quiet, ragged;
 
-  assign word_beats = count_t'((queue.from == FromBf16) ? WordBeats / 2 : WordBeats);
+  assign is_bf16     = queue.from == FromBf16;
+  assign stripe_left = stripe_q - segment_q;
+
+  /// Beats of some words of the range.
+  function automatic count_t beats_of(logic [2:0] words, logic halves);
+    return halves ? count_t'(words) << (WordBits - 1) : count_t'(words) << WordBits;
+  endfunction
 
   if (Ports == 1) begin : gen_rows
     assign segment = row_left_q;
@@ -105,7 +113,7 @@ module tmv_vec_loader
       sized_q  <= 1'b0;
       known_q  <= 1'b0;
       port_q   <= '0;
-      second_q <= 1'b0;
+      turn_q   <= '0;
     end else begin
       if (queue_take) ask_q <= 1'b0;
       else if (queue_valid) ask_q <= 1'b1;
@@ -116,26 +124,24 @@ module tmv_vec_loader
       end
       if (Ports > 1 && segment_ready) begin
         if (stripe_end_q) port_q <= port_q + 1'b1;
-        second_q <= !stripe_end_q && (second_q || word_end_q);
+        // A range is whole words: at its end, what is left of the stripe is too.
+        turn_q <= 2'(3'd4 - 3'(is_bf16 ? stripe_left >> (WordBits - 1) : stripe_left >> WordBits));
       end
     end
-    stripe_q <= second_q ? word_left_q : word_left_q + word_beats;
     if (!known_q) begin
       segment_q    <= segment;
       row_end_q    <= segment == row_left_q;
       range_end_q  <= segment == row_left_q && rows_left_q == count_t'(1);
-      // The segment ends within the word, with it, or within the next one.
-      word_end_q   <= segment >= word_left_q;
       stripe_end_q <= segment == stripe_q;
     end
     if (!ask_q) begin
       rows_left_q <= queue.rows;
       row_left_q  <= queue.row_beats;
-      word_left_q <= word_beats;
+      stripe_q    <= beats_of(3'd4 - 3'(turn_q), is_bf16);
       row_addr_q  <= queue.addr;
       addr_q      <= queue.addr;
     end else if (segment_ready) begin
-      word_left_q <= stripe_end_q ? word_beats : word_left_q - segment_q + (word_end_q ? word_beats : '0);
+      stripe_q    <= stripe_end_q ? beats_of(3'd4, is_bf16) : stripe_left;
       row_left_q  <= row_end_q ? queue.row_beats : row_left_q - segment_q;
       addr_q      <= row_end_q ? row_addr_q + addr_t'({queue.row_stride, 4'b0}) : addr_q + (addr_t'(segment_q) << ByteBits);
       if (row_end_q) begin
@@ -145,7 +151,7 @@ module tmv_vec_loader
     end
   end
 
-  // Word n has place n mod `RingWords`; with two ports, it comes from port (n / 2) mod 2. `begun`, `come`: words of each
+  // Word n has place n mod `RingWords`; with two ports, it comes from port (n / 4) mod 2. `begun`, `come`: words of each
   // port that have a place, and that are here.
   number_t [Ports-1:0] begun_q, come_q;
   number_t taken_q, here, here_q, left;
@@ -155,12 +161,12 @@ module tmv_vec_loader
 
   /// Number of word `index` of a port.
   function automatic number_t number_of(number_t index, logic port);
-    return (Ports == 1) ? index : {index[RingBits:1], port, index[0]};
+    return (Ports == 1) ? index : {index[RingBits:2], port, index[1:0]};
   endfunction
 
   /// Where the word of a place is in the bank of its port.
   function automatic logic [BankBits-1:0] place_of(logic [RingBits-1:0] place);
-    return (Ports == 1) ? BankBits'(place) : BankBits'({place[RingBits-1:2], place[0]});
+    return (Ports == 1) ? BankBits'(place) : BankBits'({place[RingBits-1:3], place[1:0]});
   endfunction
 
   assign take_at = RingBits'(taken_q) + RingBits'(take_words_i) - 1'b1;
@@ -236,16 +242,16 @@ module tmv_vec_loader
     assign take_last_o = bank_last[0];
     assign bank_o      = '0;
   end else begin : gen_two
-    // Words without a gap: up to the port that has fewer pairs. The ports are less than a ring apart.
-    logic [RingBits:0] pairs_apart;
+    // Words without a gap: up to the port that has fewer fours. The ports are less than a ring apart.
+    logic [RingBits-1:0] fours_apart;
 
     logic ahead;
 
-    assign pairs_apart = come_q[0][RingBits+1:1] - come_q[1][RingBits+1:1];
-    assign ahead       = pairs_apart != '0 && !pairs_apart[RingBits];
+    assign fours_apart = come_q[0][RingBits+1:2] - come_q[1][RingBits+1:2];
+    assign ahead       = fours_apart != '0 && !fours_apart[RingBits-1];
     assign here        = ahead ? number_of(come_q[1], 1'b1) : number_of(come_q[0], 1'b0);
-    assign take_last_o = bank_last[take_at[1]];
-    always_ff @(posedge clk_i) if (read_q) bank_o <= read_at_q[1];
+    assign take_last_o = bank_last[take_at[2]];
+    always_ff @(posedge clk_i) if (read_q) bank_o <= read_at_q[2];
   end
 
   assign quiet_o  = &quiet;

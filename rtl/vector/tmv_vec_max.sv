@@ -42,12 +42,12 @@ module tmv_vec_max
 
   // A maximum in each lane, then those of all lanes, eight a cycle.
   key_t [Lanes-1:0] key_q, lane_q;
-  key_t [7:0] eight;
+  key_t [7:0] eight_q;
   logic valid_q, first_q, last_q;
-  logic row_end_q, busy, busy_q, busy2_q, last2_q;
+  logic row_end_q, busy, busy_q, busy1_q, busy2_q, last1_q, last2_q;
   logic [StepBits-1:0] step_q;
   key_t left_q, right_q, best_q, floor;
-  logic first2_q;
+  logic first1_q, first2_q;
 
   assign floor = abs_i ? {1'b1, floor_i} : 32'h007f_ffff;  // of -infinity
 
@@ -59,14 +59,14 @@ module tmv_vec_max
   end
 
   // The maxima of the lanes stay until the next row comes.
-  assign busy  = row_end_q || busy_q;
-  assign eight = lane_q[32'(step_q)*8+:8];
+  assign busy = row_end_q || busy_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       valid_q   <= 1'b0;
       row_end_q <= 1'b0;
       busy_q    <= 1'b0;
+      busy1_q   <= 1'b0;
       busy2_q   <= 1'b0;
       step_q    <= '0;
       valid_o   <= 1'b0;
@@ -75,7 +75,8 @@ module tmv_vec_max
       row_end_q <= valid_q && last_q;
       busy_q    <= busy && step_q != StepBits'(Steps - 1);
       if (busy) step_q <= (step_q == StepBits'(Steps - 1)) ? '0 : step_q + 1'b1;
-      busy2_q <= busy;
+      busy1_q <= busy;
+      busy2_q <= busy1_q;
       valid_o <= busy2_q && last2_q;
     end
   end
@@ -84,10 +85,15 @@ module tmv_vec_max
     first_q <= first_i;
     last_q  <= last_i;
     if (busy) begin
-      left_q   <= larger(larger(eight[0], eight[1]), larger(eight[2], eight[3]));
-      right_q  <= larger(larger(eight[4], eight[5]), larger(eight[6], eight[7]));
-      first2_q <= step_q == '0;
-      last2_q  <= step_q == StepBits'(Steps - 1);
+      eight_q  <= lane_q[32'(step_q)*8+:8];
+      first1_q <= step_q == '0;
+      last1_q  <= step_q == StepBits'(Steps - 1);
+    end
+    if (busy1_q) begin
+      left_q   <= larger(larger(eight_q[0], eight_q[1]), larger(eight_q[2], eight_q[3]));
+      right_q  <= larger(larger(eight_q[4], eight_q[5]), larger(eight_q[6], eight_q[7]));
+      first2_q <= first1_q;
+      last2_q  <= last1_q;
     end
     if (busy2_q) best_q <= larger(larger(left_q, right_q), first2_q ? floor : best_q);
   end

@@ -572,6 +572,19 @@ fn resets_in_the_middle() {
     });
 }
 
+/// A reset while a root is at work leaves nothing of it behind.
+#[test]
+fn resets_of_roots() {
+    let mut driver = open(&small_unit(), memory(), false);
+    let program = vec![Instruction { op: Op::Root, x: At::row(1), d: At::row(1), ..Default::default() }; 60];
+    for wait in (0..40).map(|step| 600 + 19 * step) {
+        driver.device().set_patience(wait);
+        assert!(matches!(driver.run(&program, PROGRAM, INPUT..BYTES), Err(Error::Device(_))), "after {wait} cycles");
+        driver.device().set_patience(400_000);
+        works(&mut driver);
+    }
+}
+
 /// The watchdog bites when a program waits for ever: here for a memory that does not answer.
 #[test]
 fn watchdog() {

@@ -6,50 +6,17 @@
 
 mod points;
 mod report;
+mod unit;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use points::Explanations;
 use program::console::{print, tell};
 use program::target::Targets;
-
-/// A unit whose coverage is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Unit {
-    /// The ternary unit, with the shared cells and bus parts.
-    Ternary,
-    /// The vector unit, with the cells for floats.
-    Vector,
-}
-
-impl Unit {
-    /// The test programs that simulate the unit or parts of it.
-    fn tests(self) -> &'static [&'static str] {
-        match self {
-            Self::Ternary => &["cells", "registers", "unit", "faults", "hostile", "long", "cycles"],
-            Self::Vector => &["float", "vector", "vector_layer"],
-        }
-    }
-
-    /// Its list of files, and the folders in it whose modules are measured.
-    pub(crate) fn files(self) -> (&'static str, &'static [&'static str]) {
-        match self {
-            Self::Ternary => ("ternary/tmv_files.f", &[""]),
-            Self::Vector => ("vector/tmv_vec_files.f", &["float/", "vector/"]),
-        }
-    }
-
-    /// The file that explains its holes.
-    fn holes(self) -> &'static str {
-        match self {
-            Self::Ternary => "ternary/coverage.toml",
-            Self::Vector => "vector/coverage.toml",
-        }
-    }
-}
+use unit::Unit;
 
 /// Coverage of the RTL by its regression.
 #[derive(Debug, Parser)]

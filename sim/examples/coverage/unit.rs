@@ -1,0 +1,38 @@
+//! The units whose coverage can be measured.
+
+use clap::ValueEnum;
+
+/// A unit whose coverage is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unit {
+    /// The ternary unit, with the shared cells and bus parts.
+    Ternary,
+    /// The vector unit, with the cells for floats.
+    Vector,
+}
+
+impl Unit {
+    /// The test programs that simulate the unit or parts of it.
+    pub(crate) fn tests(self) -> &'static [&'static str] {
+        match self {
+            Self::Ternary => &["cells", "registers", "unit", "faults", "hostile", "long", "cycles"],
+            Self::Vector => &["float", "vector", "vector_layer"],
+        }
+    }
+
+    /// Its list of files, and the folders in it whose modules are measured.
+    pub(crate) fn files(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Ternary => ("ternary/tmv_files.f", &[""]),
+            Self::Vector => ("vector/tmv_vec_files.f", &["float/", "vector/"]),
+        }
+    }
+
+    /// The file that explains its holes.
+    pub(crate) fn holes(self) -> &'static str {
+        match self {
+            Self::Ternary => "ternary/coverage.toml",
+            Self::Vector => "vector/coverage.toml",
+        }
+    }
+}
