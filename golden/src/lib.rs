@@ -5,7 +5,7 @@
 //! | [`dtype`] | the compute types and how values are rounded to them |
 //! | [`ternary`], [`packed`], [`codec`] | ternary matrices: bit planes, packed checkpoint form, weight image in DDR |
 //! | [`quantise`], [`matvec`], [`linear`] | BitLinear: quantisers, exact integer product, rescale; the dense head |
-//! | [`head`] | the output head in int8 |
+//! | [`head`], [`ranking`] | the output head in int8; a ternary copy of it that ranks its rows |
 //! | [`norm`], [`rope`], [`attention`], [`activation`], [`residual`] | the float operators between the products |
 //!
 //! No I/O, no global state and no `unsafe`. Every result depends on the arguments alone: its bits are identical with
@@ -51,6 +51,7 @@ pub mod norm;
 pub mod packed;
 mod parallel;
 pub mod quantise;
+pub mod ranking;
 mod reduce;
 pub mod residual;
 pub mod rope;

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use decoder::{Observer, Step, Values};
+use sequencer::head::Chosen;
 use sequencer::record::{NAME_BYTES, kind};
 
 use crate::{guard, registers};
@@ -47,6 +48,13 @@ impl Recorder {
     /// Records the cycles in which the unit was busy, for each group of linears.
     pub(crate) fn unit(&mut self, busy: &[u64]) {
         words(self.record(kind::UNIT, 4 * busy.len()), busy.iter().map(|cycles| *cycles as u32));
+        self.finish(self.used);
+    }
+
+    /// Records what the output head chose.
+    pub(crate) fn head(&mut self, chosen: Chosen) {
+        let Chosen { row, logit, logits } = chosen;
+        words(self.record(kind::HEAD, 12), [row, logit, logits].into_iter());
         self.finish(self.used);
     }
 

@@ -5,6 +5,7 @@ use core::slice;
 
 use decoder::{Cache, Error, Layer, Linear, Norm};
 use golden::rope::RopeTables;
+use sequencer::head::HeadJob;
 use sequencer::job::{Job, Outcome, Region};
 use sequencer::map;
 use sequencer::products::UnitProducts;
@@ -22,6 +23,9 @@ pub(crate) fn run(address: u32) -> Outcome {
     cpu::invalidate_data_cache();
     if let Some(job) = WholeJob::from_words(view(address, WholeJob::WORDS)) {
         return whole(&job);
+    }
+    if let Some(job) = HeadJob::from_words(view(address, HeadJob::WORDS)) {
+        return head(&job);
     }
     let Some(job) = Job::from_words(view(address, Job::WORDS)) else { return Outcome::NoJob };
     heap::begin(job.heap);
@@ -46,7 +50,8 @@ pub(crate) fn run(address: u32) -> Outcome {
 /// The region of the records of the job at `address`.
 pub(crate) fn records(address: u32) -> Option<&'static mut [u8]> {
     let whole = WholeJob::from_words(view(address, WholeJob::WORDS)).map(|job| job.records);
-    let records = whole.or_else(|| Some(Job::from_words(view(address, Job::WORDS))?.records))?;
+    let head = || HeadJob::from_words(view(address, HeadJob::WORDS)).map(|job| job.records);
+    let records = whole.or_else(head).or_else(|| Some(Job::from_words(view(address, Job::WORDS))?.records))?;
     Some(bytes(records))
 }
 
@@ -59,6 +64,24 @@ fn whole(job: &WholeJob) -> Outcome {
     match Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job, list)) {
         Ok(busy) => {
             recorder.unit(&busy.iter().map(|cycles| u64::from(*cycles)).collect::<Vec<_>>());
+            Outcome::Done
+        }
+        Err(error) => {
+            recorder.text(format_args!("{error}"));
+            Outcome::Failed
+        }
+    }
+}
+
+/// Chooses the row of the output head with the largest logit, with both units.
+#[inline(never)]
+fn head(job: &HeadJob) -> Outcome {
+    heap::begin(job.heap);
+    let mut recorder = Recorder::new(bytes(job.records), false);
+    let vector = Unit { registers: map::VECTOR, memory: bytes(job.shared), base: job.base };
+    match Units::open(Unit::alone(map::UNIT), vector).and_then(|mut units| units.head(job)) {
+        Ok(chosen) => {
+            recorder.head(chosen);
             Outcome::Done
         }
         Err(error) => {

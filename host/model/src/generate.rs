@@ -29,6 +29,15 @@ pub struct Pass {
     pub time: Duration,
 }
 
+/// What the choice of a token came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Last<'a> {
+    /// The residual stream of the last token behind the last layer, `[hidden_size]`.
+    pub hidden: &'a [f32],
+    /// The logits, `[vocab_size]`.
+    pub logits: &'a [f32],
+}
+
 /// Generates tokens that follow `prompt`, with one forward pass for the prompt and one for each further token.
 /// `model` must not have processed the prompt yet. `each` is called after each pass; if it returns an error, the
 /// generation ends with this error.
@@ -40,7 +49,7 @@ pub struct Pass {
 /// let source = Checkpoint::open("../../testdata/tiny-packed")?;
 /// let (mut model, mut ids) = (Model::new(&source, Dtype::Fp32), vec![]);
 /// let limits = Limits { tokens: 3, stop: vec![] };
-/// generate(&mut model, &[318, 2, 282, 0, 1, 7], &limits, &mut Sampler::greedy(), &mut CpuBackend, &mut |pass| {
+/// generate(&mut model, &[318, 2, 282, 0, 1, 7], &limits, &mut Sampler::greedy(), &mut CpuBackend, &mut |pass, _| {
 ///     ids.push(pass.next);
 ///     Ok(())
 /// })?;
@@ -57,14 +66,17 @@ pub fn generate(
     limits: &Limits,
     sampler: &mut Sampler,
     backend: &mut dyn TernaryBackend,
-    each: &mut dyn FnMut(&Pass) -> Result<()>,
+    each: &mut dyn FnMut(&Pass, Last<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut input = prompt.to_vec();
     for _ in 0..limits.tokens {
         let (past, start) = (model.past(0), Instant::now());
-        let logits = model.next_logits(&input, backend, &mut ())?;
+        let hidden = model.last_hidden(&input, backend, &mut ())?;
+        let logits = model.logits(&hidden, &mut ())?.into_raw_vec_and_offset().0;
+        let hidden = hidden.into_raw_vec_and_offset().0;
         let next = sampler.next(&logits)?;
-        each(&Pass { past, tokens: input.len(), next, time: start.elapsed() })?;
+        let pass = Pass { past, tokens: input.len(), next, time: start.elapsed() };
+        each(&pass, Last { hidden: &hidden, logits: &logits })?;
         if limits.stop.contains(&next) {
             break;
         }

@@ -164,10 +164,24 @@ impl<'a> Model<'a> {
         backend: &mut dyn TernaryBackend,
         observer: &mut dyn Observer,
     ) -> Result<Vec<f32>> {
+        let last = self.last_hidden(ids, backend, observer)?;
+        Ok(self.logits(&last, observer)?.into_raw_vec_and_offset().0)
+    }
+
+    /// Runs one forward pass without final norm and output head. Returns the residual stream of the last token,
+    /// `[1, hidden_size]`. The tokens `ids` follow the tokens that the model has processed before.
+    ///
+    /// # Errors
+    /// The errors of [`forward`](Self::forward). This model must not be used after an error.
+    pub fn last_hidden(
+        &mut self,
+        ids: &[u32],
+        backend: &mut dyn TernaryBackend,
+        observer: &mut dyn Observer,
+    ) -> Result<Array2<f32>> {
         let hidden = self.embed(ids, observer)?;
         let hidden = self.layers(0..self.caches.len(), hidden, backend, observer)?;
-        let last = hidden.slice(s![-1.., ..]).to_owned();
-        Ok(self.logits(&last, observer)?.into_raw_vec_and_offset().0)
+        Ok(hidden.slice(s![-1.., ..]).to_owned())
     }
 }
 

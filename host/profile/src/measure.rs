@@ -286,7 +286,7 @@ fn passes(
     let (mut generated, mut decode) = (vec![], vec![]);
     let mut probe = Probe::new();
     let (mut before_decode, mut prefill) = (None, None);
-    generate(&mut model, ids, &limits, &mut Sampler::greedy(), &mut CpuBackend, &mut |pass| {
+    generate(&mut model, ids, &limits, &mut Sampler::greedy(), &mut CpuBackend, &mut |pass, _| {
         generated.push(pass.next);
         match prefill {
             None => {

@@ -10,12 +10,14 @@
 //! | [`job`] | a layer to run, as words in shared memory |
 //! | [`record`] | the records that a job leaves |
 //! | [`products`] | the products of a layer on any device |
+//! | [`head`] | the output head on both units |
 //! | [`whole`] | a layer on the ternary unit and the vector unit |
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod head;
 pub mod job;
 pub mod map;
 pub mod products;

@@ -19,6 +19,8 @@ pub enum Record {
     Unit(Vec<u32>),
     /// The text of an error.
     Text(String),
+    /// The row of the output head that was chosen, its logit as bits, and the number of logits that were computed.
+    Head([u32; 3]),
 }
 
 /// The elements of a tensor. Floats are bits, so that NaNs can be compared.
@@ -58,6 +60,8 @@ pub mod kind {
     pub const UNIT: u32 = 6;
     /// [`Record::Text`](super::Record::Text), padded to whole words with zeros.
     pub const TEXT: u32 = 5;
+    /// [`Record::Head`](super::Record::Head): three words.
+    pub const HEAD: u32 = 7;
 }
 
 /// Bytes of a tensor's name, padded with zeros. They are followed by a word with the number of elements.
@@ -84,6 +88,9 @@ fn record(kind: u32, content: &[u8]) -> Option<Record> {
     }
     if kind == kind::UNIT {
         return (0..content.len() / 4).map(|i| word(content, 4 * i)).collect::<Option<_>>().map(Record::Unit);
+    }
+    if kind == kind::HEAD {
+        return Some(Record::Head([word(content, 0)?, word(content, 4)?, word(content, 8)?]));
     }
     if kind == kind::TEXT {
         return Some(Record::Text(text(content)));

@@ -23,7 +23,7 @@ const MAGIC: u32 = 0x4A4F_4256;
 /// Bytes before the rings: room for the list of actions.
 const LIST_BYTES: usize = 1024;
 /// Reads of STATUS that a unit may take.
-const POLLS: u32 = 100_000_000;
+pub(crate) const POLLS: u32 = 100_000_000;
 
 /// The reason why a layer stopped.
 #[derive(Debug, thiserror::Error)]
@@ -180,8 +180,8 @@ impl WholeJob {
 
 /// A processor's view of both units.
 pub struct Units<T, V> {
-    ternary: T,
-    vector: VectorDriver<V>,
+    pub(crate) ternary: T,
+    pub(crate) vector: VectorDriver<V>,
 }
 
 impl<T: Device, V: Device> Units<T, V> {
@@ -205,16 +205,7 @@ impl<T: Device, V: Device> Units<T, V> {
     /// [`Error`].
     pub fn run(&mut self, job: &WholeJob, list: &[u32]) -> Result<Vec<u32>, Error> {
         let [count, ternary_log2, vector_log2, actions @ ..] = list else { return Err(Error::List) };
-        let rings = job.placed + LIST_BYTES as u64;
-        self.ternary.write_register(ternary::RING_BASE_LO, rings as u32)?;
-        self.ternary.write_register(ternary::RING_BASE_HI, (rings >> 32) as u32)?;
-        self.ternary.write_register(ternary::RING_LOG2, *ternary_log2)?;
-        let rings = rings + (DESCRIPTOR_BYTES << ternary_log2) as u64;
-        let vector = self.vector.device();
-        vector.write_register(regs::RING_BASE_LO, rings as u32)?;
-        vector.write_register(regs::RING_BASE_HI, (rings >> 32) as u32)?;
-        vector.write_register(regs::RING_LOG2, *vector_log2)?;
-        vector.barrier();
+        self.rings(job.placed + LIST_BYTES as u64, [*ternary_log2, *vector_log2])?;
         let mut busy = Vec::new();
         let actions = actions.get(..*count as usize).ok_or(Error::List)?;
         for word in actions {
@@ -234,8 +225,22 @@ impl<T: Device, V: Device> Units<T, V> {
         Ok(busy.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect())
     }
 
+    /// Tells both units where their rings are: at `rings` that of the ternary unit, then the other one.
+    pub(crate) fn rings(&mut self, rings: u64, log2: [u32; 2]) -> Result<(), Error> {
+        self.ternary.write_register(ternary::RING_BASE_LO, rings as u32)?;
+        self.ternary.write_register(ternary::RING_BASE_HI, (rings >> 32) as u32)?;
+        self.ternary.write_register(ternary::RING_LOG2, log2[0])?;
+        let rings = rings + (DESCRIPTOR_BYTES << log2[0]) as u64;
+        let vector = self.vector.device();
+        vector.write_register(regs::RING_BASE_LO, rings as u32)?;
+        vector.write_register(regs::RING_BASE_HI, (rings >> 32) as u32)?;
+        vector.write_register(regs::RING_LOG2, log2[1])?;
+        vector.barrier();
+        Ok(())
+    }
+
     /// Waits until the ternary unit has completed so many descriptors; until it is idle, if no number is given.
-    fn wait_ternary(&mut self, count: Option<u16>) -> Result<(), Error> {
+    pub(crate) fn wait_ternary(&mut self, count: Option<u16>) -> Result<(), Error> {
         let mut status = 0;
         for _ in 0..POLLS {
             if let Some(count) = count

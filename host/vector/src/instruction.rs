@@ -4,6 +4,8 @@ use crate::regs::INSTR_BYTES;
 
 /// Words of an instruction.
 pub const WORDS: usize = INSTR_BYTES as usize / 4;
+/// The word with bits 31:0 of the address of a range; the next one has bits 39:32 in its low byte.
+pub const ADDRESS_WORD: usize = 13;
 
 /// What a pass does with the results of its lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

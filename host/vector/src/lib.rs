@@ -11,6 +11,7 @@
 //! | [`machine`] | the arithmetic of a program, without hardware |
 //! | [`program`] | passes for the operators of a layer |
 //! | [`layer`] | the programs of a decoder layer |
+//! | [`head`] | the programs of the output head |
 //! | [`schedule`] | the order in which both units work on a layer |
 //! | [`driver`] | runs programs on a device |
 #![no_std]
@@ -20,6 +21,7 @@ extern crate alloc;
 
 pub mod config;
 pub mod driver;
+pub mod head;
 pub mod instruction;
 pub mod layer;
 pub mod machine;

@@ -143,7 +143,7 @@ impl Assembler {
         self.used = usize::from(words.base);
     }
 
-    fn push(&mut self, instruction: Instruction) {
+    pub(crate) fn push(&mut self, instruction: Instruction) {
         self.code.push(instruction);
     }
 
@@ -151,18 +151,18 @@ impl Assembler {
         self.dtype == Dtype::Bf16
     }
 
-    fn element(&self, word: Words) -> At {
+    pub(crate) fn element(&self, word: Words) -> At {
         At::fixed(word.base * self.config.lanes as u16)
     }
 
     /// A map over words, one after the other.
-    fn map(&self, x: Words, d: Words) -> Instruction {
+    pub(crate) fn map(&self, x: Words, d: Words) -> Instruction {
         assert_eq!(x.len, d.len, "as many words of results");
         Instruction { counts: [1, x.len, 1, 1], x: At::row(x.base), d: At::row(d.base), ..Default::default() }
     }
 
     /// A row of memory with `elements` elements of `bits` bits.
-    fn range(&self, address: u64, elements: usize, format: Format, bits: usize) -> Range {
+    pub(crate) fn range(&self, address: u64, elements: usize, format: Format, bits: usize) -> Range {
         let row_beats = elements * bits / self.config.port_bits;
         Range { address, rows: 1, row_beats: row_beats as u16, row_stride: 0, format }
     }
@@ -181,7 +181,7 @@ impl Assembler {
     }
 
     /// A stream of words, one after the other.
-    fn streamed(range: Range, instruction: Instruction) -> Instruction {
+    pub(crate) fn streamed(range: Range, instruction: Instruction) -> Instruction {
         let words = instruction.counts[1];
         let row = |at: At| At { base: at.base, strides: [1, 0, 0, 0] };
         Instruction {
