@@ -7,11 +7,13 @@ mod export;
 mod failure;
 mod generate;
 mod hand_off;
+mod head;
 mod layer;
 mod merge;
 mod output;
 mod source;
 mod sweep;
+mod system;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -14,6 +14,7 @@ use bitnet::model::Model;
 use bitnet::sampler::Sampler;
 use bitnet::synthetic::Synthetic;
 use bitnet::weights::WeightSource;
+use core_bench::head::{HeadSystem, MARGIN, Rows};
 use core_bench::{Case, patch, small};
 use golden::Dtype;
 use libtest_mimic::Arguments;
@@ -24,6 +25,7 @@ use sequencer::record::Elements;
 use sequencer::{map, regs};
 use soft_core::Error;
 use soft_core::core::Core;
+use soft_core::head::HeadOutput;
 use testbench::device::VerilatedDevice;
 use tmv::functional::FunctionalDevice;
 use verilated::{Model as Verilated, ModelSpec, Trace, VerilatedContext};
@@ -74,6 +76,11 @@ fn main() -> ExitCode {
         the_command_reports_every_operator,
         both_units_equal_golden,
         both_units_agree_with_the_reference,
+        the_head_chooses_goldens_token,
+        the_head_computes_as_few_logits_as_it_can,
+        hard_heads_have_the_right_token,
+        a_wrong_head_is_noticed,
+        errors_of_the_head_have_names,
         errors_of_the_vector_unit_have_names,
         layers_that_do_not_fit_have_a_name,
         the_command_runs_every_operator,
@@ -193,6 +200,97 @@ fn both_units_agree_with_the_reference() {
     let logits = model.logits(&hidden, &mut ()).unwrap();
     let last = logits.row(ids.len() - 1).to_vec();
     assert_eq!(Sampler::greedy().next(&last).unwrap(), 188, "the reference's next token");
+}
+
+/// The token of the output head, with everything that the units computed for it, for units and heads of several sizes.
+fn the_head_chooses_goldens_token() {
+    for (lanes, rows, dtype, stall) in [
+        (32, 5_000, Dtype::Fp32, 0),
+        (32, 4_099, Dtype::Bf16, 60),
+        (8, 1_501, Dtype::Bf16, 0),
+        (8, 700, Dtype::Fp32, 60),
+        (32, 9, Dtype::Fp32, 0),
+    ] {
+        let source = Rows::synthetic(160, rows);
+        HeadSystem::new(&source, dtype, lanes, stall).check(0..4, MARGIN);
+    }
+    let singles: Vec<f32> = Rows::synthetic(96, 900).rows().iter().map(|x| x * 1.001).collect();
+    for dtype in [Dtype::Fp32, Dtype::Bf16] {
+        let source = Rows::new(96, singles.clone(), false);
+        HeadSystem::new(&source, dtype, 32, 0).check(0..3, MARGIN);
+    }
+}
+
+/// A larger margin computes more logits, and chooses the same token. Rows that are ternary need few.
+fn the_head_computes_as_few_logits_as_it_can() {
+    let source = Rows::synthetic(160, 4_000);
+    let mut system = HeadSystem::new(&source, Dtype::Fp32, 32, 0);
+    let count = |outputs: Vec<HeadOutput>| outputs.iter().map(|output| output.chosen.logits).sum::<u32>();
+    let [few, more, all] = [3.0, 6.0, 1_000.0].map(|margin| count(system.check(7..10, margin)));
+    assert!(few < more && more < 3 * 4_000 && all >= 3 * 4_000, "{few}, {more}, {all}");
+    let ternary: Vec<f32> = source.rows().iter().map(|x| if x.abs() < 0.02 { 0.0 } else { x.signum() * 0.5 }).collect();
+    let source = Rows::new(160, ternary, true);
+    let exact = count(HeadSystem::new(&source, Dtype::Fp32, 32, 0).check(7..10, MARGIN));
+    assert!(exact < few, "{exact} logits of ternary rows, {few} of others");
+}
+
+/// Rows that are equal, or nearly so, rows of zeros, and logits that are all negative.
+fn hard_heads_have_the_right_token() {
+    let base = Rows::synthetic(96, 1);
+    let (row, cols) = (base.rows(), 96);
+    let equal = row.repeat(700);
+    let mut near = row.repeat(700);
+    for (index, row) in near.chunks_exact_mut(cols).enumerate() {
+        // The last bits of bfloat16.
+        row[index % cols] *= 1.0 + 1.0 / 128.0;
+    }
+    let zeros = vec![0.0; 400 * cols];
+    let mixed: Vec<f32> = [&zeros[..], row, &zeros[..cols], row].concat();
+    let negative: Vec<f32> =
+        (0..500).flat_map(|i| row.iter().map(move |x| x.abs() * -(1.0 + i as f32 / 500.0))).collect();
+    for (what, rows) in [("equal", equal), ("near", near), ("zeros", zeros), ("mixed", mixed), ("negative", negative)] {
+        for dtype in [Dtype::Fp32, Dtype::Bf16] {
+            let source = Rows::new(cols, rows.clone(), true);
+            let outputs = HeadSystem::new(&source, dtype, 32, 0).check(0..2, MARGIN);
+            if what == "equal" {
+                let all = outputs.iter().all(|output| output.chosen.logits >= 700 && output.chosen.row == 0);
+                assert!(all, "every row counts, and the first is chosen");
+            }
+        }
+    }
+}
+
+/// Weights of the largest row that are not golden's: its logit, its ternary copy, or another token differs.
+fn a_wrong_head_is_noticed() {
+    let golden = Rows::synthetic(96, 400);
+    let chosen = HeadSystem::new(&golden, Dtype::Fp32, 32, 0).check(3..4, MARGIN)[0].chosen.row as usize;
+    let changed = |change: &dyn Fn(&mut [f32])| {
+        let mut rows = golden.rows().to_vec();
+        change(&mut rows[chosen * 96..][..96]);
+        let source = Rows::new(96, rows, true);
+        HeadSystem::new(&source, Dtype::Fp32, 32, 0).differing(3, &golden)
+    };
+    // The last bit of a weight changes its logit, and hardly its estimate.
+    let last_bit = changed(&|row| row[7] = f32::from_bits(row[7].to_bits() ^ 1 << 16));
+    assert!(last_bit.contains(&"lm_head.logits".into()) && !last_bit.contains(&"lm_head.acc".into()), "{last_bit:?}");
+    let none = changed(&|row| row.fill(0.0));
+    for name in ["lm_head.acc", "lm_head.estimates", "lm_head.token"] {
+        assert!(none.contains(&name.into()), "{name}: {none:?}");
+    }
+}
+
+/// A stream that is not finite, and a width that the unit does not have.
+fn errors_of_the_head_have_names() {
+    let source = Rows::synthetic(96, 100);
+    let mut system = HeadSystem::new(&source, Dtype::Fp32, 32, 0);
+    let mut infinite = vec![1.0; 96];
+    infinite[50] = f32::INFINITY;
+    let Error::Reported { text, .. } = system.fails(&infinite) else { panic!("an infinity passed") };
+    assert!(text.contains("NOT_FINITE"), "{text}");
+    system.check(0..1, MARGIN);
+    let source = Rows::synthetic(100, 100);
+    let error = HeadSystem::new(&source, Dtype::Fp32, 32, 0).fails(&vec![1.0; 100]).to_string();
+    assert!(error.contains("hidden_size is 100") && error.contains("a multiple of 32"), "{error}");
 }
 
 /// Errors of the vector unit come through the core with their names, and a system without one has an error too.

@@ -3,6 +3,7 @@
 use program::table::{grouped, table};
 use serde::Serialize;
 
+use crate::head::{self, OutputHead};
 use crate::records::{Difference, STATUS};
 use crate::sections::{BuildSection, MemorySection, ModelSection, UnitSection};
 use crate::words::{share, verdict};
@@ -34,6 +35,9 @@ pub struct Generation {
     pub cpu: CpuTimes,
     /// The results of the unit, if the unit was simulated too.
     pub verification: Option<Verification>,
+    /// The tokens that simulated units chose too, if they did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<OutputHead>,
     /// Seconds from the start of the program to the report.
     pub wall_s: f64,
     /// Peak memory of the process, mapped files included.
@@ -141,6 +145,7 @@ impl Generation {
         out += &format!("{} prompt tokens, {count} generated{why}: {}\n", m.tokens, ids.join(" "));
         out += &self.stops();
         self.remarks.iter().for_each(|remark| out += &format!("Remark: {remark}\n"));
+        out += &self.head.as_ref().map_or(String::new(), head::text);
         out + &match &self.verification {
             Some(verification) => verification.text(m.tokens, self.wall_s),
             None => self.cpu.text(self.peak_resident_bytes.zip(self.peak_anonymous_bytes)),

@@ -4,6 +4,8 @@ use cost::projection::SoftCore;
 use program::table::{grouped, table};
 use serde::{Deserialize, Serialize};
 
+use crate::head::{self, OutputHead};
+use crate::tensor::TensorDifference;
 use crate::words::verdict;
 
 /// The operators of layers between their BitLinears, and where they ran.
@@ -34,7 +36,10 @@ pub struct Nonlinear {
     /// Elements that differ from golden.
     pub mismatches: usize,
     /// Tensors that differ, with the index of their first element that does.
-    pub differences: Vec<NonlinearDifference>,
+    pub differences: Vec<TensorDifference>,
+    /// The output head, if it ran too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<OutputHead>,
     /// The firmware, and the simulation of the core.
     pub simulation: CoreSimulation,
 }
@@ -65,17 +70,6 @@ pub struct NonlinearRow {
     pub mismatches: usize,
 }
 
-/// A tensor that differs from golden's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NonlinearDifference {
-    /// Name of the tensor within the layer.
-    pub tensor: String,
-    /// Elements that differ.
-    pub mismatches: usize,
-    /// Index of the first of them.
-    pub first: usize,
-}
-
 /// The firmware, and the simulation of the core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CoreSimulation {
@@ -99,6 +93,7 @@ impl Nonlinear {
             clock_mhz: self.clock_mhz,
             tokens: self.operators.first().map_or(1, |o| o.tokens),
             context: self.context,
+            head: self.head.as_ref().map(|head| head.cycles[2].round() as u64),
             operators: self.operators.iter().map(|o| (o.name.clone(), o.cycles / self.layers.max(1) as u64)).collect(),
         }
     }
@@ -136,5 +131,5 @@ pub(crate) fn text(n: &Nonlinear) -> String {
         s.cycles as f64 / s.seconds / 1e6,
         grouped(s.unit_cycles),
         grouped(s.firmware_bytes as u64),
-    )
+    ) + &n.head.as_ref().map_or(String::new(), head::text)
 }

@@ -121,6 +121,11 @@ impl<'a> Layout<'a> {
         map::core_address(self.system.memory().base() + offset as u64)
     }
 
+    /// The first offset in memory that is free.
+    pub(crate) fn next(&self) -> usize {
+        self.next
+    }
+
     /// Takes a region.
     pub(crate) fn region(&mut self, bytes: usize) -> Result<Region, Error> {
         let at = self.take(bytes)?;
@@ -138,10 +143,15 @@ impl<'a> Layout<'a> {
 
     /// Writes bytes into a region.
     pub(crate) fn write(&mut self, region: Region, bytes: &[u8]) -> Result<(), Error> {
-        if bytes.len() > region.bytes as usize {
-            return Err(Error::TooLarge { needed: bytes.len() as u64, limit: u64::from(region.bytes) });
+        self.write_at(region, 0, bytes)
+    }
+
+    /// Writes bytes into a region, from byte `from` of it on.
+    pub(crate) fn write_at(&mut self, region: Region, from: usize, bytes: &[u8]) -> Result<(), Error> {
+        if from + bytes.len() > region.bytes as usize {
+            return Err(Error::TooLarge { needed: (from + bytes.len()) as u64, limit: u64::from(region.bytes) });
         }
-        let at = offset(region.address, self.system);
+        let at = offset(region.address, self.system) + from;
         self.system.memory().bytes()[at..at + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
@@ -247,6 +257,7 @@ pub fn run(
             Record::Tensor(name, elements) => output.tensors.push((name, elements)),
             Record::Unit(busy) => output.busy = busy.into_iter().map(u64::from).collect(),
             Record::Text(text) => return Err(Error::Records(text)),
+            Record::Head(_) => return Err(Error::Records("a token of an output head is not expected".into())),
         }
     }
     check_records(&output)?;

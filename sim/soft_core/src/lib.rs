@@ -10,12 +10,14 @@
 //! | [`system`] | sequencer, unit and memory, stepped together |
 //! | [`layer`] | a decoder layer as a job of the core, and what comes out of it |
 //! | [`whole`] | a layer that the core runs on both units, computing nothing itself |
+//! | [`head`] | the output head on both units |
 //! | [`compare`](mod@compare), [`operators`](mod@operators) | the comparison with golden; cycles and elements by operator |
 
 pub mod compare;
 pub mod core;
 mod error;
 pub mod firmware;
+pub mod head;
 pub mod layer;
 pub mod model;
 pub mod operators;

@@ -220,18 +220,18 @@ fn measured(events: &[(u64, Event)], schedule: &Schedule, busy: &[u64]) -> Resul
 }
 
 /// Memory after a job.
-struct Memory<'a> {
-    base: u64,
-    bytes: &'a [u8],
+pub(crate) struct Memory<'a> {
+    pub(crate) base: u64,
+    pub(crate) bytes: &'a [u8],
 }
 
 impl Memory<'_> {
-    fn at(&self, address: u64, bytes: usize) -> &[u8] {
+    pub(crate) fn at(&self, address: u64, bytes: usize) -> &[u8] {
         let at = (address - self.base) as usize;
         &self.bytes[at..at + bytes]
     }
 
-    fn singles(&self, address: u64, count: usize) -> Vec<f32> {
+    pub(crate) fn singles(&self, address: u64, count: usize) -> Vec<f32> {
         self.at(address, 4 * count).as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
     }
 

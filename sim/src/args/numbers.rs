@@ -35,6 +35,11 @@ pub(crate) fn lanes(text: &str) -> Result<usize, String> {
     lanes.ok_or_else(|| "a vector unit has 8, 16 or 32 lanes".into())
 }
 
+/// A number of standard deviations. With a thousand, all logits are computed.
+pub(crate) fn margin(text: &str) -> Result<f32, String> {
+    within(text, 0.0, 1000.0, "standard deviations").map(|margin| margin as f32)
+}
+
 /// The rate of a DRAM in GB/s.
 pub(crate) fn dram(text: &str) -> Result<f64, String> {
     within(text, 0.1, 1000.0, "GB/s, as memories have")

@@ -6,7 +6,9 @@ use clap::ValueEnum;
 use program::options::positive;
 
 use crate::args::model::ModelArgs;
+use crate::args::numbers::{lanes, margin};
 use crate::args::unit::UnitArgs;
+use crate::head::MARGIN;
 
 /// Where the ternary products are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,6 +26,9 @@ pub(crate) enum HeadKind {
     Float,
     /// int8 rows and activations: half the bytes of bf16; results are not bit-identical to the reference.
     Int8,
+    /// On the CPU in floating point, and on simulated units too, driven by a soft core: a ternary copy of the head ranks its
+    /// rows, and the largest logits are computed exactly. Every token is compared.
+    Units,
 }
 
 /// What to generate, and with what.
@@ -67,6 +72,13 @@ pub(crate) struct GenerateArgs {
     /// Arithmetic of the output head
     #[arg(long, value_enum, default_value = "float", help_heading = "Unit")]
     pub(crate) head: HeadKind,
+    /// Standard deviations between the estimate of a logit and its upper estimate, with `--head units`: more of them cost
+    /// time, fewer may miss the largest logit
+    #[arg(long, value_name = "X", default_value_t = MARGIN, value_parser = margin, help_heading = "Unit")]
+    pub(crate) head_margin: f32,
+    /// Lanes of the vector unit, with `--head units`: 8, 16 or 32 [default: 8 with ports of 64 bits, otherwise 32]
+    #[arg(long, value_name = "N", value_parser = lanes, help_heading = "Unit")]
+    pub(crate) lanes: Option<usize>,
     /// The unit
     #[command(flatten)]
     pub(crate) unit: UnitArgs,

@@ -9,12 +9,15 @@ use cost::setup::Setup;
 use report::generation::StopToken;
 use report::sections::BuildSection;
 use testbench::pool::threads;
+use vector::VectorConfig;
 
-use super::args::{DeviceKind, GenerateArgs};
+use super::args::{DeviceKind, GenerateArgs, HeadKind};
 use super::stops::Stops;
 use crate::args::unit::check_width;
 use crate::failure::Failure;
+use crate::head::MARGIN;
 use crate::source::{Source, check_length};
+use crate::system::vector_config;
 
 /// A `sim generate` command after its options are checked and resolved.
 pub(super) struct Job<'a> {
@@ -31,6 +34,8 @@ pub(super) struct Job<'a> {
     pub(super) sampler: Sampler,
     pub(super) build: BuildSection,
     pub(super) jobs: usize,
+    /// The vector unit that chooses tokens, if one does.
+    pub(super) vector: Option<VectorConfig>,
 }
 
 impl<'a> Job<'a> {
@@ -48,14 +53,24 @@ impl<'a> Job<'a> {
         remarks.extend(stops.remarks);
         let stop_tokens = stops.tokens;
         let limits = Limits { tokens: args.tokens, stop: stop_tokens.iter().map(|token| token.id).collect() };
+        let on_units = args.head == HeadKind::Units;
+        if on_units && args.temperature.is_some() {
+            return Err(Failure::usage(
+                "--temperature: sampling needs all logits, and --head units computes few of them",
+            ));
+        }
+        if !on_units && (args.lanes.is_some() || args.head_margin != MARGIN) {
+            return Err(Failure::usage("--lanes and --head-margin belong to --head units"));
+        }
+        let vector = on_units.then(|| vector_config(&setup, args.lanes)).transpose()?;
         let rtl = match (args.device, rtl::unit_sha256()) {
             // Generation on the CPU alone does not need the RTL.
-            (DeviceKind::Golden, Err(_)) => String::new(),
+            (DeviceKind::Golden, Err(_)) if !on_units => String::new(),
             (_, rtl) => rtl?,
         };
         let jobs = args.unit.jobs.unwrap_or_else(threads);
         let (sampler, build) = (sampler(args)?, BuildSection::new(rtl));
-        Ok(Self { args, setup, source, tokenizer, prompt, limits, stop_tokens, remarks, sampler, build, jobs })
+        Ok(Self { args, setup, source, tokenizer, prompt, limits, stop_tokens, remarks, sampler, build, jobs, vector })
     }
 }
 

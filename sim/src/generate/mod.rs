@@ -1,6 +1,7 @@
 //! `sim generate`: generates tokens, with every BitLinear on the unit or on the CPU alone.
 
 mod args;
+mod choice;
 mod job;
 mod passes;
 mod stops;
@@ -14,8 +15,10 @@ use program::console::{pretty, tell};
 use program::machine;
 use program::target::Targets;
 use report::generation::{CpuTimes, Generation, Verification};
+use report::head::OutputHead;
 use report::mismatch::Mismatches;
 use report::records::{SCHEMA_VERSION, STATUS};
+use report::tensor::TensorDifference;
 use testbench::pool::threads;
 use testbench::recorder::Interruptible;
 
@@ -37,20 +40,28 @@ pub(crate) fn run(args: &GenerateArgs, command: &str) -> Result<Exit, Failure> {
     job.remarks.iter().for_each(|remark| tell(format_args!("remark: {remark}")));
     let mut writer = Writer::new(job.tokenizer.as_ref(), json.on_stdout);
     let mut generated = Generated::default();
-    let verified = match args.device {
-        DeviceKind::Golden => {
-            job.generate(&mut Interruptible, &mut writer, &mut generated)?;
-            None
-        }
-        DeviceKind::Rtl => Some(job.verify(command, &mut writer, &mut generated)?),
-    };
+    let (verified, head) = job.chosen(|each| match args.device {
+        DeviceKind::Golden => job.generate(&mut Interruptible, &mut writer, &mut generated, each).map(|()| None),
+        DeviceKind::Rtl => job.verify(command, &mut writer, &mut generated, each).map(Some),
+    })?;
     writer.end()?;
     job.source.tell_finding();
     check_interrupt()?;
-    let report = report(&job, command, generated, verified, started)?;
+    let report = report(&job, command, generated, verified, head, started)?;
     let written = json.put(&pretty(&report), &report.text());
     let verified = report.verification.as_ref().filter(|v| v.mismatches > 0);
-    Ok(conclude([written], verified.map(|v| mismatches(&report, v).tell())))
+    let products = verified.map(|v| mismatches(&report, v).tell());
+    let told: Vec<String> = products.into_iter().chain(wrong_tokens(&report)).collect();
+    Ok(conclude([written], (!told.is_empty()).then(|| told.concat())))
+}
+
+/// What the units computed otherwise than golden when they chose tokens, for the user.
+fn wrong_tokens(report: &Generation) -> Option<String> {
+    let head = report.head.as_ref().filter(|head| head.mismatches > 0)?;
+    let tell = |d: &TensorDifference| {
+        format!("mismatch: output head, {}, {} elements, the first is {}\n", d.tensor, d.mismatches, d.first)
+    };
+    Some(head.differences.iter().map(tell).collect::<String>() + &format!("repeat it with: {}\n", report.command))
 }
 
 /// The outputs that differ from golden, for the user.
@@ -70,6 +81,7 @@ fn report(
     command: &str,
     generated: Generated,
     verification: Option<Verification>,
+    head: Option<OutputHead>,
     started: Instant,
 ) -> Result<Generation, Failure> {
     let ids: Vec<u32> = generated.passes.iter().map(|pass| pass.next).collect();
@@ -98,9 +110,10 @@ fn report(
             head_bytes: generated.head_bytes,
             gb_per_second: decode_s.map(|s| bytes as f64 / s / 1e9),
             read_bandwidth_gb_per_second: generated.read_bandwidth.map(|b| b / 1e9),
-            beside_simulation: verification.is_some(),
+            beside_simulation: verification.is_some() || head.is_some(),
         },
         verification,
+        head,
         wall_s: started.elapsed().as_secs_f64(),
         peak_resident_bytes: machine::peak_resident_bytes(),
         peak_anonymous_bytes: generated.anonymous,

@@ -15,6 +15,7 @@ use super::args::{DeviceKind, HeadKind};
 use super::job::Job;
 use super::writer::Writer;
 use crate::failure::{Failure, check_interrupt};
+use crate::head::Token;
 
 /// The results of the forward passes.
 #[derive(Default)]
@@ -29,12 +30,13 @@ pub(super) struct Generated {
 }
 
 impl Job<'_> {
-    /// Generates the tokens on golden's arithmetic. Ternary products come from `backend`.
+    /// Generates the tokens on golden's arithmetic. Ternary products come from `backend`; `each` gets every token.
     pub(super) fn generate(
         &self,
         backend: &mut dyn TernaryBackend,
         writer: &mut Writer<'_>,
         generated: &mut Generated,
+        each: &(dyn Fn(Token) + Sync),
     ) -> Result<(), Failure> {
         let resident = Resident::new(self.source.weights());
         let config = resident.config();
@@ -57,8 +59,9 @@ impl Job<'_> {
         generated.read_bandwidth = if alone { resident.read_bandwidth() } else { None };
         let mut write_error = None;
         let result =
-            generate(&mut model, &self.prompt, &self.limits, &mut self.sampler.clone(), backend, &mut |pass| {
+            generate(&mut model, &self.prompt, &self.limits, &mut self.sampler.clone(), backend, &mut |pass, last| {
                 generated.passes.push(*pass);
+                each(Token { hidden: last.hidden.into(), logits: last.logits.into(), chosen: pass.next });
                 generated.anonymous = generated.anonymous.max(machine::anonymous_bytes());
                 if let Err(failure) = writer.token(pass.next) {
                     write_error.get_or_insert(failure);

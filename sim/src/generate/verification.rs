@@ -17,6 +17,7 @@ use super::passes::Generated;
 use super::writer::Writer;
 use crate::args::unit::bench;
 use crate::failure::{Exit, Failure};
+use crate::head::Token;
 use crate::output::Progress;
 
 impl Job<'_> {
@@ -26,6 +27,7 @@ impl Job<'_> {
         command: &str,
         writer: &mut Writer<'_>,
         generated: &mut Generated,
+        each: &(dyn Fn(Token) + Sync),
     ) -> Result<Verification, Failure> {
         let layers = self.source.weights().config().num_hidden_layers as u64;
         let passes = self.ideal(self.prompt.len()) + self.ideal(1) * (self.limits.tokens as u64 - 1);
@@ -41,7 +43,7 @@ impl Job<'_> {
             |queue| {
                 let selection = Selection { linears: Linear::ALL.to_vec(), ..Selection::default() };
                 let mut recorder = Recorder::new(queue, selection);
-                self.generate(&mut recorder, writer, generated).map(|()| recorder.runs())
+                self.generate(&mut recorder, writer, generated, each).map(|()| recorder.runs())
             },
         );
         progress.finish();

@@ -8,7 +8,7 @@ use bitnet::model::{Model, hidden_entering_layer};
 use bitnet::sampler::Sampler;
 use bitnet::weights::LayerWeights;
 use golden::Dtype;
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, s};
 use report::records::Forward;
 use sha2::{Digest, Sha256};
 use testbench::recorder::{Interruptible, Recorder};
@@ -16,6 +16,7 @@ use testbench::recorder::{Interruptible, Recorder};
 use super::dump::Dump;
 use super::job::Job;
 use crate::failure::Failure;
+use crate::head::Token;
 use crate::source::Source;
 
 /// What a layer gets.
@@ -89,11 +90,12 @@ impl Job<'_> {
     }
 
     /// Runs all layers in order on golden. `each` takes what enters a layer, and returns the residual stream behind it.
+    /// Returns the next token.
     pub(super) fn entering_layers(
         &self,
         ids: &[u32],
         mut each: impl FnMut(Entering) -> Result<Array2<f32>, Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Token, Failure> {
         let source = self.source.weights();
         let mut model = Model::new(source, self.args.model.dtype.into());
         let (before, ids) = ids.split_at(self.args.context());
@@ -105,7 +107,10 @@ impl Job<'_> {
             let cache = model.cache(layer).cloned().unwrap_or_default();
             hidden = each(Entering { layer, weights: source.layer(layer)?, hidden, cache })?;
         }
-        Ok(())
+        let last = hidden.slice(s![-1.., ..]).to_owned();
+        let logits = model.logits(&last, &mut ())?.into_raw_vec_and_offset().0;
+        let chosen = Sampler::greedy().next(&logits)?;
+        Ok(Token { hidden: last.into_raw_vec_and_offset().0, logits, chosen })
     }
 }
 

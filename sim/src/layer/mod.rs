@@ -18,8 +18,8 @@ use report::export::Exporter;
 use report::journal::{Header, Journal};
 use report::json::Json;
 use report::mismatch::Mismatches;
-use report::nonlinear::NonlinearDifference;
 use report::records::{Forward, Report, Simulation};
+use report::tensor::TensorDifference;
 use testbench::model;
 use testbench::outcome::Outcome;
 use testbench::pool::{Verified, verify};
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
 fn mismatches(report: &Report, waveform: bool) -> Option<String> {
     let of_unit = (report.totals.mismatches > 0).then(|| Mismatches::of(report, waveform).tell());
     let of_core = report.nonlinear.as_ref().filter(|nonlinear| nonlinear.mismatches > 0).map(|nonlinear| {
-        let tell = |d: &NonlinearDifference| {
+        let tell = |d: &TensorDifference| {
             format!("mismatch: on the core, {}, {} elements, the first is {}\n", d.tensor, d.mismatches, d.first)
         };
         nonlinear.differences.iter().map(tell).collect::<String>() + &format!("repeat it with: {}\n", report.command)

@@ -8,44 +8,30 @@ use std::time::Instant;
 use bitnet::config::Linear;
 use golden::Dtype;
 use ndarray::Array2;
-use program::console::tell;
-use program::interrupt::interrupted;
-use report::nonlinear::{CoreSimulation, Nonlinear, NonlinearDifference, NonlinearRow};
+use report::head::OutputHead;
+use report::nonlinear::{CoreSimulation, Nonlinear, NonlinearRow};
+use report::tensor::TensorDifference;
 use soft_core::compare::{Compared, Expected, compare_all, compare_named};
 use soft_core::core::Core;
-use soft_core::firmware::Firmware;
-use soft_core::layer::{LayerInput, LayerOutput, boot, check_window, memory_bytes, run, work};
+use soft_core::layer::{LayerInput, LayerOutput, memory_bytes, run, work};
 use soft_core::operators::{operators, results};
-use soft_core::system::System;
 use soft_core::whole;
-use testbench::model;
 use testbench::pool::drain;
-use vector::VectorConfig;
-use verilated::{ModelLibrary, Trace};
-use zynq_memory::MemoryConfig;
 
 use super::args::NonlinearArg;
 use super::forward::Entering;
 use super::job::Job;
 use crate::failure::{Exit, Failure};
+use crate::head::{Head, MARGIN, Token};
 use crate::output::Progress;
+use crate::system::{Parts, check_memory, vector_config};
 
-/// Physical address of the memory.
-const BASE: u64 = 0x1000_0000;
 /// About how many cycles the core takes for each value and multiply-accumulate of a layer, for the bar.
 const CYCLES: u64 = 330;
 /// The same for the units, of which the ternary one takes most.
 const VECTOR_CYCLES: u64 = 1;
 /// Room for the alignment of each matrix, in bytes.
 const ALIGNMENT: usize = 4096;
-
-/// What a run on the core needs, made before the unit's products are verified: a missing tool is told at once.
-pub(super) struct Prepared {
-    firmware: Firmware,
-    core: ModelLibrary,
-    unit: ModelLibrary,
-    vector: Option<(ModelLibrary, VectorConfig)>,
-}
 
 /// A layer to run, and golden's tensors of it.
 struct Case {
@@ -62,38 +48,52 @@ struct OnCore {
 
 impl Job<'_> {
     /// Makes the firmware and the models, if the layers are to run on the core too, and checks that they fit.
-    pub(super) fn prepare_core(&self) -> Result<Option<Prepared>, Failure> {
+    pub(super) fn prepare_core(&self) -> Result<Option<Parts>, Failure> {
         if self.args.nonlinear == NonlinearArg::Host {
             return Ok(None);
         }
         let which = Core::from(self.args.core);
-        check_window(BASE, self.core_memory_bytes())?;
-        let firmware = Firmware::build(which, &mut |step| tell(step))?;
-        let core = soft_core::model::build(which, self.setup.unit.port_bits, Trace::Off, &mut |step| tell(step))?;
-        let unit = model::build(&self.setup.unit, Trace::Off, &mut |step| tell(step))?;
-        let vector = match self.args.nonlinear {
-            NonlinearArg::Vector => {
-                let config = self.vector_config()?;
-                Some((model::build_vector(&config, Trace::Off, &mut |step| tell(step))?, config))
-            }
-            _ => None,
-        };
-        Ok(Some(Prepared { firmware, core, unit, vector }))
+        check_memory(self.core_memory_bytes())?;
+        let on_vector = self.args.nonlinear == NonlinearArg::Vector;
+        let vector = on_vector.then(|| vector_config(&self.setup, self.args.lanes)).transpose()?;
+        Ok(Some(Parts::build(which, &self.setup, vector)?))
     }
 
     /// Runs the layers on the core, and compares every tensor with golden's.
-    pub(super) fn nonlinear(&self, prepared: &Prepared) -> Result<Nonlinear, Failure> {
+    pub(super) fn nonlinear(&self, prepared: &Parts) -> Result<Nonlinear, Failure> {
         let (runs, each) = if prepared.vector.is_some() { (2, VECTOR_CYCLES) } else { (1, CYCLES) };
         let work = work(self.config(), self.tokens, self.args.context());
         let progress = Progress::new("simulating the core", runs * each * (work * self.layers.len()) as u64);
         let started = Instant::now();
-        let layers = match (self.args.layer, &self.ids) {
-            (None, Some(ids)) => self.on_core_in_parallel(prepared, ids, &progress)?,
-            _ => vec![self.on_core(prepared, self.case(self.entering_layer(self.layers.start)?)?, &progress)?],
+        let (layers, token) = match (self.args.layer, &self.ids) {
+            (None, Some(ids)) => {
+                let (layers, token) = self.on_core_in_parallel(prepared, ids, &progress)?;
+                (layers, Some(token))
+            }
+            _ => {
+                let case = self.case(self.entering_layer(self.layers.start)?)?;
+                (vec![self.on_core(prepared, case, &progress)?], None)
+            }
         };
         let seconds = started.elapsed().as_secs_f64() / runs as f64;
         progress.finish();
-        Ok(self.core_section(prepared, &layers, seconds))
+        let head = token.map(|token| self.head(prepared, token)).transpose()?;
+        let mut section = self.core_section(prepared, &layers, seconds);
+        if let Some(head) = &head {
+            section.elements += head.elements;
+            section.mismatches += head.mismatches;
+            section.differences.extend(head.differences.clone());
+        }
+        Ok(Nonlinear { head, ..section })
+    }
+
+    /// Chooses the next token on both units.
+    fn head(&self, prepared: &Parts, token: Token) -> Result<OutputHead, Failure> {
+        let dtype = self.args.model.dtype.into();
+        let head = Head::new(prepared, &self.setup, self.source.weights(), dtype, MARGIN)?;
+        let mut chosen = Vec::new();
+        head.choose(self.args.model.seed, [(0, token)], |token| chosen.push(token))?;
+        Ok(head.report(chosen))
     }
 
     /// What enters a layer, with golden's tensors.
@@ -104,8 +104,13 @@ impl Job<'_> {
         Ok(Case { entering, expected })
     }
 
-    /// Runs all layers, some at the same time: golden computes what enters each of them.
-    fn on_core_in_parallel(&self, on: &Prepared, ids: &[u32], progress: &Progress) -> Result<Vec<OnCore>, Failure> {
+    /// Runs all layers, some at the same time: golden computes what enters each of them. Returns golden's next token too.
+    fn on_core_in_parallel(
+        &self,
+        on: &Parts,
+        ids: &[u32],
+        progress: &Progress,
+    ) -> Result<(Vec<OnCore>, Token), Failure> {
         let (sender, receiver) = sync_channel(1);
         let (produced, (mut layers, failure)) = thread::scope(|scope| {
             let workers = scope.spawn(|| {
@@ -124,24 +129,20 @@ impl Job<'_> {
             drop(sender);
             (produced, workers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        failure.map_or(produced, Err)?;
+        let token = failure.map_or(produced, Err)?;
         layers.sort_by_key(|layer| layer.layer);
-        Ok(layers)
+        Ok((layers, token))
     }
 
     /// Runs a layer.
-    fn on_core(&self, prepared: &Prepared, case: Case, progress: &Progress) -> Result<OnCore, Failure> {
-        let Prepared { firmware, core, unit, vector } = prepared;
+    fn on_core(&self, prepared: &Parts, case: Case, progress: &Progress) -> Result<OnCore, Failure> {
+        let Parts { firmware, vector, .. } = prepared;
         let Case { entering: Entering { layer, weights, hidden, cache }, expected } = case;
         let hidden: Vec<f32> = hidden.iter().copied().collect();
         let dtype = Dtype::from(self.args.model.dtype);
         let input = LayerInput { config: self.config(), weights: &weights, dtype, hidden: &hidden, cache: &cache };
         let run_on = |tensors: bool| -> Result<LayerOutput, Failure> {
-            let units = vector.as_ref().map(|(library, config)| (library, config));
-            let mut system =
-                System::new(core, unit, &self.setup.unit, units, self.core_memory(), self.args.model.seed)?;
-            system.set_stop(interrupted);
-            boot(&mut system, firmware)?;
+            let mut system = prepared.system(&self.setup, self.core_memory_bytes(), self.args.model.seed)?;
             let bar = progress.clone();
             system.set_progress(move |cycles| bar.advance(cycles));
             Ok(match vector {
@@ -167,20 +168,6 @@ impl Job<'_> {
         Ok(OnCore { layer, compared, output })
     }
 
-    /// The vector unit that the options ask for.
-    fn vector_config(&self) -> Result<VectorConfig, Failure> {
-        let port_bits = self.setup.unit.port_bits;
-        let config = VectorConfig::of(self.args.lanes.unwrap_or(if port_bits == 64 { 8 } else { 32 }));
-        if config.port_bits != port_bits {
-            let lanes = config.lanes;
-            return Err(Failure::usage(format!(
-                "--lanes {lanes}: its port has {} bits, and the ports of the ternary unit have {port_bits}",
-                config.port_bits
-            )));
-        }
-        Ok(config)
-    }
-
     /// Bytes of memory that core and unit need.
     fn core_memory_bytes(&self) -> usize {
         let matrix = |linear: Linear| {
@@ -194,13 +181,7 @@ impl Job<'_> {
         }
     }
 
-    /// The memory of core and unit.
-    fn core_memory(&self) -> MemoryConfig {
-        let plain = MemoryConfig::plain(BASE, self.core_memory_bytes(), self.setup.timing());
-        MemoryConfig { stall: self.setup.stall, seed: self.args.model.seed, ..plain }
-    }
-
-    fn core_section(&self, prepared: &Prepared, layers: &[OnCore], seconds: f64) -> Nonlinear {
+    fn core_section(&self, prepared: &Parts, layers: &[OnCore], seconds: f64) -> Nonlinear {
         let (firmware, context) = (&prepared.firmware, self.args.context());
         let lanes = prepared.vector.as_ref().map(|(_, config)| config.lanes);
         // The vector unit has the clock of the ternary unit.
@@ -228,7 +209,7 @@ impl Job<'_> {
         let differences = compared().filter_map(|(layer, tensor)| {
             let (name, first) = (&tensor.name, tensor.first?);
             let name = if layers.len() > 1 { format!("layer {layer}, {name}") } else { name.clone() };
-            Some(NonlinearDifference { tensor: name, mismatches: tensor.mismatches, first })
+            Some(TensorDifference { tensor: name, mismatches: tensor.mismatches, first })
         });
         Nonlinear {
             on: if lanes.is_some() { "vector" } else { "soft-core" }.into(),
@@ -243,6 +224,7 @@ impl Job<'_> {
             elements: compared().map(|(_, tensor)| tensor.elements).sum(),
             mismatches: compared().map(|(_, tensor)| tensor.mismatches).sum(),
             differences: differences.collect(),
+            head: None,
             simulation: CoreSimulation {
                 firmware_bytes: firmware.image.len(),
                 firmware_s: firmware.seconds,

@@ -1,6 +1,8 @@
 //! A layer on the soft core, for tests.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+pub mod head;
+
 use std::cell::OnceCell;
 use std::sync::Arc;
 

@@ -51,7 +51,7 @@ impl Case<'_> {
     }
 
     /// The other operators on a simulated soft core. Each takes its simulated cycles an element. The core drives the
-    /// unit itself, so no other driver calls are assumed. The output head and what else is not in a layer is missing.
+    /// unit itself, so no other driver calls are assumed. The embedding is missing, and the output head unless it ran.
     pub(crate) fn on_soft_core(&self, core: &SoftCore, tokens: usize, context: usize, linear_ms: f64) -> OnCore {
         let macs = |tokens: usize, context: usize| (1..=tokens).map(|token| context + token).sum::<usize>() as f64;
         let simulated = (tokens, context) == (core.tokens, core.context);
@@ -66,14 +66,19 @@ impl Case<'_> {
         let operators: Vec<CoreOperator> = operators.collect();
         let others_ms = operators.iter().map(|o| o.ms).sum::<f64>();
         let layers = self.config.num_hidden_layers as f64;
-        let pass_ms = layers * (linear_ms + others_ms);
+        let head_ms = core.head.map_or(0.0, |cycles| cycles as f64 / core.clock_mhz / 1e3);
+        let pass_ms = layers * (linear_ms + others_ms) + head_ms;
         OnCore {
             core: format!("{}, {} MHz", core.name, core.clock_mhz),
             basis: format!(
-                "RTL simulation of the core, tokens: {} after {}{}; without embedding and output head",
+                "RTL simulation of the core, tokens: {} after {}{}; {}",
                 core.tokens,
                 core.context,
-                if simulated { "" } else { ", in proportion to tokens and positions" }
+                if simulated { "" } else { ", in proportion to tokens and positions" },
+                match core.head {
+                    Some(_) => "with the output head for one token, without embedding",
+                    None => "without embedding and output head",
+                }
             ),
             measured: false,
             simulated: true,
