@@ -287,7 +287,7 @@ def run(folder, unit, number, test, seconds=None):
         return f"{test.target}, which did not end"
     if done.returncode == 0:
         return None
-    failed = re.search(r"^    (\S+)$", done.stdout, re.M)
+    failed = re.search(r"^failures:\n    (\S+)$", done.stdout, re.M)
     return f"{test.target}::{failed[1]}" if failed else f"{test.target}, which ended with {done.returncode}"
 
 

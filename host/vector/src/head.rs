@@ -228,7 +228,8 @@ impl Head {
         let margin = code.map(n.margin, n.margin);
         code.push(Instruction { op: Op::Root, ..margin });
         code.push(Instruction { b: B::Y, y: At::row(n.scale.base), ..margin });
-        code.push(Instruction { b: B::Imm, imm_b: self.margin, ..margin });
+        // The norm of codes is 127 at least, unless all of them are zero.
+        code.push(Instruction { b: B::Imm, imm_b: self.margin, post: Post::Floor, imm_c: 1.0, ..margin });
         let cut = code.map(n.cut, n.cut);
         code.push(Instruction { op: Op::Div, a: A::One, b: B::Y, y: At::row(n.margin.base), ..cut });
         // Rows without an error have no mean error.

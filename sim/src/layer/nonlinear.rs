@@ -65,6 +65,8 @@ impl Job<'_> {
         let work = work(self.config(), self.tokens, self.args.context());
         let progress = Progress::new("simulating the core", runs * each * (work * self.layers.len()) as u64);
         let started = Instant::now();
+        // A head that does not fit is told before the layers run.
+        let head = self.args.layer.is_none().then(|| self.output_head(prepared)).transpose()?;
         let (layers, token) = match (self.args.layer, &self.ids) {
             (None, Some(ids)) => {
                 let (layers, token) = self.on_core_in_parallel(prepared, ids, &progress)?;
@@ -77,7 +79,7 @@ impl Job<'_> {
         };
         let seconds = started.elapsed().as_secs_f64() / runs as f64;
         progress.finish();
-        let head = token.map(|token| self.head(prepared, token)).transpose()?;
+        let head = head.zip(token).map(|(head, token)| self.choose(&head, token)).transpose()?;
         let mut section = self.core_section(prepared, &layers, seconds);
         if let Some(head) = &head {
             section.elements += head.elements;
@@ -87,10 +89,13 @@ impl Job<'_> {
         Ok(Nonlinear { head, ..section })
     }
 
+    /// The output head for both units.
+    fn output_head<'b>(&'b self, prepared: &'b Parts) -> Result<Head<'b>, Failure> {
+        Head::new(prepared, &self.setup, self.source.weights(), self.args.model.dtype.into(), MARGIN)
+    }
+
     /// Chooses the next token on both units.
-    fn head(&self, prepared: &Parts, token: Token) -> Result<OutputHead, Failure> {
-        let dtype = self.args.model.dtype.into();
-        let head = Head::new(prepared, &self.setup, self.source.weights(), dtype, MARGIN)?;
+    fn choose(&self, head: &Head<'_>, token: Token) -> Result<OutputHead, Failure> {
         let mut chosen = Vec::new();
         head.choose(self.args.model.seed, [(0, token)], |token| chosen.push(token))?;
         Ok(head.report(chosen))
