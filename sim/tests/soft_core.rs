@@ -376,7 +376,7 @@ fn the_command_chooses_tokens() {
     let alone = of(&["--device", "golden", "--board", "pynq-z2", "--dtype", "bf16"]).code(0).json();
     assert_eq!((&alone["head"]["lanes"], &alone["head"]["mismatches"]), (&8.into(), &0.into()));
     assert!(alone["verification"].is_null(), "the products are golden's");
-    of(&["--head-margin", "0"]).code(2).says(&["expected 0.1 to 1000 standard deviations"]);
+    of(&["--head-margin", "0"]).code(2).says(&["expected 1 to 1000 standard deviations"]);
     of(&["--temperature", "1"]).code(2).says(&["--temperature: sampling needs all logits"]);
     of(&["--lanes", "8"]).code(2).says(&["--lanes 8: its port has 64 bits"]);
 }

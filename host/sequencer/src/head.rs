@@ -35,6 +35,10 @@ const ROWS: usize = 8 * GROUPS;
 const BLOCK: usize = 32;
 /// Groups of places of a chunk whose largest estimates always count.
 const FIRST: usize = 16;
+/// Bytes of a cache line.
+const LINE: u32 = 64;
+/// Programs after which only full ones are started. The unit counts them in 16 bits; [`Head::check`] limits the full ones.
+const EAGER: u16 = 1 << 13;
 /// Words of a descriptor that are not zero.
 const USED_WORDS: usize = regs::DESC_PROGRAM_HI + 1;
 /// The bits of 2^23: tags of 0 and more below it are exact integers.
@@ -191,25 +195,27 @@ impl HeadJob {
         let region = |at: usize| Region { address: w[at], bytes: w[at + 1] };
         let long = |at: usize| u64::from(w[at]) | u64::from(w[at + 1]) << 32;
         let sized = (1..=(ROWS / GROUPS) as u32).contains(&w[12]) && w[11] > 0 && [8, 16, 32].contains(&w[9]);
-        (w[0] == MAGIC && w[25] == !MAGIC && sized && w[10].div_ceil(w[11].max(1)) <= CHUNKS as u32).then(|| Self {
-            shared: region(1),
-            base: long(3),
-            exact: long(5),
-            row_bytes: w[7],
-            rows: w[8],
-            lanes: w[9],
-            words: [w[10], w[11]],
-            group: w[12],
-            rounded: w[13] != 0,
-            programs: w[14],
-            logits: w[15],
-            estimates: w[16],
-            tags: [w[17], w[18]],
-            numbers: w[19],
-            log: w[20],
-            heap: region(21),
-            records: region(23),
-        })
+        (w[0] == MAGIC && w[25] == !MAGIC && sized && w[8] > 0 && w[10].div_ceil(w[11].max(1)) <= CHUNKS as u32).then(
+            || Self {
+                shared: region(1),
+                base: long(3),
+                exact: long(5),
+                row_bytes: w[7],
+                rows: w[8],
+                lanes: w[9],
+                words: [w[10], w[11]],
+                group: w[12],
+                rounded: w[13] != 0,
+                programs: w[14],
+                logits: w[15],
+                estimates: w[16],
+                tags: [w[17], w[18]],
+                numbers: w[19],
+                log: w[20],
+                heap: region(21),
+                records: region(23),
+            },
+        )
     }
 }
 
@@ -225,7 +231,7 @@ pub struct Chosen {
 }
 
 impl<T: Device, V: Device> Units<T, V> {
-    /// Chooses the row of a head with the largest logit. The memory of the vector unit's device is `job.shared`; it begins
+    /// Chooses the row of a head with the largest logit, once after the units were opened. The memory of the vector unit's device is `job.shared`; it begins
     /// at a multiple of four.
     ///
     /// # Errors
@@ -289,7 +295,7 @@ struct Search<'a, T, V> {
     running: Option<(usize, u16, usize)>,
     /// For each chunk: the programs that were started when that of its estimates was.
     estimated: [u16; CHUNKS],
-    /// For each chunk: the key of the least tag that always counts, and of the least one whose row was added.
+    /// Keys of tags for each chunk: rows with this one or a larger one always count; those with this one were added.
     counts: [i32; CHUNKS],
     done: [i32; CHUNKS],
     /// The scale of the codes, and the factor by which an estimate becomes an integer.
@@ -527,6 +533,9 @@ impl<T: Device, V: Device> Search<'_, T, V> {
 
     /// Whether all programs are complete.
     fn is_idle(&mut self) -> Result<bool, Error> {
+        if self.rung > EAGER {
+            return Ok(false);
+        }
         let head = self.units.vector.device().read_register(regs::RING_HEAD)?;
         Ok(head as u16 == self.rung)
     }
@@ -555,6 +564,7 @@ impl<T: Device, V: Device> Search<'_, T, V> {
             }
         }
         self.memory()[job.log as usize / 4 + program] = filled as u32;
+        self.publish((job.log + 4 * program as u32) / LINE * LINE, LINE)?;
         self.publish(at, count * regs::INSTR_BYTES)?;
         self.start_part(1 + self.chunks() + program as u32, Some(count))?;
         self.collect()?;
@@ -577,6 +587,9 @@ impl<T: Device, V: Device> Search<'_, T, V> {
         }
         for (index, bits) in logits[..count].iter().copied().enumerate() {
             let row = self.before[index];
+            if f32::from_bits(bits).is_nan() || f32::from_bits(bits).is_infinite() {
+                return Err(Error::Logit { row });
+            }
             // Zeros are equal.
             let key = if bits == 1 << 31 { 0 } else { key(bits) };
             if key > self.best.0 {

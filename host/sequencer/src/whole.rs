@@ -46,6 +46,12 @@ pub enum Error {
         /// Value of the register STATUS.
         status: u32,
     },
+    /// A logit is a NaN or infinite.
+    #[error("the logit of row {row} of the output head is not finite")]
+    Logit {
+        /// The row.
+        row: u32,
+    },
     /// The ternary unit stopped with an error code.
     #[error("the ternary unit stopped with {name} ({meaning})")]
     Ternary {

@@ -20,11 +20,13 @@ use crate::program::{self, Assembler};
 
 /// The most chunks.
 pub const CHUNKS: usize = 32;
+/// The most programs with which the exact logits of all rows are computed once.
+const PROGRAMS: usize = 1 << 14;
 /// The fewest words of a chunk, unless the head has fewer.
 const CHUNK_WORDS: usize = 32;
 /// Rows among which an estimate has its place.
 pub const PLACES: usize = 128;
-/// Largest tags of so many rows.
+/// Largest tags that are kept of so many rows.
 pub const TAGS: usize = 8;
 /// The most rows whose exact logits are computed together: a group.
 const GROUP: usize = 8;
@@ -174,8 +176,14 @@ impl Head {
             return Err(Unfit::Multiple { what: "hidden_size", found: self.cols, multiple });
         }
         // The input twice, while it is normalised.
-        if self.group(config) == 0 || 2 * self.cols / config.lanes + 8 + PLACES / config.lanes > config.words {
+        let (row, places) = (self.cols / config.lanes, PLACES / config.lanes);
+        if self.group(config) == 0 || 2 * row + 8 + places > config.words {
             return Err(Unfit::Scratchpad { words: config.words, what: "the input of the output head" });
+        }
+        // The tags of a chunk, and its estimates with their errors, of as many rows as have places.
+        let tags = TAGS * self.tag_bytes(config) / 4 / config.lanes;
+        if row + 8 + 3 * places + tags > config.words || self.rows.div_ceil(GROUPS * self.group(config)) > PROGRAMS {
+            return Err(Unfit::Scratchpad { words: config.words, what: "so many rows of the output head" });
         }
         Ok(())
     }
@@ -518,5 +526,7 @@ mod tests {
         assert!(text(Head { cols: 2_570, ..head }, VectorConfig::of(8)).starts_with("hidden_size is 2570"));
         let small = VectorConfig { words: 128, ..VectorConfig::of(32) };
         assert!(text(head, small).contains("128 words is too small for the input of the output head"));
+        let many = Head { rows: 20_000_000, ..head };
+        assert!(text(many, VectorConfig::of(32)).contains("too small for so many rows of the output head"));
     }
 }

@@ -74,7 +74,9 @@ impl HeadWeights {
                     ranking.push_rows(&part);
                     match rows {
                         Rows::F32(all) => all.extend(part),
-                        Rows::Bf16(_) => *rows = Rows::F32(part),
+                        Rows::Bf16(before) => {
+                            *rows = Rows::F32(before.iter().map(|x| x.to_f32()).chain(part).collect());
+                        }
                     }
                 }
             }

@@ -37,7 +37,7 @@ pub(crate) fn lanes(text: &str) -> Result<usize, String> {
 
 /// A number of standard deviations. With a thousand, all logits are computed.
 pub(crate) fn margin(text: &str) -> Result<f32, String> {
-    within(text, 0.1, 1000.0, "standard deviations").map(|margin| margin as f32)
+    within(text, 1.0, 1000.0, "standard deviations").map(|margin| margin as f32)
 }
 
 /// The rate of a DRAM in GB/s.

@@ -1,7 +1,7 @@
 //! Tokens that simulated units choose too, while golden generates the next ones.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use golden::Dtype;
@@ -29,10 +29,15 @@ impl Job<'_> {
         let head = Head::new(&parts, &self.setup, source, dtype, self.args.head_margin)?;
         let progress = Progress::new("choosing on units", self.limits.tokens as u64);
         let (sender, receiver) = sync_channel(1);
-        let receiver = Mutex::new(receiver);
+        let receiver = Arc::new(Mutex::new(receiver));
         let (generated, chosen) = thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..self.jobs).map(|_| scope.spawn(|| self.choose(&head, &receiver, &progress))).collect();
+            let worker = |receiver: Arc<Mutex<Receiver<Numbered>>>| {
+                let (head, progress) = (&head, &progress);
+                scope.spawn(move || self.choose(head, &receiver, progress))
+            };
+            let workers: Vec<_> = (0..self.jobs).map(|_| worker(receiver.clone())).collect();
+            // Only the workers have it now: if all of them panic, tokens are not waited for.
+            drop(receiver);
             let generated = generate(&numbered(sender));
             let mut chosen: Result<Vec<OnUnits>, Failure> = Ok(Vec::new());
             for worker in workers {
@@ -67,7 +72,7 @@ impl Job<'_> {
     }
 }
 
-/// Sends tokens with their numbers. The workers take all of them, so sending does not fail.
+/// Sends tokens with their numbers. Sending fails only if all workers panicked, which is told when they are joined.
 fn numbered(sender: SyncSender<Numbered>) -> impl Fn(Token) + Sync {
     let state = Mutex::new((sender, 0));
     move |token| {
