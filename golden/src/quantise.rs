@@ -158,7 +158,7 @@ simd! {
 simd! {
     /// Converts one row of weights to words `(nz, neg)`. Rounding to even and clamping leave one comparison: whether
     /// the scaled magnitude exceeds 1/2. A tie at 1/2 rounds to zero, and from 3/2 on the result is clamped.
-    fn ternarise<E: Element>(w: &[E], scale: f32, codes: &mut [(u64, u64)]) {
+    pub(crate) fn ternarise<E: Element>(w: &[E], scale: f32, codes: &mut [(u64, u64)]) {
         let word = |w: &[E; WORD]| {
             let (mut nz, mut neg) = ([0; WORD], [0; WORD]);
             for (i, w) in w.iter().enumerate() {

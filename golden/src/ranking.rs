@@ -13,10 +13,10 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::TernaryMatrix;
 use crate::dtype::Element;
 use crate::parallel::for_each_chunk;
 use crate::ternary::WORD;
+use crate::{TernaryMatrix, quantise};
 
 /// Magnitudes above this share of a row's mean magnitude become -1 or +1. For normally distributed weights it is near the
 /// best share, 0.767.
@@ -79,7 +79,7 @@ impl Ranking {
         for_each_chunk(&mut made, ROWS * (words + 1), rows.len(), |i, made| {
             for (made, row) in made.chunks_exact_mut(words + 1).zip(rows[i * ROWS * cols..].chunks_exact(cols)) {
                 let (planes, numbers) = made.split_at_mut(words);
-                let (factor, error) = ternarise(row, planes);
+                let (factor, error) = rank(row, planes);
                 numbers[0] = (u64::from(factor.to_bits()), u64::from(error.to_bits()));
             }
         });
@@ -92,23 +92,21 @@ impl Ranking {
 }
 
 /// Writes the ternary row of `row`, and returns its factor and its error.
-fn ternarise<E: Element>(row: &[E], planes: &mut [(u64, u64)]) -> (f32, f32) {
+fn rank<E: Element>(row: &[E], planes: &mut [(u64, u64)]) -> (f32, f32) {
     let magnitude = |w: &E| f64::from(w.to_f32().abs());
     let n = row.len() as f64;
     let least = SHARE * row.iter().map(magnitude).sum::<f64>() / n;
-    let (mut sum, mut count, mut energy) = (0.0, 0.0, 0.0);
-    for (at, w) in row.iter().enumerate() {
-        let m = magnitude(w);
-        energy += m * m;
-        if m > least {
-            (sum, count) = (sum + m, count + 1.0);
-            let plane = &mut planes[at / WORD];
-            plane.0 |= 1 << (at % WORD);
-            plane.1 |= u64::from(w.to_f32() < 0.0) << (at % WORD);
-        }
-    }
-    if count == 0.0 {
+    if least == 0.0 {
         return (0.0, 0.0);
+    }
+    // That rounds magnitudes above a half to one.
+    quantise::ternarise(row, (0.5 / least) as f32, planes);
+    let (mut sum, mut count, mut energy) = (0.0, 0.0, 0.0);
+    for (at, m) in row.iter().map(magnitude).enumerate() {
+        energy += m * m;
+        if planes[at / WORD].0 >> (at % WORD) & 1 != 0 {
+            (sum, count) = (sum + m, count + 1.0);
+        }
     }
     let factor = energy / sum;
     let rest = (energy - 2.0 * factor * sum + factor * factor * count).max(0.0);
@@ -120,4 +118,66 @@ fn ternarise<E: Element>(row: &[E], planes: &mut [(u64, u64)]) -> (f32, f32) {
 /// fp32. `margin` is a number of standard deviations times the norm of the codes.
 pub fn upper(acc: i32, factor: f32, error: f32, margin: f32) -> f32 {
     acc as f32 * factor + error * margin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matvec;
+
+    /// Numbers without a pattern, normally distributed, about.
+    fn numbers(count: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1u32 << 23) as f32 - 1.0
+        };
+        (0..count).map(|_| (0..6).map(|_| next()).sum()).collect()
+    }
+
+    #[test]
+    fn a_ternary_row_is_its_own_copy() {
+        let row = [0.5f32, 0.0, -0.5, 0.0, 0.0, 0.5, 0.0, 0.0];
+        let mut ranking = Ranking::new(8);
+        ranking.push_rows(&[row, [0.0; 8]].concat());
+        assert_eq!(ranking.matrix().to_i8(), [1, 0, -1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(ranking.factors(), [0.5, 0.0]);
+        // What is left is the rounding of the three codes that count.
+        assert!((f64::from(ranking.errors()[0]) / (0.25f64 * 3.0 * ROUNDING).sqrt() - 1.0).abs() < 1e-6);
+        assert_eq!(ranking.errors()[1], 0.0);
+    }
+
+    /// Estimates are right in the mean, also those of a row for an input in its own direction, and their deviations have the
+    /// size that the errors state.
+    #[test]
+    fn errors_are_standard_deviations() {
+        let (rows, cols) = (600, 320);
+        let weights = numbers(rows * cols, 1);
+        let mut ranking = Ranking::new(cols);
+        ranking.push_rows(&weights);
+        let matrix = ranking.matrix();
+        for row in [0, 17, 599] {
+            let w = &weights[row * cols..][..cols];
+            let along: f32 = (0..cols).map(|col| f32::from(matrix.get(row, col)) * w[col]).sum();
+            let square: f32 = w.iter().map(|w| w * w).sum();
+            assert!((along * ranking.factors()[row] / square - 1.0).abs() < 1e-4);
+        }
+        let codes = quantise::activations(&numbers(cols, 2), cols);
+        let acc = matvec::matvec(&matrix, &codes.q);
+        let norm = codes.q.iter().map(|q| f64::from(*q) * f64::from(*q)).sum::<f64>().sqrt();
+        let deviations: Vec<f64> = (0..rows)
+            .map(|row| {
+                let w = weights[row * cols..][..cols].iter().zip(&codes.q);
+                let exact: f64 = w.map(|(w, q)| f64::from(*w) * f64::from(*q)).sum();
+                let estimate = f64::from(upper(acc[row], ranking.factors()[row], ranking.errors()[row], 0.0));
+                (exact - estimate) / (f64::from(ranking.errors()[row]) * norm)
+            })
+            .collect();
+        let mean = deviations.iter().sum::<f64>() / rows as f64;
+        let rms = (deviations.iter().map(|d| d * d).sum::<f64>() / rows as f64).sqrt();
+        assert!(mean.abs() < 0.15 && (0.85..1.1).contains(&rms), "mean {mean}, root mean square {rms}");
+        // The margin adds to the estimate.
+        let [e, f] = [ranking.errors()[5], ranking.factors()[5]];
+        assert_eq!(upper(acc[5], f, e, 100.0), acc[5] as f32 * f + e * 100.0);
+    }
 }

@@ -4,8 +4,8 @@
 /// order before it takes the block.
 ///
 /// Ranges are read ahead, as far as there is room. With two ports, four words come from each in turn: four words of
-/// bfloat16 are a burst, and a memory port takes few bursts ahead. The range of a pass must be as long as the pass says; the last
-/// word of a range has a mark.
+/// bfloat16 are a burst, and a memory port takes few bursts ahead. The range of a pass must be as long as the pass says;
+/// the last word of a range has a mark.
 module tmv_vec_loader
   import tmv_axi_pkg::*;
   import tmv_fp_pkg::*;

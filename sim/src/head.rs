@@ -1,12 +1,15 @@
 //! The output head on both units, for commands: tokens in turn, compared with golden.
 
+use std::time::Instant;
+
 use bitnet::weights::WeightSource;
 use cost::setup::Setup;
 use golden::Dtype;
 use report::head::OutputHead;
 use report::tensor::TensorDifference;
 use soft_core::compare::Compared;
-use soft_core::head::{Deviations, HeadOutput, HeadWeights, load};
+use soft_core::head::{Deviations, HeadOutput, HeadWeights, LoadedHead, load};
+use soft_core::system::System;
 use vector::VectorConfig;
 
 use crate::failure::{Exit, Failure};
@@ -38,6 +41,12 @@ pub(crate) struct Head<'a> {
     margin: f32,
 }
 
+/// A system with a head in its memory.
+pub(crate) struct OnSystem<'a> {
+    system: System,
+    head: LoadedHead<'a>,
+}
+
 /// A token that the units chose.
 pub(crate) struct OnUnits {
     /// The token's number.
@@ -66,28 +75,22 @@ impl<'a> Head<'a> {
         Ok(Self { parts, setup, unit, weights, bytes, margin })
     }
 
-    /// Chooses tokens on a system of its own, one after the other. `each` gets every result.
-    pub(crate) fn choose(
-        &self,
-        seed: u64,
-        tokens: impl IntoIterator<Item = (usize, Token)>,
-        mut each: impl FnMut(OnUnits),
-    ) -> Result<(), Failure> {
-        let mut tokens = tokens.into_iter().peekable();
-        if tokens.peek().is_none() {
-            return Ok(());
-        }
+    /// A system with the head in its memory.
+    pub(crate) fn system(&self, seed: u64) -> Result<OnSystem<'_>, Failure> {
         let mut system = self.parts.system(self.setup, self.bytes, seed)?;
-        let head = load(&mut system, &self.weights)?;
-        for (index, Token { hidden, logits, chosen }) in tokens {
-            let started = std::time::Instant::now();
-            let output = head.run(&mut system, &self.parts.firmware, &self.unit, &hidden, self.margin)?;
-            let seconds = started.elapsed().as_secs_f64();
-            let compared = output.compare(&self.weights, &hidden, &logits, chosen);
-            let deviations = output.deviations(&self.weights, &logits, self.margin);
-            each(OnUnits { index, output, compared, deviations, seconds });
-        }
-        Ok(())
+        let head = load(&mut system, &self.weights, &self.unit, self.margin)?;
+        Ok(OnSystem { system, head })
+    }
+
+    /// Chooses a token.
+    pub(crate) fn choose(&self, on: &mut OnSystem<'_>, index: usize, token: &Token) -> Result<OnUnits, Failure> {
+        let Token { hidden, logits, chosen } = token;
+        let started = Instant::now();
+        let output = on.head.run(&mut on.system, &self.parts.firmware, hidden)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let compared = output.compare(&self.weights, hidden, logits, *chosen);
+        let deviations = output.deviations(&self.weights, logits, self.margin);
+        Ok(OnUnits { index, output, compared, deviations, seconds })
     }
 
     /// The report of some tokens.
@@ -98,7 +101,7 @@ impl<'a> Head<'a> {
         tokens.sort_by_key(|token| token.index);
         let count = tokens.len() as f64;
         let mean = |of: &dyn Fn(&HeadOutput) -> u64| tokens.iter().map(|t| of(&t.output) as f64).sum::<f64>() / count;
-        let cycles = [mean(&|o| o.begin), mean(&|o| o.busy), mean(&|o| o.cycles)];
+        let cycles = [mean(&|o| o.times.begin), mean(&|o| o.times.busy), mean(&|o| o.times.cycles)];
         let logits: Vec<u32> = tokens.iter().map(|token| token.output.chosen.logits).collect();
         let compared = || tokens.iter().flat_map(|t| t.compared.iter().map(|tensor| (t.index, tensor)));
         let differences = compared().filter_map(|(index, tensor)| {
@@ -126,7 +129,7 @@ impl<'a> Head<'a> {
             elements: compared().map(|(_, tensor)| tensor.elements).sum(),
             mismatches: compared().map(|(_, tensor)| tensor.mismatches).sum(),
             differences: differences.collect(),
-            simulated_cycles: tokens.iter().map(|token| token.output.cycles).sum(),
+            simulated_cycles: tokens.iter().map(|token| token.output.times.cycles).sum(),
             seconds: tokens.iter().map(|token| token.seconds).sum(),
         }
     }

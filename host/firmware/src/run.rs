@@ -61,9 +61,21 @@ fn whole(job: &WholeJob) -> Outcome {
     heap::begin(job.heap);
     let mut recorder = Recorder::new(bytes(job.records), false);
     let list = view(map::core_address(job.placed), LIST_WORDS);
-    match Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job, list)) {
-        Ok(busy) => {
-            recorder.unit(&busy.iter().map(|cycles| u64::from(*cycles)).collect::<Vec<_>>());
+    let busy = Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job, list));
+    ended(busy, &mut recorder, |busy, recorder| {
+        recorder.unit(&busy.iter().map(|cycles| u64::from(*cycles)).collect::<Vec<_>>());
+    })
+}
+
+/// Records what a job on both units came to, or why it failed.
+fn ended<T>(
+    result: Result<T, sequencer::whole::Error>,
+    recorder: &mut Recorder,
+    record: fn(T, &mut Recorder),
+) -> Outcome {
+    match result {
+        Ok(value) => {
+            record(value, recorder);
             Outcome::Done
         }
         Err(error) => {
@@ -79,16 +91,8 @@ fn head(job: &HeadJob) -> Outcome {
     heap::begin(job.heap);
     let mut recorder = Recorder::new(bytes(job.records), false);
     let vector = Unit { registers: map::VECTOR, memory: bytes(job.shared), base: job.base };
-    match Units::open(Unit::alone(map::UNIT), vector).and_then(|mut units| units.head(job)) {
-        Ok(chosen) => {
-            recorder.head(chosen);
-            Outcome::Done
-        }
-        Err(error) => {
-            recorder.text(format_args!("{error}"));
-            Outcome::Failed
-        }
-    }
+    let chosen = Units::open(Unit::alone(map::UNIT), vector).and_then(|mut units| units.head(job));
+    ended(chosen, &mut recorder, |chosen, recorder| recorder.head(chosen))
 }
 
 #[inline(never)]

@@ -31,9 +31,11 @@ const RING_BYTES: usize = DESCRIPTOR_BYTES * ((1 << RINGS[0]) + (1 << RINGS[1]))
 const TEMPLATE_BYTES: usize = DESCRIPTOR_BYTES * (1 + CHUNKS + EXACT);
 /// The most rows of a program.
 const ROWS: usize = 8 * GROUPS;
-/// Groups of places whose tags are searched at a time.
-const BLOCK: usize = 32;
-/// Groups of places of a chunk whose largest estimates always count.
+/// Rows of a block: those among which a tag gives a place.
+const BLOCK_ROWS: u32 = PLACES as u32;
+/// Blocks whose tags are searched at a time.
+const BLOCKS: usize = 32;
+/// Blocks of a chunk whose largest estimates always count.
 const FIRST: usize = 16;
 /// Bytes of a cache line.
 const LINE: u32 = 64;
@@ -61,8 +63,8 @@ pub struct HeadJob {
     pub rows: u32,
     /// Lanes of the vector unit.
     pub lanes: u32,
-    /// Words of all rows, and of a chunk.
-    pub words: [u32; 2],
+    /// Blocks of all rows, and of a chunk.
+    pub blocks: [u32; 2],
     /// Rows of a group, whose logits are computed together.
     pub group: u32,
     /// Whether logits are rounded to bfloat16.
@@ -110,9 +112,9 @@ pub fn place(mut head: Head, weights: &Weights, config: VectorConfig, at: u64) -
     let mut first = Vec::new();
     for (index, chunk) in programs.chunks.iter().enumerate() {
         let rows = chunk.start * config.lanes..head.rows.min(chunk.end * config.lanes);
-        let y = head.accumulators + 4 * rows.start as u64;
+        let y = head.results.accumulators + 4 * rows.start as u64;
         let mut descriptor =
-            weights.part(rows).descriptor(1, head.codes, head.cols.next_multiple_of(DESCRIPTOR_BYTES), y);
+            weights.part(rows).descriptor(1, head.results.codes, head.cols.next_multiple_of(DESCRIPTOR_BYTES), y);
         descriptor.keep_x = index > 0;
         first.extend(descriptor.encode());
     }
@@ -135,14 +137,15 @@ pub fn place(mut head: Head, weights: &Weights, config: VectorConfig, at: u64) -
         row_bytes: head.row_bytes() as u32,
         rows: head.rows as u32,
         lanes: config.lanes as u32,
-        words: [head.words(&config) as u32, programs.chunks.first().map_or(0, ExactSizeIterator::len) as u32],
+        blocks: [head.words(&config), programs.chunks.first().map_or(0, ExactSizeIterator::len)]
+            .map(|words| (words * config.lanes / PLACES) as u32),
         group: programs.group as u32,
         rounded: head.dtype == golden::Dtype::Bf16,
         programs: code + programs.exact as u32 * regs::INSTR_BYTES,
-        logits: offset(head.logits),
-        estimates: offset(head.estimates),
-        tags: [offset(head.tags), head.tag_bytes(&config) as u32],
-        numbers: offset(head.numbers),
+        logits: offset(head.results.logits),
+        estimates: offset(head.results.estimates),
+        tags: [offset(head.results.tags), head.tag_bytes(&config) as u32],
+        numbers: offset(head.results.numbers),
         log: offset(results),
         heap: none,
         records: none,
@@ -156,7 +159,7 @@ impl HeadJob {
 
     /// The job as words, little endian in memory.
     pub fn to_words(&self) -> [u32; Self::WORDS] {
-        let Self { shared, base, exact, row_bytes, rows, lanes, words, group, rounded, .. } = *self;
+        let Self { shared, base, exact, row_bytes, rows, lanes, blocks, group, rounded, .. } = *self;
         let Self { programs, logits, estimates, tags, numbers, log, heap, records, .. } = *self;
         [
             MAGIC,
@@ -169,8 +172,8 @@ impl HeadJob {
             row_bytes,
             rows,
             lanes,
-            words[0],
-            words[1],
+            blocks[0],
+            blocks[1],
             group,
             u32::from(rounded),
             programs,
@@ -194,28 +197,27 @@ impl HeadJob {
         let w = words.first_chunk::<{ Self::WORDS }>()?;
         let region = |at: usize| Region { address: w[at], bytes: w[at + 1] };
         let long = |at: usize| u64::from(w[at]) | u64::from(w[at + 1]) << 32;
-        let sized = (1..=(ROWS / GROUPS) as u32).contains(&w[12]) && w[11] > 0 && [8, 16, 32].contains(&w[9]);
-        (w[0] == MAGIC && w[25] == !MAGIC && sized && w[8] > 0 && w[10].div_ceil(w[11].max(1)) <= CHUNKS as u32).then(
-            || Self {
-                shared: region(1),
-                base: long(3),
-                exact: long(5),
-                row_bytes: w[7],
-                rows: w[8],
-                lanes: w[9],
-                words: [w[10], w[11]],
-                group: w[12],
-                rounded: w[13] != 0,
-                programs: w[14],
-                logits: w[15],
-                estimates: w[16],
-                tags: [w[17], w[18]],
-                numbers: w[19],
-                log: w[20],
-                heap: region(21),
-                records: region(23),
-            },
-        )
+        let sized = w[8] > 0 && [8, 16, 32].contains(&w[9]) && (1..=(ROWS / GROUPS) as u32).contains(&w[12]);
+        let chunked = w[11] > 0 && w[10].div_ceil(w[11].max(1)) <= CHUNKS as u32;
+        (w[0] == MAGIC && w[25] == !MAGIC && sized && chunked).then(|| Self {
+            shared: region(1),
+            base: long(3),
+            exact: long(5),
+            row_bytes: w[7],
+            rows: w[8],
+            lanes: w[9],
+            blocks: [w[10], w[11]],
+            group: w[12],
+            rounded: w[13] != 0,
+            programs: w[14],
+            logits: w[15],
+            estimates: w[16],
+            tags: [w[17], w[18]],
+            numbers: w[19],
+            log: w[20],
+            heap: region(21),
+            records: region(23),
+        })
     }
 }
 
@@ -231,8 +233,8 @@ pub struct Chosen {
 }
 
 impl<T: Device, V: Device> Units<T, V> {
-    /// Chooses the row of a head with the largest logit, once after the units were opened. The memory of the vector unit's device is `job.shared`; it begins
-    /// at a multiple of four.
+    /// Chooses the row of a head with the largest logit. This can be done once after the units were opened. The memory of
+    /// the vector unit's device is `job.shared`; it begins at a multiple of four.
     ///
     /// # Errors
     /// [`Error`].
@@ -262,9 +264,9 @@ impl<T: Device, V: Device> Units<T, V> {
     }
 }
 
-/// Rows of a block, those of the tags that are large enough.
+/// Rows of some blocks, those of the tags that are large enough.
 struct Rows {
-    rows: [u32; TAGS * BLOCK],
+    rows: [u32; TAGS * BLOCKS],
     count: usize,
 }
 
@@ -295,8 +297,9 @@ struct Search<'a, T, V> {
     running: Option<(usize, u16, usize)>,
     /// For each chunk: the programs that were started when that of its estimates was.
     estimated: [u16; CHUNKS],
-    /// Keys of tags for each chunk: rows with this one or a larger one always count; those with this one were added.
+    /// For each chunk, the key of the least tag whose row always counts.
     counts: [i32; CHUNKS],
+    /// For each chunk, the key of the least tag that was searched for: rows with larger ones were added.
     done: [i32; CHUNKS],
     /// The scale of the codes, and the factor by which an estimate becomes an integer.
     scale: f32,
@@ -413,28 +416,27 @@ impl<T: Device, V: Device> Search<'_, T, V> {
     }
 
     fn chunks(&self) -> u32 {
-        self.job.words[0].div_ceil(self.job.words[1])
+        self.job.blocks[0].div_ceil(self.job.blocks[1])
     }
 
-    /// The first group of places of a chunk, and the number of its groups.
+    /// The first block of a chunk, and the number of its blocks.
     fn chunk(&self, chunk: u32) -> (u32, u32) {
-        let of_places = PLACES as u32 / self.job.lanes;
-        let [all, step] = self.job.words.map(|words| words / of_places);
+        let [all, step] = self.job.blocks;
         (chunk * step, step.min(all - chunk * step))
     }
 
-    /// Where the tags of a chunk are, from one of its groups on: the largest ones, and words from these to the second ones.
-    fn tags(&self, chunk: u32, group: u32) -> (usize, usize) {
+    /// Where the tags of a chunk are, from one of its blocks on: the largest ones, and words from these to the second ones.
+    fn tags(&self, chunk: u32, block: u32) -> (usize, usize) {
         let [tags, bytes] = self.job.tags;
-        ((tags + chunk * TAGS as u32 * bytes + 4 * group) as usize / 4, bytes as usize / 4)
+        ((tags + chunk * TAGS as u32 * bytes + 4 * block) as usize / 4, bytes as usize / 4)
     }
 
-    /// Finds the groups of places of a chunk that have the largest tags.
+    /// Finds the blocks of a chunk that have the largest tags.
     fn rank(&mut self, chunk: u32) -> Result<(), Error> {
         let (first, count) = self.chunk(chunk);
         let mut best = [(i32::MIN, 0); FIRST];
         let (at, _) = self.tags(chunk, 0);
-        for (group, bits) in self.memory()[at..][..count as usize].iter().enumerate() {
+        for (block, bits) in self.memory()[at..][..count as usize].iter().enumerate() {
             // In ascending order: the least one leaves.
             let (key, mut place) = (key(*bits), 0);
             if key > best[0].0 {
@@ -442,13 +444,13 @@ impl<T: Device, V: Device> Search<'_, T, V> {
                     best[place] = best[place + 1];
                     place += 1;
                 }
-                best[place] = (key, first + group as u32);
+                best[place] = (key, first + block as u32);
             }
         }
-        // If there are few groups, or if tags say nothing about their places, some row of each group.
+        // If there are few blocks, or if tags say nothing about their places, some row of each block.
         if best[0].0 <= 0 {
-            let groups = best.into_iter().rev().filter(|(key, _)| *key > i32::MIN);
-            groups.map(|(_, group)| group * PLACES as u32).try_for_each(|row| self.add(row))?;
+            let blocks = best.into_iter().rev().filter(|(key, _)| *key > i32::MIN);
+            blocks.map(|(_, block)| block * BLOCK_ROWS).try_for_each(|row| self.add(row))?;
         } else {
             self.counts[chunk as usize] = best[0].0;
         }
@@ -467,18 +469,17 @@ impl<T: Device, V: Device> Search<'_, T, V> {
     /// Has the logits computed of all rows of a chunk that count, and whose tags have the key `floor` or a larger one,
     /// unless that was done before.
     fn scan(&mut self, chunk: u32, floor: i32) -> Result<(), Error> {
-        const ROWS: u32 = PLACES as u32;
         let (first, count) = self.chunk(chunk);
         let always = self.counts[chunk as usize];
         let done = core::mem::replace(&mut self.done[chunk as usize], self.least_tag.max(floor).min(always));
-        for begin in (0..count).step_by(BLOCK) {
+        for begin in (0..count).step_by(BLOCKS) {
             // A list first, and then what takes long: waiting for the unit empties the cache.
-            let (mut rows, mut full) = (Rows { rows: [0; TAGS * BLOCK], count: 0 }, 0u32);
+            let (mut rows, mut full) = (Rows { rows: [0; TAGS * BLOCKS], count: 0 }, 0u32);
             let least = self.least_tag.max(floor).min(always);
             let (at, step) = self.tags(chunk, begin);
             let tags = &self.memory()[at..];
-            for group in 0..(count - begin).min(BLOCK as u32) {
-                let ranked = tags[group as usize..].iter().step_by(step).take(TAGS);
+            for block in 0..(count - begin).min(BLOCKS as u32) {
+                let ranked = tags[block as usize..].iter().step_by(step).take(TAGS);
                 let (before, mut large) = (rows.count, 0);
                 for tag in ranked.take_while(|tag| key(**tag) >= least) {
                     // In place of the larger tags, the others have zeros.
@@ -487,28 +488,28 @@ impl<T: Device, V: Device> Search<'_, T, V> {
                         break;
                     }
                     if key(*tag) < done {
-                        rows.push((first + begin + group) * ROWS + integer(*tag) % ROWS);
+                        rows.push((first + begin + block) * BLOCK_ROWS + integer(*tag) % BLOCK_ROWS);
                     }
                     large += 1;
                 }
                 if large == TAGS {
-                    (rows.count, full) = (before, full | 1 << group);
+                    (rows.count, full) = (before, full | 1 << block);
                 }
             }
             rows.iter().try_for_each(|row| self.add(row))?;
             while full != 0 {
-                self.scan_group(first + begin + full.trailing_zeros())?;
+                self.scan_block(first + begin + full.trailing_zeros())?;
                 full &= full - 1;
             }
         }
         Ok(())
     }
 
-    /// Has the logits computed of all rows of a group of places whose estimates are large enough.
-    fn scan_group(&mut self, group: u32) -> Result<(), Error> {
-        let row = group * PLACES as u32;
+    /// Has the logits computed of all rows of a block whose estimates are large enough.
+    fn scan_block(&mut self, block: u32) -> Result<(), Error> {
+        let row = block * BLOCK_ROWS;
         let mut estimates = [0; PLACES];
-        estimates.copy_from_slice(self.words(self.job.estimates + 4 * row, PLACES as u32));
+        estimates.copy_from_slice(self.words(self.job.estimates + 4 * row, BLOCK_ROWS));
         for (place, bits) in estimates.iter().enumerate() {
             if key(*bits) >= self.threshold {
                 self.add(row + place as u32)?;
@@ -517,7 +518,7 @@ impl<T: Device, V: Device> Search<'_, T, V> {
         Ok(())
     }
 
-    /// Adds a row to those whose logits are computed. The last word may have more rows than the head.
+    /// Adds a row to those whose logits are computed. The last block may have more rows than the head.
     fn add(&mut self, row: u32) -> Result<(), Error> {
         if row < self.job.rows {
             self.rows[self.filled] = row;
@@ -628,7 +629,7 @@ mod tests {
             row_bytes: 2,
             rows: 3,
             lanes: 16,
-            words: [40, 5],
+            blocks: [40, 5],
             group: 6,
             rounded: true,
             programs: 7,
@@ -647,8 +648,8 @@ mod tests {
         for damaged in [
             HeadJob { group: 9, ..job },
             HeadJob { lanes: 64, ..job },
-            HeadJob { words: [4, 0], ..job },
-            HeadJob { words: [33, 1], ..job },
+            HeadJob { blocks: [4, 0], ..job },
+            HeadJob { blocks: [33, 1], ..job },
         ] {
             assert_eq!(HeadJob::from_words(&damaged.to_words()), None);
         }

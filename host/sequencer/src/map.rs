@@ -21,6 +21,11 @@ pub fn core_address(address: u64) -> u32 {
     WINDOW + (address % WINDOW_BYTES) as u32
 }
 
+/// The physical address of an address of the core, if the window shows the physical address `base`.
+pub fn physical_address(base: u64, address: u32) -> u64 {
+    base / WINDOW_BYTES * WINDOW_BYTES + window_offset(address)
+}
+
 /// Offset in the window of an address of the core.
 pub fn window_offset(address: u32) -> u64 {
     u64::from(address.wrapping_sub(WINDOW))

@@ -20,8 +20,8 @@ use crate::program::{self, Assembler};
 
 /// The most chunks.
 pub const CHUNKS: usize = 32;
-/// The most programs with which the exact logits of all rows are computed once.
-const PROGRAMS: usize = 1 << 14;
+/// The most programs that compute the exact logits of all rows once.
+const MOST_PROGRAMS: usize = 1 << 14;
 /// The fewest words of a chunk, unless the head has fewer.
 const CHUNK_WORDS: usize = 32;
 /// Rows among which an estimate has its place.
@@ -67,6 +67,13 @@ pub struct Head {
     pub places: u64,
     /// The mean of the errors.
     pub mean_error: f32,
+    /// Where everything is that the units write.
+    pub results: Results,
+}
+
+/// Where the units write what a head comes to: see [`Head::place_results`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Results {
     /// Address of the bytes that the ternary unit reads.
     pub codes: u64,
     /// Address of the normalised input, singles `[cols]`.
@@ -86,7 +93,7 @@ pub struct Head {
     pub logits: u64,
 }
 
-/// Words that stay in the scratchpad: the numbers of [`Head::numbers`] in all lanes, and those of the places.
+/// Words that stay in the scratchpad: the numbers of [`Results::numbers`] in all lanes, and those of the places.
 struct Numbers {
     scale: program::Words,
     margin: program::Words,
@@ -143,13 +150,16 @@ impl Head {
             at
         };
         let (all, word) = (4 * self.words(config) * config.lanes, 4 * config.lanes);
-        // The ternary unit reads codes up to a whole row of weights.
-        self.codes = place(self.cols + 512);
-        self.normalised = place(4 * self.cols);
-        (self.accumulators, self.estimates) = (place(all), place(all));
-        self.tags = place(self.chunks(config).len() * TAGS * self.tag_bytes(config));
-        self.numbers = place(3 * word);
-        self.logits = place(EXACT * GROUPS * word);
+        self.results = Results {
+            // The ternary unit reads codes up to a whole row of weights.
+            codes: place(self.cols + 512),
+            normalised: place(4 * self.cols),
+            accumulators: place(all),
+            estimates: place(all),
+            tags: place(self.chunks(config).len() * TAGS * self.tag_bytes(config)),
+            numbers: place(3 * word),
+            logits: place(EXACT * GROUPS * word),
+        };
         next
     }
 
@@ -182,7 +192,8 @@ impl Head {
         }
         // The tags of a chunk, and its estimates with their errors, of as many rows as have places.
         let tags = TAGS * self.tag_bytes(config) / 4 / config.lanes;
-        if row + 8 + 3 * places + tags > config.words || self.rows.div_ceil(GROUPS * self.group(config)) > PROGRAMS {
+        if row + 8 + 3 * places + tags > config.words || self.rows.div_ceil(GROUPS * self.group(config)) > MOST_PROGRAMS
+        {
             return Err(Unfit::Scratchpad { words: config.words, what: "so many rows of the output head" });
         }
         Ok(())
@@ -216,7 +227,7 @@ impl Head {
         for program in 0..EXACT {
             for index in 0..GROUPS {
                 let word = program * GROUPS + index;
-                self.exact(&mut code, x, group, self.logits + (4 * word * config.lanes) as u64);
+                self.exact(&mut code, x, group, self.results.logits + (4 * word * config.lanes) as u64);
             }
             ends.push(code.code().len());
         }
@@ -230,8 +241,8 @@ impl Head {
         let max = code.take(1);
         code.load(code.singles(self.hidden, self.cols), h);
         code.norm(h, x, self.cols, self.eps, self.norm, max);
-        code.quantise(x, max, self.codes, n.scale);
-        code.store(x, code.singles(self.normalised, self.cols));
+        code.quantise(x, max, self.results.codes, n.scale);
+        code.store(x, code.singles(self.results.normalised, self.cols));
         code.sum_of_squares(x, n.margin, false, false);
         let margin = code.map(n.margin, n.margin);
         code.push(Instruction { op: Op::Root, ..margin });
@@ -244,7 +255,7 @@ impl Head {
         let mean = if self.mean_error > 0.0 { self.mean_error } else { 1.0 };
         code.push(Instruction { b: B::Imm, imm_b: MEAN_ERROR / mean, ..cut });
         for (index, word) in [n.scale, n.margin, n.cut].into_iter().enumerate() {
-            code.store(word, code.singles(self.numbers + (4 * index * lanes) as u64, lanes));
+            code.store(word, code.singles(self.results.numbers + (4 * index * lanes) as u64, lanes));
         }
         code.load(code.singles(self.places, PLACES), n.places);
         code.give(h);
@@ -262,14 +273,14 @@ impl Head {
             let (f, u) = (code.take(len), code.take(len));
             let at = |base: u64| base + (4 * first * lanes) as u64;
             code.load(code.singles(at(self.factors), len * lanes), f);
-            let sums = code.range(at(self.accumulators), len * lanes, Format::Int, 32);
+            let sums = code.range(at(self.results.accumulators), len * lanes, Format::Int, 32);
             let scaled = Instruction { b: B::Y, y: At::row(f.base), ..code.map(u, u) };
             code.push(Assembler::streamed(sums, scaled));
             let errors = code.singles(at(self.errors), len * lanes);
             let room = Instruction { b: B::Y, y: code.element(n.margin), y_element: true, ..code.map(f, f) };
             code.push(Assembler::streamed(errors, room));
             code.push(Instruction { c: C::Y, y: At::row(u.base), ..code.map(f, u) });
-            code.store(u, code.singles(at(self.estimates), len * lanes));
+            code.store(u, code.singles(at(self.results.estimates), len * lanes));
             let cut = Instruction { b: B::Y, y: code.element(n.cut), y_element: true, ..code.map(u, u) };
             code.push(Instruction { post: Post::Trunc, ..cut });
             let by_places = |base| At { base, strides: [of_place as u16, 1, 0, 0] };
@@ -311,7 +322,7 @@ impl Head {
         }
         let bytes = self.tag_bytes(&config);
         for (rank, words) in tags.into_iter().enumerate() {
-            let at = self.tags + ((index * TAGS + rank) * bytes) as u64;
+            let at = self.results.tags + ((index * TAGS + rank) * bytes) as u64;
             code.store(words, code.singles(at, usize::from(words.len) * lanes));
         }
         code.give(tags[0]);
@@ -387,13 +398,7 @@ mod tests {
             errors: 0,
             places: 0,
             mean_error: 0.0,
-            codes: 0,
-            normalised: 0,
-            accumulators: 0,
-            estimates: 0,
-            tags: 0,
-            numbers: 0,
-            logits: 0,
+            results: Results::default(),
         }
     }
 
@@ -446,7 +451,7 @@ mod tests {
             let x = norm::rms_norm(&hidden, &gains, head.eps, dtype);
             let codes = quantise::activations(&x, cols);
             let acc = matvec::matvec(&ranking.matrix(), &codes.q);
-            write(head.accumulators, acc.iter().flat_map(|acc| acc.to_le_bytes()).collect());
+            write(head.results.accumulators, acc.iter().flat_map(|acc| acc.to_le_bytes()).collect());
 
             let programs = head.programs(config).expect("the head fits");
             let all = programs.code.code();
@@ -461,18 +466,18 @@ mod tests {
             };
             let (before, last) = (programs.exact, programs.ends[programs.ends.len() - EXACT + 1]);
             run(0, &all[..before], &mut memory);
-            assert_eq!(singles(&memory, head.normalised, cols), x);
-            let found: Vec<i8> = memory[head.codes as usize..][..cols].iter().map(|b| *b as i8).collect();
+            assert_eq!(singles(&memory, head.results.normalised, cols), x);
+            let found: Vec<i8> = memory[head.results.codes as usize..][..cols].iter().map(|b| *b as i8).collect();
             assert_eq!(found, codes.q);
-            assert_eq!(singles(&memory, head.numbers, 1), codes.scale);
-            let margin = singles(&memory, head.numbers + 4 * lanes as u64, 1)[0];
+            assert_eq!(singles(&memory, head.results.numbers, 1), codes.scale);
+            let margin = singles(&memory, head.results.numbers + 4 * lanes as u64, 1)[0];
             let size = libm::sqrt(codes.q.iter().map(|q| f64::from(*q) * f64::from(*q)).sum());
             assert!((f64::from(margin) / (4.5 * size) - 1.0).abs() < 0.01, "{margin} for codes of norm {size}");
             let mut estimates: Vec<f32> =
                 (0..rows).map(|r| upper(acc[r], ranking.factors()[r], ranking.errors()[r], margin)).collect();
-            assert_eq!(singles(&memory, head.estimates, rows), estimates);
+            assert_eq!(singles(&memory, head.results.estimates, rows), estimates);
             estimates.resize(padded, 0.0);
-            let cut = singles(&memory, head.numbers + 8 * lanes as u64, 1)[0];
+            let cut = singles(&memory, head.results.numbers + 8 * lanes as u64, 1)[0];
             let groups: Vec<Vec<i32>> = estimates
                 .chunks(PLACES)
                 .map(|estimates| {
@@ -485,7 +490,7 @@ mod tests {
             for (index, chunk) in programs.chunks.iter().enumerate() {
                 let of_chunk = chunk.start * lanes / PLACES..chunk.end * lanes / PLACES;
                 for rank in 0..TAGS {
-                    let at = head.tags + ((index * TAGS + rank) * head.tag_bytes(&config)) as u64;
+                    let at = head.results.tags + ((index * TAGS + rank) * head.tag_bytes(&config)) as u64;
                     // In place of the tags that are larger there are zeros.
                     let tag = |tags: &Vec<i32>| if rank > 0 { tags[rank].max(0) } else { tags[0] } as f32;
                     let expected: Vec<f32> = groups[of_chunk.clone()].iter().map(tag).collect();
@@ -511,7 +516,8 @@ mod tests {
             run(before, &exact, &mut memory);
             for program in 0..2 {
                 for (index, row) in rows_of(program).enumerate() {
-                    let at = head.logits + (4 * ((program * GROUPS + index / group) * lanes + index % group)) as u64;
+                    let at =
+                        head.results.logits + (4 * ((program * GROUPS + index / group) * lanes + index % group)) as u64;
                     assert_eq!(singles(&memory, at, 1)[0], logits[row], "{lanes} lanes, row {row}");
                 }
             }

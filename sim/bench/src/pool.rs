@@ -79,10 +79,22 @@ pub fn drain<T: Send, R: Send, E: Send>(
     number: impl Fn(&T) -> usize + Sync,
     each: impl Fn(T) -> Result<R, E> + Sync,
 ) -> (Vec<R>, Option<E>) {
+    drain_with(jobs, receiver, number, || Ok(()), |(), item| each(item))
+}
+
+/// [`drain`], where each worker makes something for itself before its first item, and uses it for all of its items.
+pub fn drain_with<S, T: Send, R: Send, E: Send>(
+    jobs: usize,
+    receiver: &Mutex<Receiver<T>>,
+    number: impl Fn(&T) -> usize + Sync,
+    make: impl Fn() -> Result<S, E> + Sync,
+    each: impl Fn(&mut S, T) -> Result<R, E> + Sync,
+) -> (Vec<R>, Option<E>) {
     let state = Mutex::new((Vec::new(), None::<(usize, E)>));
     thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
+                let mut own = None;
                 loop {
                     let received = lock(receiver).recv();
                     let Ok(item) = received else { break };
@@ -90,7 +102,8 @@ pub fn drain<T: Send, R: Send, E: Send>(
                         break;
                     }
                     let number = number(&item);
-                    let result = each(item);
+                    let made = own.take().map_or_else(&make, Ok);
+                    let result = made.and_then(|made| each(own.insert(made), item));
                     let (results, failed) = &mut *lock(&state);
                     match result {
                         Ok(result) => results.push(result),
@@ -119,4 +132,48 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn check_interrupt<E: From<Error>>() -> Result<(), E> {
     if interrupted() { Err(Error::Interrupted.into()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A queue of the numbers from 0 on.
+    fn queue(count: usize) -> Mutex<Receiver<usize>> {
+        let (sender, receiver) = sync_channel(count);
+        (0..count).for_each(|item| sender.send(item).expect("the queue has room"));
+        Mutex::new(receiver)
+    }
+
+    #[test]
+    fn a_worker_makes_one_thing_for_all_of_its_items() {
+        let made = AtomicUsize::new(0);
+        let make = || Ok::<usize, String>(made.fetch_add(1, Ordering::Relaxed));
+        let (mut items, failure) = drain_with(
+            1,
+            &queue(20),
+            |item| *item,
+            make,
+            |own, item| {
+                *own += 1;
+                Ok((*own, item))
+            },
+        );
+        items.sort_unstable();
+        assert_eq!((items, failure), ((0..20).map(|item| (item + 1, item)).collect(), None));
+        assert_eq!(made.into_inner(), 1);
+        let nothing = || -> Result<(), String> { unreachable!("there is no item") };
+        assert_eq!(drain_with(2, &queue(0), |item| *item, nothing, |(), item| Ok(item)), (vec![], None));
+    }
+
+    #[test]
+    fn the_earliest_failure_is_told() {
+        let each = |item: usize| if item > 3 { Err(item) } else { Ok(item) };
+        let (items, failure) = drain(1, &queue(9), |item| *item, each);
+        assert_eq!((items, failure), (vec![0, 1, 2, 3], Some(4)));
+        let none = drain_with(1, &queue(3), |item| *item, || Err::<(), _>("no thing"), |(), item| Ok(item));
+        assert_eq!(none, (vec![], Some("no thing")));
+    }
 }

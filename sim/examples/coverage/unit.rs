@@ -23,8 +23,8 @@ impl Unit {
     /// Its list of files, and the folders in it whose modules are measured.
     pub(crate) fn files(self) -> (&'static str, &'static [&'static str]) {
         match self {
-            Self::Ternary => ("ternary/tmv_files.f", &[""]),
-            Self::Vector => ("vector/tmv_vec_files.f", &["float/", "vector/"]),
+            Self::Ternary => (rtl::UNIT_LIST, &[""]),
+            Self::Vector => (rtl::VECTOR_LIST, &["float/", "vector/"]),
         }
     }
 

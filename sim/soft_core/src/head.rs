@@ -6,12 +6,13 @@ use golden::ranking::{Ranking, upper};
 use golden::{Dtype, TernaryMatrix, matvec, norm, quantise};
 use half::bf16;
 use sequencer::head::{Chosen, HeadJob, PlacedHead, place};
+use sequencer::job::Region;
 use sequencer::map;
 use sequencer::record::{Elements, Record};
 use tmv::device::Device;
-use tmv::driver::{Driver, Weights};
+use tmv::driver::Driver;
 use vector::VectorConfig;
-use vector::head::{EXACT, GROUPS, Head, HeadPrograms, PLACES};
+use vector::head::{EXACT, GROUPS, Head, HeadPrograms, PLACES, Results};
 use vector::instruction::{ADDRESS_WORD, Format};
 
 use crate::compare::{Compared, compare};
@@ -108,17 +109,27 @@ impl HeadWeights {
     }
 }
 
-/// A head in the memory of a system.
+/// A head in the memory of a system, with its programs.
 pub struct LoadedHead<'a> {
     weights: &'a HeadWeights,
-    ternary: Weights,
-    exact: u64,
-    norm: u64,
-    factors: u64,
-    errors: u64,
-    places: u64,
-    /// The first offset in memory that is free.
-    free: usize,
+    unit: VectorConfig,
+    placed: PlacedHead,
+    /// The core's addresses of the residual stream, of the log of the job, and of the job.
+    hidden: Region,
+    log: Region,
+    job: u32,
+    records: Region,
+}
+
+/// Cycles of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadTimes {
+    /// From the job to its completion.
+    pub cycles: u64,
+    /// Until the ternary unit begins: the norm and the codes.
+    pub begin: u64,
+    /// In which the ternary unit is busy.
+    pub busy: u64,
 }
 
 /// What came out of a job.
@@ -126,14 +137,8 @@ pub struct LoadedHead<'a> {
 pub struct HeadOutput {
     /// The row that was chosen.
     pub chosen: Chosen,
-    /// Cycles of the core's clock, from the job to its completion.
-    pub cycles: u64,
-    /// Cycles until the ternary unit begins: the norm and the codes.
-    pub begin: u64,
-    /// Cycles of the ternary unit.
-    pub busy: u64,
-    /// Cycles in which a unit was simulated.
-    pub unit_cycles: u64,
+    /// The times of the job.
+    pub times: HeadTimes,
     /// Rows whose logits were computed, with their bits, as far as there was room.
     pub logits: Vec<(u32, u32)>,
     /// The scale of the codes, and the margin times their norm.
@@ -142,17 +147,24 @@ pub struct HeadOutput {
     tensors: Vec<(String, Elements)>,
 }
 
-/// Lays out a head in the memory of a system.
+/// Lays out a head and its programs in the memory of a system with the vector unit `unit`. `margin` is a number of standard
+/// deviations.
 ///
 /// # Errors
 /// If it does not fit.
-pub fn load<'a>(system: &mut System, weights: &'a HeadWeights) -> Result<LoadedHead<'a>, Error> {
+pub fn load<'a>(
+    system: &mut System,
+    weights: &'a HeadWeights,
+    unit: &VectorConfig,
+    margin: f32,
+) -> Result<LoadedHead<'a>, Error> {
     let (ternary, used) = system.with_unit(|unit| {
         let mut driver = Driver::open(unit)?;
         let ternary = driver.load(&weights.matrix)?;
         Ok::<_, Error>((ternary, driver.used()))
     })?;
-    let physical = physical(system);
+    let base = system.memory().base();
+    let physical = |address| map::physical_address(base, address);
     let mut layout = Layout::new(system, used);
     let exact = match &weights.rows {
         Rows::Bf16(rows) => {
@@ -169,15 +181,38 @@ pub fn load<'a>(system: &mut System, weights: &'a HeadWeights) -> Result<LoadedH
     let factors = layout.floats(&padded(weights.ranking.factors()))?;
     let errors = layout.floats(&padded(weights.ranking.errors()))?;
     let places = layout.floats(&(0..PLACES as u16).map(f32::from).collect::<Vec<_>>())?;
-    let [exact, norm, factors, errors, places] = [exact, norm, factors, errors, places].map(physical);
-    let free = layout.next();
-    Ok(LoadedHead { weights, ternary, exact, norm, factors, errors, places, free })
-}
-
-/// The physical address of an address of the core.
-fn physical(system: &mut System) -> impl Fn(u32) -> u64 + use<> {
-    let base = system.memory().base();
-    move |address| base / map::WINDOW_BYTES * map::WINDOW_BYTES + map::window_offset(address)
+    let config = &weights.config;
+    let hidden = layout.region(4 * config.hidden_size)?;
+    let (heap, records) = (layout.region(HEAP)?, layout.region(HEAP)?);
+    // The job has the size of its words, whatever they say.
+    let job_at = layout.region(4 * HeadJob::WORDS)?;
+    let head = Head {
+        rows: weights.rows(),
+        cols: config.hidden_size,
+        eps: config.rms_norm_eps,
+        dtype: weights.dtype,
+        format: weights.format(),
+        margin,
+        hidden: physical(hidden.address),
+        norm: physical(norm),
+        exact: physical(exact),
+        factors: physical(factors),
+        errors: physical(errors),
+        places: physical(places),
+        mean_error: weights.mean_error,
+        results: Results::default(),
+    };
+    let shared = layout.region(0)?;
+    let placed = place(head, &ternary, *unit, physical(shared.address))?;
+    let shared = layout.region(placed.job.shared.bytes as usize)?;
+    for (at, bytes) in &placed.bytes {
+        layout.write_at(shared, *at, bytes)?;
+    }
+    let job = HeadJob { shared, heap, records, ..placed.job };
+    let words: Vec<u8> = job.to_words().into_iter().flat_map(u32::to_le_bytes).collect();
+    layout.write(job_at, &words)?;
+    let log = Region { address: shared.address + job.log, bytes: 4 * EXACT as u32 };
+    Ok(LoadedHead { weights, unit: *unit, placed, hidden, log, job: job_at.address, records })
 }
 
 impl LoadedHead<'_> {
@@ -185,86 +220,37 @@ impl LoadedHead<'_> {
     ///
     /// # Errors
     /// If the core does not complete the job.
-    pub fn run(
-        &self,
-        system: &mut System,
-        firmware: &Firmware,
-        unit: &VectorConfig,
-        hidden: &[f32],
-        margin: f32,
-    ) -> Result<HeadOutput, Error> {
-        let HeadWeights { config, dtype, .. } = self.weights;
-        let physical = physical(system);
-        let mut layout = Layout::new(system, self.free);
-        let hidden = physical(layout.floats(hidden)?);
-        let (heap, records) = (layout.region(HEAP)?, layout.region(HEAP)?);
-        // The job has the size of its words, whatever they say.
-        let job_at = layout.region(4 * HeadJob::WORDS)?;
-        let head = Head {
-            rows: self.weights.rows(),
-            cols: config.hidden_size,
-            eps: config.rms_norm_eps,
-            dtype: *dtype,
-            format: self.weights.format(),
-            margin,
-            hidden,
-            norm: self.norm,
-            exact: self.exact,
-            factors: self.factors,
-            errors: self.errors,
-            places: self.places,
-            mean_error: self.weights.mean_error,
-            codes: 0,
-            normalised: 0,
-            accumulators: 0,
-            estimates: 0,
-            tags: 0,
-            numbers: 0,
-            logits: 0,
-        };
-        let shared = layout.region(0)?;
-        let placed = place(head, &self.ternary, *unit, physical(shared.address))?;
-        let shared = layout.region(placed.job.shared.bytes as usize)?;
-        let job = HeadJob { shared, heap, records, ..placed.job };
-        for (at, bytes) in &placed.bytes {
-            layout.write_at(shared, *at, bytes)?;
-        }
-        layout.write_at(shared, placed.job.log as usize, &[0; 4 * EXACT])?;
-        let words: Vec<u8> = job.to_words().into_iter().flat_map(u32::to_le_bytes).collect();
-        layout.write(job_at, &words)?;
+    ///
+    /// # Panics
+    /// If `hidden` has another length.
+    pub fn run(&self, system: &mut System, firmware: &Firmware, hidden: &[f32]) -> Result<HeadOutput, Error> {
+        assert_eq!(4 * hidden.len(), self.hidden.bytes as usize, "the stream of one token");
+        let mut layout = Layout::new(system, 0);
+        let stream: Vec<u8> = hidden.iter().flat_map(|x| x.to_le_bytes()).collect();
+        layout.write(self.hidden, &stream)?;
+        layout.write(self.log, &[0; 4 * EXACT])?;
         system.take_events();
-        let values = (self.weights.rows() * config.hidden_size) as u64;
-        let patience = REST + PATIENCE * values + LOGIT * self.weights.rows() as u64;
+        let rows = self.weights.rows();
+        let patience = REST + PATIENCE * (rows * hidden.len()) as u64 + LOGIT * rows as u64;
         let busy = |system: &mut System| system.with_unit(|unit| unit.read_register(tmv::regs::BUSY_CYCLES));
-        let (start, before, busy_before) = (system.cycles(), system.unit_cycles(), busy(system)?);
-        let found = complete(system, firmware, job_at.address, records, patience)?;
-        let (cycles, unit_cycles) = (system.cycles() - start, system.unit_cycles() - before);
+        let (start, busy_before) = (system.cycles(), busy(system)?);
+        let found = complete(system, firmware, self.job, self.records, patience)?;
+        let cycles = system.cycles() - start;
         let [Record::Head([row, logit, logits])] = found[..] else {
             return Err(Error::Records(format!("{found:?} is not expected")));
         };
         let events = system.take_events();
         let begun = events.iter().find(|(_, event)| *event == Event::TernaryDoorbell).map(|(at, _)| *at);
         let begun = begun.ok_or_else(|| Error::Records("the ternary unit was not started".into()))?;
-        let busy = busy(system)?.wrapping_sub(busy_before);
-        let mut output = HeadOutput {
-            chosen: Chosen { row, logit, logits },
-            cycles,
-            begin: begun.saturating_sub(start),
-            busy: u64::from(busy),
-            unit_cycles,
-            logits: Vec::new(),
-            scale: 0.0,
-            margin: 0.0,
-            tensors: Vec::new(),
-        };
-        self.read(system, &placed, unit, &mut output);
-        Ok(output)
+        let busy = u64::from(busy(system)?.wrapping_sub(busy_before));
+        let chosen = Chosen { row, logit, logits };
+        Ok(self.output(system, HeadTimes { cycles, begin: begun.saturating_sub(start), busy }, chosen))
     }
 
     /// The rows whose logits were computed, and the logits, as far as the programs still have them: of each row once for
     /// every time it was computed.
-    fn exact(&self, memory: &Memory<'_>, placed: &PlacedHead, unit: &VectorConfig) -> Vec<(u32, u32)> {
-        let PlacedHead { head, job, programs, .. } = placed;
+    fn exact(&self, memory: &Memory<'_>) -> Vec<(u32, u32)> {
+        let PlacedHead { head, job, programs, .. } = &self.placed;
         let word = |address: u64| memory.singles(address, 1)[0].to_bits();
         let (group, row_bytes) = (programs.group, u64::from(job.row_bytes));
         let of_group = group + HeadPrograms::REST;
@@ -273,33 +259,37 @@ impl LoadedHead<'_> {
             let at = job.base + u64::from(job.programs) + (instruction as u64) * u64::from(vector::regs::INSTR_BYTES);
             let address = at + 4 * ADDRESS_WORD as u64;
             let address = u64::from(word(address)) | u64::from(word(address + 4) & 0xff) << 32;
-            let logit = (program * GROUPS + index / group) * unit.lanes + index % group;
-            (((address - head.exact) / row_bytes) as u32, word(head.logits + 4 * logit as u64))
+            let logit = (program * GROUPS + index / group) * self.unit.lanes + index % group;
+            (((address - head.exact) / row_bytes) as u32, word(head.results.logits + 4 * logit as u64))
         };
         let computed = |program: usize| word(job.base + u64::from(job.log) + 4 * program as u64) as usize;
         (0..EXACT).flat_map(|program| (0..computed(program)).map(move |index| one(program, index))).collect()
     }
 
-    /// Takes what the units left in memory.
-    fn read(&self, system: &mut System, placed: &PlacedHead, unit: &VectorConfig, output: &mut HeadOutput) {
-        let PlacedHead { head, .. } = placed;
+    /// What the units left in memory.
+    fn output(&self, system: &mut System, times: HeadTimes, chosen: Chosen) -> HeadOutput {
+        let Head { rows, cols, results, .. } = self.placed.head;
         let memory = Memory { base: system.memory().base(), bytes: system.memory().bytes() };
         let words = |at: u64, count: usize| memory.singles(at, count).into_iter().map(f32::to_bits);
-        output.logits = self.exact(&memory, placed, unit);
-        output.scale = memory.singles(head.numbers, 1)[0];
-        output.margin = memory.singles(head.numbers + 4 * unit.lanes as u64, 1)[0];
-        let codes = memory.at(head.codes, head.cols).iter().map(|byte| *byte as i8).collect();
-        output.tensors = vec![
-            ("model.norm.out".into(), Elements::F32(words(head.normalised, head.cols).collect())),
-            ("lm_head.x_q".into(), Elements::I8(codes)),
-            (
-                "lm_head.acc".into(),
-                Elements::I32(words(head.accumulators, head.rows).map(|word| word as i32).collect()),
-            ),
-            ("lm_head.estimates".into(), Elements::F32(words(head.estimates, head.rows).collect())),
-            ("lm_head.logits".into(), Elements::F32(output.logits.iter().map(|(_, logit)| *logit).collect())),
-            ("lm_head.token".into(), Elements::I32(vec![output.chosen.row as i32])),
-        ];
+        let number = |index: usize| memory.singles(results.numbers + (4 * index * self.unit.lanes) as u64, 1)[0];
+        let codes = memory.at(results.codes, cols).iter().map(|byte| *byte as i8).collect();
+        let accumulators = words(results.accumulators, rows).map(|word| word as i32).collect();
+        let logits = self.exact(&memory);
+        HeadOutput {
+            chosen,
+            times,
+            scale: number(0),
+            margin: number(1),
+            tensors: vec![
+                ("model.norm.out".into(), Elements::F32(words(results.normalised, cols).collect())),
+                ("lm_head.x_q".into(), Elements::I8(codes)),
+                ("lm_head.acc".into(), Elements::I32(accumulators)),
+                ("lm_head.estimates".into(), Elements::F32(words(results.estimates, rows).collect())),
+                ("lm_head.logits".into(), Elements::F32(logits.iter().map(|(_, logit)| *logit).collect())),
+                ("lm_head.token".into(), Elements::I32(vec![chosen.row as i32])),
+            ],
+            logits,
+        }
     }
 }
 
@@ -354,15 +344,15 @@ impl HeadOutput {
         let rows = acc.iter().zip(ranking.factors().iter().zip(ranking.errors()));
         let estimates = rows.map(|(acc, (factor, error))| upper(*acc, *factor, *error, self.margin).to_bits());
         let computed = self.logits.iter().map(|(row, _)| logits[*row as usize].to_bits());
+        let estimates = Elements::F32(estimates.collect());
         let expected = [
             ("model.norm.out".into(), Elements::F32(x.iter().map(|x| x.to_bits()).collect())),
             ("lm_head.x_q".into(), Elements::I8(codes.q)),
-            ("lm_head.estimates".into(), Elements::F32(estimates.collect())),
+            ("lm_head.acc".into(), Elements::I32(acc)),
+            ("lm_head.estimates".into(), estimates),
             ("lm_head.logits".into(), Elements::F32(computed.collect())),
             ("lm_head.token".into(), Elements::I32(vec![token as i32])),
         ];
-        let mut expected = Vec::from(expected);
-        expected.insert(2, ("lm_head.acc".into(), Elements::I32(acc)));
         compare(&expected, &self.tensors)
     }
 }

@@ -121,11 +121,6 @@ impl<'a> Layout<'a> {
         map::core_address(self.system.memory().base() + offset as u64)
     }
 
-    /// The first offset in memory that is free.
-    pub(crate) fn next(&self) -> usize {
-        self.next
-    }
-
     /// Takes a region.
     pub(crate) fn region(&mut self, bytes: usize) -> Result<Region, Error> {
         let at = self.take(bytes)?;
@@ -238,7 +233,7 @@ pub fn run(
         factors: Linear::ALL.map(|linear| input.weights.linear(linear).factor),
         weights: weights.try_into().expect("a layer has seven linears"),
         unit,
-        unit_base: base / map::WINDOW_BYTES * map::WINDOW_BYTES + map::window_offset(unit.address),
+        unit_base: map::physical_address(base, unit.address),
         heap,
         records,
         tensors,

@@ -58,7 +58,7 @@ pub fn run(
         Ok::<_, Error>((weights, driver.used()))
     })?;
     let base = system.memory().base();
-    let physical = |address: u32| base / map::WINDOW_BYTES * map::WINDOW_BYTES + map::window_offset(address);
+    let physical = |address| map::physical_address(base, address);
     let mut layout = Layout::new(system, used);
     let rope = RopeTables::new(past..past + tokens, config.head_dim(), config.rope_theta, input.dtype);
     let hidden = physical(layout.floats(input.hidden)?);

@@ -1,84 +1,61 @@
 //! Tokens that simulated units choose too, while golden generates the next ones.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
+use bitnet::generate::{Last, Pass};
 use golden::Dtype;
 use report::head::OutputHead;
 use soft_core::core::Core;
+use testbench::pool::drain_with;
 
 use super::job::Job;
 use crate::failure::{Exit, Failure};
-use crate::head::{Head, OnUnits, Token};
+use crate::head::{Head, Token};
 use crate::output::Progress;
 use crate::system::Parts;
 
-/// A token and its number.
-type Numbered = (usize, Token);
+/// Takes every pass, with what its token was chosen from.
+pub(super) type Each<'a> = &'a (dyn Fn(&Pass, Last<'_>) + Sync);
 
 impl Job<'_> {
-    /// Runs `generate`, which hands over every token. Returns its result, and the tokens that the units chose.
+    /// Runs `generate`, which hands over every pass. Returns its result, and the tokens that the units chose.
     pub(super) fn chosen<T>(
         &self,
-        generate: impl FnOnce(&(dyn Fn(Token) + Sync)) -> Result<T, Failure>,
+        generate: impl FnOnce(Each<'_>) -> Result<T, Failure>,
     ) -> Result<(T, Option<OutputHead>), Failure> {
-        let Some(vector) = self.vector else { return Ok((generate(&|_| {})?, None)) };
+        let Some(vector) = self.vector else { return Ok((generate(&|_, _| {})?, None)) };
         let parts = Parts::build(Core::VexRiscv, &self.setup, Some(vector))?;
         let (source, dtype) = (self.source.weights(), Dtype::from(self.args.model.dtype));
         let head = Head::new(&parts, &self.setup, source, dtype, self.args.head_margin)?;
         let progress = Progress::new("choosing on units", self.limits.tokens as u64);
         let (sender, receiver) = sync_channel(1);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let (generated, chosen) = thread::scope(|scope| {
-            let worker = |receiver: Arc<Mutex<Receiver<Numbered>>>| {
-                let (head, progress) = (&head, &progress);
-                scope.spawn(move || self.choose(head, &receiver, progress))
-            };
-            let workers: Vec<_> = (0..self.jobs).map(|_| worker(receiver.clone())).collect();
-            // Only the workers have it now: if all of them panic, tokens are not waited for.
-            drop(receiver);
-            let generated = generate(&numbered(sender));
-            let mut chosen: Result<Vec<OnUnits>, Failure> = Ok(Vec::new());
-            for worker in workers {
-                let ended = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                chosen = chosen.and_then(|mut all| ended.map(|some| all.extend(some)).map(|()| all));
-            }
-            (generated, chosen)
+        let (generated, (chosen, failure)) = thread::scope(|scope| {
+            let workers = scope.spawn(|| {
+                // The receiver is dropped with the workers. Then nobody waits for tokens that are sent.
+                let receiver = Mutex::new(receiver);
+                let make = || head.system(self.args.model.seed);
+                let number = |(number, _): &(usize, Token)| *number;
+                drain_with(self.jobs, &receiver, number, make, |on, (number, token)| {
+                    head.choose(on, number, &token).inspect(|_| progress.advance(1))
+                })
+            });
+            let count = AtomicUsize::new(0);
+            let generated = generate(&|pass, last| {
+                let token = Token { hidden: last.hidden.into(), logits: last.logits.into(), chosen: pass.next };
+                // Workers that ended have a failure, which is told below.
+                let _ = sender.send((count.fetch_add(1, Ordering::Relaxed), token));
+            });
+            drop(sender);
+            (generated, workers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         progress.finish();
-        let (generated, chosen) = (generated?, chosen?);
+        let generated = failure.map_or(generated, Err)?;
         if chosen.is_empty() {
             return Err(Failure::new(Exit::Internal, "the units chose no token"));
         }
         Ok((generated, Some(head.report(chosen))))
-    }
-
-    /// Chooses tokens on a system until no more come. After a failure, tokens that still come are dropped.
-    fn choose(
-        &self,
-        head: &Head<'_>,
-        tokens: &Mutex<Receiver<Numbered>>,
-        progress: &Progress,
-    ) -> Result<Vec<OnUnits>, Failure> {
-        let next = || tokens.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
-        let mut chosen = Vec::new();
-        let result = head.choose(self.args.model.seed, std::iter::from_fn(next), |token| {
-            chosen.push(token);
-            progress.advance(1);
-        });
-        while result.is_err() && next().is_some() {}
-        result.map(|()| chosen)
-    }
-}
-
-/// Sends tokens with their numbers. Sending fails only if all workers panicked, which is told when they are joined.
-fn numbered(sender: SyncSender<Numbered>) -> impl Fn(Token) + Sync {
-    let state = Mutex::new((sender, 0));
-    move |token| {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = state.1;
-        state.1 += 1;
-        let _ = state.0.send((number, token));
     }
 }

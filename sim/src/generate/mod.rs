@@ -18,7 +18,7 @@ use report::generation::{CpuTimes, Generation, Verification};
 use report::head::OutputHead;
 use report::mismatch::Mismatches;
 use report::records::{SCHEMA_VERSION, STATUS};
-use report::tensor::TensorDifference;
+use report::tensor;
 use testbench::pool::threads;
 use testbench::recorder::Interruptible;
 
@@ -51,17 +51,10 @@ pub(crate) fn run(args: &GenerateArgs, command: &str) -> Result<Exit, Failure> {
     let written = json.put(&pretty(&report), &report.text());
     let verified = report.verification.as_ref().filter(|v| v.mismatches > 0);
     let products = verified.map(|v| mismatches(&report, v).tell());
-    let told: Vec<String> = products.into_iter().chain(wrong_tokens(&report)).collect();
+    let head = report.head.as_ref().filter(|head| head.mismatches > 0);
+    let tokens = head.map(|head| tensor::tell(&head.differences, "output head", &report.command));
+    let told: Vec<String> = products.into_iter().chain(tokens).collect();
     Ok(conclude([written], (!told.is_empty()).then(|| told.concat())))
-}
-
-/// What the units computed otherwise than golden when they chose tokens, for the user.
-fn wrong_tokens(report: &Generation) -> Option<String> {
-    let head = report.head.as_ref().filter(|head| head.mismatches > 0)?;
-    let tell = |d: &TensorDifference| {
-        format!("mismatch: output head, {}, {} elements, the first is {}\n", d.tensor, d.mismatches, d.first)
-    };
-    Some(head.differences.iter().map(tell).collect::<String>() + &format!("repeat it with: {}\n", report.command))
 }
 
 /// The outputs that differ from golden, for the user.

@@ -12,10 +12,10 @@ use golden::Dtype;
 use program::machine;
 
 use super::args::{DeviceKind, HeadKind};
+use super::choice::Each;
 use super::job::Job;
 use super::writer::Writer;
 use crate::failure::{Failure, check_interrupt};
-use crate::head::Token;
 
 /// The results of the forward passes.
 #[derive(Default)]
@@ -30,13 +30,13 @@ pub(super) struct Generated {
 }
 
 impl Job<'_> {
-    /// Generates the tokens on golden's arithmetic. Ternary products come from `backend`; `each` gets every token.
+    /// Generates the tokens on golden's arithmetic. Ternary products come from `backend`; `each` gets every pass.
     pub(super) fn generate(
         &self,
         backend: &mut dyn TernaryBackend,
         writer: &mut Writer<'_>,
         generated: &mut Generated,
-        each: &(dyn Fn(Token) + Sync),
+        each: Each<'_>,
     ) -> Result<(), Failure> {
         let resident = Resident::new(self.source.weights());
         let config = resident.config();
@@ -61,7 +61,7 @@ impl Job<'_> {
         let result =
             generate(&mut model, &self.prompt, &self.limits, &mut self.sampler.clone(), backend, &mut |pass, last| {
                 generated.passes.push(*pass);
-                each(Token { hidden: last.hidden.into(), logits: last.logits.into(), chosen: pass.next });
+                each(pass, last);
                 generated.anonymous = generated.anonymous.max(machine::anonymous_bytes());
                 if let Err(failure) = writer.token(pass.next) {
                     write_error.get_or_insert(failure);

@@ -12,12 +12,12 @@ use testbench::pool::{Verified, verify};
 use testbench::recorder::{Recorder, Selection};
 use verilated::Trace;
 
+use super::choice::Each;
 use super::job::Job;
 use super::passes::Generated;
 use super::writer::Writer;
 use crate::args::unit::bench;
 use crate::failure::{Exit, Failure};
-use crate::head::Token;
 use crate::output::Progress;
 
 impl Job<'_> {
@@ -27,7 +27,7 @@ impl Job<'_> {
         command: &str,
         writer: &mut Writer<'_>,
         generated: &mut Generated,
-        each: &(dyn Fn(Token) + Sync),
+        each: Each<'_>,
     ) -> Result<Verification, Failure> {
         let layers = self.source.weights().config().num_hidden_layers as u64;
         let passes = self.ideal(self.prompt.len()) + self.ideal(1) * (self.limits.tokens as u64 - 1);

@@ -19,7 +19,7 @@ use report::journal::{Header, Journal};
 use report::json::Json;
 use report::mismatch::Mismatches;
 use report::records::{Forward, Report, Simulation};
-use report::tensor::TensorDifference;
+use report::tensor;
 use testbench::model;
 use testbench::outcome::Outcome;
 use testbench::pool::{Verified, verify};
@@ -71,12 +71,8 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
 /// The outputs that differ from golden as text, if there are any. `waveform` tells whether a waveform could be made.
 fn mismatches(report: &Report, waveform: bool) -> Option<String> {
     let of_unit = (report.totals.mismatches > 0).then(|| Mismatches::of(report, waveform).tell());
-    let of_core = report.nonlinear.as_ref().filter(|nonlinear| nonlinear.mismatches > 0).map(|nonlinear| {
-        let tell = |d: &TensorDifference| {
-            format!("mismatch: on the core, {}, {} elements, the first is {}\n", d.tensor, d.mismatches, d.first)
-        };
-        nonlinear.differences.iter().map(tell).collect::<String>() + &format!("repeat it with: {}\n", report.command)
-    });
+    let of_core = report.nonlinear.as_ref().filter(|nonlinear| nonlinear.mismatches > 0);
+    let of_core = of_core.map(|nonlinear| tensor::tell(&nonlinear.differences, "on the core", &report.command));
     let texts: Vec<String> = [of_unit, of_core].into_iter().flatten().collect();
     (!texts.is_empty()).then(|| texts.concat())
 }

@@ -96,9 +96,8 @@ impl Job<'_> {
 
     /// Chooses the next token on both units.
     fn choose(&self, head: &Head<'_>, token: Token) -> Result<OutputHead, Failure> {
-        let mut chosen = Vec::new();
-        head.choose(self.args.model.seed, [(0, token)], |token| chosen.push(token))?;
-        Ok(head.report(chosen))
+        let chosen = head.choose(&mut head.system(self.args.model.seed)?, 0, &token)?;
+        Ok(head.report(vec![chosen]))
     }
 
     /// What enters a layer, with golden's tensors.

@@ -1,24 +1,22 @@
 //! An output head on both units, for tests.
 
-use bitnet::config::ModelConfig;
+use bitnet::config::{Linear, ModelConfig, Norm};
+use bitnet::model::Model;
+use bitnet::sampler::Sampler;
 use bitnet::synthetic::Synthetic;
 use bitnet::weights::{BitLinearWeights, HeadRows, WeightSource};
-use bitnet::{config::Linear, config::Norm};
-use golden::{Dtype, linear, norm};
+use golden::Dtype;
 use half::bf16;
 use ndarray::Array2;
 use soft_core::Error;
 use soft_core::core::Core;
 use soft_core::firmware::Firmware;
 use soft_core::head::{HeadOutput, HeadWeights, load};
-use soft_core::layer::boot;
 use soft_core::system::System;
-use tmv::config::UnitConfig;
 use vector::VectorConfig;
-use verilated::Trace;
 use zynq_memory::{MemoryConfig, Timing};
 
-use super::small;
+use super::{small, system, ternary_unit};
 
 /// The margin of the tests, in standard deviations.
 pub const MARGIN: f32 = 4.5;
@@ -89,7 +87,7 @@ impl WeightSource for Rows {
 }
 
 /// The residual stream of a token, without a pattern; for seed 0, zeros.
-pub fn hidden(cols: usize, seed: u32, dtype: Dtype) -> Vec<f32> {
+fn hidden(cols: usize, seed: u32, dtype: Dtype) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -98,22 +96,12 @@ pub fn hidden(cols: usize, seed: u32, dtype: Dtype) -> Vec<f32> {
     (0..cols).map(|_| if seed == 0 { 0.0 } else { dtype.round(next() + next() + next()) }).collect()
 }
 
-/// Golden's logits of `hidden`, and the token with the largest one; of several, the first.
-pub fn golden_head(source: &Rows, hidden: &[f32], dtype: Dtype) -> (Vec<f32>, u32) {
-    let cols = source.config().hidden_size;
-    let rounded = |mut values: Vec<f32>| {
-        dtype.round_slice(&mut values);
-        values
-    };
-    let x = norm::rms_norm(hidden, &rounded(source.final_norm().unwrap()), source.config().rms_norm_eps, dtype);
-    let rows = match source.head(0..source.config().vocab_size).unwrap() {
-        HeadRows::Bf16(rows) => rows.iter().map(|x| x.to_f32()).collect(),
-        HeadRows::F32(rows) => rounded(rows.to_vec()),
-    };
-    let logits = linear::dense(&x, &rows, cols, dtype);
-    let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let token = logits.iter().position(|logit| *logit == best).unwrap();
-    (logits, token as u32)
+/// Golden's logits of `hidden`, and the token that it chooses.
+fn golden_head(source: &Rows, hidden: &[f32], dtype: Dtype) -> (Vec<f32>, u32) {
+    let hidden = Array2::from_shape_vec((1, hidden.len()), hidden.to_vec()).unwrap();
+    let logits = Model::new(source, dtype).logits(&hidden, &mut ()).unwrap().into_raw_vec_and_offset().0;
+    let token = Sampler::greedy().next(&logits).unwrap();
+    (logits, token)
 }
 
 /// Both units and a core with a head in memory.
@@ -129,27 +117,21 @@ pub struct HeadSystem<'a> {
 impl<'a> HeadSystem<'a> {
     pub fn new(source: &'a Rows, dtype: Dtype, lanes: usize, stall: u8) -> Self {
         let unit = VectorConfig::of(lanes);
-        let ternary =
-            UnitConfig { ports: 4, port_bits: unit.port_bits, vectors: 4, groups: 2, codec: "base3".parse().unwrap() };
         let firmware = Firmware::build(Core::VexRiscv, &mut |_| {}).unwrap();
         let weights = HeadWeights::of(source, dtype).unwrap();
-        let core = soft_core::model::build(Core::VexRiscv, unit.port_bits, Trace::Off, &mut |_| {}).unwrap();
-        let library = testbench::model::build(&ternary, Trace::Off, &mut |_| {}).unwrap();
-        let vector = testbench::model::build_vector(&unit, Trace::Off, &mut |_| {}).unwrap();
         let bytes = weights.memory_bytes(1 << 20);
         let memory = MemoryConfig { stall, ..MemoryConfig::plain(0x1000_0000, bytes, Timing::ideal(40)) };
-        let mut system = System::new(&core, &library, &ternary, Some((&vector, &unit)), memory, 3).unwrap();
-        boot(&mut system, &firmware).unwrap();
+        let system = system(Core::VexRiscv, &firmware, &ternary_unit(unit.port_bits), Some(unit), memory);
         Self { source, weights, dtype, unit, firmware, system }
     }
 
     /// Chooses tokens for some streams, one after the other, and checks everything against golden.
     pub fn check(&mut self, seeds: std::ops::Range<u32>, margin: f32) -> Vec<HeadOutput> {
-        let head = load(&mut self.system, &self.weights).unwrap();
+        let head = load(&mut self.system, &self.weights, &self.unit, margin).unwrap();
         let mut outputs = Vec::new();
         for seed in seeds {
             let hidden = hidden(self.source.config().hidden_size, seed, self.dtype);
-            let output = head.run(&mut self.system, &self.firmware, &self.unit, &hidden, margin).unwrap();
+            let output = head.run(&mut self.system, &self.firmware, &hidden).unwrap();
             let (logits, token) = golden_head(self.source, &hidden, self.dtype);
             for tensor in output.compare(&self.weights, &hidden, &logits, token) {
                 assert_eq!((tensor.mismatches, tensor.first), (0, None), "stream {seed}: {}", tensor.name);
@@ -163,9 +145,9 @@ impl<'a> HeadSystem<'a> {
 
     /// The tensors of a stream that differ from those of `golden`.
     pub fn differing(&mut self, seed: u32, golden: &Rows, margin: f32) -> Vec<String> {
-        let head = load(&mut self.system, &self.weights).unwrap();
+        let head = load(&mut self.system, &self.weights, &self.unit, margin).unwrap();
         let hidden = hidden(self.source.config().hidden_size, seed, self.dtype);
-        let output = head.run(&mut self.system, &self.firmware, &self.unit, &hidden, margin).unwrap();
+        let output = head.run(&mut self.system, &self.firmware, &hidden).unwrap();
         let (logits, token) = golden_head(golden, &hidden, self.dtype);
         let compared = output.compare(&HeadWeights::of(golden, self.dtype).unwrap(), &hidden, &logits, token);
         compared.into_iter().filter(|tensor| tensor.mismatches > 0).map(|tensor| tensor.name).collect()
@@ -173,7 +155,7 @@ impl<'a> HeadSystem<'a> {
 
     /// The error of a job.
     pub fn fails(&mut self, hidden: &[f32]) -> Error {
-        let head = load(&mut self.system, &self.weights).unwrap();
-        head.run(&mut self.system, &self.firmware, &self.unit, hidden, MARGIN).unwrap_err()
+        let head = load(&mut self.system, &self.weights, &self.unit, MARGIN);
+        head.and_then(|head| head.run(&mut self.system, &self.firmware, hidden)).unwrap_err()
     }
 }

@@ -41,6 +41,28 @@ pub fn small() -> ModelConfig {
     config
 }
 
+/// The ternary unit of a system.
+pub fn ternary_unit(port_bits: usize) -> UnitConfig {
+    UnitConfig { ports: 4, port_bits, vectors: 4, groups: 2, codec: "base3".parse().unwrap() }
+}
+
+/// A system on which the core runs.
+pub fn system(
+    core: Core,
+    firmware: &Firmware,
+    unit: &UnitConfig,
+    vector: Option<VectorConfig>,
+    memory: MemoryConfig,
+) -> System {
+    let core = soft_core::model::build(core, unit.port_bits, Trace::Off, &mut |_| {}).unwrap();
+    let library = testbench::model::build(unit, Trace::Off, &mut |_| {}).unwrap();
+    let vector = vector.map(|v| (testbench::model::build_vector(&v, Trace::Off, &mut |_| {}).unwrap(), v));
+    let vector = vector.as_ref().map(|(library, config)| (library, config));
+    let mut system = System::new(&core, &library, unit, vector, memory, 3).unwrap();
+    boot(&mut system, firmware).unwrap();
+    system
+}
+
 /// A layer with its input, and golden's results.
 pub struct Case {
     config: ModelConfig,
@@ -96,7 +118,7 @@ impl Case {
             expected,
             core: Core::VexRiscv,
             firmware: Firmware::build(Core::VexRiscv, &mut |_| {}).unwrap(),
-            unit: UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: "base3".parse().unwrap() },
+            unit: ternary_unit(128),
             vector: None,
             memory,
         }
@@ -117,13 +139,7 @@ impl Case {
 
     /// A system with this case's memory, on which the core runs.
     pub fn system(&self) -> System {
-        let core = soft_core::model::build(self.core, self.unit.port_bits, Trace::Off, &mut |_| {}).unwrap();
-        let unit = testbench::model::build(&self.unit, Trace::Off, &mut |_| {}).unwrap();
-        let library = self.vector.map(|v| (testbench::model::build_vector(&v, Trace::Off, &mut |_| {}).unwrap(), v));
-        let vector = library.as_ref().map(|(library, config)| (library, config));
-        let mut system = System::new(&core, &unit, &self.unit, vector, self.memory.clone(), 3).unwrap();
-        boot(&mut system, &self.firmware).unwrap();
-        system
+        system(self.core, &self.firmware, &self.unit, self.vector, self.memory.clone())
     }
 
     pub fn input(&self) -> LayerInput<'_> {
