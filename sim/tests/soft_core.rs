@@ -14,7 +14,7 @@ use bitnet::model::Model;
 use bitnet::sampler::Sampler;
 use bitnet::synthetic::Synthetic;
 use bitnet::weights::WeightSource;
-use core_bench::head::{HeadSystem, MARGIN, Rows};
+use core_bench::head::{HeadSystem, MARGIN, Rows, hidden};
 use core_bench::{Case, patch, small};
 use golden::Dtype;
 use libtest_mimic::Arguments;
@@ -79,6 +79,7 @@ fn main() -> ExitCode {
         the_head_chooses_goldens_token,
         the_head_computes_as_few_logits_as_it_can,
         hard_heads_have_the_right_token,
+        logits_that_rounding_makes_equal,
         a_wrong_head_is_noticed,
         errors_of_the_head_have_names,
         errors_of_the_vector_unit_have_names,
@@ -262,6 +263,31 @@ fn hard_heads_have_the_right_token() {
             }
         }
     }
+}
+
+/// Logits that rounding to bfloat16 makes equal: the first of them is chosen, although its estimate is the least.
+fn logits_that_rounding_makes_equal() {
+    const BLOCKS: usize = 20;
+    const COLS: usize = 320;
+    let gains = Rows::synthetic(COLS, 1).final_norm().unwrap();
+    let first = |seed: u32| {
+        let stream = hidden(COLS, seed, Dtype::Bf16);
+        let mut cols: Vec<usize> = (0..COLS).collect();
+        cols.sort_by(|a, b| (stream[*a] * gains[*a]).abs().total_cmp(&(stream[*b] * gains[*b]).abs()));
+        // In each block of 128 a row along the stream, without a column that hardly counts; in the first block, without one
+        // that counts a little.
+        cols.swap(0, 60);
+        let mut rows = vec![0.0; BLOCKS * 128 * COLS];
+        for (block, col) in cols[..BLOCKS].iter().enumerate() {
+            let row = &mut rows[(128 * block + 5) * COLS..][..COLS];
+            row.iter_mut().zip(&stream).for_each(|(w, x)| *w = 0.5 * x.signum());
+            row[*col] = 0.0;
+        }
+        let source = Rows::new(COLS, rows, true);
+        HeadSystem::new(&source, Dtype::Bf16, 32, 0).check(seed..seed + 1, 0.01)[0].chosen.row == 5
+    };
+    let equal = (1..13).filter(|seed| first(*seed)).count();
+    assert!((1..12).contains(&equal), "some logits are equal: {equal}");
 }
 
 /// Weights of the largest row that are not golden's: its logit, its ternary copy, or another token differs.

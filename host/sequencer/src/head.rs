@@ -645,6 +645,8 @@ mod tests {
         assert_eq!(HeadJob::from_words(&words), Some(job));
         assert_eq!(HeadJob::from_words(&words[..HeadJob::WORDS - 1]), None);
         assert_eq!(HeadJob::from_words(&[0; HeadJob::WORDS]), None);
+        // A job whose last word was not written.
+        assert_eq!(HeadJob::from_words(&[&words[..HeadJob::WORDS - 1], &[0]].concat()), None);
         for damaged in [
             HeadJob { group: 9, ..job },
             HeadJob { lanes: 64, ..job },

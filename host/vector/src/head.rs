@@ -532,7 +532,10 @@ mod tests {
         assert!(text(Head { cols: 2_570, ..head }, VectorConfig::of(8)).starts_with("hidden_size is 2570"));
         let small = VectorConfig { words: 128, ..VectorConfig::of(32) };
         assert!(text(head, small).contains("128 words is too small for the input of the output head"));
-        let many = Head { rows: 20_000_000, ..head };
-        assert!(text(many, VectorConfig::of(32)).contains("too small for so many rows of the output head"));
+        for (many, lanes) in [(Head { rows: 20_000_000, ..head }, 32), (Head { rows: 80_000, cols: 6_144, ..head }, 8)]
+        {
+            assert!(text(many, VectorConfig::of(lanes)).contains("too small for so many rows of the output head"));
+        }
+        assert_eq!(Head { rows: 60_000, cols: 6_144, ..head }.check(&VectorConfig::of(8)), Ok(()));
     }
 }

@@ -136,7 +136,9 @@ fn check_interrupt<E: From<Error>>() -> Result<(), E> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use super::*;
 
@@ -173,6 +175,16 @@ mod tests {
         let each = |item: usize| if item > 3 { Err(item) } else { Ok(item) };
         let (items, failure) = drain(1, &queue(9), |item| *item, each);
         assert_eq!((items, failure), (vec![0, 1, 2, 3], Some(4)));
+        // Two at work, of which one fails long after the other.
+        for late in [0, 1] {
+            let both = Barrier::new(2);
+            let each = |item: usize| -> Result<(), usize> {
+                both.wait();
+                thread::sleep(Duration::from_millis(if item == late { 100 } else { 0 }));
+                Err(item)
+            };
+            assert_eq!(drain(2, &queue(2), |item| *item, each), (vec![], Some(0)), "item {late} is late");
+        }
         let none = drain_with(1, &queue(3), |item| *item, || Err::<(), _>("no thing"), |(), item| Ok(item));
         assert_eq!(none, (vec![], Some("no thing")));
     }

@@ -87,7 +87,7 @@ impl WeightSource for Rows {
 }
 
 /// The residual stream of a token, without a pattern; for seed 0, zeros.
-fn hidden(cols: usize, seed: u32, dtype: Dtype) -> Vec<f32> {
+pub fn hidden(cols: usize, seed: u32, dtype: Dtype) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
