@@ -13,6 +13,9 @@
 //! Blocks follow each other at a stride that the caller chooses. The bytes between the end of a block and the start
 //! of the next block do not belong to the image: they are neither written nor read.
 //!
+//! In an image of single rows ([`Layout::Rows`]) a row's beats follow each other, and rows take the place of blocks. The
+//! unit can then read some rows and leave out others. Zero rows fill up the last block here too.
+//!
 //! A beat of [`Codec::Weights2b`] is little endian and holds `4 * port_bytes` weights: the `nz` bits in its low half
 //! and the `neg` bits in its high half. Column `c` of the beat is bit `c` of either half.
 //!
@@ -31,6 +34,26 @@ use crate::ternary::WORD;
 
 /// Rows in one row block. The unit accumulates these outputs at the same time.
 pub const ROW_BLOCK: usize = 8;
+
+/// The order of beats in an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// Blocks of [`ROW_BLOCK`] rows, interleaved beat by beat.
+    #[default]
+    Blocks,
+    /// Row after row.
+    Rows,
+}
+
+impl Layout {
+    /// Rows that lie interleaved: those of a block, or a single row.
+    pub fn rows(self) -> usize {
+        match self {
+            Self::Blocks => ROW_BLOCK,
+            Self::Rows => 1,
+        }
+    }
+}
 
 /// The coding of weights within a beat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -83,15 +106,25 @@ impl Codec {
     /// Bytes of one row block. Sizes saturate, so that an absurd shape gives a size that is too large, never one that
     /// is too small.
     pub fn block_bytes(self, cols: usize, port_bytes: usize) -> usize {
-        self.row_beats(cols, port_bytes).saturating_mul(ROW_BLOCK * port_bytes)
+        self.piece_bytes(Layout::Blocks, cols, port_bytes)
+    }
+
+    /// Bytes of the rows that lie interleaved: of a block, or of a single row.
+    pub fn piece_bytes(self, layout: Layout, cols: usize, port_bytes: usize) -> usize {
+        self.row_beats(cols, port_bytes).saturating_mul(layout.rows() * port_bytes)
     }
 
     /// Bytes from the start of the first block to the end of the last block. A buffer for a matrix of shape
     /// `[rows, cols]` needs at least this size.
     pub fn image_bytes(self, rows: usize, cols: usize, port_bytes: usize, block_stride: usize) -> usize {
-        match rows.div_ceil(ROW_BLOCK) {
+        self.image_bytes_in(Layout::Blocks, rows, cols, port_bytes, block_stride)
+    }
+
+    /// Like [`Codec::image_bytes`], for any layout. `stride` is that of blocks or of single rows.
+    pub fn image_bytes_in(self, layout: Layout, rows: usize, cols: usize, port_bytes: usize, stride: usize) -> usize {
+        match rows.next_multiple_of(ROW_BLOCK) / layout.rows() {
             0 => 0,
-            n => (n - 1).saturating_mul(block_stride).saturating_add(self.block_bytes(cols, port_bytes)),
+            n => (n - 1).saturating_mul(stride).saturating_add(self.piece_bytes(layout, cols, port_bytes)),
         }
     }
 
@@ -119,29 +152,45 @@ impl Codec {
         block_stride: usize,
         out: &mut [u8],
     ) -> Result<(), Error> {
+        self.encode_in(Layout::Blocks, matrix, port_bytes, block_stride, out)
+    }
+
+    /// Like [`Codec::encode`], for any layout. `stride` is that of blocks or of single rows.
+    ///
+    /// # Errors
+    /// Those of [`Codec::encode`].
+    pub fn encode_in(
+        self,
+        layout: Layout,
+        matrix: &TernaryMatrix,
+        port_bytes: usize,
+        stride: usize,
+        out: &mut [u8],
+    ) -> Result<(), Error> {
         let (rows, cols) = (matrix.rows(), matrix.cols());
-        let Some(block_bytes) = self.check(rows, cols, port_bytes, block_stride, out.len())? else {
+        let Some(piece_bytes) = self.check(layout, rows, cols, port_bytes, stride, out.len())? else {
             return Ok(());
         };
-        let out = &mut out[..self.image_bytes(rows, cols, port_bytes, block_stride)];
+        let out = &mut out[..self.image_bytes_in(layout, rows, cols, port_bytes, stride)];
         let zeros = vec![0; matrix.words_per_row()];
-        for_each_chunk(out, block_stride, steps(&[4, rows, matrix.words_per_row()]), |block, out| {
-            let out = &mut out[..block_bytes];
-            let row = |r| match block * ROW_BLOCK + r {
+        for_each_chunk(out, stride, steps(&[4, rows, matrix.words_per_row()]), |piece, out| {
+            let out = &mut out[..piece_bytes];
+            let row = |r| match piece * layout.rows() + r {
                 r if r < rows => matrix.row(r),
                 _ => (&zeros[..], &zeros[..]),
             };
             let block: [(&[u64], &[u64]); ROW_BLOCK] = core::array::from_fn(row);
+            let block = &block[..layout.rows()];
             match (self, port_bytes) {
-                (Self::Weights2b, 16) => encode_block::<16>(&block, out, |nz, neg, k| {
+                (Self::Weights2b, 16) => encode_piece::<16>(block, out, |nz, neg, k| {
                     u128::to_le_bytes(nz[k] as u128 | (neg[k] as u128) << 64)
                 }),
-                (Self::Weights2b, _) => encode_block::<8>(&block, out, |nz, neg, k| {
+                (Self::Weights2b, _) => encode_piece::<8>(block, out, |nz, neg, k| {
                     let half = |plane: &[u64]| plane[k / 2] >> (k % 2 * 32) & 0xffff_ffff;
                     u64::to_le_bytes(half(nz) | half(neg) << 32)
                 }),
-                (Self::WeightsBase3, 16) => encode_block::<16>(&block, out, base3_beat),
-                (Self::WeightsBase3, _) => encode_block::<8>(&block, out, base3_beat),
+                (Self::WeightsBase3, 16) => encode_piece::<16>(block, out, base3_beat),
+                (Self::WeightsBase3, _) => encode_piece::<8>(block, out, base3_beat),
             }
         });
         Ok(())
@@ -161,15 +210,33 @@ impl Codec {
         port_bytes: usize,
         block_stride: usize,
     ) -> Result<TernaryMatrix, Error> {
-        let Some(block_bytes) = self.check(rows, cols, port_bytes, block_stride, image.len())? else {
+        self.decode_in(Layout::Blocks, image, rows, cols, port_bytes, block_stride)
+    }
+
+    /// Like [`Codec::decode`], for any layout. `stride` is that of blocks or of single rows.
+    ///
+    /// # Errors
+    /// Those of [`Codec::decode`].
+    pub fn decode_in(
+        self,
+        layout: Layout,
+        image: &[u8],
+        rows: usize,
+        cols: usize,
+        port_bytes: usize,
+        stride: usize,
+    ) -> Result<TernaryMatrix, Error> {
+        let Some(piece_bytes) = self.check(layout, rows, cols, port_bytes, stride, image.len())? else {
             return Ok(TernaryMatrix::zeros(rows, cols));
         };
         let words = cols.div_ceil(WORD);
         let lanes = self.lanes_per_beat(port_bytes);
         let (mut nz, mut neg) = (vec![0; rows * words], vec![0; rows * words]);
-        for (block, image) in image.chunks(block_stride).take(rows.div_ceil(ROW_BLOCK)).enumerate() {
-            for (i, beat) in image[..block_bytes].chunks_exact(port_bytes).enumerate() {
-                let (row, col) = (block * ROW_BLOCK + i % ROW_BLOCK, i / ROW_BLOCK * lanes);
+        let together = layout.rows();
+        let pieces = rows.next_multiple_of(ROW_BLOCK) / together;
+        for (piece, image) in image.chunks(stride).take(pieces).enumerate() {
+            for (i, beat) in image[..piece_bytes].chunks_exact(port_bytes).enumerate() {
+                let (row, col) = (piece * together + i % together, i / together * lanes);
                 let (beat_nz, beat_neg, illegal) = self.planes_of_beat(beat);
                 // Lanes that hold weights. Lanes past the end of a row are padding, and so are all lanes of rows past
                 // the last.
@@ -219,38 +286,40 @@ impl Codec {
         }
     }
 
-    /// Checks the geometry and the buffer length. Returns the bytes of a block, or `None` if the image is empty.
+    /// Checks the geometry and the buffer length. Returns the bytes of a block or a single row, or `None` if the image is
+    /// empty.
     fn check(
         self,
+        layout: Layout,
         rows: usize,
         cols: usize,
         port_bytes: usize,
-        block_stride: usize,
+        stride: usize,
         len: usize,
     ) -> Result<Option<usize>, Error> {
         if !matches!(port_bytes, 8 | 16) {
             return Err(Error::PortBytes { got: port_bytes });
         }
-        let block_bytes = self.block_bytes(cols, port_bytes);
-        if block_stride < block_bytes {
-            return Err(Error::BlockStride { expected: block_bytes, got: block_stride });
+        let piece_bytes = self.piece_bytes(layout, cols, port_bytes);
+        if stride < piece_bytes {
+            return Err(Error::BlockStride { expected: piece_bytes, got: stride });
         }
-        let expected = self.image_bytes(rows, cols, port_bytes, block_stride);
+        let expected = self.image_bytes_in(layout, rows, cols, port_bytes, stride);
         if len < expected {
             check_len("weight image, bytes", expected, len)?;
         }
-        Ok((expected > 0).then_some(block_bytes))
+        Ok((expected > 0).then_some(piece_bytes))
     }
 }
 
-/// Interleaves the beats of eight rows. `beat(nz, neg, k)` returns beat `k` of a row.
+/// Interleaves the beats of some rows. `beat(nz, neg, k)` returns beat `k` of a row.
 #[inline(always)]
-fn encode_block<const PORT: usize>(
-    rows: &[(&[u64], &[u64]); ROW_BLOCK],
+fn encode_piece<const PORT: usize>(
+    rows: &[(&[u64], &[u64])],
     out: &mut [u8],
     beat: impl Fn(&[u64], &[u64], usize) -> [u8; PORT],
 ) {
-    for (k, beats) in out.as_chunks_mut::<PORT>().0.chunks_exact_mut(ROW_BLOCK).enumerate() {
+    for (k, beats) in out.as_chunks_mut::<PORT>().0.chunks_exact_mut(rows.len()).enumerate() {
         for (out, (nz, neg)) in beats.iter_mut().zip(rows) {
             *out = beat(nz, neg, k);
         }

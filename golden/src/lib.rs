@@ -57,7 +57,7 @@ pub mod residual;
 pub mod rope;
 pub mod ternary;
 
-pub use codec::Codec;
+pub use codec::{Codec, Layout};
 pub use dtype::Dtype;
 pub use error::Error;
 pub use ternary::TernaryMatrix;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use golden::matvec::{matvec, reference};
-use golden::{Codec, Error, TernaryMatrix, codec::ROW_BLOCK, packed};
+use golden::{Codec, Error, Layout, TernaryMatrix, packed};
 use proptest::prelude::*;
 
 /// A matrix whose rows are either random or all +1, all 0 or all -1.
@@ -69,12 +69,16 @@ proptest! {
         gap in 0usize..70,
         fill: u8,
         codec in prop::sample::select(&Codec::ALL),
+        layout in prop_oneof![Just(Layout::Blocks), Just(Layout::Rows)],
     ) {
         let (rows, cols) = (w.rows(), w.cols());
-        let (block, lanes) = (codec.block_bytes(cols, port), codec.lanes_per_beat(port));
+        let together = if layout == Layout::Blocks { 8 } else { 1 };
+        let (block, lanes) = (codec.piece_bytes(layout, cols, port), codec.lanes_per_beat(port));
         let stride = block + gap;
-        let mut image = vec![fill; codec.image_bytes(rows, cols, port, stride)];
-        codec.encode(&w, port, stride, &mut image).unwrap();
+        let mut image = vec![fill; codec.image_bytes_in(layout, rows, cols, port, stride)];
+        codec.encode_in(layout, &w, port, stride, &mut image).unwrap();
+        let pieces = rows.div_ceil(8) * 8 / together;
+        prop_assert_eq!(image.len(), if pieces == 0 { 0 } else { (pieces - 1) * stride + block });
         // The image by its definition, bit by bit. The bytes between blocks must be unchanged.
         for (i, byte) in image.iter().enumerate() {
             let (b, at) = (i / stride.max(1), i % stride.max(1));
@@ -83,10 +87,10 @@ proptest! {
                 continue;
             }
             let (beat, byte_of_beat) = (at / port, at % port);
-            let row = b * ROW_BLOCK + beat % ROW_BLOCK;
+            let row = b * together + beat % together;
             if codec == Codec::WeightsBase3 {
                 let digit = |j: usize| {
-                    let col = beat / ROW_BLOCK * lanes + byte_of_beat * 5 + j;
+                    let col = beat / together * lanes + byte_of_beat * 5 + j;
                     let weight = if row < rows && col < cols { w.get(row, col) } else { 0 };
                     (weight + 1) as usize * 3usize.pow(j as u32)
                 };
@@ -95,13 +99,13 @@ proptest! {
             }
             for bit in 0..8 {
                 let lane = (byte_of_beat * 8 + bit) % (port * 4);
-                let col = beat / ROW_BLOCK * lanes + lane;
+                let col = beat / together * lanes + lane;
                 let weight = if row < rows && col < cols { w.get(row, col) } else { 0 };
                 let plane = if byte_of_beat < port / 2 { weight != 0 } else { weight < 0 };
                 prop_assert_eq!(byte >> bit & 1 == 1, plane);
             }
         }
-        prop_assert_eq!(codec.decode(&image, rows, cols, port, stride).unwrap(), w);
+        prop_assert_eq!(codec.decode_in(layout, &image, rows, cols, port, stride).unwrap(), w);
     }
 
     #[test]

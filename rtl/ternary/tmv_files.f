@@ -4,6 +4,7 @@ ternary/tmv_reg_pkg.sv
 ternary/tmv_pkg.sv
 prim/tmv_fifo.sv
 prim/tmv_round_robin.sv
+axi/tmv_read_bursts.sv
 axi/tmv_read_stream.sv
 axi/tmv_read_mux.sv
 axi/tmv_write_stream.sv
@@ -15,11 +16,16 @@ prim/tmv_popcount.sv
 ternary/tmv_plane.sv
 ternary/tmv_dot.sv
 ternary/tmv_engine.sv
+ternary/tmv_weight_queue.sv
+ternary/tmv_row_reader.sv
 ternary/tmv_port.sv
 ternary/tmv_x_memory.sv
 ternary/tmv_frontend.sv
+ternary/tmv_row_scan.sv
 ternary/tmv_dispatcher.sv
 ternary/tmv_collector.sv
+ternary/tmv_row_mask.sv
+ternary/tmv_row_place.sv
 ternary/tmv_writer.sv
 axi/tmv_axil_slave.sv
 axi/tmv_csr_pkg.sv

@@ -128,12 +128,12 @@ module tmv_frontend
   // Every field has one right range. `row_beats` follows from `in_features`: a driver that assumes another layout of
   // the image gives another number, and is refused.
   logic [7:0] flags;
-  logic keep_x;
+  logic keep_x, rows, skip, older, record;
   beats_t row_beats, row_beats_q;
   logic [15:0] in_features, in_features_q;
   logic [$clog2(BankWords)-1:0] last_word_q;
   logic [3:0] tokens, tokens_q;
-  logic x_valid_q, bad_field_q, bad_row_q, bad, misaligned_q;
+  logic x_valid_q, bad_field_q, bad_row_q, bad_flag_q, bad, misaligned_q;
   logic [16:0] blocks_q;
 
   /// Whether a field of the descriptor is out of range.
@@ -148,6 +148,20 @@ module tmv_frontend
         || (desc & DescReservedBits) != '0;
   endfunction
 
+  /// Whether a flag has not the company that it needs: one token and rows that can be recorded, single rows to skip, no
+  /// record of rows that are skipped, and a record to go back from.
+  function automatic logic has_bad_flag(logic [DescBytes*8-1:0] desc);
+    logic [7:0] flag;
+    logic records, skips;
+    flag    = desc[32*DescControlWord+:8];
+    records = (flag & 8'(FlagRecord)) != '0;
+    skips   = (flag & 8'(FlagSkip)) != '0;
+    return ((records || skips)
+            && (desc[32*DescControlWord+8+:4] != 4'd1 || field(desc, DescOutFeaturesWord) > MaxRecordedRows))
+        || (skips && (records || (flag & 8'(FlagRows)) == '0))
+        || (!skips && (flag & 8'(FlagOlder)) != '0);
+  endfunction
+
   /// Whether a row has no beats, too many or not those of its length, or is longer than its stride.
   function automatic logic has_bad_row(logic [DescBytes*8-1:0] desc);
     logic [16:0] padding;
@@ -157,7 +171,8 @@ module tmv_frontend
     // which is a large number. It may overflow only with more beats than `BankWords`, which are refused anyway.
     padding = 17'(scaled(beats, 8'(Lanes))) - 17'(desc[32*DescInFeaturesWord+:16]);
     return beats == '0 || beats > BankWords || padding >= 17'(Lanes)
-        || field(desc, DescWStrideWord) < beats * RowBlock * PortBytes;
+        || field(desc, DescWStrideWord) < ((desc[32*DescControlWord+:8] & 8'(FlagRows)) != '0
+            ? beats * PortBytes : beats * RowBlock * PortBytes);
   endfunction
 
   /// Whether an address or a stride is no multiple of `DescBytes`.
@@ -168,22 +183,39 @@ module tmv_frontend
 
   assign flags     = desc_q[32*DescControlWord+:8];
   assign keep_x    = (flags & 8'(FlagKeepX)) != '0;
+  assign rows      = (flags & 8'(FlagRows)) != '0;
+  assign skip      = (flags & 8'(FlagSkip)) != '0;
+  assign older     = (flags & 8'(FlagOlder)) != '0;
+  assign record    = (flags & 8'(FlagRecord)) != '0;
   assign tokens    = desc_q[32*DescControlWord+8+:4];
   assign row_beats = desc_q[32*DescInFeaturesWord+16+:16];
   assign in_features = desc_q[32*DescInFeaturesWord+:16];
 
+  // The last two operators that recorded rows, the last one first: whether there was one, and its rows.
+  localparam int unsigned RecordBits = $clog2(MaxRecordedRows) + 1;
+  logic [1:0] recorded_q;
+  logic [1:0][RecordBits-1:0] recorded_rows_q;
+
   always_ff @(posedge clk_i) begin
     if (state_q == Check) begin
-      // Two registers, because one for both would end the longest path of the unit.
+      // Several registers, because one for all would end the longest path of the unit.
       bad_field_q  <= ring_aligned && (has_bad_field(desc_q)
           || (keep_x && (!x_valid_q || in_features != in_features_q || tokens != tokens_q)));
       bad_row_q    <= ring_aligned && has_bad_row(desc_q);
+      bad_flag_q   <= ring_aligned && (has_bad_flag(desc_q)
+          || (skip && (!recorded_q[older] || recorded_rows_q[older] != desc_q[32*DescOutFeaturesWord+:RecordBits])));
       misaligned_q <= !ring_aligned || is_misaligned(desc_q);
       blocks_q     <= 17'((field(desc_q, DescOutFeaturesWord) + RowBlock - 1) / RowBlock);
     end
   end
 
-  assign bad = bad_field_q || bad_row_q;
+  assign bad = bad_field_q || bad_row_q || bad_flag_q;
+
+  always_ff @(posedge clk_i) begin
+    if (publish && record) recorded_rows_q <= {recorded_rows_q[0], desc_q[32*DescOutFeaturesWord+:RecordBits]};
+    if (!rst_ni) recorded_q <= '0;
+    else if (publish && record) recorded_q <= {recorded_q[0], 1'b1};
+  end
 
   // The operators before this one are good, so the error waits until they are complete.
   assign fault_o = '{
@@ -242,6 +274,10 @@ module tmv_frontend
       dispatch_o <= '{
         id: publish_id_q,
         bank: bank,
+        rows: rows,
+        skip: skip,
+        older: older,
+        record: record,
         tokens: tokens,
         row_beats: row_beats,
         blocks: blocks_q,
@@ -250,6 +286,9 @@ module tmv_frontend
       };
       retire_o <= '{
         irq: (flags & 8'(FlagIrq)) != '0,
+        skip: skip,
+        older: older,
+        record: record,
         tokens: tokens,
         blocks: blocks_q,
         words: 21'(scaled(32'(blocks_q), 8'(tokens))),

@@ -27,10 +27,18 @@ package tmv_pkg;
   /// Accumulator.
   typedef logic signed [AccBits-1:0] acc_t;
 
+  /// Number of a row block of an operator that records or skips rows.
+  typedef logic [$clog2(MaxRecordedRows/RowBlock)-1:0] mask_index_t;
+
   /// Fields of a descriptor that the dispatcher needs.
   typedef struct packed {
     context_id_t id;
     logic        bank;
+    /// Flags, see `docs/registers.md`.
+    logic        rows;
+    logic        skip;
+    logic        older;
+    logic        record;
     logic [3:0]  tokens;
     beats_t      row_beats;
     logic [16:0] blocks;
@@ -41,6 +49,9 @@ package tmv_pkg;
   /// Fields of a descriptor that the result writer needs.
   typedef struct packed {
     logic        irq;
+    logic        skip;
+    logic        older;
+    logic        record;
     logic [3:0]  tokens;
     logic [16:0] blocks;
     logic [20:0] words;
@@ -55,6 +66,8 @@ package tmv_pkg;
     context_id_t id;
     logic        bank;
     slot_t       slot;
+    /// The beats are those of single rows.
+    logic        rows;
     /// A bit for each token.
     logic [MaxTokens-1:0] tokens_mask;
     logic [3:0]  tokens;
@@ -66,6 +79,12 @@ package tmv_pkg;
   function automatic logic [31:0] scaled(logic [31:0] value, logic [7:0] factor);
     scaled = '0;
     for (int unsigned b = 0; b < 8; b++) if (factor[b]) scaled += value << b;
+  endfunction
+
+  /// Beats of a row that a port requests at a time, of a block of single rows: its queue holds four panels of
+  /// `RowBlock` times as many.
+  function automatic int unsigned panel_beats(int unsigned fifo_beats);
+    return (fifo_beats / (4 * RowBlock) < BurstBeats) ? fifo_beats / (4 * RowBlock) : BurstBeats;
   endfunction
 
   /// Bits of the number of a group of vectors.

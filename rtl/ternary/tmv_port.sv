@@ -1,9 +1,8 @@
-/// One read port: weight stream and dot engine. Takes row blocks, delivers accumulators.
+/// One read port: bursts of weights, their queue, and dot engine. Takes row blocks, delivers accumulators.
 ///
-/// Takes a block when the stream has requested all beats of the block before and the engine has room for it. So
-/// requests run ahead of the engine, by the beats of the stream's queue at most. Throughput one beat a cycle. Checks
-/// beats as they arrive, while their address is known. Counts cycles by their use. No combinational path from an input
-/// to an output.
+/// Takes a block when all beats of the block before are requested and the engine has room for it. So requests run ahead
+/// of the engine, by the beats of the queue at most. Throughput one beat a cycle. Checks beats as they arrive, while
+/// their address is known. Counts cycles by their use. No combinational path from an input to an output.
 module tmv_port
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -19,8 +18,8 @@ module tmv_port
   parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
-  /// Beats of the weight queue, a power of two.
-  parameter  int unsigned FifoBeats = 256,
+  /// Beats of the weight queue, a power of two, at least 32.
+  parameter  int unsigned FifoBeats = 512,
   /// Bursts in flight, a power of two, at least 2.
   parameter  int unsigned Outstanding = 8,
   localparam int unsigned Lanes = lanes_of(Codec, PortBits),
@@ -31,12 +30,14 @@ module tmv_port
   /// No new burst starts while `halt_i` is high. `quiet_o`: no burst is requested or in flight.
   input  logic                                              halt_i,
   output logic                                              quiet_o,
-  /// Dispatcher: the port can take a block; `grant_i` gives it the block, with address and number of its beats.
+  /// Dispatcher: the port can take a block; `grant_i` gives it the block, with its address.
   output logic                                              free_o,
   input  logic                                              grant_i,
   input  block_t                                            block_i,
   input  addr_t                                             block_addr_i,
-  input  beats_t                                            block_beats_i,
+  /// Of a block of single rows: `block_addr_i` is the address of its next row; no more rows come.
+  input  logic                                              row_i,
+  input  logic                                              row_end_i,
   /// Read channels; R is always ready.
   output logic                                              ar_valid_o,
   input  logic                                              ar_ready_i,
@@ -73,11 +74,15 @@ module tmv_port
   output logic   [31:0]                                     count_o
 );
   logic cmd_ready, block_ready, r_taken, beat_valid, beat_ready, illegal, stall_data, stall_x, stall_result;
+  logic reader_busy, cmd_valid;
+  addr_t cmd_addr;
+  beats_t cmd_beats;
   logic [$clog2(Outstanding):0] inflight;
+  logic [$clog2(FifoBeats):0] free_beats;
   logic [PortBits-1:0] beat;
   bus_fault_t stream_fault;
 
-  assign free_o  = cmd_ready && block_ready;
+  assign free_o = block_ready && !reader_busy;
 
   tmv_weight_check #(
     .Codec(Codec),
@@ -87,33 +92,66 @@ module tmv_port
     .illegal_o(illegal)
   );
 
-  tmv_read_stream #(
+  tmv_row_reader #(
+    .PortBits(PortBits),
+    .FifoBeats(FifoBeats)
+  ) u_row_reader (
+    .clk_i,
+    .rst_ni,
+    .start_i    (grant_i),
+    .rows_i     (block_i.rows),
+    .last_word_i(block_i.last_word),
+    .addr_i     (block_addr_i),
+    .row_valid_i(row_i),
+    .end_i      (row_end_i),
+    .busy_o     (reader_busy),
+    .cmd_valid_o(cmd_valid),
+    .cmd_ready_i(cmd_ready),
+    .cmd_addr_o (cmd_addr),
+    .cmd_beats_o(cmd_beats)
+  );
+
+  tmv_read_bursts #(
     .PortBits(PortBits),
     .FifoBeats(FifoBeats),
     .Outstanding(Outstanding)
-  ) u_stream (
+  ) u_bursts (
     .clk_i,
     .rst_ni,
     .halt_i,
     .inflight_o  (inflight),
     .quiet_o,
-    .cmd_valid_i (grant_i),
+    .cmd_valid_i (cmd_valid),
     .cmd_ready_o (cmd_ready),
-    .cmd_addr_i  (block_addr_i),
-    .cmd_beats_i (block_beats_i),
+    .cmd_addr_i  (cmd_addr),
+    .cmd_beats_i (cmd_beats),
     .ar_valid_o,
     .ar_ready_i,
     .ar_held_i,
     .ar_o,
     .r_valid_i,
-    .r_data_i,
     .r_i,
     .r_taken_o   (r_taken),
     .r_illegal_i (illegal),
-    .beat_valid_o(beat_valid),
-    .beat_ready_i(beat_ready),
-    .beat_o      (beat),
+    .free_beats_i(free_beats),
     .fault_o     (stream_fault)
+  );
+
+  tmv_weight_queue #(
+    .PortBits(PortBits),
+    .FifoBeats(FifoBeats)
+  ) u_queue (
+    .clk_i,
+    .rst_ni,
+    .block_valid_i    (grant_i),
+    .block_rows_i     (block_i.rows),
+    .block_last_word_i(block_i.last_word),
+    .write_i          (r_taken),
+    .beat_i           (r_data_i),
+    .beat_valid_o     (beat_valid),
+    .beat_ready_i     (beat_ready),
+    .beat_o           (beat),
+    .free_beats_o     (free_beats)
   );
 
   // A register, because the check of a beat and the choice of the first error do not fit one cycle. The error stays:

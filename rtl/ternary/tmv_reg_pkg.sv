@@ -3,8 +3,8 @@
 /// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits), error
 /// codes and descriptor words (32 bits each).
 package tmv_reg_pkg;
-  localparam logic [31:0] MapVersion = 32'h0000_0003;
-  localparam logic [31:0] MapHash = 32'h8eb5_5aa0;
+  localparam logic [31:0] MapVersion = 32'h0000_0004;
+  localparam logic [31:0] MapHash = 32'h9fcd_3151;
 
   /// Value of the register ID: the letters TMV1.
   localparam int unsigned IdValue = 1414354481;
@@ -14,6 +14,16 @@ package tmv_reg_pkg;
   localparam int unsigned FlagKeepX = 1;
   /// Flag of a descriptor: raise DONE on completion.
   localparam int unsigned FlagIrq = 2;
+  /// Flag of a descriptor: weights lie row by row, W_STRIDE apart, not in row blocks.
+  localparam int unsigned FlagRows = 4;
+  /// Flag of a descriptor: record which rows have a result above zero. One token; at most MAX_RECORDED_ROWS rows.
+  localparam int unsigned FlagRecord = 8;
+  /// Flag of a descriptor: read only the rows that the last FLAG_RECORD recorded; the results of the other rows are zero. One token; FLAG_ROWS; as many rows as were recorded.
+  localparam int unsigned FlagSkip = 16;
+  /// Flag of a descriptor, beside FLAG_SKIP: not the last record, but the one before it.
+  localparam int unsigned FlagOlder = 32;
+  /// Most rows of an operator that records or skips.
+  localparam int unsigned MaxRecordedRows = 8192;
   /// Bytes of a descriptor, and the alignment of every address and stride in it.
   localparam int unsigned DescBytes = 64;
   /// Rows of a row block, whose beats are interleaved in memory.
@@ -147,6 +157,6 @@ package tmv_reg_pkg;
     32'hffffffff,
     32'h00000000,
     32'h00000000,
-    32'h00fff0fc
+    32'h00fff0c0
   };
 endpackage

@@ -29,7 +29,7 @@ module tmv_unit
   /// 1: activations in UltraRAM, which some UltraScale+ devices have; 0: in block RAM.
   parameter int unsigned UltraRam = 0,
   /// Beats of the weight queue of each port, a power of two, at least 32.
-  parameter int unsigned FifoBeats = 256,
+  parameter int unsigned FifoBeats = 512,
   /// Bursts in flight of each read stream, a power of two, at least 2.
   parameter int unsigned Outstanding = 8
 ) (
@@ -134,10 +134,21 @@ module tmv_unit
   bus_fault_t frontend_stream_fault;
   block_t block;
   addr_t block_addr;
-  beats_t block_beats;
-  logic slot_free, collect_start, collect_complete, word_valid, word_take, writer_quiet;
-  logic [9:0] ready_words;
-  logic [RowBlock*AccBits-1:0] word;
+  logic [Ports-1:0] row, row_end;
+  logic slot_free, result_start, collect_complete, collect_valid, collect_take, writer_quiet;
+  logic [9:0] collect_words;
+  logic [RowBlock*AccBits-1:0] collect_word;
+  // Rows that are recorded and skipped.
+  logic record_dispatch, scan_start, scan_valid, scan_older, scan_req, scan_ready, place_req;
+  mask_index_t scan_index, place_index;
+  logic [RowBlock-1:0] scan_bits, place_bits;
+  logic [$bits(mask_index_t)+3:0] mask_rows, mask_blocks, skip_rows;
+  logic recording_q, skipping_q, older_q;
+  logic place_complete, place_valid, place_take;
+  logic [9:0] place_words;
+  logic [RowBlock*AccBits-1:0] place_word;
+  // To the writer.
+  logic word_take;
 
   assign m_axi_rready = '1;
   assign m_axi_bready = 1'b1;
@@ -304,7 +315,8 @@ module tmv_unit
       .grant_i        (port_grant[p]),
       .block_i        (block),
       .block_addr_i   (block_addr),
-      .block_beats_i  (block_beats),
+      .row_i          (row[p]),
+      .row_end_i      (row_end[p]),
       .ar_valid_o     (w_ar_valid),
       .ar_ready_i     (w_ar_ready),
       .ar_held_i      (w_ar_held),
@@ -476,7 +488,16 @@ module tmv_unit
     .grant_o    (port_grant),
     .block_o    (block),
     .block_addr_o(block_addr),
-    .block_beats_o(block_beats),
+    .row_o        (row),
+    .row_end_o    (row_end),
+    .record_o     (record_dispatch),
+    .scan_start_o (scan_start),
+    .scan_valid_o (scan_valid),
+    .scan_older_o(scan_older),
+    .scan_req_o   (scan_req),
+    .scan_index_o (scan_index),
+    .scan_ready_i (scan_ready),
+    .scan_i       (scan_bits),
     .slot_free_i(slot_free)
   );
 
@@ -493,15 +514,65 @@ module tmv_unit
     .result_last_i  (result_last),
     .result_done_i  (result_done),
     .result_token_i (result_token),
-    .start_i        (collect_start),
-    .blocks_i       (retire.blocks),
+    .start_i        (result_start),
+    .blocks_i       (retire.skip ? 17'(mask_blocks) : retire.blocks),
     .tokens_i       (retire.tokens),
-    .ready_words_o  (ready_words),
+    .ready_words_o  (collect_words),
     .complete_o     (collect_complete),
-    .word_valid_o   (word_valid),
-    .word_ready_i   (word_take),
-    .word_o         (word),
+    .word_valid_o   (collect_valid),
+    .word_ready_i   (collect_take),
+    .word_o         (collect_word),
     .slot_free_o    (slot_free)
+  );
+
+  // Results of an operator that skips rows go through `tmv_row_place` to the writer, all others straight.
+  assign collect_take = skipping_q ? place_take : word_take;
+  assign mask_blocks  = (mask_rows + ($bits(mask_index_t) + 4)'(RowBlock - 1)) >> $clog2(RowBlock);
+  assign skip_rows    = skipping_q ? mask_rows : '0;
+
+  always_ff @(posedge clk_i) begin
+    if (result_start) older_q <= retire.older;
+    if (!core_rst_n) {skipping_q, recording_q} <= '0;
+    else if (result_start) {skipping_q, recording_q} <= {retire.skip, retire.record};
+  end
+
+  tmv_row_mask u_row_mask (
+    .clk_i,
+    .rst_ni        (core_rst_n),
+    .dispatch_i    (record_dispatch),
+    .scan_start_i  (scan_start),
+    .scan_valid_i  (scan_valid),
+    .scan_older_i (scan_older),
+    .scan_req_i    (scan_req),
+    .scan_index_i  (scan_index),
+    .scan_ready_o  (scan_ready),
+    .scan_o        (scan_bits),
+    .record_start_i(result_start && retire.record),
+    .record_valid_i(recording_q && collect_valid && collect_take),
+    .record_i      (collect_word),
+    .place_older_i(result_start ? retire.older : older_q),
+    .place_req_i   (place_req),
+    .place_index_i (place_index),
+    .place_o       (place_bits),
+    .rows_o        (mask_rows)
+  );
+
+  tmv_row_place u_row_place (
+    .clk_i,
+    .rst_ni       (core_rst_n),
+    .start_i      (result_start && retire.skip),
+    .blocks_i     (retire.blocks[$bits(mask_index_t):0]),
+    .byte_req_o   (place_req),
+    .byte_index_o (place_index),
+    .byte_i       (place_bits),
+    .word_valid_i (skipping_q && collect_valid),
+    .word_ready_o (place_take),
+    .word_i       (collect_word),
+    .ready_words_o(place_words),
+    .complete_o   (place_complete),
+    .word_valid_o (place_valid),
+    .word_ready_i (skipping_q && word_take),
+    .word_o       (place_word)
   );
 
   tmv_writer #(
@@ -518,12 +589,14 @@ module tmv_unit
     .done_o       (op_done),
     .done_irq_o   (done_irq),
     .cycle_i      (cycle),
-    .start_o      (collect_start),
-    .ready_words_i(ready_words),
-    .complete_i   (collect_complete),
-    .word_valid_i (word_valid),
+    .start_o      (result_start),
+    .rows_i       (skip_rows),
+    .ready_words_i(skipping_q ? place_words : collect_words),
+    .complete_i   (skipping_q ? place_complete : collect_complete),
+    .word_valid_i (skipping_q ? place_valid : collect_valid),
     .word_ready_o (word_take),
-    .word_i       (word),
+    .placed_i     (skipping_q),
+    .word_i       ('{collect_word, place_word}),
     .aw_valid_o   (m_axi_awvalid),
     .aw_ready_i   (m_axi_awready),
     .aw_o         (aw),

@@ -3,6 +3,7 @@ axi/tmv_axi_pkg.sv
 vector/tmv_vec_reg_pkg.sv
 vector/tmv_vec_pkg.sv
 prim/tmv_fifo.sv
+axi/tmv_read_bursts.sv
 axi/tmv_read_stream.sv
 axi/tmv_read_mux.sv
 axi/tmv_write_stream.sv

@@ -12,7 +12,7 @@ use rand_core::{Rng, SeedableRng};
 use testbench::device::VerilatedDevice;
 use tmv::config::UnitConfig;
 use tmv::conformance;
-use tmv::descriptor::Descriptor;
+use tmv::descriptor::{Descriptor, Selection};
 use tmv::device::{Device, DeviceError};
 use tmv::driver::Driver;
 use tmv::regs;
@@ -983,6 +983,30 @@ fn a_long_pause_of_the_writes() {
             *bench.device.axi_memory().faults() = Faults::default();
             bench.finish();
             bench.check(&op, number);
+        }
+    }
+}
+
+/// The same while an operator skips rows: places for results with zeros between them run out too.
+#[test]
+fn a_long_pause_of_the_writes_of_skipped_rows() {
+    for unit in [DEFAULT, SMALLEST, BASE3_NARROW] {
+        for from in [60, 200, 700] {
+            let mut bench = bench(&unit, common::memory());
+            let (mut rng, lanes) = (Random::seed_from_u64(31), bench.info.lanes());
+            let gate = bench.recording(&mut rng, 8 * 140, lanes, |row| row % 9 == 0);
+            let up = bench.skipping(&mut rng, &gate, &gate, Selection::Skip);
+            bench.run(std::slice::from_ref(&gate));
+            let start = bench.device.cycles();
+            bench.device.axi_memory().faults().starve_write = Some(start + from);
+            let number = bench.queue(&up);
+            bench.ring();
+            for _ in 0..5_000 {
+                bench.device.step().unwrap();
+            }
+            *bench.device.axi_memory().faults() = Faults::default();
+            bench.finish();
+            bench.check(&up, number);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::ops::Range;
 use std::path::Path;
 
 use bitnet::BackendError;
@@ -14,11 +15,12 @@ use common::{
     BASE3, BASE3_NARROW, DEFAULT, EIGHT, NARROW, Random, SMALLEST, activations, below, for_seeds, pick, restless,
     ternary,
 };
-use golden::{Codec, Dtype, TernaryMatrix};
+use golden::{Codec, Dtype, Layout, TernaryMatrix};
 use rand_core::{Rng, SeedableRng};
 use testbench::device::VerilatedDevice;
 use tmv::config::UnitConfig;
 use tmv::counters::PortCounters;
+use tmv::descriptor::Selection;
 use tmv::device::{Device, DeviceError};
 use tmv::driver::{Driver, RunResult, Weights};
 use tmv::info::UnitInfo;
@@ -59,6 +61,8 @@ impl Device for AsPoweredUp {
 /// Matrices that share activations, and the activations.
 struct Job {
     matrices: Vec<TernaryMatrix>,
+    /// Layout and selection of each; row blocks and all rows if there are fewer.
+    kinds: Vec<(Layout, Selection)>,
     x: Vec<i8>,
     tokens: usize,
 }
@@ -83,45 +87,126 @@ impl Job {
             let rows = rows(rng);
             ternary(rng, rows, cols)
         });
-        let matrices = matrices.collect();
+        let matrices: Vec<TernaryMatrix> = matrices.collect();
         let any = 1 + below(rng, 2 * unit.max_tokens() + 1);
         let tokens = pick(rng, &[1, unit.vectors, unit.vectors + 1, unit.max_tokens(), any]);
         let x = activations(rng, tokens * cols);
-        Self { matrices, x, tokens }
+        let layouts = [Layout::Blocks, Layout::Rows];
+        let kinds = matrices.iter().map(|_| (pick(rng, &layouts), Selection::All)).collect();
+        Self { matrices, kinds, x, tokens }
+    }
+
+    /// Operators of one token, of which some record and some skip.
+    fn selecting(rng: &mut Random, unit: &UnitConfig) -> Self {
+        let lanes = unit.info().lanes();
+        let cols = pick(rng, &[3, lanes, 2 * lanes + 5, 16 * lanes, 17 * lanes, 33 * lanes - 1]);
+        // More than the window of unwritten results, or long rows.
+        let rows = if cols > 3 * lanes { pick(rng, &[1, 9, 40, 67]) } else { pick(rng, &[1, 8, 67, 200, 530]) };
+        let first = ternary(rng, rows, cols);
+        let (mut job, mut records) = (Self::plain(vec![first], activations(rng, cols), 1), 1);
+        job.kinds.push((Layout::Blocks, Selection::Record));
+        for _ in 0..1 + below(rng, 5) {
+            let selection = pick(rng, &[Selection::All, Selection::Record, Selection::Skip, Selection::SkipOlder]);
+            let selection = if records < 2 && selection == Selection::SkipOlder { Selection::Skip } else { selection };
+            records += usize::from(selection == Selection::Record);
+            let layout = if selection.skips() { Layout::Rows } else { pick(rng, &[Layout::Blocks, Layout::Rows]) };
+            job.matrices.push(ternary(rng, rows, cols));
+            job.kinds.push((layout, selection));
+        }
+        job
     }
 
     fn of(rows: usize, cols: usize, weight: i8, x: i8, tokens: usize) -> Self {
         let matrix = TernaryMatrix::from_rows(rows, cols, &vec![weight; rows * cols]).unwrap();
-        Self { matrices: vec![matrix], x: vec![x; tokens * cols], tokens }
+        Self::plain(vec![matrix], vec![x; tokens * cols], tokens)
+    }
+
+    /// Row blocks, all rows.
+    fn plain(matrices: Vec<TernaryMatrix>, x: Vec<i8>, tokens: usize) -> Self {
+        Self { matrices, kinds: Vec::new(), x, tokens }
+    }
+
+    /// Expected results of each operator, and which rows it reads, if it skips some.
+    fn expected(&self) -> Vec<(Vec<i32>, Option<Vec<bool>>)> {
+        let mut records: Vec<Vec<bool>> = Vec::new();
+        let kinds = self.kinds.iter().copied().chain(std::iter::repeat(Default::default()));
+        let one = |(matrix, (_, selection)): (&TernaryMatrix, (Layout, Selection))| {
+            let mut y = golden::matvec::reference(matrix, &self.x);
+            let read = match selection {
+                Selection::Skip => Some(records[records.len() - 1].clone()),
+                Selection::SkipOlder => Some(records[records.len() - 2].clone()),
+                _ => None,
+            };
+            let skipped = read.iter().flatten().zip(&mut y).filter(|(read, _)| !**read);
+            skipped.for_each(|(_, y)| *y = 0);
+            if selection == Selection::Record {
+                records.push(y.iter().map(|y| *y > 0).collect());
+            }
+            (y, read)
+        };
+        self.matrices.iter().zip(kinds).map(one).collect()
     }
 
     /// Loads the matrices, runs them `times` times and compares every result with golden.
     fn check<D: Device>(&self, driver: &mut Driver<D>, times: usize) -> Vec<RunResult> {
-        let weights: Vec<_> = self.matrices.iter().map(|m| driver.load(m).unwrap()).collect();
+        let kinds = self.kinds.iter().copied().chain(std::iter::repeat(Default::default()));
+        let load = |(matrix, (layout, selection))| driver.load_in(layout, matrix).unwrap().with(selection);
+        let weights: Vec<_> = self.matrices.iter().zip(kinds).map(load).collect();
+        let expected = self.expected();
         let runs: Vec<_> = (0..times).map(|_| driver.run(&weights, &self.x, self.tokens).unwrap()).collect();
         for (run, result) in runs.iter().enumerate() {
             for (index, (matrix, result)) in self.matrices.iter().zip(&result.operators).enumerate() {
                 let (rows, cols) = (matrix.rows(), matrix.cols());
-                let what = format!("run {run}, operator {index}, [{rows}, {cols}], {} tokens", self.tokens);
-                let expected = golden::matvec::reference(matrix, &self.x);
+                let kind = self.kinds.get(index);
+                let what = format!("run {run}, operator {index}, [{rows}, {cols}], {} tokens, {kind:?}", self.tokens);
+                let (expected, read) = &expected[index];
+                let passes = self.tokens.div_ceil(driver.info().max_tokens()) * rows;
+                let rows_read = read.as_ref().map_or(passes, |read| read.iter().filter(|read| **read).count());
+                assert_eq!(result.rows_read, rows_read as u64, "{what}: rows read");
                 if let Some(i) = (0..expected.len()).find(|i| expected[*i] != result.accumulators[*i]) {
                     let (want, got) = (expected[i], result.accumulators[i]);
                     panic!("{what}: row {} of token {}: expected {want}, got {got}", i % rows, i / rows);
                 }
                 assert_eq!(expected.len(), result.accumulators.len(), "{what}");
             }
-            self.check_counters(driver.info(), &weights, result);
+            self.check_counters(driver.info(), &weights, &expected, result);
         }
         runs
     }
 
     /// Checks the counters: in each pass, every weight beat is read once, bursts end at multiples of 16 beats, and each
-    /// group of vectors consumes every beat once.
-    fn check_counters(&self, unit: &UnitInfo, weights: &[Weights], run: &RunResult) {
+    /// group of vectors consumes every beat once. Of an operator that skips rows, the last block is filled up with its last
+    /// row. Single rows are read in pieces of 16 beats.
+    fn check_counters(
+        &self,
+        unit: &UnitInfo,
+        weights: &[Weights],
+        expected: &[(Vec<i32>, Option<Vec<bool>>)],
+        run: &RunResult,
+    ) {
         let line = (16 * unit.port_bytes) as u64;
-        let blocks = || weights.iter().flat_map(|w| w.blocks(unit.port_bytes));
+        let blocks = || {
+            weights.iter().zip(expected).flat_map(|(w, (_, read))| {
+                let all: Vec<Range<u64>> = w.blocks(unit.port_bytes).collect();
+                let Some(read) = read else { return all };
+                let mut rows: Vec<Range<u64>> =
+                    all.into_iter().zip(read).filter_map(|(row, read)| read.then_some(row)).collect();
+                let fill = rows.last().cloned().into_iter().cycle().take(rows.len().next_multiple_of(8) - rows.len());
+                rows.extend(fill.collect::<Vec<_>>());
+                rows
+            })
+        };
+        let pieces = |(w, block): (Layout, Range<u64>)| -> u64 {
+            let size = if w == Layout::Rows { line } else { u64::MAX };
+            let starts = (block.start..block.end).step_by(size.min(1 << 40) as usize);
+            starts.map(|at| at.saturating_add(size).min(block.end).div_ceil(line) - at / line).sum()
+        };
+        let layout_of = |block: &Range<u64>| {
+            let of = weights.iter().find(|w| w.blocks(unit.port_bytes).any(|own| own == *block));
+            of.map_or(Layout::Blocks, |w| w.layout())
+        };
         let beats: u64 = blocks().map(|b| (b.end - b.start) / unit.port_bytes as u64).sum();
-        let bursts: u64 = blocks().map(|b| b.end.div_ceil(line) - b.start / line).sum();
+        let bursts: u64 = blocks().map(|b| pieces((layout_of(&b), b))).sum();
         let most = unit.max_tokens();
         let passes = self.tokens.div_ceil(most) as u64;
         let pass = |first: usize| most.min(self.tokens - first).div_ceil(unit.vectors) as u64;
@@ -145,7 +230,8 @@ fn random_operators(unit: &UnitConfig, seeds: u64) {
         let mut driver = open(unit, restless(rng));
         for _ in 0..3 {
             let times = pick(rng, &[1, 2]);
-            Job::random(rng, unit).check(&mut driver, times);
+            let job = if rng.next_u32() % 3 == 0 { Job::selecting(rng, unit) } else { Job::random(rng, unit) };
+            job.check(&mut driver, times);
             if rng.next_u32() & 1 == 0 {
                 driver.unload();
             }
@@ -199,8 +285,7 @@ fn rows_of_one_beat() {
             for tokens in 1..=unit.max_tokens() {
                 let (rows, cols) = (1 + below(rng, 300), 1 + below(rng, lanes));
                 let x = activations(rng, tokens * cols);
-                Job { matrices: vec![ternary(rng, rows, cols), ternary(rng, 9, cols)], x, tokens }
-                    .check(&mut driver, 1);
+                Job::plain(vec![ternary(rng, rows, cols), ternary(rng, 9, cols)], x, tokens).check(&mut driver, 1);
                 driver.unload();
             }
         });
@@ -263,7 +348,7 @@ fn long_before_short() {
             [(520, (unit.bank_words() - 1) * lanes, 1), (1, 1, 1), (600, 31 * lanes, unit.max_tokens()), (9, 5, 2)]
         {
             let (matrix, x) = (ternary(&mut rng, rows, cols), activations(&mut rng, tokens * cols));
-            Job { matrices: vec![matrix], x, tokens }.check(&mut driver, 1);
+            Job::plain(vec![matrix], x, tokens).check(&mut driver, 1);
             driver.unload();
         }
     }

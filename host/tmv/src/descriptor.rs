@@ -2,6 +2,8 @@
 //!
 //! `docs/registers.md` defines the layout and the meaning of the words.
 
+use golden::Layout;
+
 use crate::regs;
 
 /// Bytes of a descriptor, and the alignment of every address and stride in it.
@@ -11,6 +13,37 @@ pub const ROW_BLOCK: usize = regs::ROW_BLOCK as usize;
 
 const _: () = assert!(ROW_BLOCK == golden::codec::ROW_BLOCK, "the unit and golden cut weights into the same blocks");
 
+/// What an operator of one token does about rows whose result need not be known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// All rows are computed.
+    #[default]
+    All,
+    /// All rows are computed, and the unit records which results are above zero.
+    Record,
+    /// Only the rows that the last operator with [`Selection::Record`] recorded are read and computed. The results of the
+    /// others are zero. Needs [`Layout::Rows`].
+    Skip,
+    /// Like [`Selection::Skip`], with the record before the last one.
+    SkipOlder,
+}
+
+impl Selection {
+    /// Whether rows are skipped.
+    pub fn skips(self) -> bool {
+        matches!(self, Self::Skip | Self::SkipOlder)
+    }
+
+    fn flags(self) -> u32 {
+        match self {
+            Self::All => 0,
+            Self::Record => regs::FLAG_RECORD,
+            Self::Skip => regs::FLAG_SKIP,
+            Self::SkipOlder => regs::FLAG_SKIP | regs::FLAG_OLDER,
+        }
+    }
+}
+
 /// One operator that the unit executes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Descriptor {
@@ -18,6 +51,10 @@ pub struct Descriptor {
     pub keep_x: bool,
     /// Raise the interrupt DONE on completion.
     pub irq: bool,
+    /// The weights lie row by row.
+    pub layout: Layout,
+    /// Which rows are recorded or read.
+    pub selection: Selection,
     /// Number of tokens, from 1 to [`max_tokens`](crate::info::UnitInfo::max_tokens).
     pub tokens: usize,
     /// K: columns of the weight matrix.
@@ -32,7 +69,7 @@ pub struct Descriptor {
     pub x_stride: usize,
     /// Address of the weight image.
     pub w_addr: u64,
-    /// Bytes from one row block to the next.
+    /// Bytes from one row block to the next, or from one row to the next.
     pub w_stride: usize,
     /// Address of the results, int32 `[ceil(N / 8), tokens, 8]`.
     pub y_addr: u64,
@@ -41,7 +78,8 @@ pub struct Descriptor {
 /// The completion record, which the unit writes into a completed descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completion {
-    /// Status word; bit 31 is set when the descriptor is done.
+    /// Status word; bit 31 is set when the descriptor is done. The other bits are the number of rows that were read, if
+    /// rows were skipped.
     pub status: u32,
     /// Value of the cycle counter when the descriptor was accepted.
     pub start_cycle: u32,
@@ -63,7 +101,9 @@ impl Descriptor {
         words[regs::DESC_CONTROL] = regs::OPCODE << 24
             | (self.tokens as u32) << 8
             | if self.keep_x { regs::FLAG_KEEP_X } else { 0 }
-            | if self.irq { regs::FLAG_IRQ } else { 0 };
+            | if self.irq { regs::FLAG_IRQ } else { 0 }
+            | if self.layout == Layout::Rows { regs::FLAG_ROWS } else { 0 }
+            | self.selection.flags();
         words[regs::DESC_IN_FEATURES] = (self.row_beats as u32) << 16 | self.in_features as u32;
         words[regs::DESC_OUT_FEATURES] = self.out_features as u32;
         for (word, address) in

@@ -28,7 +28,7 @@ use crate::regs;
 /// 5. `from_device` for all that the run uses, then it reads records and results.
 ///
 /// All ranges begin and end at multiples of 64 bytes, a cache line of every Zynq, or at the end of the memory. The
-/// suite in `conformance.rs` does so with the whole memory.
+/// suite in `conformance` does so with the whole memory.
 ///
 /// With u-dma-buf, for example, `to_device` writes the range to `sync_for_device`, `from_device` to `sync_for_cpu`, and
 /// `barrier` is a DSB.

@@ -8,10 +8,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use golden::TernaryMatrix;
+use golden::{Layout, TernaryMatrix};
 
 use crate::counters::PortCounters;
-use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
+use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK, Selection};
 use crate::device::{Device, DeviceError, Origin, Outstanding};
 use crate::info::UnitInfo;
 use crate::regs;
@@ -33,22 +33,37 @@ pub struct Weights {
     row_beats: usize,
     address: u64,
     stride: usize,
+    layout: Layout,
+    selection: Selection,
 }
 
 impl Weights {
     /// Words of [`Weights::to_words`].
-    pub const WORDS: usize = 6;
+    pub const WORDS: usize = 7;
 
     /// The matrix as words that can be given to a driver on another processor of the same memory.
     pub fn to_words(self) -> [u32; Self::WORDS] {
-        let Self { rows, cols, row_beats, address, stride } = self;
-        [rows as u32, cols as u32, row_beats as u32, address as u32, (address >> 32) as u32, stride as u32]
+        let Self { rows, cols, row_beats, address, stride, layout, selection: _ } = self;
+        let layout = u32::from(layout == Layout::Rows);
+        [rows as u32, cols as u32, row_beats as u32, address as u32, (address >> 32) as u32, stride as u32, layout]
     }
 
     /// The matrix that [`Weights::to_words`] described.
     pub fn from_words(words: [u32; Self::WORDS]) -> Self {
         let [rows, cols, row_beats, stride] = [words[0], words[1], words[2], words[5]].map(|word| word as usize);
-        Self { rows, cols, row_beats, address: u64::from(words[4]) << 32 | u64::from(words[3]), stride }
+        let address = u64::from(words[4]) << 32 | u64::from(words[3]);
+        let layout = if words[6] == 0 { Layout::Blocks } else { Layout::Rows };
+        Self { rows, cols, row_beats, address, stride, layout, selection: Selection::All }
+    }
+
+    /// The order of the matrix's beats in memory.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The matrix in an operator that records rows, or reads only recorded ones.
+    pub fn with(self, selection: Selection) -> Self {
+        Self { selection, ..self }
     }
 
     /// Some rows of the matrix, whole blocks of [`ROW_BLOCK`].
@@ -57,7 +72,7 @@ impl Weights {
     /// If the matrix has no such rows.
     pub fn part(&self, rows: Range<usize>) -> Self {
         assert!(rows.start.is_multiple_of(ROW_BLOCK) && rows.end <= self.rows, "blocks of {} rows", self.rows);
-        let address = self.address + (rows.start / ROW_BLOCK * self.stride) as u64;
+        let address = self.address + (rows.start / self.layout.rows() * self.stride) as u64;
         Self { rows: rows.len(), address, ..*self }
     }
 
@@ -66,6 +81,8 @@ impl Weights {
     pub fn descriptor(&self, tokens: usize, x_addr: u64, x_stride: usize, y_addr: u64) -> Descriptor {
         Descriptor {
             tokens,
+            layout: self.layout,
+            selection: self.selection,
             in_features: self.cols,
             row_beats: self.row_beats,
             out_features: self.rows,
@@ -78,11 +95,12 @@ impl Weights {
         }
     }
 
-    /// Device addresses of the row blocks. One port reads a block from its beginning to its end.
+    /// Device addresses of the row blocks, or of the single rows. One port reads one from its beginning to its end.
     pub fn blocks(&self, port_bytes: usize) -> impl Iterator<Item = Range<u64>> {
         let (address, stride) = (self.address, self.stride);
-        let bytes = (ROW_BLOCK * self.row_beats * port_bytes) as u64;
-        (0..self.rows.div_ceil(ROW_BLOCK)).map(move |i| address + (i * stride) as u64).map(move |at| at..at + bytes)
+        let bytes = (self.layout.rows() * self.row_beats * port_bytes) as u64;
+        let count = self.rows.next_multiple_of(ROW_BLOCK) / self.layout.rows();
+        (0..count).map(move |i| address + (i * stride) as u64).map(move |at| at..at + bytes)
     }
 }
 
@@ -95,6 +113,8 @@ pub struct OperatorResult {
     pub cycles: u64,
     /// The unit's cycle counter at the completion of each pass over the weights.
     pub ends: Vec<u32>,
+    /// Rows that were read: all of them in each pass, unless the operator skips rows.
+    pub rows_read: u64,
 }
 
 /// The results of a run.
@@ -179,19 +199,24 @@ impl<D: Device> Driver<D> {
         })
     }
 
-    /// Encodes `matrix` into the device's memory. The result can be used by any number of runs.
+    /// Encodes `matrix` into the device's memory, in row blocks. The result can be used by any number of runs.
     pub fn load(&mut self, matrix: &TernaryMatrix) -> Result<Weights, DeviceError> {
+        self.load_in(Layout::Blocks, matrix)
+    }
+
+    /// Like [`Driver::load`], in a layout of choice. Operators that skip rows need [`Layout::Rows`].
+    pub fn load_in(&mut self, layout: Layout, matrix: &TernaryMatrix) -> Result<Weights, DeviceError> {
         let codec = self.info.codec;
         let limit = self.info.max_in_features();
         if matrix.cols() > limit {
             return Err(DeviceError::Unsupported { what: "in_features", found: matrix.cols(), limit });
         }
-        let stride = codec.block_bytes(matrix.cols(), self.info.port_bytes).next_multiple_of(ALIGN);
-        let bytes = matrix.rows().div_ceil(ROW_BLOCK) * stride;
+        let stride = codec.piece_bytes(layout, matrix.cols(), self.info.port_bytes).next_multiple_of(ALIGN);
+        let bytes = matrix.rows().next_multiple_of(ROW_BLOCK) / layout.rows() * stride;
         let at = self.allocate(bytes, "weights")?;
         self.used = at + bytes;
         codec
-            .encode(matrix, self.info.port_bytes, stride, &mut self.device.memory()[at..at + bytes])
+            .encode_in(layout, matrix, self.info.port_bytes, stride, &mut self.device.memory()[at..at + bytes])
             .map_err(|error| DeviceError::Fault(error.into()))?;
         self.device.to_device(at..at + bytes)?;
         Ok(Weights {
@@ -200,6 +225,8 @@ impl<D: Device> Driver<D> {
             row_beats: codec.row_beats(matrix.cols(), self.info.port_bytes),
             address: self.device.memory_base() + at as u64,
             stride,
+            layout,
+            selection: Selection::All,
         })
     }
 
@@ -268,6 +295,8 @@ impl<D: Device> Driver<D> {
                 let descriptor = Descriptor {
                     keep_x: index > 0,
                     irq: descriptors.len() + 1 == count,
+                    layout: w.layout,
+                    selection: w.selection,
                     tokens: most.min(tokens - first),
                     in_features: cols,
                     row_beats: w.row_beats,
@@ -331,8 +360,12 @@ impl<D: Device> Driver<D> {
 
     /// Reads the completion records, the results and the counters.
     fn collect(&mut self, plan: &Plan, operators: &[Weights], tokens: usize) -> Result<RunResult, DeviceError> {
-        let empty =
-            |w: &Weights| OperatorResult { accumulators: vec![0; tokens * w.rows], cycles: 0, ends: Vec::new() };
+        let empty = |w: &Weights| OperatorResult {
+            accumulators: vec![0; tokens * w.rows],
+            cycles: 0,
+            ends: Vec::new(),
+            rows_read: 0,
+        };
         let mut results: Vec<OperatorResult> = operators.iter().map(empty).collect();
         let mut from = self.device.read_register(regs::RUN_START)?;
         let base = self.device.memory_base();
@@ -342,10 +375,14 @@ impl<D: Device> Driver<D> {
             bytes.copy_from_slice(&memory[*slot..*slot + DESCRIPTOR_BYTES]);
             let done = Completion::decode(&bytes);
             let tag = plan.first_tag.wrapping_add(index as u16);
-            if done.status != Completion::DONE || done.tag != tag {
+            let read = done.status & !Completion::DONE;
+            let possible = if descriptor.selection.skips() { descriptor.out_features } else { 0 };
+            if done.status & Completion::DONE == 0 || read as usize > possible || done.tag != tag {
                 return Err(DeviceError::Incomplete { index, tag, found: done.status });
             }
             let result = &mut results[index % operators.len()];
+            result.rows_read +=
+                if descriptor.selection.skips() { u64::from(read) } else { descriptor.out_features as u64 };
             result.cycles += u64::from(done.end_cycle.wrapping_sub(from));
             result.ends.push(done.end_cycle);
             from = done.end_cycle;

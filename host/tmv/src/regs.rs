@@ -1,9 +1,9 @@
 //! Register map of the TMV unit. Generated from `rtl/ternary/registers.toml` by `cargo run -p register_map`; do not edit.
 
 /// Version of the map: major in 31:16, minor in 15:0.
-pub const MAP_VERSION: u32 = 0x3;
+pub const MAP_VERSION: u32 = 0x4;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0x8eb55aa0;
+pub const MAP_HASH_VALUE: u32 = 0x9fcd3151;
 
 /// Constant: value of the register ID: the letters TMV1.
 pub const ID_VALUE: u32 = 0x544d5631;
@@ -13,6 +13,16 @@ pub const OPCODE: u32 = 0xb1;
 pub const FLAG_KEEP_X: u32 = 0x1;
 /// Constant: flag of a descriptor: raise DONE on completion.
 pub const FLAG_IRQ: u32 = 0x2;
+/// Constant: flag of a descriptor: weights lie row by row, W_STRIDE apart, not in row blocks.
+pub const FLAG_ROWS: u32 = 0x4;
+/// Constant: flag of a descriptor: record which rows have a result above zero. One token; at most MAX_RECORDED_ROWS rows.
+pub const FLAG_RECORD: u32 = 0x8;
+/// Constant: flag of a descriptor: read only the rows that the last FLAG_RECORD recorded; the results of the other rows are zero. One token; FLAG_ROWS; as many rows as were recorded.
+pub const FLAG_SKIP: u32 = 0x10;
+/// Constant: flag of a descriptor, beside FLAG_SKIP: not the last record, but the one before it.
+pub const FLAG_OLDER: u32 = 0x20;
+/// Constant: most rows of an operator that records or skips.
+pub const MAX_RECORDED_ROWS: u32 = 0x2000;
 /// Constant: bytes of a descriptor, and the alignment of every address and stride in it.
 pub const DESC_BYTES: u32 = 0x40;
 /// Constant: rows of a row block, whose beats are interleaved in memory.
@@ -245,7 +255,7 @@ pub const ERR_BAD_DOORBELL: u8 = 10;
 /// Error code: a read beat or a write response came that belongs to no burst of the unit.
 pub const ERR_STRAY_RESPONSE: u8 = 11;
 
-/// Descriptor word: OPCODE in 31:24; tokens (1 to VECTORS x GROUPS) in 11:8; FLAG_KEEP_X and FLAG_IRQ in 7:0.
+/// Descriptor word: OPCODE in 31:24; tokens (1 to VECTORS x GROUPS) in 11:8; flags in 7:0.
 pub const DESC_CONTROL: usize = 0;
 /// Descriptor word: in_features K in 15:0; beats of one weight row, ceil(K / lanes), in 31:16.
 pub const DESC_IN_FEATURES: usize = 1;
@@ -257,19 +267,19 @@ pub const DESC_RESERVED: usize = 3;
 pub const DESC_X_ADDR: usize = 4;
 /// Descriptor word: activations: address, bits 39:32.
 pub const DESC_X_ADDR_HI: usize = 5;
-/// Descriptor word: weight image, row blocks W_STRIDE apart: address, bits 31:0. Weights in the padding of a row have no effect.
+/// Descriptor word: weight image, row blocks W_STRIDE apart, with FLAG_ROWS rows W_STRIDE apart: address, bits 31:0. Weights in the padding of a row have no effect.
 pub const DESC_W_ADDR: usize = 6;
 /// Descriptor word: weight image: address, bits 39:32.
 pub const DESC_W_ADDR_HI: usize = 7;
-/// Descriptor word: results, int32 [ceil(N / ROW_BLOCK), tokens, ROW_BLOCK]: address, bits 31:0. Rows beyond N get the products of their weights in the image.
+/// Descriptor word: results, int32 [ceil(N / ROW_BLOCK), tokens, ROW_BLOCK]: address, bits 31:0. The image has rows to a whole row block: rows beyond N get the products of their weights in the image.
 pub const DESC_Y_ADDR: usize = 8;
 /// Descriptor word: results: address, bits 39:32.
 pub const DESC_Y_ADDR_HI: usize = 9;
 /// Descriptor word: bytes from one token's activations to the next; readable up to whole weight rows.
 pub const DESC_X_STRIDE: usize = 10;
-/// Descriptor word: bytes from one row block to the next, at least a row block.
+/// Descriptor word: bytes from one row block to the next, at least a row block; with FLAG_ROWS from one row to the next, at least a row.
 pub const DESC_W_STRIDE: usize = 11;
-/// Descriptor word: completion record, written by the unit: bit 31 = done.
+/// Descriptor word: completion record, written by the unit: bit 31 = done; 13:0 with FLAG_SKIP the number of rows that were read, else 0.
 pub const DESC_STATUS: usize = 12;
 /// Descriptor word: completion record: CYCLE_LO when the descriptor was accepted.
 pub const DESC_START_CYCLE: usize = 13;
@@ -279,4 +289,4 @@ pub const DESC_END_CYCLE: usize = 14;
 pub const DESC_TAG: usize = 15;
 /// For each word of a descriptor, the mask of the bits that must be zero.
 pub const DESC_RESERVED_BITS: [u32; 16] =
-    [0xfff0fc, 0x0, 0x0, 0xffffffff, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0];
+    [0xfff0c0, 0x0, 0x0, 0xffffffff, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0];

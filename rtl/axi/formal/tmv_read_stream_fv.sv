@@ -172,12 +172,12 @@ module tmv_read_stream_fv
     // Helpers: entries are in use from the first on, and equal those of the stream.
     ptr_t place;
     logic [3:0] sent;
-    assign place = u_stream.burst_ptr_q + ptr_t'(i);
-    assign sent = (i == 0) ? u_stream.beat_q : '0;
+    assign place = u_stream.u_bursts.burst_ptr_q + ptr_t'(i);
+    assign sent = (i == 0) ? u_stream.u_bursts.beat_q : '0;
 
     `TMV_ASSERT(HelpInUse, (mem_left[i] != '0) == (count_t'(i) < bursts_q))
-    `TMV_ASSERT(HelpBurst, mem_left[i] == '0 || (6'(u_stream.burst_len[place]) + 6'd1 == 6'(mem_left[i]) + 6'(sent)
-        && u_stream.burst_addr[place] + (addr_t'(sent) << ByteBits) == mem_addr[i]))
+    `TMV_ASSERT(HelpBurst, mem_left[i] == '0 || (6'(u_stream.u_bursts.burst_len[place]) + 6'd1 == 6'(mem_left[i]) + 6'(sent)
+        && u_stream.u_bursts.burst_addr[place] + (addr_t'(sent) << ByteBits) == mem_addr[i]))
   end
 
   `TMV_ASSERT(InFlight, bursts_q + count_t'(ar_valid) <= count_t'(Outstanding))
@@ -251,20 +251,20 @@ module tmv_read_stream_fv
   logic [16:0] span;
   assign span = 17'(left_now) + 17'(addr_now[ByteBits+:4]);
 
-  `TMV_ASSERT(HelpCommand, u_stream.busy_q == (left_now != '0) && (left_now == '0
-      || (u_stream.left_q == span && u_stream.addr_q == addr_now && addr_now[ByteBits-1:0] == '0)))
-  `TMV_ASSERT(HelpLength, left_now == '0 || (u_stream.last_q == (span <= 17'd16)
-      && u_stream.length_q == (u_stream.last_q ? left_now[4:0] : 5'd16 - 5'(addr_now[ByteBits+:4]))))
+  `TMV_ASSERT(HelpCommand, u_stream.u_bursts.busy_q == (left_now != '0) && (left_now == '0
+      || (u_stream.u_bursts.left_q == span && u_stream.u_bursts.addr_q == addr_now && addr_now[ByteBits-1:0] == '0)))
+  `TMV_ASSERT(HelpLength, left_now == '0 || (u_stream.u_bursts.last_q == (span <= 17'd16)
+      && u_stream.u_bursts.length_q == (u_stream.u_bursts.last_q ? left_now[4:0] : 5'd16 - 5'(addr_now[ByteBits+:4]))))
   `TMV_ASSERT(HelpLine, !ar_valid || (5'(ar_addr[ByteBits+:4]) + 5'(ar_len) < 5'd16 && ar_len < 8'd16
       && ar_addr[ByteBits-1:0] == '0))
   ptr_t shown;
-  assign shown = u_stream.issue_ptr_q - 1'b1;
+  assign shown = u_stream.u_bursts.issue_ptr_q - 1'b1;
 
   `TMV_ASSERT(HelpTable, count_t'(inflight) == bursts_q + count_t'(ar_valid)
-      && u_stream.issue_ptr_q == ptr_t'(u_stream.burst_ptr_q + ptr_t'(u_stream.inflight_q)))
-  `TMV_ASSERT(HelpShown, !ar_valid || (u_stream.burst_len[shown] == ar_len[3:0]
-      && u_stream.burst_addr[shown] == ar_addr))
-  `TMV_ASSERT(HelpIdle, bursts_q != '0 || u_stream.beat_q == '0)
+      && u_stream.u_bursts.issue_ptr_q == ptr_t'(u_stream.u_bursts.burst_ptr_q + ptr_t'(u_stream.u_bursts.inflight_q)))
+  `TMV_ASSERT(HelpShown, !ar_valid || (u_stream.u_bursts.burst_len[shown] == ar_len[3:0]
+      && u_stream.u_bursts.burst_addr[shown] == ar_addr))
+  `TMV_ASSERT(HelpIdle, bursts_q != '0 || u_stream.u_bursts.beat_q == '0)
   // The same number as `owed`, counted. Induction is faster with two steps: count equals sum, count fits the room.
   count_t counted_q, counted;
   assign counted = counted_q + (show ? count_t'(ar_beats) : '0);
@@ -275,7 +275,7 @@ module tmv_read_stream_fv
   end
 
   `TMV_ASSERT(HelpOwed, counted == owed)
-  `TMV_ASSERT(HelpSpace, count_t'(u_stream.space_q) + held_q + counted == count_t'(FifoBeats))
+  `TMV_ASSERT(HelpSpace, count_t'(u_stream.u_bursts.space_q) + held_q + counted == count_t'(FifoBeats))
 
   count_t stored;
   assign stored = count_t'(($clog2(FifoBeats) + 1)'(u_stream.u_fifo.wptr_q - u_stream.u_fifo.rptr_q));

@@ -3,7 +3,8 @@
 /// `tmv_dispatcher` deals every row block of every operator once, in order, to a port that is free. At most `Window`
 /// blocks are between dispatcher and collector.
 ///
-/// Operators are free: up to 131,071 blocks, any address and stride. Unbounded.
+/// Operators are free: up to 131,071 blocks, any address and stride. Unbounded. Of operators with single rows,
+/// `tmv_row_scan` has a proof.
 module tmv_dispatcher_fv
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -27,7 +28,6 @@ module tmv_dispatcher_fv
   logic [Ports-1:0] grant;
   block_t block;
   addr_t block_addr;
-  beats_t block_beats;
 
   tmv_dispatcher #(
     .Ports(Ports)
@@ -41,7 +41,16 @@ module tmv_dispatcher_fv
     .grant_o      (grant),
     .block_o      (block),
     .block_addr_o (block_addr),
-    .block_beats_o(block_beats),
+    .row_o        (),
+    .row_end_o    (),
+    .record_o     (),
+    .scan_start_o (),
+    .scan_valid_o (),
+    .scan_older_o (),
+    .scan_req_o   (),
+    .scan_index_o (),
+    .scan_ready_i (1'b0),
+    .scan_i       ('0),
     .slot_free_i
   );
 
@@ -80,6 +89,7 @@ module tmv_dispatcher_fv
 
   // The front end refuses an operator without rows. The collector hands back only slots that are in use.
   `TMV_ASSUME(SomeBlocks, !op_valid_i || op_i.blocks != '0)
+  `TMV_ASSUME(RowBlocks, !op_valid_i || !op_i.rows)
   `TMV_ASSUME(SlotWasTaken, !slot_free_i || used_q != '0)
 
   `TMV_ASSERT(OneHot, (grant & (grant - 1'b1)) == '0)
@@ -88,7 +98,7 @@ module tmv_dispatcher_fv
   `TMV_ASSERT(AllBlocksBeforeTheNext, !(accept && any_q) || dealt_q == op_q.blocks)
   `TMV_ASSERT(Address, !granted || block_addr == addr_q)
   `TMV_ASSERT(Block, !granted || (block.id == op_q.id && block.bank == op_q.bank && block.tokens == op_q.tokens
-      && block.last_word == word_t'(op_q.row_beats - 1'b1) && block_beats == beats_t'(op_q.row_beats * RowBlock)))
+      && block.last_word == word_t'(op_q.row_beats - 1'b1) && !block.rows))
   `TMV_ASSERT(WindowKept, used_q <= used_t'(Window))
   // Slots follow one another, so no slot of the window is given twice. The solver picks any slot: `any_slot_i`.
   `TMV_ASSERT(SlotsInOrder, !granted || block.slot == slot_t'(oldest_q + used_q))
@@ -106,9 +116,10 @@ module tmv_dispatcher_fv
 
   // Helpers for the induction: the state of the model equals that of the dispatcher.
   `TMV_ASSERT(HelpWindow, u_dispatcher.used_q == used_q && u_dispatcher.block_o.slot == slot_t'(oldest_q + used_q))
+  `TMV_ASSERT(HelpNoRows, !u_dispatcher.sending_q)
   `TMV_ASSERT(HelpOperator, op_ready == (!any_q || dealt_q == op_q.blocks) && (!any_q || dealt_q <= op_q.blocks)
       && (op_ready || (u_dispatcher.op_q.blocks == op_q.blocks - dealt_q && u_dispatcher.op_q.w_addr == addr_q
-      && u_dispatcher.op_q.w_stride == op_q.w_stride && u_dispatcher.block_o.id == op_q.id
+      && u_dispatcher.op_q.w_stride == op_q.w_stride && !u_dispatcher.op_q.rows && !u_dispatcher.block_o.rows && u_dispatcher.block_o.id == op_q.id
       && u_dispatcher.block_o.bank == op_q.bank && u_dispatcher.block_o.tokens == op_q.tokens
       && u_dispatcher.op_q.row_beats == op_q.row_beats
       && u_dispatcher.block_o.last_word == word_t'(op_q.row_beats - 1'b1)

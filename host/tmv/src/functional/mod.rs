@@ -10,7 +10,7 @@ mod request;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use golden::TernaryMatrix;
+use golden::{Layout, TernaryMatrix};
 use request::{Request, record};
 
 use crate::codec;
@@ -35,6 +35,8 @@ pub struct FunctionalDevice {
     error: Option<Fault>,
     /// The activations that a KEEP_X descriptor may use.
     held: Option<Activations>,
+    /// Of the last two descriptors with RECORD, the last one first: out_features, and which rows had a result above zero.
+    recorded: Vec<(usize, Vec<bool>)>,
 }
 
 /// The activations of the last descriptor that loaded any.
@@ -69,11 +71,13 @@ impl FunctionalDevice {
             head: 0,
             error: None,
             held: None,
+            recorded: Vec::new(),
         }
     }
 
     fn soft_reset(&mut self) {
         (self.tail, self.head, self.error, self.held) = (0, 0, None, None);
+        self.recorded.clear();
     }
 
     /// The bytes `[address, address + len)` of memory. If some are outside, the fault with `code` and `source`, with
@@ -142,8 +146,13 @@ impl FunctionalDevice {
         }
         let held = self.held.as_ref().ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
         let x: Vec<i8> = held.rows.iter().flatten().map(|byte| i8::from_le_bytes([*byte])).collect();
-        let matrix = self.weights(&d)?;
+        let read: Option<Vec<bool>> = d.skip.then(|| self.recorded[usize::from(d.older)].1.clone());
+        let matrix = self.weights(&d, read.as_deref())?;
         let y = golden::matvec::matvec(&matrix, &x);
+        if d.record {
+            self.recorded.insert(0, (d.out_features, y.iter().map(|y| *y > 0).collect()));
+            self.recorded.truncate(2);
+        }
 
         let rows = matrix.rows();
         let image = self.slice(d.y_addr, rows * d.tokens * 4, regs::ERR_WRITE_DECERR, Origin::Writer)?;
@@ -153,7 +162,8 @@ impl FunctionalDevice {
         }
         let at = address + Completion::OFFSET as u64;
         let tag = self.head;
-        self.slice(at, 16, regs::ERR_WRITE_DECERR, Origin::Writer)?.copy_from_slice(&record(tag));
+        self.slice(at, 16, regs::ERR_WRITE_DECERR, Origin::Writer)?
+            .copy_from_slice(&record(tag, read.map_or(0, |read| read.iter().filter(|row| **row).count())));
         Ok(d.irq)
     }
 
@@ -170,21 +180,45 @@ impl FunctionalDevice {
         Ok(Activations { in_features: d.in_features, rows })
     }
 
-    /// Decodes the weights of a descriptor, with the padding of rows and of the last row block.
-    fn weights(&mut self, d: &Request) -> Result<TernaryMatrix, Fault> {
+    /// Decodes the weights of a descriptor, with the padding of rows and of the last row block. Rows that are not `read`
+    /// are zero, whatever is in memory.
+    fn weights(&mut self, d: &Request, read: Option<&[bool]>) -> Result<TernaryMatrix, Fault> {
         let (codec, port_bytes, lanes) = (self.info.codec, self.info.port_bytes, self.info.lanes());
         let (rows, cols) = (d.out_features.next_multiple_of(ROW_BLOCK), d.row_beats * lanes);
-        let image_bytes = codec.image_bytes(rows, cols, port_bytes, d.w_stride);
-        let image = self.slice(d.w_addr, image_bytes, regs::ERR_READ_DECERR, Origin::Port(0))?;
-        codec.decode(image, rows, cols, port_bytes, d.w_stride).map_err(|error| {
-            let beat = match error {
-                golden::Error::ImageCode { row, col } => {
-                    row / ROW_BLOCK * d.w_stride + (col / lanes * ROW_BLOCK + row % ROW_BLOCK) * port_bytes
-                }
-                _ => 0,
-            };
+        let together = d.layout.rows();
+        let bad_weight = |row: usize, col: usize| {
+            let beat = row / together * d.w_stride + (col / lanes * together + row % together) * port_bytes;
             Fault { code: regs::ERR_BAD_WEIGHT, source: Origin::Port(0), address: d.w_addr + beat as u64 }
-        })
+        };
+        let Some(read) = read else {
+            let image_bytes = codec.image_bytes_in(d.layout, rows, cols, port_bytes, d.w_stride);
+            let image = self.slice(d.w_addr, image_bytes, regs::ERR_READ_DECERR, Origin::Port(0))?;
+            return codec.decode_in(d.layout, image, rows, cols, port_bytes, d.w_stride).map_err(|error| match error {
+                golden::Error::ImageCode { row, col } => bad_weight(row, col),
+                _ => bad_weight(0, 0),
+            });
+        };
+        let mut weights = vec![0; rows * cols];
+        for (row, out) in weights.chunks_exact_mut(cols).enumerate().filter(|(row, _)| read[*row]) {
+            let bytes = d.row_beats * port_bytes;
+            let address = d.w_addr + (row * d.w_stride) as u64;
+            let image = self.slice(address, bytes, regs::ERR_READ_DECERR, Origin::Port(0))?;
+            // A row alone has no rows beside it that fill up a block.
+            let mut block = vec![0; codec.image_bytes(1, cols, port_bytes, ROW_BLOCK * bytes)];
+            let empty = TernaryMatrix::zeros(1, cols);
+            let fits = "a block for a row";
+            codec.encode(&empty, port_bytes, ROW_BLOCK * bytes, &mut block).expect(fits);
+            for (k, beat) in image.chunks_exact(port_bytes).enumerate() {
+                block[k * ROW_BLOCK * port_bytes..][..port_bytes].copy_from_slice(beat);
+            }
+            let decoded =
+                codec.decode(&block, 1, cols, port_bytes, ROW_BLOCK * bytes).map_err(|error| match error {
+                    golden::Error::ImageCode { col, .. } => bad_weight(row, col),
+                    _ => bad_weight(row, 0),
+                })?;
+            out.iter_mut().enumerate().for_each(|(col, weight)| *weight = decoded.get(0, col));
+        }
+        Ok(TernaryMatrix::from_rows(rows, cols, &weights).expect("weights of decoded rows"))
     }
 
     /// Whether every field of a descriptor is in range for this unit.
@@ -195,8 +229,22 @@ impl FunctionalDevice {
             && d.row_beats == self.info.codec.row_beats(d.in_features, self.info.port_bytes)
             && d.row_beats <= self.info.bank_words
             && (1..=regs::MAX_OUT_FEATURES as usize).contains(&d.out_features)
-            && d.w_stride >= self.info.codec.block_bytes(d.in_features, self.info.port_bytes)
+            && d.w_stride >= self.info.codec.piece_bytes(d.layout, d.in_features, self.info.port_bytes)
+            && self.accepts_flags(d)
             && (!d.keep_x || self.held.as_ref().is_some_and(same_x))
+    }
+}
+
+impl FunctionalDevice {
+    /// Whether the flags of a descriptor that records or skips rows have the company that they need.
+    fn accepts_flags(&self, d: &Request) -> bool {
+        let recorded = self.recorded.get(usize::from(d.older));
+        let rows = d.out_features.next_multiple_of(ROW_BLOCK);
+        let whole = d.tokens == 1 && d.out_features <= regs::MAX_RECORDED_ROWS as usize;
+        let same = |(n, bits): &(usize, Vec<bool>)| *n == d.out_features && bits.len() == rows;
+        (!d.record || (whole && !d.skip))
+            && (!d.skip || (whole && d.layout == Layout::Rows && recorded.is_some_and(same)))
+            && (!d.older || d.skip)
     }
 }
 

@@ -3,6 +3,8 @@
 //! The positions are written out from `docs/registers.md`. The driver's encoder and the unit take them from the
 //! register map. So a mistake in one of them shows as a difference between the two devices.
 
+use golden::Layout;
+
 use crate::descriptor::{Completion, DESCRIPTOR_BYTES};
 
 /// The fields of a descriptor, as far as the unit reads them.
@@ -10,6 +12,10 @@ use crate::descriptor::{Completion, DESCRIPTOR_BYTES};
 pub(super) struct Request {
     pub(super) keep_x: bool,
     pub(super) irq: bool,
+    pub(super) layout: Layout,
+    pub(super) record: bool,
+    pub(super) skip: bool,
+    pub(super) older: bool,
     pub(super) tokens: usize,
     pub(super) in_features: usize,
     pub(super) row_beats: usize,
@@ -26,7 +32,7 @@ impl Request {
     pub(super) fn read(bytes: &[u8; DESCRIPTOR_BYTES]) -> Option<Self> {
         let number = |at: usize, len: usize| bytes[at..at + len].iter().rev().fold(0, |n, b| n << 8 | u64::from(*b));
         // Byte 0: flags; byte 1: tokens in the low half; bytes 12 to 15: zero; the high three bytes of each address.
-        let zero = [bytes[0] & !3, bytes[1] & 0xf0, bytes[2]];
+        let zero = [bytes[0] & !0x3f, bytes[1] & 0xf0, bytes[2]];
         let zero = zero.iter().chain(&bytes[12..16]).chain(&bytes[21..24]).chain(&bytes[29..32]).chain(&bytes[37..40]);
         if bytes[3] != 0xb1 || zero.into_iter().any(|byte| *byte != 0) {
             return None;
@@ -34,6 +40,10 @@ impl Request {
         Some(Self {
             keep_x: bytes[0] & 1 != 0,
             irq: bytes[0] & 2 != 0,
+            layout: if bytes[0] & 4 == 0 { Layout::Blocks } else { Layout::Rows },
+            record: bytes[0] & 8 != 0,
+            skip: bytes[0] & 16 != 0,
+            older: bytes[0] & 32 != 0,
             tokens: usize::from(bytes[1]),
             in_features: number(4, 2) as usize,
             row_beats: number(6, 2) as usize,
@@ -53,16 +63,16 @@ impl Request {
     }
 }
 
-/// The completion record of the operator with number `tag`, as the unit writes it behind byte 48 of the descriptor.
-/// The model has no clock, so both cycles are zero.
-pub(super) fn record(tag: u16) -> [u8; 16] {
-    Completion { status: Completion::DONE, start_cycle: 0, end_cycle: 0, tag }.encode()
+/// The completion record of the operator with number `tag`, as the unit writes it behind byte 48 of the descriptor:
+/// `rows` is the number of rows that were read, if some were skipped. The model has no clock, so both cycles are zero.
+pub(super) fn record(tag: u16, rows: usize) -> [u8; 16] {
+    Completion { status: Completion::DONE | rows as u32, start_cycle: 0, end_cycle: 0, tag }.encode()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::Descriptor;
+    use crate::descriptor::{Descriptor, Selection};
 
     /// Every field has another value, and every byte of a value is another one.
     #[test]
@@ -70,6 +80,8 @@ mod tests {
         let d = Descriptor {
             keep_x: true,
             irq: false,
+            layout: Layout::Blocks,
+            selection: Selection::All,
             tokens: 3,
             in_features: 6912,
             row_beats: 108,
@@ -84,6 +96,10 @@ mod tests {
         let expected = Request {
             keep_x: true,
             irq: false,
+            layout: Layout::Blocks,
+            record: false,
+            skip: false,
+            older: false,
             tokens: 3,
             in_features: 6912,
             row_beats: 108,
@@ -98,5 +114,13 @@ mod tests {
         assert!(read.is_aligned());
         let other = Descriptor { keep_x: false, irq: true, ..d };
         assert_eq!(Request::read(&other.encode()), Some(Request { keep_x: false, irq: true, ..expected }));
+        let single = Descriptor { layout: Layout::Rows, ..d };
+        assert_eq!(Request::read(&single.encode()), Some(Request { layout: Layout::Rows, ..expected }));
+        let record = Descriptor { selection: Selection::Record, ..d };
+        assert_eq!(Request::read(&record.encode()), Some(Request { record: true, ..expected }));
+        for (selection, older) in [(Selection::Skip, false), (Selection::SkipOlder, true)] {
+            let skip = Descriptor { selection, ..d };
+            assert_eq!(Request::read(&skip.encode()), Some(Request { skip: true, older, ..expected }));
+        }
     }
 }
