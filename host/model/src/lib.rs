@@ -7,6 +7,7 @@
 //! | [`weights`] | the trait of a weight source, which loads one layer at a time |
 //! | [`checkpoint`] | a weight source: a Hugging Face folder |
 //! | [`generation_config`] | the tokens that end a text, from `generation_config.json` |
+//! | [`skip`] | rows of `up_proj` that need not be computed |
 //! | [`synthetic`] | a weight source: random weights from a seed |
 //! | [`resident`] | a wrapper around a weight source that keeps its weights in memory |
 //! | [`weight_cache`] | a wrapper around a checkpoint that keeps its layers on disk |
@@ -16,6 +17,7 @@
 //! | [`bos`] | the token at the beginning of a prompt |
 //! | [`text`] | the tokenizer and the chat template of a checkpoint |
 //! | [`sampler`] | chooses the next token from logits |
+//! | [`gates`] | the share of gates above zero in a model without a checkpoint |
 //! | [`mod@generate`] | generates the tokens that follow a prompt |
 //! | [`json`] | JSON objects whose errors name the file and the key |
 
@@ -27,6 +29,7 @@ mod error;
 pub mod export;
 mod files;
 pub mod folder;
+pub mod gates;
 pub mod generate;
 pub mod generation_config;
 pub mod inspect;
@@ -37,6 +40,7 @@ pub mod model;
 mod names;
 pub mod resident;
 pub mod sampler;
+pub mod skip;
 mod surplus;
 pub mod synthetic;
 #[cfg_attr(not(feature = "text"), path = "no_text.rs")]

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::config::{Linear, ModelConfig, Norm};
+use crate::gates::{Constant, Gates};
 use crate::weights::{BitLinearWeights, HeadRows, WeightSource};
 
 /// One in this many rows of a linear is all zeros.
@@ -28,6 +29,8 @@ const DEAD: f32 = 1.05e-32;
 const OUTLIERS: usize = 4;
 /// The factor by which an outlier channel is larger.
 const OUTLIER_GAIN: f32 = 25.0;
+/// Standard deviation of an embedding.
+const EMBEDDING: f32 = 0.5;
 
 /// The purpose of a random stream. The model of a seed depends on these numbers.
 #[derive(Clone, Copy)]
@@ -38,6 +41,8 @@ enum Part {
     FinalNorm = 300,
     Hidden = 400,
     Outliers = 500,
+    Constants = 550,
+    Gates = 560,
     Head = 600,
 }
 
@@ -54,12 +59,25 @@ enum Part {
 pub struct Synthetic {
     config: ModelConfig,
     seed: u64,
+    gates: Gates,
+    /// The channels on which the gates depend; none if gates are left to chance.
+    constants: Vec<Constant>,
 }
 
 impl Synthetic {
     /// A model with these dimensions, and with the weights of this seed.
     pub fn new(config: ModelConfig, seed: u64) -> Self {
-        Self { config, seed }
+        Self { config, seed, gates: Gates::Chance, constants: Vec::new() }
+    }
+
+    /// Like [`Synthetic::new`], with a chosen share of gates above zero.
+    pub fn with_gates(config: ModelConfig, seed: u64, gates: Gates) -> Self {
+        let mut model = Self { gates, ..Self::new(config, seed) };
+        if gates != Gates::Chance {
+            let mut rng = model.stream(0, Part::Constants as u64, 0);
+            model.constants = Constant::choose(model.config.hidden_size, &mut rng);
+        }
+        model
     }
 
     /// A residual stream that resembles the input of `layer`, `[tokens, hidden_size]`: Gaussian values that grow with
@@ -70,7 +88,7 @@ impl Synthetic {
     pub fn hidden(&self, layer: usize, tokens: usize) -> Result<Array2<f32>> {
         self.config.check_layer(layer)?;
         self.config.check_length(tokens)?;
-        let rms = geometric(0.5, 800.0, self.depth(layer));
+        let rms = self.rms(layer);
         let mut pick = self.stream(0, Part::Outliers as u64, 0);
         let hot: Vec<usize> =
             (0..OUTLIERS).map(|_| below(&mut pick, self.config.hidden_size as u64) as usize).collect();
@@ -79,7 +97,13 @@ impl Synthetic {
             for &channel in &hot {
                 row[channel] *= OUTLIER_GAIN;
             }
+            Constant::put(&self.constants, row, EMBEDDING);
         }))
+    }
+
+    /// About the standard deviation of the residual stream at the input of `layer`.
+    fn rms(&self, layer: usize) -> f32 {
+        geometric(f64::from(EMBEDDING), 800.0, self.depth(layer))
     }
 
     /// Depth of `layer` in the model, from 0 (first layer) to 1 (last layer).
@@ -102,6 +126,31 @@ impl Synthetic {
             Dtype::Bf16.round_slice(row);
         });
         Array2::from_shape_vec((rows, width), data).expect("the vector was made for this shape")
+    }
+}
+
+impl Synthetic {
+    /// Changes the weights of a linear such that a gate is above zero with the chance `share`. The planes are `nz` and
+    /// `neg`, as in [`TernaryMatrix::from_planes`].
+    fn set_gates(&self, layer: usize, linear: Linear, share: f64, (nz, neg): (&mut [u64], &mut [u64])) {
+        let words = nz.len() / linear.out_features(&self.config);
+        match linear {
+            Linear::Gate => {
+                let rows = nz.chunks_exact_mut(words).zip(neg.chunks_exact_mut(words)).enumerate();
+                for (r, (nz, neg)) in rows.filter(|(_, (nz, _))| nz.iter().any(|word| *word != 0)) {
+                    let above = f64::from(unit(&mut self.stream(layer, Part::Gates as u64, r))) < share;
+                    self.constants.iter().for_each(|c| c.weigh(nz, neg, above));
+                }
+            }
+            // The stream must stay what the embedding made it, in the constant channels.
+            Linear::O | Linear::Down => {
+                for c in &self.constants {
+                    nz[c.channel * words..(c.channel + 1) * words].fill(0);
+                    neg[c.channel * words..(c.channel + 1) * words].fill(0);
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -133,6 +182,9 @@ impl WeightSource for Synthetic {
                 }
             },
         );
+        if let Some(share) = self.gates.share(self.depth(layer)) {
+            self.set_gates(layer, linear, share, (&mut nz, &mut neg));
+        }
         let ternary = TernaryMatrix::from_planes(rows, cols, nz, neg).expect("the planes were made for this shape");
         Ok(BitLinearWeights { ternary, factor })
     }
@@ -148,13 +200,20 @@ impl WeightSource for Synthetic {
             Norm::PostAttention => geometric(1.35, 1.55, depth),
             Norm::FfnSub => geometric(0.2, 12.0, depth),
         };
-        Ok(gains(self.stream(layer, Part::Norm as u64 + norm as u64, 0), norm.width(&self.config), gain))
+        let mut weights = gains(self.stream(layer, Part::Norm as u64 + norm as u64, 0), norm.width(&self.config), gain);
+        if norm == Norm::PostAttention {
+            // What the norm divides by has grown since the embedding; a constant channel has not.
+            let strength = Constant::strength(self.config.hidden_size) * gain * self.rms(layer) / EMBEDDING;
+            self.constants.iter().for_each(|c| weights[c.channel] = Dtype::Bf16.round(strength));
+        }
+        Ok(weights)
     }
 
     fn embed(&self, ids: &[u32]) -> Result<Array2<f32>> {
         self.config.check_tokens(ids)?;
         Ok(self.rows(ids.len(), |row, i| {
-            gaussian(&mut self.stream(0, Part::Embedding as u64, ids[i] as usize), row, 0.5);
+            gaussian(&mut self.stream(0, Part::Embedding as u64, ids[i] as usize), row, EMBEDDING);
+            Constant::put(&self.constants, row, EMBEDDING);
         }))
     }
 
@@ -165,7 +224,10 @@ impl WeightSource for Synthetic {
         head.par_chunks_mut(width).enumerate().with_min_len(16).for_each_init(
             || vec![0.0; width],
             |row, (i, head)| {
-                gaussian(&mut self.stream(0, part as u64, vocab.start + i), row, 0.5);
+                gaussian(&mut self.stream(0, part as u64, vocab.start + i), row, EMBEDDING);
+                if self.config.tie_word_embeddings {
+                    Constant::put(&self.constants, row, EMBEDDING);
+                }
                 head.convert_from_f32_slice(row);
             },
         );
@@ -178,7 +240,11 @@ impl WeightSource for Synthetic {
 
     fn describe(&self) -> String {
         let c = &self.config;
-        format!("synthetic weights, seed {}, {} layers, hidden {}", self.seed, c.num_hidden_layers, c.hidden_size)
+        let gates = self.gates;
+        format!(
+            "synthetic weights, seed {}, {} layers, hidden {}{gates}",
+            self.seed, c.num_hidden_layers, c.hidden_size
+        )
     }
 }
 
@@ -283,6 +349,36 @@ mod tests {
         head.to_f32().iter().chain(&norm).for_each(|x| hash.update(x.to_le_bytes()));
         out[layers.len()] = hex(hash);
         out
+    }
+
+    /// Gates above zero in layers of a whole pass, as the model was asked for.
+    #[test]
+    fn gates_are_as_asked_for() {
+        struct Shares(Vec<f64>);
+        impl crate::layer::Observer for Shares {
+            fn tensor(&mut self, name: &str, _: &[usize], values: crate::layer::Values<'_>) {
+                if let (true, crate::layer::Values::I32(acc)) = (name.ends_with("gate_proj.acc"), values) {
+                    self.0.push(acc.iter().filter(|acc| **acc > 0).count() as f64 / acc.len() as f64);
+                }
+            }
+        }
+        let config = ModelConfig { intermediate_size: 1200, ..small() };
+        for (gates, wanted) in [
+            (Gates::Share(0.0), [0.0; 6]),
+            (Gates::Share(0.25), [0.25; 6]),
+            (Gates::Share(1.0), [1.0; 6]),
+            (Gates::Published, [0.584, 0.511, 0.438, 0.366, 0.293, 0.22]),
+        ] {
+            let source = Synthetic::with_gates(config.clone(), 3, gates);
+            let mut shares = Shares(Vec::new());
+            let mut model = crate::model::Model::new(&source, Dtype::Fp32);
+            model.forward(&[5, 9, 40], &mut crate::layer::CpuBackend, &mut shares).unwrap();
+            assert_eq!(shares.0.len(), 6);
+            for (found, wanted) in shares.0.iter().zip(wanted) {
+                // One row in 128 is zeros.
+                assert!((found - wanted * 127.0 / 128.0).abs() < 0.03, "{gates:?}: {:?}", shares.0);
+            }
+        }
     }
 
     /// The model of a seed must not change unnoticed, because reports name the seed.
