@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bitnet::checkpoint::Checkpoint;
 use bitnet::config::{ModelConfig, WeightForm};
+use bitnet::gates::Gates;
 use bitnet::inspect::Inspected;
 use bitnet::synthetic::Synthetic;
 use bitnet::weight_cache::{Event, WeightCache};
@@ -29,10 +30,12 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Opens the source that `args` select.
-    pub(crate) fn open(args: &ModelArgs) -> Result<Self, Failure> {
+    /// Opens the source that `args` select. With `skip_zeros`, synthetic gates are above zero as often as published.
+    pub(crate) fn open(args: &ModelArgs, skip_zeros: bool) -> Result<Self, Failure> {
         let Some(folder) = &args.model else {
-            return Ok(Self::Synthetic(Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed)));
+            let unless_given = if skip_zeros { Gates::Published } else { Gates::Chance };
+            let gates = args.gate_share.unwrap_or(unless_given);
+            return Ok(Self::Synthetic(Synthetic::with_gates(ModelConfig::bitnet_2b_4t(), args.seed, gates)));
         };
         let checkpoint = Checkpoint::open(folder)?;
         checkpoint.remarks().iter().for_each(|remark| tell(format_args!("remark: {remark}")));

@@ -240,7 +240,7 @@ fn json_has_every_promised_field() {
         ("/memory", "mode reader_gb_per_s band_gb_per_s calibrated"),
         (
             "/operators/6",
-            "layer name in_features out_features tokens outputs mismatches cycles ideal_cycles stall_cycles weight_bytes \
+            "layer name in_features out_features tokens outputs mismatches cycles ideal_cycles stall_cycles weight_bytes rows_read \
              fpga_ms cpu_ms speedup",
         ),
         (
@@ -383,4 +383,42 @@ fn numbers_at_their_limits_work() {
     }
     packed(&["--op", "k_proj", "--ddr-gb-per-s", "0.1", "--ps-gb-per-s", "0.07", "--stall", "255"]).code(0);
     packed(&["--op", "k_proj", "--jobs", "1024", "--driver-overhead-us", "1000000"]).code(0);
+}
+
+/// Rows behind gates that are not above zero are skipped with one token. Golden counts them, the unit reads the others.
+#[test]
+fn rows_are_skipped_on_request() {
+    let model = testdata("tiny-packed").display().to_string();
+    let arguments = ["--model", &model, "--all-layers", "--prompt-ids", "318", "--json", "-"];
+    let rows_read = |report: &Value| -> Vec<u64> {
+        let operators = report["operators"].as_array().unwrap().iter();
+        let ups = operators.filter(|o| o["name"] == "mlp.up_proj");
+        ups.map(|o| o["rows_read"].as_u64().unwrap()).collect()
+    };
+    let above = |report: &Value| -> Vec<u64> {
+        report["zeros"].as_array().unwrap().iter().map(|z| z["gates_above_zero"].as_u64().unwrap()).collect()
+    };
+    let all = sim(&arguments).code(0).json();
+    let skipped = sim(&[&arguments[..], &["--skip-zeros"]].concat()).code(0).json();
+    let rows = all["model"]["intermediate_size"].as_u64().unwrap();
+    assert_eq!(rows_read(&all), [rows, rows]);
+    assert_eq!(rows_read(&skipped), above(&all));
+    assert_eq!((above(&skipped), &skipped["totals"]["mismatches"]), (above(&all), &0.into()));
+    assert!(above(&all).iter().all(|above| (1..rows).contains(above)), "{:?}", above(&all));
+    assert_eq!(skipped["forward"], all["forward"], "the logits are those of all rows");
+    // A wrong gate makes the unit read another row.
+    sim(&[&arguments[..], &["--skip-zeros", "--inject", "weight-bit"]].concat()).code(1);
+    // With several tokens all rows are read, one by one.
+    let several = [&arguments[..3], &["--prompt-ids", PROMPT, "--json", "-", "--skip-zeros"]].concat();
+    assert_eq!(rows_read(&sim(&several).code(0).json()), [rows, rows]);
+    let generate = ["generate", "--model", &model, "--prompt-ids", PROMPT, "--tokens", "3", "--json", "-"];
+    let tokens = |more: &[&str]| sim(&[&generate[..], more].concat()).code(0).json();
+    let skipping = tokens(&["--skip-zeros"]);
+    assert_eq!(skipping["generated_ids"], tokens(&[])["generated_ids"]);
+    assert_eq!(skipping["verification"]["mismatches"], 0);
+    sim(&[&generate[..], &["--skip-zeros", "--device", "golden"]].concat()).code(2).says(&["--skip-zeros"]);
+    for share in ["-0.1", "1.1", "nan", "half"] {
+        sim(&["--layer", "0", &format!("--gate-share={share}")]).code(2).says(&["--gate-share"]);
+    }
+    sim(&["--model", &model, "--layer", "0", "--gate-share", "0.5"]).code(2).says(&["--gate-share"]);
 }

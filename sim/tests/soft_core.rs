@@ -75,6 +75,7 @@ fn main() -> ExitCode {
         a_cache_of_keys_keeps_its_old_rows,
         the_command_reports_every_operator,
         both_units_equal_golden,
+        both_units_skip_rows,
         both_units_agree_with_the_reference,
         the_head_chooses_goldens_token,
         the_head_computes_as_few_logits_as_it_can,
@@ -172,6 +173,21 @@ fn both_units_equal_golden() {
             for ((step, alone), (_, both)) in output.steps.iter().zip(&output.overlapped) {
                 assert!(alone + both > 0, "{step:?} took no time");
             }
+        }
+    }
+}
+
+/// The ternary unit skips rows of one token, and reads all single rows of several. The output is that of all rows.
+fn both_units_skip_rows() {
+    for (lanes, past, dtype, stall) in
+        [(32, 0, Dtype::Fp32, 0), (8, 33, Dtype::Bf16, 60), (16, 3, Dtype::Bf16, 0), (32, 5, Dtype::Fp32, 60)]
+    {
+        let mut case = tiny(1, past, dtype).on_vector(lanes).skipping();
+        case.memory.stall = stall;
+        let mut system = case.system();
+        for job in ["first", "second"] {
+            let output = case.run(&mut system).unwrap();
+            case.check(&output, &format!("{lanes} lanes, one token after {past}, {dtype:?}, {job} job"));
         }
     }
 }
@@ -759,6 +775,7 @@ fn options_that_do_not_go_together() {
         (&["--journal", "j"], "--journal"),
         (&["--core-mhz", "5"], "--core-mhz"),
         (&["--context", "4096"], "4096"),
+        (&["--skip-zeros"], "--skip-zeros"),
     ] {
         sim(&[&COMMAND[..], more].concat()).code(2).says(&[why]);
     }

@@ -130,7 +130,7 @@ impl Found {
                 found.tests.extend(tests_of(&read(&path)).iter().map(|test| format!("{prefix}::{test}")));
             }
         }
-        let suite = read(&root.join("host/tmv/src/conformance.rs"));
+        let suite = read(&root.join("host/tmv/src/conformance/mod.rs"));
         found.tests.extend(conformance_rules(&suite).iter().map(|rule| format!("conformance::{rule}")));
         for room in unit.proved {
             let list = root.join("rtl").join(room).join("formal/proofs.toml");

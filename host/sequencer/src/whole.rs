@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use decoder::Linear;
-use tmv::descriptor::DESCRIPTOR_BYTES;
+use tmv::descriptor::{DESCRIPTOR_BYTES, Selection};
 use tmv::device::{Device, DeviceError};
 use tmv::driver::Weights;
 use tmv::info::UnitInfo;
@@ -99,12 +99,13 @@ pub fn place(
     assert!(bytes.len() <= LIST_BYTES, "{} actions", schedule.actions.len());
     bytes.resize(LIST_BYTES, 0);
     let mut before: Option<&Product> = None;
-    for product in &schedule.products {
+    for (index, product) in schedule.products.iter().enumerate() {
         let Product { linear, rows } = product;
         let group = Linear::GROUPS.iter().position(|group| group.contains(linear)).unwrap_or_default();
         // Rows of a token are eight apart, and so are the tokens.
         let y = layer.accumulators[linear.index()] + (4 * layer.tokens * rows.start) as u64;
-        let weights = weights[linear.index()].part(rows.clone());
+        let weights =
+            weights[linear.index()].part(rows.clone()).with(selection(layer, &schedule.products[..index], product));
         let mut descriptor = weights.descriptor(layer.tokens, layer.codes[group], layer.codes_stride, y);
         descriptor.keep_x = before.is_some_and(|before| Linear::GROUPS[group].contains(&before.linear));
         bytes.extend(descriptor.encode());
@@ -121,6 +122,18 @@ pub fn place(
     bytes.resize((programs - at) as usize, 0);
     bytes.extend(schedule.code.code().iter().flat_map(|i| i.encode()).flat_map(u32::to_le_bytes));
     Ok(Placed { schedule, bytes })
+}
+
+/// What a product does about rows, behind the products `before`.
+fn selection(layer: &Layer, before: &[Product], product: &Product) -> Selection {
+    match product.linear {
+        Linear::Gate if layer.skips() => Selection::Record,
+        Linear::Up if layer.skips() => {
+            let last = before.iter().rfind(|product| product.linear == Linear::Gate);
+            if last.is_some_and(|gate| gate.rows == product.rows) { Selection::Skip } else { Selection::SkipOlder }
+        }
+        _ => Selection::All,
+    }
 }
 
 /// An action as a word of the list: what in 31:16, the number in 15:0.

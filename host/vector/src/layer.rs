@@ -50,6 +50,9 @@ pub struct Layer {
     pub past: usize,
     /// The value of a ternary weight of 1 for each linear, in the order of [`Linear::ALL`].
     pub factors: [f32; 7],
+    /// Whether the ternary unit skips rows of up whose gate is not above zero. It does so with one token, and if the sign
+    /// of a gate is that of its accumulator.
+    pub skip_zeros: bool,
     /// Address of the residual stream, singles `[tokens, hidden]`.
     pub hidden: u64,
     /// Addresses of the weights of the norms, singles, in the order of [`Norm::ALL`].
@@ -102,6 +105,11 @@ pub(crate) struct Kept {
 }
 
 impl Layer {
+    /// Whether rows are skipped: they may be, and nothing speaks against it.
+    pub fn skips(&self) -> bool {
+        self.skip_zeros && self.tokens == 1 && self.factors[Linear::Gate.index()] > 0.0
+    }
+
     /// Checks that a unit can run the layer.
     ///
     /// # Errors
@@ -330,6 +338,7 @@ mod tests {
             tokens: 1,
             past,
             factors: [1.0; 7],
+            skip_zeros: false,
             hidden: 0,
             norms: [0; 4],
             cos: 0,

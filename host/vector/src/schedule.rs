@@ -277,21 +277,28 @@ impl Layer {
         s.programs_done();
     }
 
-    /// Gate and up, chunk by chunk in turns.
+    /// Gate and up, chunk by chunk in turns. If rows of up are skipped, a chunk of up comes behind the next chunk of gate:
+    /// then it is known which of its rows are needed when the ternary unit begins with it.
     fn mlp_overlapped(&self, s: &mut Schedule, r: &Resident) {
         let first = s.products.len();
         let all = s.code.words_of(self.shape.intermediate);
         let (count, words) = self.chunks(&s.code, all);
         let rows = words * s.code.config().lanes;
-        let both = (0..count).flat_map(|chunk| [Linear::Gate, Linear::Up].map(|linear| (linear, chunk)));
-        s.start(both.map(|(linear, chunk)| self.product(linear, chunk * rows..(chunk + 1) * rows)));
+        let late = usize::from(self.skips());
+        let both: Vec<(Linear, usize)> = (0..count + late)
+            .flat_map(|chunk| [(Linear::Gate, Some(chunk)), (Linear::Up, chunk.checked_sub(late))])
+            .filter_map(|(linear, chunk)| Some((linear, chunk.filter(|chunk| *chunk < count)?)))
+            .collect();
+        let behind = |chunk: usize| 1 + both.iter().position(|product| *product == (Linear::Up, chunk)).unwrap_or(0);
+        let chunk_of = |chunk: usize| chunk * rows..(chunk + 1) * rows;
+        s.start(both.iter().map(|(linear, chunk)| self.product(*linear, chunk_of(*chunk))));
         let (m, up) = (s.code.take(all), s.code.take(words));
         let weight = self.preload(&mut s.code, Norm::FfnSub, 8);
         if weight.is_some() {
             s.program();
         }
         for chunk in 0..count {
-            s.products_done(first + 2 * chunk + 2);
+            s.products_done(first + behind(chunk));
             let (part, rows) = (m.part(chunk * words, words), chunk * rows..(chunk + 1) * rows);
             self.rescale(&mut s.code, &r.kept, Linear::Gate, 0, part, rows.clone());
             s.code.begin(Step::Relu2);

@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bitnet::config::Linear;
-use golden::TernaryMatrix;
+use golden::{Layout, TernaryMatrix};
 use program::interrupt::interrupted;
 use program::target::Target;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::SplitMix64;
 use tempfile::TempPath;
 use tmv::config::UnitConfig;
-use tmv::descriptor::{DESCRIPTOR_BYTES, ROW_BLOCK};
+use tmv::descriptor::{DESCRIPTOR_BYTES, ROW_BLOCK, Selection};
 use tmv::device::Device;
 use tmv::driver::{Driver, OperatorResult, RunResult, Weights};
 use tmv::regs;
@@ -160,7 +160,16 @@ impl Bench {
         }
         let first = flipped.as_ref().unwrap_or(matrices[0]);
         let all = std::iter::once(first).chain(matrices[1..].iter().copied());
-        let weights = all.map(|matrix| driver.load(matrix)).collect::<Result<_, _>>()?;
+        let mut weights = Vec::new();
+        for (linear, matrix) in run.operators.iter().zip(all) {
+            let layout = if run.single_rows && *linear == Linear::Up { Layout::Rows } else { Layout::Blocks };
+            let selection = match linear {
+                Linear::Gate if run.skips => Selection::Record,
+                Linear::Up if run.skips => Selection::Skip,
+                _ => Selection::All,
+            };
+            weights.push(driver.load_in(layout, matrix)?.with(selection));
+        }
         if let Some(fault) = inject {
             injected = injected.or(fault.spoil(driver.device().axi_memory(), &self.unit));
         }
@@ -174,6 +183,8 @@ impl Bench {
         for (rows, cols) in operators {
             let blocks = rows.div_ceil(ROW_BLOCK);
             bytes += self.unit.weight_bytes(rows, cols) + blocks * (tokens * ROW_BLOCK * 4 + 64) + 64 * (passes + 1);
+            // A single row fills whole lines.
+            bytes += blocks * ROW_BLOCK * DESCRIPTOR_BYTES;
             count += passes;
             x = tokens * (cols + 2 * self.unit.info().lanes() + 64);
         }
@@ -206,6 +217,7 @@ fn compared(run: &Run, result: &RunResult, now: Now) -> Vec<OperatorOutcome> {
             outputs: expected.len(),
             mismatches,
             first,
+            rows_read: got.rows_read,
             cycles: got.cycles,
             ends: got.ends.iter().map(|end| now.since_power_up(*end)).collect(),
         }

@@ -10,9 +10,15 @@ use std::sync::mpsc::SyncSender;
 use bitnet::BackendError;
 use bitnet::config::Linear;
 use bitnet::layer::{CpuBackend, MatvecRequest, TernaryBackend};
+use bitnet::skip;
 use program::interrupt::interrupted;
+use serde::{Deserialize, Serialize};
+use tmv::regs;
 
 use crate::run::Run;
+
+/// Most rows of which the unit can record the signs.
+const MAX_RECORDED_ROWS: usize = regs::MAX_RECORDED_ROWS as usize;
 
 /// The runs that are verified.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +29,23 @@ pub struct Selection {
     pub runs: Option<BTreeSet<usize>>,
     /// Runs that were verified earlier: the index of each and its [`Run::sha256`].
     pub done: HashMap<usize, String>,
+    /// Whether the unit skips the rows of `up_proj` that are multiplied by zero.
+    pub skip_zeros: bool,
+}
+
+/// Numbers of zeros in the feed-forward part of a layer, over all tokens of a pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zeros {
+    /// The decoder layer.
+    pub layer: usize,
+    /// Gates.
+    pub gates: usize,
+    /// Gates above zero. The rows of `up_proj` behind the others are not needed.
+    pub gates_above_zero: usize,
+    /// Inputs of `down_proj`.
+    pub down_inputs: usize,
+    /// Inputs of `down_proj` whose int8 code is zero.
+    pub zero_down_inputs: usize,
 }
 
 /// A backend that computes on the CPU and queues each computed run for verification.
@@ -35,12 +58,13 @@ pub struct Recorder {
     runs: usize,
     sent: usize,
     conflict: Option<String>,
+    zeros: Vec<Zeros>,
 }
 
 impl Recorder {
     /// Creates a recorder that sends the runs of `selection` to `queue`.
     pub fn new(queue: SyncSender<Run>, selection: Selection) -> Self {
-        Self { queue, selection, pass: 0, before: None, runs: 0, sent: 0, conflict: None }
+        Self { queue, selection, pass: 0, before: None, runs: 0, sent: 0, conflict: None, zeros: Vec::new() }
     }
 
     /// Number of runs so far, including the runs that `selection` excludes.
@@ -55,15 +79,45 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// The zeros of each layer, in the order of the pass.
+    pub fn zeros(&self) -> &[Zeros] {
+        &self.zeros
+    }
+
+    fn count(&mut self, request: &MatvecRequest<'_>, accumulators: &[Vec<i32>]) {
+        for ((linear, _), accumulators) in request.operators.iter().zip(accumulators) {
+            if *linear == Linear::Gate {
+                let gates_above_zero = accumulators.iter().filter(|gate| **gate > 0).count();
+                let counted =
+                    Zeros { layer: request.layer, gates: accumulators.len(), gates_above_zero, ..Zeros::default() };
+                self.zeros.push(counted);
+            }
+            if let (Linear::Down, Some(zeros)) = (linear, self.zeros.last_mut()) {
+                zeros.down_inputs = request.x_q.len();
+                zeros.zero_down_inputs = request.x_q.iter().filter(|code| **code == 0).count();
+            }
+        }
+    }
+}
+
 impl TernaryBackend for Recorder {
     fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError> {
-        let accumulators = Interruptible.matvec(request)?;
+        let mut accumulators = Interruptible.matvec(request)?;
+        self.count(request, &accumulators);
         // A forward pass requests layers and operators in order. A request that goes back in this order starts the
         // next pass.
         let place = request.operators.first().map(|(l, _)| (request.layer, *l));
         self.pass += usize::from(place <= self.before);
         self.before = place;
         let linears = &self.selection.linears;
+        // Rows are skipped if the unit computes the gates before, and can record them.
+        let skips = self.selection.skip_zeros
+            && skip::skippable(request)
+            && request.operators.iter().all(|(l, w)| linears.contains(l) && w.ternary.rows() <= MAX_RECORDED_ROWS);
+        if let (true, [gate, up]) = (skips, &mut accumulators[..]) {
+            skip::skip(gate, up);
+        }
         let chosen = request.operators.iter().zip(&accumulators).filter(|((l, _), _)| linears.contains(l));
         let (operators, expected): (Vec<_>, Vec<_>) = chosen.map(|((l, _), acc)| (*l, acc.clone())).unzip();
         if operators.is_empty() {
@@ -84,6 +138,8 @@ impl TernaryBackend for Recorder {
             x_q: request.x_q.to_vec(),
             tokens: request.tokens,
             expected,
+            single_rows: self.selection.skip_zeros,
+            skips,
         };
         match self.selection.done.get(&index) {
             Some(sha256) if *sha256 != run.sha256() => {
@@ -156,7 +212,7 @@ mod tests {
             assert_eq!((run.index, run.first, run.pass, run.layer), (i, i == 0, i / 8, i / 4 % 2));
             assert_eq!(run.operators, Linear::GROUPS[i % 4]);
             assert_eq!(run.expected.len(), run.operators.len());
-            assert_eq!(run.tokens, TOKENS);
+            assert_eq!((run.tokens, run.single_rows, run.skips), (TOKENS, false, false));
         }
         assert_eq!(runs[4].describe(), "layer 1, self_attn.q_proj, self_attn.k_proj, self_attn.v_proj");
         let other = Run {

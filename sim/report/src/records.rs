@@ -5,6 +5,7 @@ use cost::projection::{Inputs, Projection};
 use serde::{Deserialize, Serialize};
 use testbench::injection::Injection;
 use testbench::outcome::{Outcome, PortCycles};
+use testbench::recorder::Zeros;
 
 use crate::nonlinear::Nonlinear;
 use crate::sections::{BuildSection, MemorySection, ModelSection, ProfileSection, UnitSection};
@@ -46,6 +47,9 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// The result of the forward pass on golden's arithmetic.
     pub forward: Option<Forward>,
+    /// Zeros in the feed-forward parts of the layers, as golden counted them.
+    #[serde(default)]
+    pub zeros: Vec<Zeros>,
     /// The operators between the BitLinears, if a simulated core ran them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonlinear: Option<Nonlinear>,
@@ -84,6 +88,13 @@ pub struct Identity {
     pub selected: Vec<Linear>,
     /// The requested fault, if any.
     pub inject: Option<Injection>,
+    /// Whether rows of `up_proj` that are multiplied by zero are skipped.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skip_zeros: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The results of one operator.
@@ -113,6 +124,9 @@ pub struct OperatorRow {
     pub stall_cycles: u64,
     /// Bytes of the weight image.
     pub weight_bytes: usize,
+    /// Rows of the weights that were read: all of them in each pass over the weights, unless rows were skipped.
+    #[serde(default)]
+    pub rows_read: Option<u64>,
     /// Projected milliseconds on the unit.
     pub fpga_ms: f64,
     /// Milliseconds on the CPU.
@@ -277,6 +291,7 @@ mod tests {
         let mismatch = |token| Mismatch { token, row: 5, expected: 7, got: -7 };
         let operator = OperatorOutcome {
             linear: Linear::K,
+            rows_read: 0,
             cycles: 0,
             ends: vec![100, 200],
             outputs: 10,

@@ -1,5 +1,6 @@
 //! The report as text for a terminal.
 
+use bitnet::config::Linear;
 use comfy_table::Table;
 use cost::projection::Projection;
 use cost::time::DRIVER_OVERHEAD_BAND_US;
@@ -67,7 +68,20 @@ fn sums(report: &Report) -> String {
     if let Some(share) = t.reader_share {
         out += &format!(", {:.1}% of what plain readers get", 100.0 * share);
     }
-    out + "\n"
+    out + "\n" + &skipped(report)
+}
+
+/// What was skipped, if anything was to be.
+fn skipped(report: &Report) -> String {
+    if !report.identity.skip_zeros {
+        return String::new();
+    }
+    let ups = || report.operators.iter().filter(|o| o.name == Linear::Up);
+    let read: u64 = ups().filter_map(|o| o.rows_read).sum();
+    let passes = report.identity.model.tokens.div_ceil(report.identity.unit.vectors * report.identity.unit.groups);
+    let all: u64 = ups().map(|o| (o.out_features * passes) as u64).sum();
+    let why = if report.identity.model.tokens > 1 { "; rows are skipped with one token only" } else { "" };
+    format!("{}: {} of {} rows read{why}\n", Linear::Up, grouped(read), grouped(all))
 }
 
 /// The time of a layer with its other operators on the profiled CPU. Empty if the report has no such times.

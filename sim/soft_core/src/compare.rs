@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bitnet::config::ModelConfig;
-use bitnet::layer::{CpuBackend, DecoderLayer, KvCache, Observer, Values};
+use bitnet::layer::{CpuBackend, DecoderLayer, KvCache, Observer, TernaryBackend, Values};
+use bitnet::skip::Skipping;
 use bitnet::weights::LayerWeights;
 use golden::Dtype;
 use ndarray::Array2;
@@ -36,7 +37,8 @@ impl Observer for Expected {
 }
 
 impl Expected {
-    /// Runs the layer with golden. `cache` gets the keys and values of the new tokens.
+    /// Runs the layer with golden. `cache` gets the keys and values of the new tokens. With `skip_zeros`, rows of `up_proj`
+    /// are left out that are multiplied by zero.
     ///
     /// # Errors
     /// The errors of [`DecoderLayer::forward`].
@@ -47,10 +49,12 @@ impl Expected {
         hidden: &Array2<f32>,
         cache: &mut KvCache,
         dtype: Dtype,
+        skip_zeros: bool,
     ) -> bitnet::Result<Self> {
         let mut expected = Self::default();
         let layer = DecoderLayer::new(config, layer, weights);
-        let out = layer.forward(hidden, cache, dtype, &mut CpuBackend, &mut expected)?;
+        let backend: &mut dyn TernaryBackend = if skip_zeros { &mut Skipping(CpuBackend) } else { &mut CpuBackend };
+        let out = layer.forward(hidden, cache, dtype, backend, &mut expected)?;
         expected.hidden = out.into_raw_vec_and_offset().0;
         expected.cache = cache.clone();
         Ok(expected)

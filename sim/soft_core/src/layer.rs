@@ -33,6 +33,8 @@ pub struct LayerInput<'a> {
     pub hidden: &'a [f32],
     /// Keys and values of the tokens before.
     pub cache: &'a KvCache,
+    /// Whether the ternary unit skips rows of `up_proj` that are multiplied by zero.
+    pub skip_zeros: bool,
 }
 
 /// What came out of a job.

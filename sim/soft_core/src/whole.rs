@@ -53,7 +53,11 @@ pub fn run(
     let past = input.cache.tokens();
     let (weights, used) = system.with_unit(|unit| {
         let mut driver = Driver::open(unit)?;
-        let load = |linear| driver.load(&input.weights.linear(linear).ternary);
+        let load = |linear| {
+            let layout =
+                if input.skip_zeros && linear == Linear::Up { golden::Layout::Rows } else { golden::Layout::Blocks };
+            driver.load_in(layout, &input.weights.linear(linear).ternary)
+        };
         let weights = Linear::ALL.into_iter().map(load).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, Error>((weights, driver.used()))
     })?;
@@ -90,6 +94,7 @@ pub fn run(
         tokens,
         past,
         factors: Linear::ALL.map(|linear| input.weights.linear(linear).factor),
+        skip_zeros: input.skip_zeros,
         hidden,
         norms,
         cos,

@@ -1,5 +1,6 @@
 //! Parsers for numbers in options. Each has the limits within which the program works, and says why they are there.
 
+use bitnet::gates::Gates;
 use clap::builder::RangedU64ValueParser;
 
 /// A number of ports or vectors.
@@ -38,6 +39,14 @@ pub(crate) fn lanes(text: &str) -> Result<usize, String> {
 /// A number of standard deviations. With a thousand, all logits are computed.
 pub(crate) fn margin(text: &str) -> Result<f32, String> {
     within(text, 1.0, 1000.0, "standard deviations").map(|margin| margin as f32)
+}
+
+/// A share of gates above zero.
+pub(crate) fn gate_share(text: &str) -> Result<Gates, String> {
+    match text {
+        "published" => Ok(Gates::Published),
+        _ => within(text, 0.0, 1.0, "of the gates, or `published`").map(Gates::Share),
+    }
 }
 
 /// The rate of a DRAM in GB/s.

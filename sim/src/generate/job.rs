@@ -42,7 +42,7 @@ impl<'a> Job<'a> {
     /// Checks the options, and opens the files that they name.
     pub(super) fn new(args: &'a GenerateArgs) -> Result<Self, Failure> {
         let setup = args.unit.setup()?;
-        let source = Source::open(&args.model)?;
+        let source = Source::open(&args.model, args.skip_zeros)?;
         let mut remarks = vec![];
         let tokenizer = tokenizer(args, &source, &mut remarks)?;
         let prompt = prompt(args, &source, tokenizer.as_ref(), &mut remarks)?;
@@ -53,6 +53,9 @@ impl<'a> Job<'a> {
         remarks.extend(stops.remarks);
         let stop_tokens = stops.tokens;
         let limits = Limits { tokens: args.tokens, stop: stop_tokens.iter().map(|token| token.id).collect() };
+        if args.skip_zeros && args.device == DeviceKind::Golden {
+            return Err(Failure::usage("--skip-zeros: the unit skips rows, and --device golden uses no unit"));
+        }
         let on_units = args.head == HeadKind::Units;
         if on_units && args.temperature.is_some() {
             return Err(Failure::usage(

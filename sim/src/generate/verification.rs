@@ -41,7 +41,8 @@ impl Job<'_> {
                 Ok(())
             },
             |queue| {
-                let selection = Selection { linears: Linear::ALL.to_vec(), ..Selection::default() };
+                let skip_zeros = self.args.skip_zeros;
+                let selection = Selection { linears: Linear::ALL.to_vec(), skip_zeros, ..Selection::default() };
                 let mut recorder = Recorder::new(queue, selection);
                 self.generate(&mut recorder, writer, generated, each).map(|()| recorder.runs())
             },

@@ -11,11 +11,11 @@ use golden::Dtype;
 use ndarray::{Array2, Axis, s};
 use report::records::Forward;
 use sha2::{Digest, Sha256};
-use testbench::recorder::{Interruptible, Recorder};
+use testbench::recorder::{Interruptible, Recorder, Zeros};
 
 use super::dump::Dump;
 use super::job::Job;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::head::Token;
 use crate::source::Source;
 
@@ -35,6 +35,8 @@ pub(super) struct Pass {
     pub(super) dump: Dump,
     /// The run whose activations differ from those in the journal, if there is such a run.
     pub(super) conflict: Option<String>,
+    /// The zeros of each layer.
+    pub(super) zeros: Vec<Zeros>,
     /// Seconds that the forward pass took.
     pub(super) seconds: f64,
 }
@@ -46,6 +48,7 @@ impl Job<'_> {
         let result = self.forward(&mut recorder, &mut pass.dump);
         pass.seconds = started.elapsed().as_secs_f64();
         pass.conflict = recorder.conflict().map(Into::into);
+        pass.zeros = recorder.zeros().to_vec();
         result
     }
 
@@ -59,6 +62,11 @@ impl Job<'_> {
                 model.layers(self.layers.clone(), hidden, &mut Interruptible, &mut ())?;
             }
             let logits = model.forward(ids, recorder, dump)?;
+            if self.args.skip_zeros {
+                let mut dense = Model::new(source, dtype);
+                let all = dense.forward(self.ids.as_deref().unwrap_or_default(), &mut Interruptible, &mut ())?;
+                check_skipping(self.layers.end - 1, all.slice(s![-(ids.len() as isize).., ..]), &logits)?;
+            }
             let last = logits.row(logits.nrows() - 1).to_vec();
             let next_token = Sampler::greedy().next(&last)?;
             return Ok(Forward { sha256: sha256(&logits), next_token: Some(next_token) });
@@ -66,7 +74,12 @@ impl Job<'_> {
         let layer = self.layers.start;
         let Entering { weights, hidden, mut cache, .. } = self.entering_layer(layer)?;
         let decoder = DecoderLayer::new(source.config(), layer, &weights);
-        let hidden = decoder.forward(&hidden, &mut cache, dtype, recorder, dump)?;
+        let (mut before, entering) = (cache.clone(), hidden);
+        let hidden = decoder.forward(&entering, &mut cache, dtype, recorder, dump)?;
+        if self.args.skip_zeros {
+            let all = decoder.forward(&entering, &mut before, dtype, &mut Interruptible, &mut ())?;
+            check_skipping(layer, &all, &hidden)?;
+        }
         Ok(Forward { sha256: sha256(&hidden), next_token: None })
     }
 
@@ -111,6 +124,24 @@ impl Job<'_> {
         let logits = model.logits(&last, &mut ())?.into_raw_vec_and_offset().0;
         let chosen = Sampler::greedy().next(&logits)?;
         Ok(Token { hidden: last.into_raw_vec_and_offset().0, logits, chosen })
+    }
+}
+
+/// Checks that a layer whose rows are skipped gives the same as the layer with all rows, bit for bit.
+pub(super) fn check_skipping<'a>(
+    layer: usize,
+    all: impl IntoIterator<Item = &'a f32>,
+    skipped: impl IntoIterator<Item = &'a f32>,
+) -> Result<(), Failure> {
+    let mut pairs = all.into_iter().zip(skipped);
+    match pairs.position(|(all, skipped)| all.to_bits() != skipped.to_bits()) {
+        None => Ok(()),
+        Some(element) => Err(Failure::new(
+            Exit::Mismatch,
+            format!(
+                "layer {layer}: with rows skipped, element {element} of its output differs from that with all rows"
+            ),
+        )),
     }
 }
 

@@ -47,7 +47,7 @@ impl<'a> Job<'a> {
     pub(super) fn new(args: &'a LayerArgs) -> Result<Self, Failure> {
         check_options(args)?;
         let setup = args.unit.setup()?;
-        let source = Source::open(&args.model)?;
+        let source = Source::open(&args.model, args.skip_zeros)?;
         let config = source.weights().config();
         let layers = match args.layer {
             Some(layer) => config.check_layer(layer)?..layer + 1,
@@ -122,7 +122,7 @@ impl<'a> Job<'a> {
     pub(super) fn selection(&self, resumed: &[Outcome]) -> Selection {
         let done: HashMap<usize, String> = resumed.iter().map(|o| (o.index, o.sha256.clone())).collect();
         let runs = self.args.shard.map(|shard| shard.runs(self.runs_in_all()).collect());
-        Selection { linears: self.linears.clone(), runs, done }
+        Selection { linears: self.linears.clone(), runs, done, skip_zeros: self.args.skip_zeros }
     }
 
     /// The bench, with a waveform if one is requested.
@@ -173,6 +173,7 @@ fn check_nonlinear(args: &LayerArgs) -> Result<(), Failure> {
     };
     let refused = [
         ("--all-layers", args.all_layers && args.nonlinear == NonlinearArg::SoftCore),
+        ("--skip-zeros", args.skip_zeros && args.nonlinear == NonlinearArg::SoftCore),
         ("--op", !args.operators.is_empty()),
         ("--shard", args.shard.is_some()),
         ("--journal", args.journal.is_some()),

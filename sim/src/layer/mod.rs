@@ -23,7 +23,7 @@ use report::tensor;
 use testbench::model;
 use testbench::outcome::Outcome;
 use testbench::pool::{Verified, verify};
-use testbench::recorder::Recorder;
+use testbench::recorder::{Recorder, Zeros};
 use verilated::Trace;
 
 pub(crate) use args::LayerArgs;
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     let mut ran = execute(&job, &outputs, journal.as_ref(), resumed, started)?;
     job.source.tell_finding();
     let report = |forward, nonlinear, simulation, complete| {
-        job.report(command, &ran.outcomes, forward, nonlinear, simulation, complete)
+        job.report(command, &ran.outcomes, (forward, &ran.zeros), nonlinear, simulation, complete)
     };
     let forward = match ran.forward {
         Ok(forward) => forward,
@@ -96,6 +96,7 @@ struct Ran {
     /// The result of the forward pass, or the first failure.
     forward: Result<Forward, Failure>,
     dump: Dump,
+    zeros: Vec<Zeros>,
     simulation: Simulation,
 }
 
@@ -116,7 +117,7 @@ fn execute(
         Ok(journal.map_or(Ok(()), |journal| journal.add(outcome))?)
     };
     let trace = job.args.trace.as_deref().map_or(Trace::Off, Trace::for_path);
-    let mut pass = Pass { dump: Dump::new(outputs.dump.is_some()), conflict: None, seconds: 0.0 };
+    let mut pass = Pass { dump: Dump::new(outputs.dump.is_some()), conflict: None, zeros: Vec::new(), seconds: 0.0 };
     let selection = job.selection(&resumed);
     let verified: Verified<Forward, Failure> = verify(
         &job.bench(outputs.trace.clone()),
@@ -139,7 +140,7 @@ fn execute(
     };
     outcomes.extend(resumed);
     outcomes.sort_by_key(|outcome| outcome.index);
-    Ok(Ran { outcomes, simulated, forward: produced, dump: pass.dump, simulation })
+    Ok(Ran { outcomes, simulated, forward: produced, dump: pass.dump, zeros: pass.zeros, simulation })
 }
 
 /// Writes the part of the report that was verified before Ctrl-C. Returns the failure with which the command ends.

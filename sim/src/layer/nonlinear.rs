@@ -19,7 +19,7 @@ use soft_core::whole;
 use testbench::pool::drain;
 
 use super::args::NonlinearArg;
-use super::forward::Entering;
+use super::forward::{Entering, check_skipping};
 use super::job::Job;
 use crate::failure::{Exit, Failure};
 use crate::head::{Head, MARGIN, Token};
@@ -104,7 +104,11 @@ impl Job<'_> {
     fn case(&self, entering: Entering) -> Result<Case, Failure> {
         let Entering { layer, weights, hidden, cache } = &entering;
         let dtype = self.args.model.dtype.into();
-        let expected = Expected::of(self.config(), *layer, weights, hidden, &mut cache.clone(), dtype)?;
+        let golden = |skip| Expected::of(self.config(), *layer, weights, hidden, &mut cache.clone(), dtype, skip);
+        let expected = golden(self.args.skip_zeros)?;
+        if self.args.skip_zeros {
+            check_skipping(*layer, &golden(false)?.hidden, &expected.hidden)?;
+        }
         Ok(Case { entering, expected })
     }
 
@@ -144,7 +148,9 @@ impl Job<'_> {
         let Case { entering: Entering { layer, weights, hidden, cache }, expected } = case;
         let hidden: Vec<f32> = hidden.iter().copied().collect();
         let dtype = Dtype::from(self.args.model.dtype);
-        let input = LayerInput { config: self.config(), weights: &weights, dtype, hidden: &hidden, cache: &cache };
+        let skip_zeros = self.args.skip_zeros;
+        let input =
+            LayerInput { config: self.config(), weights: &weights, dtype, hidden: &hidden, cache: &cache, skip_zeros };
         let run_on = |tensors: bool| -> Result<LayerOutput, Failure> {
             let mut system = prepared.system(&self.setup, self.core_memory_bytes(), self.args.model.seed)?;
             let bar = progress.clone();

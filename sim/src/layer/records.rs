@@ -13,6 +13,7 @@ use report::records::{
 use report::sections::{MemorySection, ModelSection, ProfileSection, UnitSection};
 use testbench::clock::cycles_per_second;
 use testbench::outcome::Outcome;
+use testbench::recorder::Zeros;
 use verilated::ModelLibrary;
 
 use super::job::Job;
@@ -49,6 +50,7 @@ impl Job<'_> {
             memory: MemorySection::of(&self.setup),
             selected: self.linears.clone(),
             inject: self.args.unit.injection(),
+            skip_zeros: self.args.skip_zeros,
         }
     }
 
@@ -61,7 +63,7 @@ impl Job<'_> {
         &self,
         command: &str,
         outcomes: &[Outcome],
-        forward: Option<Forward>,
+        (forward, zeros): (Option<Forward>, &[Zeros]),
         nonlinear: Option<Nonlinear>,
         simulation: Simulation,
         complete: bool,
@@ -90,6 +92,7 @@ impl Job<'_> {
             runs: outcomes.iter().map(RunRow::of).collect(),
             differences: outcomes.iter().flat_map(|o| differences(o, self.setup.unit.max_tokens())).collect(),
             forward,
+            zeros: zeros.to_vec(),
             projection_inputs: Some(Inputs {
                 soft_core: nonlinear.as_ref().map(Nonlinear::for_projection),
                 ..self.inputs.clone()
@@ -118,9 +121,15 @@ impl Job<'_> {
                 outputs: o.outputs,
                 mismatches: o.mismatches,
                 cycles: o.cycles,
-                ideal_cycles: self.operator_ideal(o.linear),
+                ideal_cycles: match o.rows_read {
+                    rows if self.args.skip_zeros && self.tokens == 1 => {
+                        self.setup.unit.ideal_cycles(rows as usize, in_features, self.tokens)
+                    }
+                    _ => self.operator_ideal(o.linear),
+                },
                 stall_cycles,
                 weight_bytes: self.setup.unit.weight_bytes(out_features, in_features),
+                rows_read: Some(o.rows_read),
                 fpga_ms,
                 cpu_ms,
                 speedup: cpu_ms.map(|cpu| cpu / fpga_ms),

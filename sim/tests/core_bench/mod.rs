@@ -78,6 +78,7 @@ pub struct Case {
     /// The vector unit that computes the floats, in place of the core.
     pub vector: Option<VectorConfig>,
     pub memory: MemoryConfig,
+    skip_zeros: bool,
 }
 
 impl Case {
@@ -106,7 +107,7 @@ impl Case {
         before: KvCache,
         dtype: Dtype,
     ) -> Self {
-        let expected = Expected::of(config, layer, &weights, &hidden, &mut before.clone(), dtype).unwrap();
+        let expected = Expected::of(config, layer, &weights, &hidden, &mut before.clone(), dtype, false).unwrap();
         let memory = MemoryConfig::plain(0x1000_0000, 16 << 20, Timing::ideal(40));
         Self {
             config: config.clone(),
@@ -121,7 +122,18 @@ impl Case {
             unit: ternary_unit(128),
             vector: None,
             memory,
+            skip_zeros: false,
         }
+    }
+
+    /// The same case with a ternary unit that skips rows. The layer's output is still that of all rows.
+    pub fn skipping(mut self) -> Self {
+        let (hidden, mut cache) = (&self.hidden, self.before.clone());
+        let skipped = Expected::of(&self.config, LAYER, &self.weights, hidden, &mut cache, self.dtype, true).unwrap();
+        assert_eq!(skipped.hidden, self.expected.hidden);
+        assert_ne!(skipped.tensors, self.expected.tensors);
+        (self.expected, self.skip_zeros) = (skipped, true);
+        self
     }
 
     /// The same case with the floats on a vector unit of `lanes` lanes.
@@ -146,7 +158,8 @@ impl Case {
         let hidden = self.flat.get_or_init(|| self.hidden.iter().copied().collect());
         let tokens = (self.hidden.nrows(), self.before.tokens());
         assert!(memory_bytes(&self.config, tokens.0, tokens.1, 1 << 20) <= self.memory.bytes);
-        LayerInput { config: &self.config, weights: &self.weights, dtype: self.dtype, hidden, cache: &self.before }
+        let Self { config, weights, dtype, before: cache, skip_zeros, .. } = self;
+        LayerInput { config, weights, dtype: *dtype, hidden, cache, skip_zeros: *skip_zeros }
     }
 
     pub fn run(&self, system: &mut System) -> Result<LayerOutput, Error> {

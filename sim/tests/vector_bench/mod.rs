@@ -88,7 +88,7 @@ impl Case {
         }
         let before = cache.clone();
         let hidden = hidden.to_owned();
-        let expected = Expected::of(&config, layer, &weights, &hidden, &mut cache, dtype).unwrap();
+        let expected = Expected::of(&config, layer, &weights, &hidden, &mut cache, dtype, false).unwrap();
         Self { config, weights, dtype, hidden, before, expected }
     }
 
@@ -189,6 +189,7 @@ impl Case {
             tokens,
             past,
             factors: Linear::ALL.map(|linear| self.weights.linear(linear).factor),
+            skip_zeros: false,
             hidden,
             norms,
             cos,
