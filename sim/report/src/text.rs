@@ -5,6 +5,7 @@ use comfy_table::Table;
 use cost::projection::Projection;
 use cost::time::DRIVER_OVERHEAD_BAND_US;
 use program::table::{grouped, table};
+use testbench::recorder::Zeros;
 
 use crate::export::Exporter;
 use crate::nonlinear;
@@ -68,7 +69,20 @@ fn sums(report: &Report) -> String {
     if let Some(share) = t.reader_share {
         out += &format!(", {:.1}% of what plain readers get", 100.0 * share);
     }
-    out + "\n" + &skipped(report)
+    out + "\n" + &zeros(report) + &skipped(report)
+}
+
+/// What golden counted of the zeros in the feed-forward parts: the gates whose rows of `up_proj` are needed, and the inputs
+/// of `down_proj` that are zero.
+fn zeros(report: &Report) -> String {
+    let sum = |of: fn(&Zeros) -> usize| report.zeros.iter().map(of).sum::<usize>() as f64;
+    let (gates, inputs) = (sum(|z| z.gates), sum(|z| z.down_inputs));
+    if gates == 0.0 || inputs == 0.0 {
+        return String::new();
+    }
+    let above = 100.0 * sum(|z| z.gates_above_zero) / gates;
+    let zero = 100.0 * sum(|z| z.zero_down_inputs) / inputs;
+    format!("Gates above zero: {above:.1}%; inputs of {} that are zero: {zero:.1}%\n", Linear::Down)
 }
 
 /// What was skipped, if anything was to be.
