@@ -148,20 +148,6 @@ module tmv_frontend
         || (desc & DescReservedBits) != '0;
   endfunction
 
-  /// Whether a flag has not the company that it needs: one token and rows that can be recorded, single rows to skip, no
-  /// record of rows that are skipped, and a record to go back from.
-  function automatic logic has_bad_flag(logic [DescBytes*8-1:0] desc);
-    logic [7:0] flag;
-    logic records, skips;
-    flag    = desc[32*DescControlWord+:8];
-    records = (flag & 8'(FlagRecord)) != '0;
-    skips   = (flag & 8'(FlagSkip)) != '0;
-    return ((records || skips)
-            && (desc[32*DescControlWord+8+:4] != 4'd1 || field(desc, DescOutFeaturesWord) > MaxRecordedRows))
-        || (skips && (records || (flag & 8'(FlagRows)) == '0))
-        || (!skips && (flag & 8'(FlagOlder)) != '0);
-  endfunction
-
   /// Whether a row has no beats, too many or not those of its length, or is longer than its stride.
   function automatic logic has_bad_row(logic [DescBytes*8-1:0] desc);
     logic [16:0] padding;
@@ -202,8 +188,13 @@ module tmv_frontend
       bad_field_q  <= ring_aligned && (has_bad_field(desc_q)
           || (keep_x && (!x_valid_q || in_features != in_features_q || tokens != tokens_q)));
       bad_row_q    <= ring_aligned && has_bad_row(desc_q);
-      bad_flag_q   <= ring_aligned && (has_bad_flag(desc_q)
-          || (skip && (!recorded_q[older] || recorded_rows_q[older] != desc_q[32*DescOutFeaturesWord+:RecordBits])));
+      // One token and rows that can be recorded; single rows to skip, and a record of as many rows; no record of rows that
+      // are skipped, and none to go back from without a skip.
+      bad_flag_q   <= ring_aligned && (
+          ((record || skip) && (tokens != 4'd1 || field(desc_q, DescOutFeaturesWord) > MaxRecordedRows))
+          || (skip && (record || !rows || !recorded_q[older]
+              || recorded_rows_q[older] != desc_q[32*DescOutFeaturesWord+:RecordBits]))
+          || (older && !skip));
       misaligned_q <= !ring_aligned || is_misaligned(desc_q);
       blocks_q     <= 17'((field(desc_q, DescOutFeaturesWord) + RowBlock - 1) / RowBlock);
     end
