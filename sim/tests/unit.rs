@@ -61,7 +61,7 @@ impl Device for AsPoweredUp {
 /// Matrices that share activations, and the activations.
 struct Job {
     matrices: Vec<TernaryMatrix>,
-    /// Layout and selection of each; row blocks and all rows if there are fewer.
+    /// Layout and selection of each.
     kinds: Vec<(Layout, Selection)>,
     x: Vec<i8>,
     tokens: usize,
@@ -104,7 +104,7 @@ impl Job {
         let rows = if cols > 3 * lanes { pick(rng, &[1, 9, 40, 67]) } else { pick(rng, &[1, 8, 67, 200, 530]) };
         let first = ternary(rng, rows, cols);
         let (mut job, mut records) = (Self::plain(vec![first], activations(rng, cols), 1), 1);
-        job.kinds.push((Layout::Blocks, Selection::Record));
+        job.kinds[0].1 = Selection::Record;
         for _ in 0..1 + below(rng, 5) {
             let selection = pick(rng, &[Selection::All, Selection::Record, Selection::Skip, Selection::SkipOlder]);
             let selection = if records < 2 && selection == Selection::SkipOlder { Selection::Skip } else { selection };
@@ -123,14 +123,13 @@ impl Job {
 
     /// Row blocks, all rows.
     fn plain(matrices: Vec<TernaryMatrix>, x: Vec<i8>, tokens: usize) -> Self {
-        Self { matrices, kinds: Vec::new(), x, tokens }
+        Self { kinds: vec![(Layout::Blocks, Selection::All); matrices.len()], matrices, x, tokens }
     }
 
     /// Expected results of each operator, and which rows it reads, if it skips some.
     fn expected(&self) -> Vec<(Vec<i32>, Option<Vec<bool>>)> {
         let mut records: Vec<Vec<bool>> = Vec::new();
-        let kinds = self.kinds.iter().copied().chain(std::iter::repeat(Default::default()));
-        let one = |(matrix, (_, selection)): (&TernaryMatrix, (Layout, Selection))| {
+        let one = |(matrix, (_, selection)): (&TernaryMatrix, &(Layout, Selection))| {
             let mut y = golden::matvec::reference(matrix, &self.x);
             let read = match selection {
                 Selection::Skip => Some(records[records.len() - 1].clone()),
@@ -139,25 +138,24 @@ impl Job {
             };
             let skipped = read.iter().flatten().zip(&mut y).filter(|(read, _)| !**read);
             skipped.for_each(|(_, y)| *y = 0);
-            if selection == Selection::Record {
+            if *selection == Selection::Record {
                 records.push(y.iter().map(|y| *y > 0).collect());
             }
             (y, read)
         };
-        self.matrices.iter().zip(kinds).map(one).collect()
+        self.matrices.iter().zip(&self.kinds).map(one).collect()
     }
 
     /// Loads the matrices, runs them `times` times and compares every result with golden.
     fn check<D: Device>(&self, driver: &mut Driver<D>, times: usize) -> Vec<RunResult> {
-        let kinds = self.kinds.iter().copied().chain(std::iter::repeat(Default::default()));
-        let load = |(matrix, (layout, selection))| driver.load_in(layout, matrix).unwrap().with(selection);
-        let weights: Vec<_> = self.matrices.iter().zip(kinds).map(load).collect();
+        let kinds = self.matrices.iter().zip(&self.kinds);
+        let weights: Vec<_> = kinds.map(|(m, (layout, of))| driver.load_in(*layout, m).unwrap().with(*of)).collect();
         let expected = self.expected();
         let runs: Vec<_> = (0..times).map(|_| driver.run(&weights, &self.x, self.tokens).unwrap()).collect();
         for (run, result) in runs.iter().enumerate() {
             for (index, (matrix, result)) in self.matrices.iter().zip(&result.operators).enumerate() {
                 let (rows, cols) = (matrix.rows(), matrix.cols());
-                let kind = self.kinds.get(index);
+                let kind = self.kinds[index];
                 let what = format!("run {run}, operator {index}, [{rows}, {cols}], {} tokens, {kind:?}", self.tokens);
                 let (expected, read) = &expected[index];
                 let passes = self.tokens.div_ceil(driver.info().max_tokens()) * rows;
@@ -185,28 +183,24 @@ impl Job {
         run: &RunResult,
     ) {
         let line = (16 * unit.port_bytes) as u64;
-        let blocks = || {
+        let pieces = || {
             weights.iter().zip(expected).flat_map(|(w, (_, read))| {
-                let all: Vec<Range<u64>> = w.blocks(unit.port_bytes).collect();
-                let Some(read) = read else { return all };
-                let mut rows: Vec<Range<u64>> =
-                    all.into_iter().zip(read).filter_map(|(row, read)| read.then_some(row)).collect();
-                let fill = rows.last().cloned().into_iter().cycle().take(rows.len().next_multiple_of(8) - rows.len());
-                rows.extend(fill.collect::<Vec<_>>());
-                rows
+                let mut all: Vec<Range<u64>> = w.blocks(unit.port_bytes).collect();
+                if let Some(read) = read {
+                    let mut read = read.iter();
+                    all.retain(|_| read.next() == Some(&true));
+                    let last = all.last().cloned().unwrap_or_default();
+                    all.resize(all.len().next_multiple_of(8), last);
+                }
+                let cut = move |block: Range<u64>| {
+                    let bytes = if w.layout() == Layout::Rows { line } else { block.end - block.start };
+                    block.clone().step_by(bytes as usize).map(move |at| at..block.end.min(at + bytes))
+                };
+                all.into_iter().flat_map(cut)
             })
         };
-        let pieces = |(w, block): (Layout, Range<u64>)| -> u64 {
-            let size = if w == Layout::Rows { line } else { u64::MAX };
-            let starts = (block.start..block.end).step_by(size.min(1 << 40) as usize);
-            starts.map(|at| at.saturating_add(size).min(block.end).div_ceil(line) - at / line).sum()
-        };
-        let layout_of = |block: &Range<u64>| {
-            let of = weights.iter().find(|w| w.blocks(unit.port_bytes).any(|own| own == *block));
-            of.map_or(Layout::Blocks, |w| w.layout())
-        };
-        let beats: u64 = blocks().map(|b| (b.end - b.start) / unit.port_bytes as u64).sum();
-        let bursts: u64 = blocks().map(|b| pieces((layout_of(&b), b))).sum();
+        let beats: u64 = pieces().map(|piece| (piece.end - piece.start) / unit.port_bytes as u64).sum();
+        let bursts: u64 = pieces().map(|piece| piece.end.div_ceil(line) - piece.start / line).sum();
         let most = unit.max_tokens();
         let passes = self.tokens.div_ceil(most) as u64;
         let pass = |first: usize| most.min(self.tokens - first).div_ceil(unit.vectors) as u64;

@@ -5,27 +5,28 @@
 //! the place of its accumulator. Only the sign of a zero can differ from a run with all rows, and the norm and quantiser
 //! behind the product give the same codes for both zeros.
 
+use golden::Layout;
+
 use crate::BackendError;
 use crate::config::Linear;
 use crate::layer::{MatvecRequest, TernaryBackend};
 
-/// Whether a request has rows that may be left out: `gate_proj` and `up_proj` for one token. The sign of a gate is that of
-/// its accumulator only if a ternary 1 has a positive value.
-pub fn skippable(request: &MatvecRequest<'_>) -> bool {
-    match request.operators {
-        [(Linear::Gate, gate), (Linear::Up, _)] => request.tokens == 1 && gate.factor > 0.0,
-        _ => false,
+/// Sets the accumulators of rows of `up_proj` that may be left out to zero: those whose gate is not above zero. Returns
+/// whether rows may be left out at all: only in a request for `gate_proj` and `up_proj` for one token, and only if a
+/// ternary 1 of `gate_proj` has a positive value, because then the sign of a gate is that of its accumulator.
+pub fn leave_out(request: &MatvecRequest<'_>, accumulators: &mut [Vec<i32>]) -> bool {
+    let [(Linear::Gate, weights), (Linear::Up, _)] = request.operators else { return false };
+    let [gate, up] = accumulators else { return false };
+    let may = request.tokens == 1 && weights.factor > 0.0;
+    if may {
+        gate.iter().zip(up).filter(|(gate, _)| **gate <= 0).for_each(|(_, up)| *up = 0);
     }
+    may
 }
 
-/// Sets the accumulators of `up` to zero whose gate is not above zero. Returns the number of the others.
-///
-/// # Panics
-/// If there are not as many accumulators of either.
-pub fn skip(gate: &[i32], up: &mut [i32]) -> usize {
-    assert_eq!(gate.len(), up.len(), "a gate for each row");
-    gate.iter().zip(&mut *up).filter(|(gate, _)| **gate <= 0).for_each(|(_, up)| *up = 0);
-    gate.iter().filter(|gate| **gate > 0).count()
+/// How the weights of a linear lie for a unit. One that skips rows needs those of `up_proj` row by row.
+pub fn layout(linear: Linear, skip_zeros: bool) -> Layout {
+    if skip_zeros && linear == Linear::Up { Layout::Rows } else { Layout::Blocks }
 }
 
 /// A back end that leaves out the rows that may be left out. Its results are those of a unit that skips them.
@@ -35,9 +36,7 @@ pub struct Skipping<B>(pub B);
 impl<B: TernaryBackend> TernaryBackend for Skipping<B> {
     fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError> {
         let mut accumulators = self.0.matvec(request)?;
-        if let (true, [gate, up]) = (skippable(request), &mut accumulators[..]) {
-            skip(gate, up);
-        }
+        leave_out(request, &mut accumulators);
         Ok(accumulators)
     }
 }

@@ -295,17 +295,12 @@ impl<D: Device> Driver<D> {
                 let descriptor = Descriptor {
                     keep_x: index > 0,
                     irq: descriptors.len() + 1 == count,
-                    layout: w.layout,
-                    selection: w.selection,
-                    tokens: most.min(tokens - first),
-                    in_features: cols,
-                    row_beats: w.row_beats,
-                    out_features: w.rows,
-                    x_addr: base + (x_at + first * x_stride) as u64,
-                    x_stride,
-                    w_addr: w.address,
-                    w_stride: w.stride,
-                    y_addr: base + y_at as u64,
+                    ..w.descriptor(
+                        most.min(tokens - first),
+                        base + (x_at + first * x_stride) as u64,
+                        x_stride,
+                        base + y_at as u64,
+                    )
                 };
                 y_at = self.allocate_from(y_at, descriptor.result_bytes(), "results")? + descriptor.result_bytes();
                 y_at = y_at.next_multiple_of(ALIGN);

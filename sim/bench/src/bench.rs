@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bitnet::config::Linear;
-use golden::{Layout, TernaryMatrix};
+use bitnet::skip;
+use golden::TernaryMatrix;
 use program::interrupt::interrupted;
 use program::target::Target;
 use rand_core::{Rng, SeedableRng};
@@ -162,13 +163,12 @@ impl Bench {
         let all = std::iter::once(first).chain(matrices[1..].iter().copied());
         let mut weights = Vec::new();
         for (linear, matrix) in run.operators.iter().zip(all) {
-            let layout = if run.single_rows && *linear == Linear::Up { Layout::Rows } else { Layout::Blocks };
             let selection = match linear {
                 Linear::Gate if run.skips => Selection::Record,
                 Linear::Up if run.skips => Selection::Skip,
                 _ => Selection::All,
             };
-            weights.push(driver.load_in(layout, matrix)?.with(selection));
+            weights.push(driver.load_in(skip::layout(*linear, run.single_rows), matrix)?.with(selection));
         }
         if let Some(fault) = inject {
             injected = injected.or(fault.spoil(driver.device().axi_memory(), &self.unit));

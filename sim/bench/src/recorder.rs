@@ -77,9 +77,7 @@ impl Recorder {
     pub fn conflict(&self) -> Option<&str> {
         self.conflict.as_deref()
     }
-}
 
-impl Recorder {
     /// The zeros of each layer, in the order of the pass.
     pub fn zeros(&self) -> &[Zeros] {
         &self.zeros
@@ -113,11 +111,8 @@ impl TernaryBackend for Recorder {
         let linears = &self.selection.linears;
         // Rows are skipped if the unit computes the gates before, and can record them.
         let skips = self.selection.skip_zeros
-            && skip::skippable(request)
-            && request.operators.iter().all(|(l, w)| linears.contains(l) && w.ternary.rows() <= MAX_RECORDED_ROWS);
-        if let (true, [gate, up]) = (skips, &mut accumulators[..]) {
-            skip::skip(gate, up);
-        }
+            && request.operators.iter().all(|(l, w)| linears.contains(l) && w.ternary.rows() <= MAX_RECORDED_ROWS)
+            && skip::leave_out(request, &mut accumulators);
         let chosen = request.operators.iter().zip(&accumulators).filter(|((l, _), _)| linears.contains(l));
         let (operators, expected): (Vec<_>, Vec<_>) = chosen.map(|((l, _), acc)| (*l, acc.clone())).unzip();
         if operators.is_empty() {

@@ -124,6 +124,11 @@ impl UnitSection {
         }
     }
 
+    /// Passes over the weights that so many tokens take.
+    pub fn passes(&self, tokens: usize) -> usize {
+        tokens.div_ceil(self.vectors * self.groups)
+    }
+
     /// The unit as one line of text.
     pub fn describe(&self) -> String {
         let Self { board, ports, port_bits, vectors, groups, codec, lanes, clock_mhz, .. } = self;

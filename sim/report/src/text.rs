@@ -92,8 +92,7 @@ fn skipped(report: &Report) -> String {
     }
     let ups = || report.operators.iter().filter(|o| o.name == Linear::Up);
     let read: u64 = ups().filter_map(|o| o.rows_read).sum();
-    let passes = report.identity.model.tokens.div_ceil(report.identity.unit.vectors * report.identity.unit.groups);
-    let all: u64 = ups().map(|o| (o.out_features * passes) as u64).sum();
+    let all: u64 = ups().map(|o| (o.out_features * report.identity.unit.passes(o.tokens)) as u64).sum();
     let why = if report.identity.model.tokens > 1 { "; rows are skipped with one token only" } else { "" };
     format!("{}: {} of {} rows read{why}\n", Linear::Up, grouped(read), grouped(all))
 }

@@ -21,9 +21,8 @@ impl Totals {
         let cycles = rows.iter().map(|o| o.cycles).sum();
         let linear_fpga_ms = milliseconds(cycles, unit.clock_mhz);
         let moved = |o: &OperatorRow| {
-            let passes = o.tokens.div_ceil(unit.vectors * unit.groups) as f64;
-            let share = o.rows_read.map_or(passes, |rows| rows as f64 / o.out_features as f64);
-            o.weight_bytes as f64 * share
+            let all = unit.passes(o.tokens) as f64;
+            o.weight_bytes as f64 * o.rows_read.map_or(all, |rows| rows as f64 / o.out_features as f64)
         };
         let weight_gb_per_s = rows.iter().map(moved).sum::<f64>() / linear_fpga_ms / 1e6;
         // No operator is faster than its weight beats allow, nor than the memory allows.

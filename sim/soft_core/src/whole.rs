@@ -2,6 +2,7 @@
 //! unit.
 
 use bitnet::config::{Linear, ModelConfig, Norm};
+use bitnet::skip;
 use decoder::Step;
 use golden::Dtype;
 use golden::rope::RopeTables;
@@ -53,11 +54,8 @@ pub fn run(
     let past = input.cache.tokens();
     let (weights, used) = system.with_unit(|unit| {
         let mut driver = Driver::open(unit)?;
-        let load = |linear| {
-            let layout =
-                if input.skip_zeros && linear == Linear::Up { golden::Layout::Rows } else { golden::Layout::Blocks };
-            driver.load_in(layout, &input.weights.linear(linear).ternary)
-        };
+        let load =
+            |linear| driver.load_in(skip::layout(linear, input.skip_zeros), &input.weights.linear(linear).ternary);
         let weights = Linear::ALL.into_iter().map(load).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, Error>((weights, driver.used()))
     })?;

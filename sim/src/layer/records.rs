@@ -121,11 +121,10 @@ impl Job<'_> {
                 outputs: o.outputs,
                 mismatches: o.mismatches,
                 cycles: o.cycles,
-                ideal_cycles: match o.rows_read {
-                    rows if self.args.skip_zeros && self.tokens == 1 => {
-                        self.setup.unit.ideal_cycles(rows as usize, in_features, self.tokens)
-                    }
-                    _ => self.operator_ideal(o.linear),
+                ideal_cycles: if self.args.skip_zeros && self.tokens == 1 {
+                    self.setup.unit.ideal_cycles(o.rows_read as usize, in_features, 1)
+                } else {
+                    self.operator_ideal(o.linear)
                 },
                 stall_cycles,
                 weight_bytes: self.setup.unit.weight_bytes(out_features, in_features),

@@ -185,40 +185,34 @@ impl FunctionalDevice {
     fn weights(&mut self, d: &Request, read: Option<&[bool]>) -> Result<TernaryMatrix, Fault> {
         let (codec, port_bytes, lanes) = (self.info.codec, self.info.port_bytes, self.info.lanes());
         let (rows, cols) = (d.out_features.next_multiple_of(ROW_BLOCK), d.row_beats * lanes);
-        let together = d.layout.rows();
-        let bad_weight = |row: usize, col: usize| {
-            let beat = row / together * d.w_stride + (col / lanes * together + row % together) * port_bytes;
-            Fault { code: regs::ERR_BAD_WEIGHT, source: Origin::Port(0), address: d.w_addr + beat as u64 }
-        };
-        let Some(read) = read else {
-            let image_bytes = codec.image_bytes_in(d.layout, rows, cols, port_bytes, d.w_stride);
-            let image = self.slice(d.w_addr, image_bytes, regs::ERR_READ_DECERR, Origin::Port(0))?;
-            return codec.decode_in(d.layout, image, rows, cols, port_bytes, d.w_stride).map_err(|error| match error {
-                golden::Error::ImageCode { row, col } => bad_weight(row, col),
-                _ => bad_weight(0, 0),
-            });
-        };
-        let mut weights = vec![0; rows * cols];
-        for (row, out) in weights.chunks_exact_mut(cols).enumerate().filter(|(row, _)| read[*row]) {
-            let bytes = d.row_beats * port_bytes;
-            let address = d.w_addr + (row * d.w_stride) as u64;
-            let image = self.slice(address, bytes, regs::ERR_READ_DECERR, Origin::Port(0))?;
-            // A row alone has no rows beside it that fill up a block.
-            let mut block = vec![0; codec.image_bytes(1, cols, port_bytes, ROW_BLOCK * bytes)];
-            let empty = TernaryMatrix::zeros(1, cols);
-            let fits = "a block for a row";
-            codec.encode(&empty, port_bytes, ROW_BLOCK * bytes, &mut block).expect(fits);
-            for (k, beat) in image.chunks_exact(port_bytes).enumerate() {
-                block[k * ROW_BLOCK * port_bytes..][..port_bytes].copy_from_slice(beat);
+        let (together, bytes) = (d.layout.rows(), d.row_beats * port_bytes);
+        let single;
+        let (image, stride) = match read {
+            None => {
+                let image_bytes = codec.image_bytes_in(d.layout, rows, cols, port_bytes, d.w_stride);
+                (&*self.slice(d.w_addr, image_bytes, regs::ERR_READ_DECERR, Origin::Port(0))?, d.w_stride)
             }
-            let decoded =
-                codec.decode(&block, 1, cols, port_bytes, ROW_BLOCK * bytes).map_err(|error| match error {
-                    golden::Error::ImageCode { col, .. } => bad_weight(row, col),
-                    _ => bad_weight(row, 0),
-                })?;
-            out.iter_mut().enumerate().for_each(|(col, weight)| *weight = decoded.get(0, col));
-        }
-        Ok(TernaryMatrix::from_rows(rows, cols, &weights).expect("weights of decoded rows"))
+            Some(read) => {
+                let mut image = vec![0; rows * bytes];
+                let zeros = TernaryMatrix::zeros(rows, cols);
+                codec.encode_in(d.layout, &zeros, port_bytes, bytes, &mut image).expect("an image of single rows");
+                for (row, out) in image.chunks_exact_mut(bytes).enumerate().filter(|(row, _)| read[*row]) {
+                    let address = d.w_addr + (row * d.w_stride) as u64;
+                    out.copy_from_slice(self.slice(address, bytes, regs::ERR_READ_DECERR, Origin::Port(0))?);
+                }
+                single = image;
+                (&single[..], bytes)
+            }
+        };
+        codec.decode_in(d.layout, image, rows, cols, port_bytes, stride).map_err(|error| {
+            let beat = match error {
+                golden::Error::ImageCode { row, col } => {
+                    row / together * d.w_stride + (col / lanes * together + row % together) * port_bytes
+                }
+                _ => 0,
+            };
+            Fault { code: regs::ERR_BAD_WEIGHT, source: Origin::Port(0), address: d.w_addr + beat as u64 }
+        })
     }
 
     /// Whether every field of a descriptor is in range for this unit.
