@@ -8,7 +8,9 @@ module tmv_fifo #(
   /// Bits of an entry.
   parameter int unsigned Width = 32,
   /// Entries of the memory, a power of two, at least 2.
-  parameter int unsigned Depth = 16
+  parameter int unsigned Depth = 16,
+  /// 1: the memory is block RAM, although it is small; 0: as the tool chooses.
+  parameter int unsigned BlockRam = 0
 ) (
   input  logic             clk_i,
   input  logic             rst_ni,
@@ -23,7 +25,9 @@ module tmv_fifo #(
 );
   localparam int unsigned PtrBits = $clog2(Depth);
 
-  logic [Width-1:0] mem[Depth];
+  localparam Style = (BlockRam != 0) ? "block" : "auto";
+
+  (* ram_style = Style *) logic [Width-1:0] mem[Depth];
   logic [PtrBits:0] wptr_q, rptr_q;
 
   assign wready_o = (wptr_q - rptr_q) != (PtrBits + 1)'(Depth);

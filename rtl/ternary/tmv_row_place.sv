@@ -37,14 +37,10 @@ module tmv_row_place
 );
   localparam int unsigned RowBits = $clog2(RowBlock);
 
-  localparam int unsigned PtrBits = $clog2(Words);
 
-  logic row_valid, row, row_ready, scan_end, room_q, pushed, rest, push_q, read;
+  logic row_valid, row, row_ready, scan_end, word_room, room_q, pushed, rest, push_q;
   logic [RowBits-1:0] from_q, to_q;
   logic [WordBits-1:0] word_q;
-  // Its output is a register, as of `tmv_fifo`.
-  (* ram_style = "block" *) logic [WordBits-1:0] mem[Words];
-  logic [PtrBits:0] wptr_q, rptr_q;
 
   tmv_row_scan #(
     .CountBits(BlockBits)
@@ -68,11 +64,8 @@ module tmv_row_place
   assign row_ready    = room_q && (!row || word_valid_i);
   assign pushed       = row_valid && row_ready;
   assign word_ready_o = (pushed && row && from_q == '1) || rest;
-  assign read         = wptr_q != rptr_q && (!word_valid_o || word_ready_i);
 
   always_ff @(posedge clk_i) begin
-    if (read) word_o <= mem[rptr_q[PtrBits-1:0]];
-    if (push_q) mem[wptr_q[PtrBits-1:0]] <= word_q;
     if (pushed) word_q <= {row ? word_i[from_q*AccBits+:AccBits] : AccBits'(0), word_q[WordBits-1:AccBits]};
     if (!rst_ni) begin
       from_q        <= '0;
@@ -81,9 +74,6 @@ module tmv_row_place
       room_q        <= 1'b0;
       complete_o    <= 1'b1;
       ready_words_o <= '0;
-      wptr_q        <= '0;
-      rptr_q        <= '0;
-      word_valid_o  <= 1'b0;
     end else if (start_i || !complete_o || ready_words_o != '0) begin
       if (pushed && row) from_q <= from_q + 1'b1;
       else if (rest && word_valid_i) from_q <= '0;
@@ -93,15 +83,25 @@ module tmv_row_place
       ready_words_o <= ready_words_o + 10'(push_q) - 10'(word_valid_o && word_ready_i);
       // A row that is pushed in this cycle and one in the next may each end a word.
       room_q        <= ready_words_o < 10'(Words - 2);
-      if (push_q) wptr_q <= wptr_q + 1'b1;
-      if (read) rptr_q <= rptr_q + 1'b1;
-      if (read) word_valid_o <= 1'b1;
-      else if (word_ready_i) word_valid_o <= 1'b0;
     end
   end
 
-  `TMV_REQUIRE(words, Words >= 4 && (1 << PtrBits) == Words, "tmv_row_place: Words must be a power of two")
-  `TMV_ASSERT(WordFits, !push_q || wptr_q - rptr_q != (PtrBits + 1)'(Words))
+  tmv_fifo #(
+    .Width(WordBits),
+    .Depth(Words),
+    .BlockRam(1)
+  ) u_words (
+    .clk_i,
+    .rst_ni,
+    .wvalid_i(push_q),
+    .wready_o(word_room),
+    .wdata_i (word_q),
+    .rvalid_o(word_valid_o),
+    .rready_i(word_ready_i),
+    .rdata_o (word_o)
+  );
+
+  `TMV_ASSERT(WordFits, !push_q || word_room)
   `TMV_ASSERT(StartAfterEnd, !start_i || (scan_end && ready_words_o == '0 && from_q == '0))
   `TMV_COVER(WriterStalls, !room_q && row_valid)
   `TMV_COVER(RestDropped, rest && word_valid_i)
