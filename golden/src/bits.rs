@@ -20,6 +20,20 @@ pub(crate) fn bytes(planes: [u64; 8]) -> [u8; 64] {
     out
 }
 
+/// Transposes a 64 x 64 bit matrix whose row `i` is word `i`, by swapping off-diagonal squares of shrinking size.
+pub(crate) fn transpose(w: &mut [u64; 64]) {
+    let (mut step, mut mask) = (32, 0x0000_0000_ffff_ffffu64);
+    while step > 0 {
+        for i in (0..64).filter(|i| i & step == 0) {
+            let t = (w[i] >> step ^ w[i + step]) & mask;
+            w[i + step] ^= t;
+            w[i] ^= t << step;
+        }
+        step /= 2;
+        mask ^= mask << step;
+    }
+}
+
 /// Builds one plane from 64 bytes that are 0 or 1. The multiplication moves bit 0 of byte `i` to bit `56 + i`. No two
 /// partial products share a bit, so there are no carries.
 #[inline(always)]

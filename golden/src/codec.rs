@@ -14,7 +14,8 @@
 //! of the next block do not belong to the image: they are neither written nor read.
 //!
 //! In an image of single rows ([`Layout::Rows`]) a row's beats follow each other, and rows take the place of blocks. The
-//! unit can then read some rows and leave out others. Zero rows fill up the last block here too.
+//! unit can then read some rows and leave out others. Zero rows fill up the last block here too. In an image of single
+//! columns ([`Layout::Columns`]) columns take the place of rows: it is the image of the transposed matrix in single rows.
 //!
 //! A beat of [`Codec::Weights2b`] is little endian and holds `4 * port_bytes` weights: the `nz` bits in its low half
 //! and the `neg` bits in its high half. Column `c` of the beat is bit `c` of either half.
@@ -43,15 +44,26 @@ pub enum Layout {
     Blocks,
     /// Row after row.
     Rows,
+    /// Column after column: the transposed matrix, row after row.
+    Columns,
 }
 
 impl Layout {
-    /// Rows that lie interleaved: those of a block, or a single row.
-    pub fn rows(self) -> usize {
-        match self {
-            Self::Blocks => ROW_BLOCK,
-            Self::Rows => 1,
-        }
+    /// Rows that lie interleaved: those of a block, or a single one.
+    fn together(self) -> usize {
+        if self == Self::Blocks { ROW_BLOCK } else { 1 }
+    }
+
+    /// Pieces of the image of a matrix: row blocks, rows or columns. Zero rows or columns fill up the last [`ROW_BLOCK`].
+    pub fn pieces(self, rows: usize, cols: usize) -> usize {
+        let lines = if self == Self::Columns { cols } else { rows };
+        lines.next_multiple_of(ROW_BLOCK) / self.together()
+    }
+
+    /// The number of the piece that holds the beginning of row `row` (`0` in an image of columns, whose pieces hold a part
+    /// of every row).
+    pub fn piece_of_row(self, row: usize) -> usize {
+        if self == Self::Columns { 0 } else { row / self.together() }
     }
 }
 
@@ -106,12 +118,13 @@ impl Codec {
     /// Bytes of one row block. Sizes saturate, so that an absurd shape gives a size that is too large, never one that
     /// is too small.
     pub fn block_bytes(self, cols: usize, port_bytes: usize) -> usize {
-        self.piece_bytes(Layout::Blocks, cols, port_bytes)
+        self.piece_bytes(Layout::Blocks, ROW_BLOCK, cols, port_bytes)
     }
 
-    /// Bytes of the rows that lie interleaved: of a block, or of a single row.
-    pub fn piece_bytes(self, layout: Layout, cols: usize, port_bytes: usize) -> usize {
-        self.row_beats(cols, port_bytes).saturating_mul(layout.rows() * port_bytes)
+    /// Bytes of a piece of the image of a `[rows, cols]` matrix: of a block, of a single row or of a single column.
+    pub fn piece_bytes(self, layout: Layout, rows: usize, cols: usize, port_bytes: usize) -> usize {
+        let length = if layout == Layout::Columns { rows } else { cols };
+        self.row_beats(length, port_bytes).saturating_mul(layout.together() * port_bytes)
     }
 
     /// Bytes from the start of the first block to the end of the last block. A buffer for a matrix of shape
@@ -120,11 +133,11 @@ impl Codec {
         self.image_bytes_in(Layout::Blocks, rows, cols, port_bytes, block_stride)
     }
 
-    /// Like [`Codec::image_bytes`], for any layout. `stride` is that of blocks or of single rows.
+    /// Like [`Codec::image_bytes`], for any layout. `stride` is that of its pieces.
     pub fn image_bytes_in(self, layout: Layout, rows: usize, cols: usize, port_bytes: usize, stride: usize) -> usize {
-        match rows.next_multiple_of(ROW_BLOCK) / layout.rows() {
+        match layout.pieces(rows, cols) {
             0 => 0,
-            n => (n - 1).saturating_mul(stride).saturating_add(self.piece_bytes(layout, cols, port_bytes)),
+            n => (n - 1).saturating_mul(stride).saturating_add(self.piece_bytes(layout, rows, cols, port_bytes)),
         }
     }
 
@@ -155,7 +168,7 @@ impl Codec {
         self.encode_in(Layout::Blocks, matrix, port_bytes, block_stride, out)
     }
 
-    /// Like [`Codec::encode`], for any layout. `stride` is that of blocks or of single rows.
+    /// Like [`Codec::encode`], for any layout. `stride` is that of its pieces.
     ///
     /// # Errors
     /// Those of [`Codec::encode`].
@@ -167,6 +180,9 @@ impl Codec {
         stride: usize,
         out: &mut [u8],
     ) -> Result<(), Error> {
+        if layout == Layout::Columns {
+            return self.encode_in(Layout::Rows, &matrix.transposed(), port_bytes, stride, out);
+        }
         let (rows, cols) = (matrix.rows(), matrix.cols());
         let Some(piece_bytes) = self.check(layout, rows, cols, port_bytes, stride, out.len())? else {
             return Ok(());
@@ -175,12 +191,12 @@ impl Codec {
         let zeros = vec![0; matrix.words_per_row()];
         for_each_chunk(out, stride, steps(&[4, rows, matrix.words_per_row()]), |piece, out| {
             let out = &mut out[..piece_bytes];
-            let row = |r| match piece * layout.rows() + r {
+            let row = |r| match piece * layout.together() + r {
                 r if r < rows => matrix.row(r),
                 _ => (&zeros[..], &zeros[..]),
             };
             let block: [(&[u64], &[u64]); ROW_BLOCK] = core::array::from_fn(row);
-            let block = &block[..layout.rows()];
+            let block = &block[..layout.together()];
             match (self, port_bytes) {
                 (Self::Weights2b, 16) => encode_piece::<16>(block, out, |nz, neg, k| {
                     u128::to_le_bytes(nz[k] as u128 | (neg[k] as u128) << 64)
@@ -213,7 +229,7 @@ impl Codec {
         self.decode_in(Layout::Blocks, image, rows, cols, port_bytes, block_stride)
     }
 
-    /// Like [`Codec::decode`], for any layout. `stride` is that of blocks or of single rows.
+    /// Like [`Codec::decode`], for any layout. `stride` is that of its pieces.
     ///
     /// # Errors
     /// Those of [`Codec::decode`].
@@ -226,14 +242,21 @@ impl Codec {
         port_bytes: usize,
         stride: usize,
     ) -> Result<TernaryMatrix, Error> {
+        if layout == Layout::Columns {
+            return match self.decode_in(Layout::Rows, image, cols, rows, port_bytes, stride) {
+                Ok(transposed) => Ok(transposed.transposed()),
+                Err(Error::ImageCode { row, col }) => Err(Error::ImageCode { row: col, col: row }),
+                Err(Error::ImagePadding { row, col }) => Err(Error::ImagePadding { row: col, col: row }),
+                Err(error) => Err(error),
+            };
+        }
         let Some(piece_bytes) = self.check(layout, rows, cols, port_bytes, stride, image.len())? else {
             return Ok(TernaryMatrix::zeros(rows, cols));
         };
         let words = cols.div_ceil(WORD);
         let lanes = self.lanes_per_beat(port_bytes);
         let (mut nz, mut neg) = (vec![0; rows * words], vec![0; rows * words]);
-        let together = layout.rows();
-        let pieces = rows.next_multiple_of(ROW_BLOCK) / together;
+        let (together, pieces) = (layout.together(), layout.pieces(rows, cols));
         for (piece, image) in image.chunks(stride).take(pieces).enumerate() {
             for (i, beat) in image[..piece_bytes].chunks_exact(port_bytes).enumerate() {
                 let (row, col) = (piece * together + i % together, i / together * lanes);
@@ -300,7 +323,7 @@ impl Codec {
         if !matches!(port_bytes, 8 | 16) {
             return Err(Error::PortBytes { got: port_bytes });
         }
-        let piece_bytes = self.piece_bytes(layout, cols, port_bytes);
+        let piece_bytes = self.piece_bytes(layout, rows, cols, port_bytes);
         if stride < piece_bytes {
             return Err(Error::BlockStride { expected: piece_bytes, got: stride });
         }

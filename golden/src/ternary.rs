@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::bits;
 use crate::error::{Error, check_len};
 
 /// Weights in one word of a plane.
@@ -110,6 +111,24 @@ impl TernaryMatrix {
     #[inline]
     pub fn planes(&self) -> (&[u64], &[u64]) {
         (&self.nz, &self.neg)
+    }
+
+    /// The transposed matrix, shape `[cols, rows]`.
+    pub fn transposed(&self) -> Self {
+        let mut out = Self::zeros(self.cols, self.rows);
+        let (words, out_words) = (self.words_per_row(), out.words_per_row());
+        for (plane, out) in [(&self.nz, &mut out.nz), (&self.neg, &mut out.neg)] {
+            for (band, rows) in plane.chunks((WORD * words).max(1)).enumerate() {
+                for word in 0..words {
+                    let mut square = [0; WORD];
+                    square.iter_mut().zip(rows.chunks(words)).for_each(|(line, row)| *line = row[word]);
+                    bits::transpose(&mut square);
+                    let columns = out.chunks_mut(out_words).skip(WORD * word);
+                    columns.zip(square).for_each(|(column, line)| column[band] = line);
+                }
+            }
+        }
+        out
     }
 
     /// The weight at `(r, c)`: -1, 0 or +1.

@@ -69,14 +69,19 @@ proptest! {
         gap in 0usize..70,
         fill: u8,
         codec in prop::sample::select(&Codec::ALL),
-        layout in prop_oneof![Just(Layout::Blocks), Just(Layout::Rows)],
+        layout in prop::sample::select(&[Layout::Blocks, Layout::Rows, Layout::Columns]),
     ) {
-        let (rows, cols) = (w.rows(), w.cols());
         let together = if layout == Layout::Blocks { 8 } else { 1 };
-        let (block, lanes) = (codec.piece_bytes(layout, cols, port), codec.lanes_per_beat(port));
+        let lanes = codec.lanes_per_beat(port);
+        let block = codec.piece_bytes(layout, w.rows(), w.cols(), port);
         let stride = block + gap;
-        let mut image = vec![fill; codec.image_bytes_in(layout, rows, cols, port, stride)];
+        let mut image = vec![fill; codec.image_bytes_in(layout, w.rows(), w.cols(), port, stride)];
         codec.encode_in(layout, &w, port, stride, &mut image).unwrap();
+        prop_assert_eq!(&codec.decode_in(layout, &image, w.rows(), w.cols(), port, stride).unwrap(), &w);
+        // Columns are the rows of the transposed matrix.
+        let transposed = layout == Layout::Columns;
+        let (rows, cols) = if transposed { (w.cols(), w.rows()) } else { (w.rows(), w.cols()) };
+        let get = |row, col| if transposed { w.get(col, row) } else { w.get(row, col) };
         let pieces = rows.div_ceil(8) * 8 / together;
         prop_assert_eq!(image.len(), if pieces == 0 { 0 } else { (pieces - 1) * stride + block });
         // The image by its definition, bit by bit. The bytes between blocks must be unchanged.
@@ -91,7 +96,7 @@ proptest! {
             if codec == Codec::WeightsBase3 {
                 let digit = |j: usize| {
                     let col = beat / together * lanes + byte_of_beat * 5 + j;
-                    let weight = if row < rows && col < cols { w.get(row, col) } else { 0 };
+                    let weight = if row < rows && col < cols { get(row, col) } else { 0 };
                     (weight + 1) as usize * 3usize.pow(j as u32)
                 };
                 prop_assert_eq!(usize::from(*byte), (0..5).map(digit).sum::<usize>());
@@ -100,12 +105,11 @@ proptest! {
             for bit in 0..8 {
                 let lane = (byte_of_beat * 8 + bit) % (port * 4);
                 let col = beat / together * lanes + lane;
-                let weight = if row < rows && col < cols { w.get(row, col) } else { 0 };
+                let weight = if row < rows && col < cols { get(row, col) } else { 0 };
                 let plane = if byte_of_beat < port / 2 { weight != 0 } else { weight < 0 };
                 prop_assert_eq!(byte >> bit & 1 == 1, plane);
             }
         }
-        prop_assert_eq!(codec.decode_in(layout, &image, rows, cols, port, stride).unwrap(), w);
     }
 
     #[test]

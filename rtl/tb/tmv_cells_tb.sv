@@ -39,6 +39,15 @@ module tmv_cells_tb
   input  logic  [  79:0]       dot_neg_i,
   input  logic  [   7:0][79:0] dot_x_i,
   output logic  [   1:0][31:0] dot_sum_o,
+  /// Products of columns: 80 lanes, three to a multiplier, and 32 lanes, two to a multiplier. Sums of a lane have 16 bits.
+  input  logic                 products_valid_i,
+  input  logic                 products_first_i,
+  input  logic                 products_last_i,
+  input  activation_t          products_x_i,
+  input  logic  [  79:0]       products_nz_i,
+  input  logic  [  79:0]       products_neg_i,
+  output logic  [  79:0][15:0] products80_sum_o,
+  output logic  [  31:0][15:0] products32_sum_o,
   /// Read stream: 64-bit port, room for two bursts, four in flight.
   input  logic                 stream_halt_i,
   output logic                 stream_quiet_o,
@@ -271,6 +280,52 @@ module tmv_cells_tb
 
     assign dot_sum_o[i] = sum;
   end
+
+  logic [1:0] products_valid_q, products_first_q;
+  logic [2:0] products_last_q;
+
+  always_ff @(posedge clk_i) begin
+    products_valid_q <= {products_valid_q[0], products_valid_i};
+    products_first_q <= {products_first_q[0], products_first_i};
+    products_last_q  <= {products_last_q[1:0], products_valid_i && products_last_i};
+  end
+
+  for (genvar i = 0; i < 2; i++) begin : gen_products
+    localparam int unsigned Lanes = (i == 0) ? 32 : 80;
+    localparam int unsigned Slices = slices_of(Lanes);
+    localparam int unsigned SliceLanes = Lanes / Slices;
+    logic [SliceLanes-1:0] nz[Slices], neg[Slices];
+    logic [Lanes-1:0][ColumnFieldBits-1:0] sum;
+    logic [Lanes-1:0] borrow;
+    logic [Lanes-1:0][15:0] whole;
+
+    for (genvar s = 0; s < int'(Slices); s++) begin : gen_planes
+      assign nz[s]  = products_nz_i[SliceLanes*s+:SliceLanes];
+      assign neg[s] = products_neg_i[SliceLanes*s+:SliceLanes];
+    end
+
+    tmv_column_products #(
+      .Lanes (Lanes),
+      .Fields(i + 2)
+    ) u_products (
+      .clk_i,
+      .valid_i ({products_valid_q, products_valid_i}),
+      .first_i (products_first_q[1]),
+      .done_i  (products_last_q[2]),
+      .x_i     (products_x_i),
+      .nz_i    (nz),
+      .neg_i   (neg),
+      .sum_o   (sum),
+      .borrow_o(borrow)
+    );
+
+    for (genvar l = 0; l < int'(Lanes); l++) begin : gen_whole
+      assign whole[l] = 16'(signed'(sum[l])) + 16'(borrow[l]);
+    end
+  end
+
+  assign products32_sum_o = gen_products[0].whole;
+  assign products80_sum_o = gen_products[1].whole;
 
   bus_fault_t stream_fault;
   ar_t stream_ar;

@@ -6,7 +6,8 @@
 /// writer; the collector hands their slots back in order. Combinational: `free_i` to `grant_o`.
 ///
 /// The blocks of an operator with single rows are made here: a port is given the next eight rows that are to be read,
-/// one address after the other (`row_o`).
+/// one address after the other (`row_o`). So are the blocks of single columns, each with its activation. They have no
+/// slot, because their results are sums that stay in the ports.
 module tmv_dispatcher
   import tmv_axi_pkg::*;
   import tmv_pkg::*;
@@ -30,6 +31,8 @@ module tmv_dispatcher
   output addr_t              block_addr_o,
   output logic   [Ports-1:0] row_o,
   output logic   [Ports-1:0] row_end_o,
+  /// Activation of the column whose address it is.
+  output activation_t        value_o,
   /// Record of rows, see `tmv_row_mask`.
   output logic               record_o,
   output logic               scan_start_o,
@@ -39,6 +42,17 @@ module tmv_dispatcher
   output mask_index_t        scan_index_o,
   input  logic               scan_ready_i,
   input  logic   [RowBlock-1:0] scan_i,
+  /// Columns, see `tmv_column_x` and `tmv_column_drain`: contexts whose activations are in memory; the bank and the
+  /// activations of eight columns; an operator begins, and was given to ports; the one before it is at work.
+  input  logic   [Contexts-1:0] x_loaded_i,
+  output logic               x_bank_o,
+  input  logic   [RowBlock-1:0] x_nonzero_i,
+  input  activation_t [RowBlock-1:0] x_values_i,
+  output logic               columns_begin_o,
+  output logic               columns_dealt_o,
+  input  logic               columns_busy_i,
+  /// Columns that were read of the last operator that reads columns.
+  output logic   [13:0]      columns_o,
   /// The oldest slot is free again.
   input  logic               slot_free_i
 );
@@ -46,16 +60,17 @@ module tmv_dispatcher
   dispatch_t op_q;
   logic [$clog2(Window):0] used_q;
   logic full_q;
-  logic enable, granted, take;
+  logic enable, granted, slot_taken, take;
 
   // Single rows. A block begins when its first row is known and a port is free; then its rows follow.
   logic row_valid, row, row_ready, scan_end, sending_q, finish, send;
   logic [Ports-1:0] port_q;
   logic [$clog2(RowBlock)-1:0] sent_q;
 
-  assign enable = active_q && !full_q && (!op_q.rows || (row_valid && row && !sending_q));
+  assign enable = active_q && (!full_q || op_q.columns) && (!op_q.rows || (row_valid && row && !sending_q));
   assign granted = enable && |free_i;
-  assign op_ready_o = !active_q;
+  assign slot_taken = granted && !op_q.columns;
+  assign op_ready_o = !active_q && !(op_i.columns && columns_busy_i);
   assign take = op_valid_i && op_ready_o;
 
   assign record_o      = take && op_i.record;
@@ -67,6 +82,9 @@ module tmv_dispatcher
   assign row_o     = send ? port_q : '0;
   assign finish    = (send && sent_q == '1) || (sending_q && scan_end);
   assign row_end_o = finish ? port_q : '0;
+  assign x_bank_o        = op_q.bank;
+  assign columns_begin_o = take && op_i.columns;
+  assign columns_dealt_o = active_q && op_q.columns && scan_end;
 
   tmv_row_scan #(
     .CountBits(17)
@@ -77,16 +95,20 @@ module tmv_dispatcher
     .blocks_i    (op_i.blocks),
     .byte_req_o  (scan_req_o),
     .byte_index_o(scan_index_o),
-    .byte_ready_i(!op_q.skip || scan_ready_i),
-    .byte_i      (op_q.skip ? scan_i : '1),
+    .byte_ready_i(op_q.columns ? x_loaded_i[op_q.id] : !op_q.skip || scan_ready_i),
+    .byte_i      (op_q.columns ? x_nonzero_i : op_q.skip ? scan_i : '1),
+    .values_i    (x_values_i),
     .row_valid_o (row_valid),
     .row_o       (row),
+    .value_o,
     .row_ready_i (row_ready),
     .end_o       (scan_end)
   );
 
   always_ff @(posedge clk_i) begin
     if (granted) port_q <= grant_o;
+    if (columns_begin_o) columns_o <= '0;
+    else if (send && op_q.columns) columns_o <= columns_o + 1'b1;
     if (!rst_ni) begin
       sending_q <= 1'b0;
       sent_q    <= '0;
@@ -118,8 +140,8 @@ module tmv_dispatcher
     end else begin
       if (take) active_q <= 1'b1;
       else if (op_q.rows ? scan_end : granted && op_q.blocks == 17'd1) active_q <= 1'b0;
-      used_q <= used_q + ($clog2(Window) + 1)'(granted) - ($clog2(Window) + 1)'(slot_free_i);
-      if (granted != slot_free_i) full_q <= granted && used_q == ($clog2(Window) + 1)'(Window - 1);
+      used_q <= used_q + ($clog2(Window) + 1)'(slot_taken) - ($clog2(Window) + 1)'(slot_free_i);
+      if (slot_taken != slot_free_i) full_q <= slot_taken && used_q == ($clog2(Window) + 1)'(Window - 1);
     end
   end
 
@@ -130,7 +152,8 @@ module tmv_dispatcher
       block_o.id          <= op_i.id;
       block_o.bank        <= op_i.bank;
       block_o.rows        <= op_i.rows;
-      block_o.tokens_mask <= MaxTokens'((9'd1 << op_i.tokens) - 9'd1);
+      block_o.columns     <= op_i.columns;
+      block_o.tokens_mask <= op_i.columns ? '0 : MaxTokens'((9'd1 << op_i.tokens) - 9'd1);
       block_o.tokens      <= op_i.tokens;
       block_o.last_word   <= word_t'(op_i.row_beats - 1'b1);
     end else if (op_q.rows ? row_valid && row_ready : granted) begin
@@ -138,7 +161,7 @@ module tmv_dispatcher
       op_q.w_addr <= op_q.w_addr + addr_t'(op_q.w_stride);
     end
     if (!rst_ni) block_o.slot <= '0;
-    else if (granted) block_o.slot <= block_o.slot + 1'b1;
+    else if (slot_taken) block_o.slot <= block_o.slot + 1'b1;
   end
 
   `TMV_ASSERT(FullIsFull, full_q == (used_q == ($clog2(Window) + 1)'(Window)))

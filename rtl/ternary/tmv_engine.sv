@@ -7,6 +7,9 @@
 /// word, and they meet the words of the other groups too, one group after the other. So weights come once for all
 /// tokens.
 ///
+/// Blocks of single columns have no words of activations and no results here: the engine takes their beats in the same
+/// order and decodes them for `tmv_column_engine`.
+///
 /// Throughput one beat a cycle, across blocks too. In the last word of a block, the first beat of a group waits until
 /// the collector has taken the result before. Latency six cycles from the last beat of a block to its result; the README
 /// of this folder draws the pipeline. Accumulators cannot overflow, see `AccBits`. No combinational path from an
@@ -61,6 +64,14 @@ module tmv_engine
   output logic   [3:0]                                      result_token_o,
   output logic                                              result_last_o,
   output logic                                              result_done_o,
+  /// A beat of a block of columns is at work: its column, whether it is of the first word, of the last word. Its planes come
+  /// a cycle later.
+  output logic                                              column_take_o,
+  output logic   [$clog2(RowBlock)-1:0]                     column_o,
+  output logic                                              column_first_word_o,
+  output logic                                              column_last_word_o,
+  output logic   [SliceLanes-1:0]                           nz_o [Slices],
+  output logic   [SliceLanes-1:0]                           neg_o[Slices],
   /// Use of this cycle, at most one of them high: a beat at work; no beat; no word of activations; result not taken.
   output logic                                              busy_o,
   output logic                                              stall_data_o,
@@ -92,10 +103,10 @@ module tmv_engine
   logic [$clog2(BankWords)-1:0] fetch_word_q;
   group_t fetch_group_q;
   logic [1:0] words_q;
-  logic word_done, next_valid_q, word_valid_q, word_shift;
+  logic word_done, word_used, next_valid_q, word_valid_q, word_shift;
   logic [Vectors-1:0][7:0][Lanes-1:0] next_q;
 
-  assign word_shift = next_valid_q && (!word_valid_q || word_done);
+  assign word_shift = next_valid_q && (!word_valid_q || word_used);
 
   // The beat at work. The first group takes beats from the port, the other groups take the beats that were kept. A beat
   // comes out of a block RAM, which is slow, so it goes into a register before anything else.
@@ -150,7 +161,7 @@ module tmv_engine
   step_t step_q;
   group_t group;
   word_t words_left_q;
-  logic first_word_q, last_word_q, last_group, finish_word;
+  logic columns_q, first_word_q, last_word_q, last_group, finish_word;
   logic result_pending_q, result_first_q, result_start, result_complete, result_pop, result_end;
   logic result_release, result_blocked;
 
@@ -164,14 +175,22 @@ module tmv_engine
 
   assign group = group_t'(step_q >> RowBits);
   assign last_group = Groups == 1 || 32'(tokens_q) <= (32'(group) + 1) * Vectors;
-  assign result_blocked = last_word_q && result_pending_q && step_q[RowBits-1:0] == '0;
-  assign busy_o = beat_valid_q && word_valid_q && !result_blocked;
+  assign result_blocked = last_word_q && result_pending_q && step_q[RowBits-1:0] == '0 && !columns_q;
+  assign busy_o = beat_valid_q && (word_valid_q || columns_q) && !result_blocked;
   assign stall_data_o = current_valid_q && !beat_valid_q;
-  assign stall_x_o = beat_valid_q && !word_valid_q;
+  assign stall_x_o = beat_valid_q && !word_valid_q && !columns_q;
   assign stall_result_o = beat_valid_q && word_valid_q && result_blocked;
   assign word_done = busy_o && &step_q[RowBits-1:0];
+  assign word_used = word_done && !columns_q;
   assign finish_word = word_done && last_group;
   assign compute_pop = finish_word && last_word_q;
+
+  assign column_take_o       = busy_o && columns_q;
+  assign column_o            = step_q[RowBits-1:0];
+  assign column_first_word_o = first_word_q;
+  assign column_last_word_o  = last_word_q;
+  assign nz_o                = nz_q;
+  assign neg_o               = neg_q;
 
   // Dot products and accumulation for the vectors that carry a token; registers of the other vectors keep still. Beside
   // the pipeline travel the vectors in use and the place of the sum: element 0 with the planes, 1 with the counts, 2 with
@@ -196,7 +215,7 @@ module tmv_engine
   assign sum_last = used_q[Last][0] && sum_place.last;
 
   // The result of a group begins with the first beat of the last word, is complete with the last sum, and then leaves.
-  assign result_start  = busy_o && last_word_q && step_q[RowBits-1:0] == '0;
+  assign result_start  = busy_o && last_word_q && step_q[RowBits-1:0] == '0 && !columns_q;
   assign result_pop    = result_valid_o && result_ready_i;
   assign result_last_o = result_tokens_q == 4'd1;
   assign result_end    = result_pop && result_last_o;
@@ -251,7 +270,7 @@ module tmv_engine
       if (x_valid_i) next_valid_q <= 1'b1;
       else if (word_shift) next_valid_q <= 1'b0;
       if (word_shift) word_valid_q <= 1'b1;
-      else if (word_done) word_valid_q <= 1'b0;
+      else if (word_used) word_valid_q <= 1'b0;
     end
   end
 
@@ -270,7 +289,11 @@ module tmv_engine
         if (x_grant_i) x_req_o <= 1'b0;
       end else if (words_q != 2'd2 && fetch_valid_q) begin
         automatic block_t fetch = blocks[fetch_q[BlockBits-1:0]];
-        request = x_loaded_i[fetch.id];
+        request = x_loaded_i[fetch.id] && !fetch.columns;
+        if (fetch.columns) begin
+          fetch_valid_q <= push_q != fetch_q + 1'b1;
+          fetch_q       <= fetch_q + 1'b1;
+        end
         if (request) begin
           x_req_o  <= 1'b1;
           x_addr_o <= {fetch.bank, (WordAddrBits - 1)'({fetch_group_q, fetch_word_q})};
@@ -287,7 +310,7 @@ module tmv_engine
           end
         end
       end
-      if (request != word_done) words_q <= request ? words_q + 1'b1 : words_q - 1'b1;
+      if (request != word_used) words_q <= request ? words_q + 1'b1 : words_q - 1'b1;
       if (push) fetch_valid_q <= 1'b1;
     end
   end
@@ -302,6 +325,7 @@ module tmv_engine
     if (load_block) begin
       automatic block_t load = blocks[load_q[BlockBits-1:0]];
       slot_q        <= load.slot;
+      columns_q     <= load.columns;
       tokens_mask_q <= load.tokens_mask;
       tokens_q      <= load.tokens;
       words_left_q  <= load.last_word;

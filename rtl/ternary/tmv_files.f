@@ -18,11 +18,15 @@ ternary/tmv_dot.sv
 ternary/tmv_engine.sv
 ternary/tmv_weight_queue.sv
 ternary/tmv_row_reader.sv
+ternary/tmv_column_products.sv
+ternary/tmv_column_engine.sv
 ternary/tmv_port.sv
 ternary/tmv_x_memory.sv
 ternary/tmv_frontend.sv
 ternary/tmv_row_scan.sv
 ternary/tmv_dispatcher.sv
+ternary/tmv_column_x.sv
+ternary/tmv_column_drain.sv
 ternary/tmv_collector.sv
 ternary/tmv_row_mask.sv
 ternary/tmv_row_place.sv

@@ -29,7 +29,10 @@ module tmv_frontend
   parameter  int unsigned BankWords = DefaultBankWords,
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
-  localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)
+  /// 1: operators may read columns.
+  parameter  int unsigned Columns = 1,
+  localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups),
+  localparam int unsigned BeatBits = $clog2(MaxColumns * 8 / PortBits) + 1
 ) (
   input  logic                            clk_i,
   input  logic                            rst_ni,
@@ -55,6 +58,10 @@ module tmv_frontend
   output logic    [WordAddrBits-1:0]      x_addr_o,
   output logic    [         7:0][Lanes-1:0] x_data_o,
   output logic    [Contexts-1:0]          x_loaded_o,
+  /// Activations of the first token, for operators that read columns: bank and number of a beat. Its bytes are the last
+  /// ones in `x_data_o`.
+  output logic                            column_x_write_o,
+  output logic    [BeatBits-1:0]          column_x_addr_o,
   /// Operators. Both consumers have room for `Contexts` of them, so there is no ready.
   output logic                            op_valid_o,
   output dispatch_t                       dispatch_o,
@@ -128,12 +135,12 @@ module tmv_frontend
   // Every field has one right range. `row_beats` follows from `in_features`: a driver that assumes another layout of
   // the image gives another number, and is refused.
   logic [7:0] flags;
-  logic keep_x, rows, skip, older, record;
+  logic keep_x, rows, skip, older, record, columns;
   beats_t row_beats, row_beats_q;
   logic [15:0] in_features, in_features_q;
   logic [$clog2(BankWords)-1:0] last_word_q;
   logic [3:0] tokens, tokens_q;
-  logic x_valid_q, bad_field_q, bad_row_q, bad_flag_q, bad, misaligned_q;
+  logic x_valid_q, bad_field_q, bad_row_q, bad_flag_q, bad_column_q, bad, misaligned_q;
   logic [16:0] blocks_q;
 
   /// Whether a field of the descriptor is out of range.
@@ -157,8 +164,22 @@ module tmv_frontend
     // which is a large number. It may overflow only with more beats than `BankWords`, which are refused anyway.
     padding = 17'(scaled(beats, 8'(Lanes))) - 17'(desc[32*DescInFeaturesWord+:16]);
     return beats == '0 || beats > BankWords || padding >= 17'(Lanes)
-        || field(desc, DescWStrideWord) < ((desc[32*DescControlWord+:8] & 8'(FlagRows)) != '0
-            ? beats * PortBytes : beats * RowBlock * PortBytes);
+        || field(desc, DescWStrideWord) < ((desc[32*DescControlWord+:8] & 8'(FlagColumns)) != '0
+            ? 32'(desc[32*DescColumnBeatsWord+:16]) * PortBytes
+            : (desc[32*DescControlWord+:8] & 8'(FlagRows)) != '0 ? beats * PortBytes : beats * RowBlock * PortBytes);
+  endfunction
+
+  /// Whether an operator that reads columns has more than one token, too many columns or rows, or a column with other beats
+  /// than those of its length; or another operator has beats of a column.
+  function automatic logic has_bad_column(logic [DescBytes*8-1:0] desc);
+    logic [15:0] beats;
+    logic [16:0] spare;
+    beats   = desc[32*DescColumnBeatsWord+:16];
+    // As for rows. It may overflow only with more than 255 beats, which are refused anyway.
+    spare = 17'(scaled(32'(Lanes), beats[7:0])) - 17'(desc[32*DescOutFeaturesWord+:16]);
+    if ((desc[32*DescControlWord+:8] & 8'(FlagColumns)) == '0) return beats != '0;
+    return Columns == 0 || desc[32*DescControlWord+8+:4] != 4'd1 || 32'(desc[32*DescInFeaturesWord+:16]) > MaxColumns
+        || field(desc, DescOutFeaturesWord) > MaxColumnRows || beats[15:8] != '0 || spare >= 17'(Lanes);
   endfunction
 
   /// Whether an address or a stride is no multiple of `DescBytes`.
@@ -173,6 +194,7 @@ module tmv_frontend
   assign skip      = (flags & 8'(FlagSkip)) != '0;
   assign older     = (flags & 8'(FlagOlder)) != '0;
   assign record    = (flags & 8'(FlagRecord)) != '0;
+  assign columns   = (flags & 8'(FlagColumns)) != '0;
   assign tokens    = desc_q[32*DescControlWord+8+:4];
   assign row_beats = desc_q[32*DescInFeaturesWord+16+:16];
   assign in_features = desc_q[32*DescInFeaturesWord+:16];
@@ -189,18 +211,19 @@ module tmv_frontend
           || (keep_x && (!x_valid_q || in_features != in_features_q || tokens != tokens_q)));
       bad_row_q    <= ring_aligned && has_bad_row(desc_q);
       // One token and rows that can be recorded; single rows to skip, and a record of as many rows; no record of rows that
-      // are skipped, and none to go back from without a skip.
+      // are skipped, and none to go back from without a skip. Columns exclude all of that.
       bad_flag_q   <= ring_aligned && (
           ((record || skip) && (tokens != 4'd1 || field(desc_q, DescOutFeaturesWord) > MaxRecordedRows))
           || (skip && (record || !rows || !recorded_q[older]
               || recorded_rows_q[older] != desc_q[32*DescOutFeaturesWord+:RecordBits]))
-          || (older && !skip));
+          || (older && !skip) || (columns && (rows || record)));
+      bad_column_q <= ring_aligned && has_bad_column(desc_q);
       misaligned_q <= !ring_aligned || is_misaligned(desc_q);
       blocks_q     <= 17'((field(desc_q, DescOutFeaturesWord) + RowBlock - 1) / RowBlock);
     end
   end
 
-  assign bad = bad_field_q || bad_row_q || bad_flag_q;
+  assign bad = bad_field_q || bad_row_q || bad_flag_q || bad_column_q;
 
   always_ff @(posedge clk_i) begin
     if (publish && record) recorded_rows_q <= {recorded_rows_q[0], desc_q[32*DescOutFeaturesWord+:RecordBits]};
@@ -265,13 +288,14 @@ module tmv_frontend
       dispatch_o <= '{
         id: publish_id_q,
         bank: bank,
-        rows: rows,
+        rows: rows || columns,
         skip: skip,
         older: older,
         record: record,
+        columns: columns,
         tokens: tokens,
-        row_beats: row_beats,
-        blocks: blocks_q,
+        row_beats: columns ? beats_t'(desc_q[32*DescColumnBeatsWord+:16]) : row_beats,
+        blocks: columns ? (17'(in_features) + 17'(RowBlock - 1)) >> $clog2(RowBlock) : blocks_q,
         w_addr: desc_q[32*DescWAddrWord+:AddrBits],
         w_stride: field(desc_q, DescWStrideWord)
       };
@@ -280,6 +304,7 @@ module tmv_frontend
         skip: skip,
         older: older,
         record: record,
+        columns: columns,
         tokens: tokens,
         blocks: blocks_q,
         words: 21'(scaled(32'(blocks_q), 8'(tokens))),
@@ -326,6 +351,22 @@ module tmv_frontend
     end
 
     assign x_addr = {bank_q, group_q, word_q};
+  end
+
+  // The first token's beats, for operators that read columns: as many as such an operator may have.
+  localparam int unsigned RowBeatBits = $clog2(BankWords * WordBeats + 1);
+
+  logic [RowBeatBits-1:0] x_beat_q;
+
+  always_ff @(posedge clk_i) begin
+    column_x_addr_o <= {bank_q, (BeatBits - 1)'(x_beat_q)};
+    if (state_q == WaitBank) x_beat_q <= '0;
+    else if (beat_valid_i) x_beat_q <= x_beat_q + 1'b1;
+    if (!rst_ni) column_x_write_o <= 1'b0;
+    else begin
+      column_x_write_o <= Columns != 0 && beat_valid_i && state_q == Load && token_q == '0
+          && 32'(x_beat_q) < MaxColumns / PortBytes;
+    end
   end
 
   // `word_beat_q` counts in Load only, so no beat of a descriptor is the last of a word.

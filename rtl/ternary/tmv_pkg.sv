@@ -27,8 +27,18 @@ package tmv_pkg;
   /// Accumulator.
   typedef logic signed [AccBits-1:0] acc_t;
 
-  /// Number of a row block of an operator that records or skips rows.
+  /// Number of a row block of an operator that records or skips rows; of eight columns of one that reads columns.
   typedef logic [$clog2(MaxRecordedRows/RowBlock)-1:0] mask_index_t;
+  /// Activation.
+  typedef logic [7:0] activation_t;
+
+  /// Sums of a column operator that a port keeps lie `PortBits / 8` to an entry.
+  localparam int unsigned ColumnSumEntries = 512;
+  typedef logic [$clog2(ColumnSumEntries)-1:0] column_sum_index_t;
+  /// Bits of the products of eight columns in a lane, with their sign: -128 times -1 in each is the largest.
+  localparam int unsigned ColumnFieldBits = $clog2(RowBlock * 128) + 2;
+  /// Bits of such a sum, with its sign: -128 times -1 in every column is the largest.
+  localparam int unsigned ColumnSumBits = $clog2(MaxColumns * 128) + 2;
 
   /// Fields of a descriptor that the dispatcher needs.
   typedef struct packed {
@@ -39,7 +49,9 @@ package tmv_pkg;
     logic        skip;
     logic        older;
     logic        record;
+    logic        columns;
     logic [3:0]  tokens;
+    /// Of a column, if the operator reads columns. Then `blocks` are blocks of eight columns.
     beats_t      row_beats;
     logic [16:0] blocks;
     addr_t       w_addr;
@@ -52,6 +64,7 @@ package tmv_pkg;
     logic        skip;
     logic        older;
     logic        record;
+    logic        columns;
     logic [3:0]  tokens;
     logic [16:0] blocks;
     logic [20:0] words;
@@ -66,8 +79,9 @@ package tmv_pkg;
     context_id_t id;
     logic        bank;
     slot_t       slot;
-    /// The beats are those of single rows.
+    /// The beats are those of single rows, or of single columns.
     logic        rows;
+    logic        columns;
     /// A bit for each token.
     logic [MaxTokens-1:0] tokens_mask;
     logic [3:0]  tokens;

@@ -1,4 +1,5 @@
-/// One read port: bursts of weights, their queue, and dot engine. Takes row blocks, delivers accumulators.
+/// One read port: bursts of weights, their queue, and dot engine. Takes row blocks, delivers accumulators. Takes blocks of
+/// columns, keeps their sums.
 ///
 /// Takes a block when all beats of the block before are requested and the engine has room for it. So requests run ahead
 /// of the engine, by the beats of the queue at most. Throughput one beat a cycle. Checks beats as they arrive, while
@@ -22,6 +23,10 @@ module tmv_port
   parameter  int unsigned FifoBeats = 512,
   /// Bursts in flight, a power of two, at least 2.
   parameter  int unsigned Outstanding = 8,
+  /// 1: operators may read columns.
+  parameter  int unsigned Columns = 1,
+  /// 1: sums of columns in UltraRAM; 0: in block RAM.
+  parameter  int unsigned UltraRam = 0,
   localparam int unsigned Lanes = lanes_of(Codec, PortBits),
   localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)
 ) (
@@ -38,6 +43,8 @@ module tmv_port
   /// Of a block of single rows: `block_addr_i` is the address of its next row; no more rows come.
   input  logic                                              row_i,
   input  logic                                              row_end_i,
+  /// Activation of the column whose address it is.
+  input  activation_t                                       value_i,
   /// Read channels; R is always ready.
   output logic                                              ar_valid_o,
   input  logic                                              ar_ready_i,
@@ -62,6 +69,13 @@ module tmv_port
   output logic   [3:0]                                      result_token_o,
   output logic                                              result_last_o,
   output logic                                              result_done_o,
+  /// Sums of columns, see `tmv_column_engine`.
+  input  logic                                              columns_start_i,
+  output logic                                              columns_idle_o,
+  output logic                                              columns_empty_o,
+  input  logic                                              columns_read_i,
+  input  column_sum_index_t                                        columns_index_i,
+  output logic   [PortBits/8-1:0][ColumnSumBits-1:0]              columns_sums_o,
   /// An error, two cycles after its beat; stays until reset.
   output fault_t                                            fault_o,
   /// A beat of weights meets a word of activations.
@@ -75,6 +89,9 @@ module tmv_port
 );
   logic cmd_ready, block_ready, r_taken, beat_valid, beat_ready, illegal, stall_data, stall_x, stall_result;
   logic reader_busy, cmd_valid;
+  logic column_take, column_first_word, column_last_word;
+  logic [$clog2(RowBlock)-1:0] column;
+  logic [Lanes/slices_of(Lanes)-1:0] nz[slices_of(Lanes)], neg[slices_of(Lanes)];
   addr_t cmd_addr;
   beats_t cmd_beats;
   logic [$clog2(Outstanding):0] inflight;
@@ -189,11 +206,52 @@ module tmv_port
     .result_token_o,
     .result_last_o,
     .result_done_o,
+    .column_take_o      (column_take),
+    .column_o           (column),
+    .column_first_word_o(column_first_word),
+    .column_last_word_o (column_last_word),
+    .nz_o               (nz),
+    .neg_o              (neg),
     .busy_o,
     .stall_data_o  (stall_data),
     .stall_x_o     (stall_x),
     .stall_result_o(stall_result)
   );
+
+  if (Columns != 0) begin : gen_columns
+    // Rows of a block of rows are not columns.
+    logic open_q;
+
+    always_ff @(posedge clk_i) if (grant_i) open_q <= block_i.columns;
+
+    tmv_column_engine #(
+      .Codec(Codec),
+      .PortBits(PortBits),
+      .UltraRam(UltraRam)
+    ) u_columns (
+      .clk_i,
+      .rst_ni,
+      .start_i      (columns_start_i),
+      .block_i      (grant_i && block_i.columns),
+      .column_i     (row_i && open_q),
+      .value_i,
+      .take_i       (column_take),
+      .take_column_i(column),
+      .take_first_i (column_first_word),
+      .take_last_i  (column_last_word),
+      .nz_i         (nz),
+      .neg_i        (neg),
+      .idle_o       (columns_idle_o),
+      .empty_o      (columns_empty_o),
+      .read_i       (columns_read_i),
+      .read_index_i (columns_index_i),
+      .sums_o       (columns_sums_o)
+    );
+  end else begin : gen_no_columns
+    assign columns_idle_o = 1'b1;
+    assign columns_empty_o = 1'b1;
+    assign columns_sums_o = '0;
+  end
 
   logic [31:0] busy_q, stall_data_q, stall_x_q, stall_result_q, beats_q, bursts_q;
 

@@ -3,8 +3,8 @@
 /// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits), error
 /// codes and descriptor words (32 bits each).
 package tmv_reg_pkg;
-  localparam logic [31:0] MapVersion = 32'h0000_0004;
-  localparam logic [31:0] MapHash = 32'h9fcd_3151;
+  localparam logic [31:0] MapVersion = 32'h0000_0005;
+  localparam logic [31:0] MapHash = 32'hc33d_67f3;
 
   /// Value of the register ID: the letters TMV1.
   localparam int unsigned IdValue = 1414354481;
@@ -22,8 +22,14 @@ package tmv_reg_pkg;
   localparam int unsigned FlagSkip = 16;
   /// Flag of a descriptor, beside FLAG_SKIP: not the last record, but the one before it.
   localparam int unsigned FlagOlder = 32;
+  /// Flag of a descriptor: weights lie column by column, W_STRIDE apart; only columns whose activation is not zero are read. One token; no other flag for rows; at most MAX_COLUMNS columns and MAX_COLUMN_ROWS rows.
+  localparam int unsigned FlagColumns = 64;
   /// Most rows of an operator that records or skips.
   localparam int unsigned MaxRecordedRows = 8192;
+  /// Most columns of an operator with FLAG_COLUMNS.
+  localparam int unsigned MaxColumns = 8192;
+  /// Most rows of an operator with FLAG_COLUMNS.
+  localparam int unsigned MaxColumnRows = 4000;
   /// Bytes of a descriptor, and the alignment of every address and stride in it.
   localparam int unsigned DescBytes = 64;
   /// Rows of a row block, whose beats are interleaved in memory.
@@ -60,6 +66,7 @@ package tmv_reg_pkg;
   localparam int unsigned Param1BankWordsLsb = 0;
   localparam int unsigned Param1RowBlockLsb = 16;
   localparam int unsigned Param1ContextsLsb = 20;
+  localparam int unsigned Param1ColumnsLsb = 24;
   localparam logic [11:0] ControlOffset = 12'h014;
   localparam logic [31:0] ControlBits = 32'h00000007;
   localparam int unsigned ControlSoftResetLsb = 0;
@@ -126,7 +133,7 @@ package tmv_reg_pkg;
   localparam int unsigned DescControlWord = 0;
   localparam int unsigned DescInFeaturesWord = 1;
   localparam int unsigned DescOutFeaturesWord = 2;
-  localparam int unsigned DescReservedWord = 3;
+  localparam int unsigned DescColumnBeatsWord = 3;
   localparam int unsigned DescXAddrWord = 4;
   localparam int unsigned DescXAddrHiWord = 5;
   localparam int unsigned DescWAddrWord = 6;
@@ -154,9 +161,9 @@ package tmv_reg_pkg;
     32'h00000000,
     32'hffffff00,
     32'h00000000,
-    32'hffffffff,
+    32'hffff0000,
     32'h00000000,
     32'h00000000,
-    32'h00fff0c0
+    32'h00fff080
   };
 endpackage

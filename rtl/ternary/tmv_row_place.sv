@@ -53,8 +53,10 @@ module tmv_row_place
     .byte_index_o,
     .byte_ready_i(1'b1),
     .byte_i,
+    .values_i    ('0),
     .row_valid_o (row_valid),
     .row_o       (row),
+    .value_o     (),
     .row_ready_i (row_ready),
     .end_o       (scan_end)
   );

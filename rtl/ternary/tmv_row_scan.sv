@@ -1,6 +1,6 @@
 `include "tmv_macros.svh"
 
-/// Walks through the recorded bits of an operator's rows, a row a cycle.
+/// Walks through the bits of an operator's rows or columns, one a cycle. A value travels with each bit.
 ///
 /// Bits come in bytes, a byte for each row block, from a memory that answers a cycle after its request. The byte of the
 /// next block is fetched while the bits of this one are taken. Combinational: `byte_ready_i` to `byte_req_o`.
@@ -21,9 +21,11 @@ module tmv_row_scan
   output mask_index_t  byte_index_o,
   input  logic         byte_ready_i,
   input  logic [RowBlock-1:0] byte_i,
-  /// The next row: its bit.
+  input  activation_t [RowBlock-1:0] values_i,
+  /// The next row: its bit, its value.
   output logic         row_valid_o,
   output logic         row_o,
+  output activation_t  value_o,
   input  logic         row_ready_i,
   /// No row is left.
   output logic         end_o
@@ -34,10 +36,12 @@ module tmv_row_scan
   // Blocks are left: not zero.
   logic more_q;
   logic [RowBlock-1:0] bits_q, next_q;
+  activation_t [RowBlock-1:0] values_q, next_values_q;
   logic [RowBits-1:0] row_q;
   logic pending_q, next_valid_q, load, last;
 
   assign row_o      = bits_q[0];
+  assign value_o    = values_q[0];
   assign last       = row_valid_o && row_ready_i && row_q == '1;
   assign load       = next_valid_q && (!row_valid_o || last);
   assign byte_req_o = more_q && byte_ready_i && !pending_q && (!next_valid_q || load);
@@ -46,9 +50,9 @@ module tmv_row_scan
   always_ff @(posedge clk_i) begin
     // At the end, the simulator has nothing to do.
     if (start_i || !end_o || !rst_ni) begin
-      if (pending_q) next_q <= byte_i;
-      if (load) bits_q <= next_q;
-      else if (row_ready_i) bits_q <= bits_q >> 1;
+      if (load) {values_q, bits_q} <= {next_values_q, next_q};
+      else if (row_ready_i) {values_q, bits_q} <= {values_q >> $bits(activation_t), bits_q >> 1};
+      if (pending_q) {next_values_q, next_q} <= {values_i, byte_i};
       if (start_i) byte_index_o <= '0;
       else if (byte_req_o) byte_index_o <= byte_index_o + 1'b1;
       if (start_i) left_q <= blocks_i;

@@ -26,7 +26,9 @@ module tmv_unit
   parameter int unsigned Codec = CodecWeights2b,
   /// Words of an activation bank, a power of two, at least 2: in_features <= BankWords * lanes.
   parameter int unsigned BankWords = DefaultBankWords,
-  /// 1: activations in UltraRAM, which some UltraScale+ devices have; 0: in block RAM.
+  /// 1: operators may read columns.
+  parameter int unsigned Columns = 1,
+  /// 1: activations and sums of columns in UltraRAM, which some UltraScale+ devices have; 0: in block RAM.
   parameter int unsigned UltraRam = 0,
   /// Beats of the weight queue of each port, a power of two, at least 32.
   parameter int unsigned FifoBeats = 512,
@@ -142,11 +144,26 @@ module tmv_unit
   logic record_dispatch, scan_start, scan_valid, scan_older, scan_req, scan_ready, place_req;
   mask_index_t scan_index, place_index;
   logic [RowBlock-1:0] scan_bits, place_bits;
-  logic [$bits(mask_index_t)+3:0] mask_rows, mask_blocks, skip_rows;
+  logic [$bits(mask_index_t)+3:0] mask_rows, mask_blocks, read_count;
   logic recording_q, skipping_q, older_q;
   logic place_complete, place_valid, place_take;
   logic [9:0] place_words;
   logic [RowBlock*AccBits-1:0] place_word;
+  // Columns.
+  localparam int unsigned ColumnXBits = $clog2(MaxColumns * 8 / PortBits) + 1;
+
+  logic column_x_write, column_x_bank, columns_begin, columns_dealt, columns_busy, columns_read, drain_valid, draining_q;
+  logic [ColumnXBits-1:0] column_x_addr;
+  logic [PortBits-1:0] column_x_data;
+  activation_t value;
+  activation_t [RowBlock-1:0] x_values;
+  logic [RowBlock-1:0] x_nonzero;
+  logic [13:0] columns_count;
+  logic [Ports-1:0] columns_idle, columns_empty;
+  column_sum_index_t columns_index;
+  logic [PortBits/8-1:0][ColumnSumBits-1:0] columns_sums[Ports];
+  logic [9:0] drain_words;
+  logic [RowBlock*AccBits-1:0] drain_word;
   // To the writer.
   logic word_take;
 
@@ -191,7 +208,8 @@ module tmv_unit
     .Hash(MapHash),
     .Param0((Ports << Param0PortsLsb) | ((PortBits / 8) << Param0PortBytesLsb) | (Vectors << Param0VectorsLsb)
             | (Groups << Param0GroupsLsb) | (Codec << Param0CodecLsb)),
-    .Param1((BankWords << Param1BankWordsLsb) | (RowBlock << Param1RowBlockLsb) | (Contexts << Param1ContextsLsb)),
+    .Param1((BankWords << Param1BankWordsLsb) | (RowBlock << Param1RowBlockLsb) | (Contexts << Param1ContextsLsb)
+            | (Columns << Param1ColumnsLsb)),
     .WatchdogReset(WatchdogReset),
     .Ports(Ports),
     .Events(7)
@@ -305,7 +323,9 @@ module tmv_unit
       .BankWords(BankWords),
       .Groups(Groups),
       .FifoBeats(FifoBeats),
-      .Outstanding(Outstanding)
+      .Outstanding(Outstanding),
+      .Columns(Columns),
+      .UltraRam(UltraRam)
     ) u_port (
       .clk_i,
       .rst_ni         (core_rst_n),
@@ -317,6 +337,7 @@ module tmv_unit
       .block_addr_i   (block_addr),
       .row_i          (row[p]),
       .row_end_i      (row_end[p]),
+      .value_i        (value),
       .ar_valid_o     (w_ar_valid),
       .ar_ready_i     (w_ar_ready),
       .ar_held_i      (w_ar_held),
@@ -337,6 +358,12 @@ module tmv_unit
       .result_token_o (result_token[p]),
       .result_last_o  (result_last[p]),
       .result_done_o  (result_done[p]),
+      .columns_start_i(columns_begin),
+      .columns_idle_o (columns_idle[p]),
+      .columns_empty_o(columns_empty[p]),
+      .columns_read_i (columns_read),
+      .columns_index_i(columns_index),
+      .columns_sums_o (columns_sums[p]),
       .fault_o        (port_fault[p]),
       .busy_o         (port_busy[p]),
       .count_clear_i  (count_clear),
@@ -419,7 +446,8 @@ module tmv_unit
     .Vectors(Vectors),
     .Lanes(Lanes),
     .BankWords(BankWords),
-    .Groups(Groups)
+    .Groups(Groups),
+    .Columns(Columns)
   ) u_frontend (
     .clk_i,
     .rst_ni      (core_rst_n),
@@ -440,6 +468,8 @@ module tmv_unit
     .x_addr_o    (x_write_addr),
     .x_data_o    (x_write_data),
     .x_loaded_o  (x_loaded),
+    .column_x_write_o(column_x_write),
+    .column_x_addr_o (column_x_addr),
     .op_valid_o  (op_valid),
     .dispatch_o  (op_dispatch),
     .retire_o    (op_retire),
@@ -498,6 +528,15 @@ module tmv_unit
     .scan_index_o (scan_index),
     .scan_ready_i (scan_ready),
     .scan_i       (scan_bits),
+    .value_o      (value),
+    .x_loaded_i   (x_loaded),
+    .x_bank_o     (column_x_bank),
+    .x_nonzero_i  (x_nonzero),
+    .x_values_i   (x_values),
+    .columns_begin_o(columns_begin),
+    .columns_dealt_o(columns_dealt),
+    .columns_busy_i (columns_busy),
+    .columns_o      (columns_count),
     .slot_free_i(slot_free)
   );
 
@@ -515,7 +554,7 @@ module tmv_unit
     .result_done_i  (result_done),
     .result_token_i (result_token),
     .start_i        (result_start),
-    .blocks_i       (retire.skip ? 17'(mask_blocks) : retire.blocks),
+    .blocks_i       (retire.columns ? '0 : retire.skip ? 17'(mask_blocks) : retire.blocks),
     .tokens_i       (retire.tokens),
     .ready_words_o  (collect_words),
     .complete_o     (collect_complete),
@@ -526,14 +565,63 @@ module tmv_unit
   );
 
   // Results of an operator that skips rows go through `tmv_row_place` to the writer, all others straight.
-  assign collect_take = skipping_q ? place_take : word_take;
+  assign collect_take = skipping_q ? place_take : word_take && !draining_q;
   assign mask_blocks  = (mask_rows + ($bits(mask_index_t) + 4)'(RowBlock - 1)) >> $clog2(RowBlock);
-  assign skip_rows    = skipping_q ? mask_rows : '0;
+  assign read_count    = draining_q ? columns_count : skipping_q ? mask_rows : '0;
 
   always_ff @(posedge clk_i) begin
     if (result_start) older_q <= retire.older;
-    if (!core_rst_n) {skipping_q, recording_q} <= '0;
-    else if (result_start) {skipping_q, recording_q} <= {retire.skip, retire.record};
+    if (!core_rst_n) {skipping_q, recording_q, draining_q} <= '0;
+    else if (result_start) {skipping_q, recording_q, draining_q} <= {retire.skip, retire.record, retire.columns};
+  end
+
+  if (Columns != 0) begin : gen_columns
+    // The front end has the activations of the last beat as planes.
+    for (genvar i = 0; i < int'(PortBits / 8); i++) begin : gen_byte
+      for (genvar b = 0; b < 8; b++) begin : gen_bit
+        assign column_x_data[8*i+b] = x_write_data[b][Lanes-PortBits/8+i];
+      end
+    end
+
+    tmv_column_x #(
+      .PortBits(PortBits)
+    ) u_column_x (
+      .clk_i,
+      .write_i     (column_x_write),
+      .write_addr_i(column_x_addr),
+      .write_data_i(column_x_data),
+      .read_i      (scan_req),
+      .read_bank_i (column_x_bank),
+      .read_index_i(scan_index),
+      .values_o    (x_values),
+      .nonzero_o   (x_nonzero)
+    );
+
+    tmv_column_drain #(
+      .Ports(Ports),
+      .PortBits(PortBits)
+    ) u_column_drain (
+      .clk_i,
+      .rst_ni      (core_rst_n),
+      .begin_i     (columns_begin),
+      .dealt_i     (columns_dealt),
+      .busy_o      (columns_busy),
+      .start_i     (result_start && retire.columns),
+      .words_i     (10'(retire.words)),
+      .done_i      (op_done && draining_q),
+      .idle_i      (columns_idle),
+      .empty_i     (columns_empty),
+      .read_o      (columns_read),
+      .read_index_o(columns_index),
+      .sums_i      (columns_sums),
+      .words_o     (drain_words),
+      .word_valid_o(drain_valid),
+      .word_ready_i(draining_q && word_take),
+      .word_o      (drain_word)
+    );
+  end else begin : gen_no_columns
+    assign column_x_data = '0;
+    assign {x_values, x_nonzero, columns_busy, columns_read, columns_index, drain_words, drain_valid, drain_word} = '0;
   end
 
   tmv_row_mask u_row_mask (
@@ -590,13 +678,14 @@ module tmv_unit
     .done_irq_o   (done_irq),
     .cycle_i      (cycle),
     .start_o      (result_start),
-    .rows_i       (skip_rows),
-    .ready_words_i(skipping_q ? place_words : collect_words),
-    .complete_i   (skipping_q ? place_complete : collect_complete),
-    .word_valid_i (skipping_q ? place_valid : collect_valid),
+    .read_i       (read_count),
+    .ready_words_i(draining_q ? drain_words : skipping_q ? place_words : collect_words),
+    .complete_i   (draining_q ? drain_words != '0 : skipping_q ? place_complete : collect_complete),
+    .word_valid_i (draining_q ? drain_valid : skipping_q ? place_valid : collect_valid),
     .word_ready_o (word_take),
     .placed_i     (skipping_q),
-    .word_i       ('{collect_word, place_word}),
+    .drained_i    (draining_q),
+    .word_i       ('{collect_word, place_word, drain_word}),
     .aw_valid_o   (m_axi_awvalid),
     .aw_ready_i   (m_axi_awready),
     .aw_o         (aw),

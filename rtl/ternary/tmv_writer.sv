@@ -43,14 +43,16 @@ module tmv_writer
   /// Collector: begin of an operator, words that are ready, and the words. See `tmv_collector`.
   output logic                  start_o,
   input  logic [           9:0] ready_words_i,
-  /// Rows that the operator at work reads, if it skips rows; else 0.
-  input  logic [          13:0] rows_i,
+  /// Rows or columns that the operator at work reads, if it skips some; else 0.
+  input  logic [          13:0] read_i,
   input  logic                  complete_i,
   input  logic                  word_valid_i,
   output logic                  word_ready_o,
-  /// The word comes from the collector (0) or from `tmv_row_place` (1). Both are inputs: a beat is chosen with its slice.
+  /// The word comes from the collector, or from `tmv_row_place`, or from `tmv_column_drain`. All are inputs: a beat is chosen
+  /// with its slice.
   input  logic                  placed_i,
-  input  logic [  WordBits-1:0] word_i [2],
+  input  logic                  drained_i,
+  input  logic [  WordBits-1:0] word_i [3],
   /// Write channels, see `tmv_write_stream`.
   output logic                  aw_valid_o,
   input  logic                  aw_ready_i,
@@ -118,13 +120,14 @@ module tmv_writer
   endfunction
 
   // END_CYCLE is when the first beat of the record leaves; the bus may take the second beat late.
-  assign record = {16'b0, tag_q, RecordBeats == 1 ? cycle_i : end_cycle_q, start_cycle_q, 18'h20000, rows_i};
+  assign record = {16'b0, tag_q, RecordBeats == 1 ? cycle_i : end_cycle_q, start_cycle_q, 18'h20000, read_i};
   assign beat_valid = word_valid_i || state_q == Record;
   // Zero while the next burst waits, which is most of the time: the simulator then skips the work.
   always_comb begin
     beat = '0;
     if (!burst_valid) begin
       beat = (state_q == Record) ? record[PortBits*slice_q[0]%128+:PortBits]
+          : drained_i ? PortBits'(widen(word_i[2]) >> (PortBits * slice_q))
           : placed_i ? PortBits'(widen(word_i[1]) >> (PortBits * slice_q))
           : PortBits'(widen(word_i[0]) >> (PortBits * slice_q));
     end

@@ -324,6 +324,67 @@ fn dot_product() {
     }
 }
 
+/// Both bodies: sums of one to eight columns appear four cycles after the planes of the last column, and stay until the next
+/// ones. Extremes do not overflow into other lanes.
+#[test]
+fn column_products() {
+    for lut in [false, true] {
+        let library = library(lut);
+        for_seeds(4, |seed, rng| {
+            let mut cells = Cells::of(&library, seed);
+            let density = pick(rng, &[60, 200, 256]);
+            let (mut sums, mut column, mut columns) = ([0i16; 80], 0, 8);
+            let mut pipeline: [Option<[i16; 80]>; 4] = [None; 4];
+            let mut shown = None;
+            let mut kind = 0;
+            for cycle in 0..3000 {
+                let valid = chance(rng, density);
+                if column == 0 {
+                    let any = 1 + below(rng, 8);
+                    (columns, kind) = (pick(rng, &[8, 8, any]), rng.next_u32() % 6);
+                }
+                let mut plane = || u128::from(rng.next_u64()) | u128::from(rng.next_u32() as u16) << 64;
+                let all = u128::MAX >> 48;
+                let alternating = all / 3;
+                let (nz, neg) = match kind {
+                    0 => (all, all),
+                    1 => (all, alternating),
+                    2 => (alternating, alternating),
+                    _ => {
+                        let nz = plane();
+                        (nz, nz & plane())
+                    }
+                };
+                let x = if kind < 4 { pick(rng, &[-128, 127, -128, -128]) } else { rng.next_u32() as i8 };
+                let flags = [("valid", valid), ("first", column == 0), ("last", column + 1 == columns)];
+                flags.iter().for_each(|(name, flag)| cells.set(&format!("products_{name}_i"), u64::from(*flag)));
+                cells.set("products_x_i", u64::from(x as u8));
+                cells.set_wide("products_nz_i", nz);
+                cells.set_wide("products_neg_i", neg);
+                let mut done = None;
+                if valid {
+                    for (lane, sum) in sums.iter_mut().enumerate() {
+                        let weight = (nz >> lane & 1) as i16 * (1 - 2 * (neg >> lane & 1) as i16);
+                        *sum = if column == 0 { 0 } else { *sum } + weight * i16::from(x);
+                    }
+                    column = (column + 1) % columns;
+                    done = (column == 0).then_some(sums);
+                }
+                cells.cycle();
+                pipeline = [done, pipeline[0], pipeline[1], pipeline[2]];
+                shown = pipeline[3].or(shown);
+                if let Some(expected) = shown {
+                    for (name, lanes) in [("products32_sum_o", 32), ("products80_sum_o", 80)] {
+                        let bytes = cells.model.get_wide(cells.pins[name]);
+                        let found: Vec<i16> = bytes.as_chunks().0.iter().map(|b| i16::from_le_bytes(*b)).collect();
+                        assert_eq!(found[..lanes], expected[..lanes], "{name}, cycle {cycle}");
+                    }
+                }
+            }
+        });
+    }
+}
+
 /// A read stream in front of the memory model.
 struct Stream {
     cells: Cells,

@@ -105,11 +105,17 @@ impl Job {
         let first = ternary(rng, rows, cols);
         let (mut job, mut records) = (Self::plain(vec![first], activations(rng, cols), 1), 1);
         job.kinds[0].1 = Selection::Record;
+        let zeros = pick(rng, &[0, 20, 128, 250, 256]);
+        job.x.iter_mut().for_each(|x| *x = if below(rng, 256) < zeros { 0 } else { *x });
         for _ in 0..1 + below(rng, 5) {
             let selection = pick(rng, &[Selection::All, Selection::Record, Selection::Skip, Selection::SkipOlder]);
             let selection = if records < 2 && selection == Selection::SkipOlder { Selection::Skip } else { selection };
             records += usize::from(selection == Selection::Record);
-            let layout = if selection.skips() { Layout::Rows } else { pick(rng, &[Layout::Blocks, Layout::Rows]) };
+            let layout = match selection {
+                Selection::Skip | Selection::SkipOlder => Layout::Rows,
+                Selection::Record => pick(rng, &[Layout::Blocks, Layout::Rows]),
+                Selection::All => pick(rng, &[Layout::Blocks, Layout::Rows, Layout::Columns, Layout::Columns]),
+            };
             job.matrices.push(ternary(rng, rows, cols));
             job.kinds.push((layout, selection));
         }
@@ -126,11 +132,14 @@ impl Job {
         Self { kinds: vec![(Layout::Blocks, Selection::All); matrices.len()], matrices, x, tokens }
     }
 
-    /// Expected results of each operator, and which rows it reads, if it skips some.
+    /// Expected results of each operator, and which rows or columns it reads, if it skips some.
     fn expected(&self) -> Vec<(Vec<i32>, Option<Vec<bool>>)> {
         let mut records: Vec<Vec<bool>> = Vec::new();
-        let one = |(matrix, (_, selection)): (&TernaryMatrix, &(Layout, Selection))| {
+        let one = |(matrix, (layout, selection)): (&TernaryMatrix, &(Layout, Selection))| {
             let mut y = golden::matvec::reference(matrix, &self.x);
+            if *layout == Layout::Columns {
+                return (y, Some(self.x.iter().map(|x| *x != 0).collect()));
+            }
             let read = match selection {
                 Selection::Skip => Some(records[records.len() - 1].clone()),
                 Selection::SkipOlder => Some(records[records.len() - 2].clone()),
@@ -158,9 +167,15 @@ impl Job {
                 let kind = self.kinds[index];
                 let what = format!("run {run}, operator {index}, [{rows}, {cols}], {} tokens, {kind:?}", self.tokens);
                 let (expected, read) = &expected[index];
-                let passes = self.tokens.div_ceil(driver.info().max_tokens()) * rows;
-                let rows_read = read.as_ref().map_or(passes, |read| read.iter().filter(|read| **read).count());
-                assert_eq!(result.rows_read, rows_read as u64, "{what}: rows read");
+                let passes = self.tokens.div_ceil(driver.info().max_tokens());
+                let read = read.as_ref().map(|read| read.iter().filter(|read| **read).count());
+                let (rows_read, columns_read) = match read {
+                    Some(read) if kind.0 == Layout::Columns => (rows, read),
+                    Some(read) => (read, cols),
+                    None => (passes * rows, passes * cols),
+                };
+                let found = (result.rows_read, result.columns_read);
+                assert_eq!(found, (rows_read as u64, columns_read as u64), "{what}: rows and columns read");
                 if let Some(i) = (0..expected.len()).find(|i| expected[*i] != result.accumulators[*i]) {
                     let (want, got) = (expected[i], result.accumulators[i]);
                     panic!("{what}: row {} of token {}: expected {want}, got {got}", i % rows, i / rows);
@@ -173,8 +188,8 @@ impl Job {
     }
 
     /// Checks the counters: in each pass, every weight beat is read once, bursts end at multiples of 16 beats, and each
-    /// group of vectors consumes every beat once. Of an operator that skips rows, the last block is filled up with its last
-    /// row. Single rows are read in pieces of 16 beats.
+    /// group of vectors consumes every beat once. Of an operator that skips rows or columns, the last block is filled up with
+    /// its last one. Single rows and columns are read in pieces of 16 beats.
     fn check_counters(
         &self,
         unit: &UnitInfo,
@@ -193,7 +208,7 @@ impl Job {
                     all.resize(all.len().next_multiple_of(8), last);
                 }
                 let cut = move |block: Range<u64>| {
-                    let bytes = if w.layout() == Layout::Rows { line } else { block.end - block.start };
+                    let bytes = if w.layout() == Layout::Blocks { block.end - block.start } else { line };
                     block.clone().step_by(bytes as usize).map(move |at| at..block.end.min(at + bytes))
                 };
                 all.into_iter().flat_map(cut)
@@ -383,8 +398,10 @@ fn synthesised_bodies() {
     spec.defines.insert("TMV_LUT_BODIES".into(), "1".into());
     spec.label += ", bodies for LUTs";
     let (lut, plain) = (common::model(&spec), common::unit(&unit));
-    for_seeds(8, |seed, rng| {
-        let (memory, job) = (restless(rng), Job::random(rng, &unit));
+    for_seeds(16, |seed, rng| {
+        let selecting = seed % 2 == 0;
+        let job = if selecting { Job::selecting(rng, &unit) } else { Job::random(rng, &unit) };
+        let memory = restless(rng);
         let run = |library| {
             let device = common::device_of(library, &unit, memory.clone(), PowerUp::Random, seed);
             job.check(&mut Driver::open(device).unwrap(), 1)

@@ -1,9 +1,11 @@
-//! Rows of `up_proj` that need not be computed.
+//! Rows of `up_proj` and columns of `down_proj` that need not be read.
 //!
 //! A layer squares what is above zero of each gate, and multiplies the square by the output of `up_proj`. Behind a gate that
 //! is not above zero that product is zero, whatever the output of `up_proj` is. So its row can be left out, and zero takes
 //! the place of its accumulator. Only the sign of a zero can differ from a run with all rows, and the norm and quantiser
 //! behind the product give the same codes for both zeros.
+//!
+//! A column of `down_proj` whose activation is zero adds nothing to any result.
 
 use golden::Layout;
 
@@ -24,9 +26,14 @@ pub fn leave_out(request: &MatvecRequest<'_>, accumulators: &mut [Vec<i32>]) -> 
     may
 }
 
-/// How the weights of a linear lie for a unit. One that skips rows needs those of `up_proj` row by row.
-pub fn layout(linear: Linear, skip_zeros: bool) -> Layout {
-    if skip_zeros && linear == Linear::Up { Layout::Rows } else { Layout::Blocks }
+/// How the weights of a linear lie for a unit and a number of tokens. A unit that skips zeros needs those of `up_proj` row by
+/// row, and for one token those of `down_proj` column by column.
+pub fn layout(linear: Linear, skip_zeros: bool, tokens: usize) -> Layout {
+    match linear {
+        Linear::Up if skip_zeros => Layout::Rows,
+        Linear::Down if skip_zeros && tokens == 1 => Layout::Columns,
+        _ => Layout::Blocks,
+    }
 }
 
 /// A back end that leaves out the rows that may be left out. Its results are those of a unit that skips them.

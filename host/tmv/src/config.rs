@@ -38,6 +38,7 @@ impl UnitConfig {
             groups: self.groups,
             codec: self.codec,
             bank_words: self.bank_words(),
+            columns: true,
         }
     }
 

@@ -51,7 +51,8 @@ pub struct Descriptor {
     pub keep_x: bool,
     /// Raise the interrupt DONE on completion.
     pub irq: bool,
-    /// The weights lie row by row.
+    /// The order of the weights. With [`Layout::Columns`], which needs one token and [`Selection::All`], only the columns
+    /// are read whose activation is not zero.
     pub layout: Layout,
     /// Which rows are recorded or read.
     pub selection: Selection,
@@ -63,13 +64,15 @@ pub struct Descriptor {
     pub row_beats: usize,
     /// N: rows of the weight matrix.
     pub out_features: usize,
+    /// Beats of one weight column with [`Layout::Columns`], else 0.
+    pub column_beats: usize,
     /// Address of the activations, int8 `[tokens, x_stride]`.
     pub x_addr: u64,
     /// Bytes from the activations of one token to the activations of the next token.
     pub x_stride: usize,
     /// Address of the weight image.
     pub w_addr: u64,
-    /// Bytes from one row block to the next, or from one row to the next.
+    /// Bytes from one row block, row or column to the next.
     pub w_stride: usize,
     /// Address of the results, int32 `[ceil(N / 8), tokens, 8]`.
     pub y_addr: u64,
@@ -78,8 +81,8 @@ pub struct Descriptor {
 /// The completion record, which the unit writes into a completed descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completion {
-    /// Status word; bit 31 is set when the descriptor is done. The other bits are the number of rows that were read, if
-    /// rows were skipped.
+    /// Status word; bit 31 is set when the descriptor is done. The other bits are the number of rows or columns that were
+    /// read, if some were skipped.
     pub status: u32,
     /// Value of the cycle counter when the descriptor was accepted.
     pub start_cycle: u32,
@@ -102,10 +105,15 @@ impl Descriptor {
             | (self.tokens as u32) << 8
             | if self.keep_x { regs::FLAG_KEEP_X } else { 0 }
             | if self.irq { regs::FLAG_IRQ } else { 0 }
-            | if self.layout == Layout::Rows { regs::FLAG_ROWS } else { 0 }
+            | match self.layout {
+                Layout::Blocks => 0,
+                Layout::Rows => regs::FLAG_ROWS,
+                Layout::Columns => regs::FLAG_COLUMNS,
+            }
             | self.selection.flags();
         words[regs::DESC_IN_FEATURES] = (self.row_beats as u32) << 16 | self.in_features as u32;
         words[regs::DESC_OUT_FEATURES] = self.out_features as u32;
+        words[regs::DESC_COLUMN_BEATS] = self.column_beats as u32;
         for (word, address) in
             [(regs::DESC_X_ADDR, self.x_addr), (regs::DESC_W_ADDR, self.w_addr), (regs::DESC_Y_ADDR, self.y_addr)]
         {

@@ -31,6 +31,8 @@ pub struct Weights {
     rows: usize,
     cols: usize,
     row_beats: usize,
+    /// Beats of a column with [`Layout::Columns`], else 0.
+    column_beats: usize,
     address: u64,
     stride: usize,
     layout: Layout,
@@ -39,21 +41,26 @@ pub struct Weights {
 
 impl Weights {
     /// Words of [`Weights::to_words`].
-    pub const WORDS: usize = 7;
+    pub const WORDS: usize = 8;
+    /// Layouts in the order of their numbers in a word.
+    const LAYOUTS: [Layout; 3] = [Layout::Blocks, Layout::Rows, Layout::Columns];
 
     /// The matrix as words that can be given to a driver on another processor of the same memory.
     pub fn to_words(self) -> [u32; Self::WORDS] {
-        let Self { rows, cols, row_beats, address, stride, layout, selection: _ } = self;
-        let layout = u32::from(layout == Layout::Rows);
-        [rows as u32, cols as u32, row_beats as u32, address as u32, (address >> 32) as u32, stride as u32, layout]
+        let Self { rows, cols, row_beats, column_beats, address, stride, layout, selection: _ } = self;
+        let layout = Self::LAYOUTS.iter().position(|other| *other == layout).unwrap_or_default() as u32;
+        let [rows, cols, row_beats, column_beats, stride] =
+            [rows, cols, row_beats, column_beats, stride].map(|number| number as u32);
+        [rows, cols, row_beats, address as u32, (address >> 32) as u32, stride, layout, column_beats]
     }
 
     /// The matrix that [`Weights::to_words`] described.
     pub fn from_words(words: [u32; Self::WORDS]) -> Self {
-        let [rows, cols, row_beats, stride] = [words[0], words[1], words[2], words[5]].map(|word| word as usize);
+        let [rows, cols, row_beats, stride, column_beats] =
+            [words[0], words[1], words[2], words[5], words[7]].map(|word| word as usize);
         let address = u64::from(words[4]) << 32 | u64::from(words[3]);
-        let layout = if words[6] == 0 { Layout::Blocks } else { Layout::Rows };
-        Self { rows, cols, row_beats, address, stride, layout, selection: Selection::All }
+        let layout = Self::LAYOUTS.get(words[6] as usize).copied().unwrap_or_default();
+        Self { rows, cols, row_beats, column_beats, address, stride, layout, selection: Selection::All }
     }
 
     /// The order of the matrix's beats in memory.
@@ -66,13 +73,14 @@ impl Weights {
         Self { selection, ..self }
     }
 
-    /// Some rows of the matrix, whole blocks of [`ROW_BLOCK`].
+    /// Some rows of the matrix, whole blocks of [`ROW_BLOCK`]; with [`Layout::Columns`] all of them.
     ///
     /// # Panics
     /// If the matrix has no such rows.
     pub fn part(&self, rows: Range<usize>) -> Self {
         assert!(rows.start.is_multiple_of(ROW_BLOCK) && rows.end <= self.rows, "blocks of {} rows", self.rows);
-        let address = self.address + (rows.start / self.layout.rows() * self.stride) as u64;
+        assert!(self.layout != Layout::Columns || rows == (0..self.rows), "a column holds a part of every row");
+        let address = self.address + (self.layout.piece_of_row(rows.start) * self.stride) as u64;
         Self { rows: rows.len(), address, ..*self }
     }
 
@@ -86,6 +94,7 @@ impl Weights {
             in_features: self.cols,
             row_beats: self.row_beats,
             out_features: self.rows,
+            column_beats: self.column_beats,
             x_addr,
             x_stride,
             w_addr: self.address,
@@ -95,11 +104,17 @@ impl Weights {
         }
     }
 
-    /// Device addresses of the row blocks, or of the single rows. One port reads one from its beginning to its end.
+    /// Device addresses of the row blocks, of the single rows or of the single columns. One port reads one from its beginning
+    /// to its end.
     pub fn blocks(&self, port_bytes: usize) -> impl Iterator<Item = Range<u64>> {
         let (address, stride) = (self.address, self.stride);
-        let bytes = (self.layout.rows() * self.row_beats * port_bytes) as u64;
-        let count = self.rows.next_multiple_of(ROW_BLOCK) / self.layout.rows();
+        let beats = match self.layout {
+            Layout::Blocks => ROW_BLOCK * self.row_beats,
+            Layout::Rows => self.row_beats,
+            Layout::Columns => self.column_beats,
+        };
+        let bytes = (beats * port_bytes) as u64;
+        let count = self.layout.pieces(self.rows, self.cols);
         (0..count).map(move |i| address + (i * stride) as u64).map(move |at| at..at + bytes)
     }
 }
@@ -115,6 +130,8 @@ pub struct OperatorResult {
     pub ends: Vec<u32>,
     /// Rows that were read: all of them in each pass, unless the operator skips rows.
     pub rows_read: u64,
+    /// Columns that were read: all of them in each pass, unless the weights lie by columns.
+    pub columns_read: u64,
 }
 
 /// The results of a run.
@@ -204,25 +221,34 @@ impl<D: Device> Driver<D> {
         self.load_in(Layout::Blocks, matrix)
     }
 
-    /// Like [`Driver::load`], in a layout of choice. Operators that skip rows need [`Layout::Rows`].
+    /// Like [`Driver::load`], in a layout of choice. Operators that skip rows need [`Layout::Rows`], those that skip columns
+    /// [`Layout::Columns`].
     pub fn load_in(&mut self, layout: Layout, matrix: &TernaryMatrix) -> Result<Weights, DeviceError> {
         let codec = self.info.codec;
-        let limit = self.info.max_in_features();
-        if matrix.cols() > limit {
-            return Err(DeviceError::Unsupported { what: "in_features", found: matrix.cols(), limit });
+        let (rows, cols, port_bytes) = (matrix.rows(), matrix.cols(), self.info.port_bytes);
+        let columns = layout == Layout::Columns;
+        let most = |number: u32| if self.info.columns { number as usize } else { 0 };
+        let limits = [
+            ("in_features", cols, self.info.max_in_features()),
+            ("columns of weights by columns", if columns { cols } else { 0 }, most(regs::MAX_COLUMNS)),
+            ("rows of weights by columns", if columns { rows } else { 0 }, most(regs::MAX_COLUMN_ROWS)),
+        ];
+        if let Some((what, found, limit)) = limits.into_iter().find(|(_, found, limit)| found > limit) {
+            return Err(DeviceError::Unsupported { what, found, limit });
         }
-        let stride = codec.piece_bytes(layout, matrix.cols(), self.info.port_bytes).next_multiple_of(ALIGN);
-        let bytes = matrix.rows().next_multiple_of(ROW_BLOCK) / layout.rows() * stride;
+        let stride = codec.piece_bytes(layout, rows, cols, port_bytes).next_multiple_of(ALIGN);
+        let bytes = layout.pieces(rows, cols) * stride;
         let at = self.allocate(bytes, "weights")?;
         self.used = at + bytes;
         codec
-            .encode_in(layout, matrix, self.info.port_bytes, stride, &mut self.device.memory()[at..at + bytes])
+            .encode_in(layout, matrix, port_bytes, stride, &mut self.device.memory()[at..at + bytes])
             .map_err(|error| DeviceError::Fault(error.into()))?;
         self.device.to_device(at..at + bytes)?;
         Ok(Weights {
-            rows: matrix.rows(),
-            cols: matrix.cols(),
-            row_beats: codec.row_beats(matrix.cols(), self.info.port_bytes),
+            rows,
+            cols,
+            row_beats: codec.row_beats(cols, port_bytes),
+            column_beats: if columns { codec.row_beats(rows, port_bytes) } else { 0 },
             address: self.device.memory_base() + at as u64,
             stride,
             layout,
@@ -263,7 +289,9 @@ impl<D: Device> Driver<D> {
 
     /// Lays out a run in the memory behind the weights: descriptor ring, activations, results.
     fn plan(&mut self, operators: &[Weights], x: &[i8], tokens: usize) -> Result<Plan, DeviceError> {
-        let most = self.info.max_tokens();
+        // Each token needs other columns.
+        let by_columns = operators.iter().any(|w| w.layout == Layout::Columns);
+        let most = if by_columns { 1 } else { self.info.max_tokens() };
         let passes = tokens.div_ceil(most);
         let count = passes * operators.len();
         let log2 = count.next_power_of_two().trailing_zeros();
@@ -314,7 +342,7 @@ impl<D: Device> Driver<D> {
             self.device.memory()[*slot..*slot + DESCRIPTOR_BYTES].copy_from_slice(&descriptor.encode());
         }
         let end = y_at.min(self.device.memory().len());
-        Ok(Plan { ring, end, log2, descriptors, slots, first_tag: self.queued })
+        Ok(Plan { ring, end, log2, descriptors, slots, first_tag: self.queued, most })
     }
 
     /// Rings the doorbell and waits until the unit is done or reports an error.
@@ -360,6 +388,7 @@ impl<D: Device> Driver<D> {
             cycles: 0,
             ends: Vec::new(),
             rows_read: 0,
+            columns_read: 0,
         };
         let mut results: Vec<OperatorResult> = operators.iter().map(empty).collect();
         let mut from = self.device.read_register(regs::RUN_START)?;
@@ -371,20 +400,27 @@ impl<D: Device> Driver<D> {
             let done = Completion::decode(&bytes);
             let tag = plan.first_tag.wrapping_add(index as u16);
             let read = done.status & !Completion::DONE;
-            let possible = if descriptor.selection.skips() { descriptor.out_features } else { 0 };
+            let (rows, cols) = (descriptor.out_features, descriptor.in_features);
+            let (skips, by_columns) = (descriptor.selection.skips(), descriptor.layout == Layout::Columns);
+            let possible = if by_columns {
+                cols
+            } else if skips {
+                rows
+            } else {
+                0
+            };
             if done.status & Completion::DONE == 0 || read as usize > possible || done.tag != tag {
                 return Err(DeviceError::Incomplete { index, tag, found: done.status });
             }
             let result = &mut results[index % operators.len()];
-            result.rows_read +=
-                if descriptor.selection.skips() { u64::from(read) } else { descriptor.out_features as u64 };
+            result.rows_read += if skips { u64::from(read) } else { rows as u64 };
+            result.columns_read += if by_columns { u64::from(read) } else { cols as u64 };
             result.cycles += u64::from(done.end_cycle.wrapping_sub(from));
             result.ends.push(done.end_cycle);
             from = done.end_cycle;
 
-            let first = index / operators.len() * self.info.max_tokens();
+            let first = index / operators.len() * plan.most;
             let y = (descriptor.y_addr - base) as usize;
-            let rows = descriptor.out_features;
             // No division for each value: a soft core has none that is fast.
             let mut blocks = memory[y..y + descriptor.result_bytes()].chunks_exact(4 * ROW_BLOCK);
             for row in (0..rows).step_by(ROW_BLOCK) {
@@ -426,4 +462,6 @@ struct Plan {
     /// Offset of each descriptor in device memory.
     slots: Vec<usize>,
     first_tag: u16,
+    /// Tokens of a pass.
+    most: usize,
 }

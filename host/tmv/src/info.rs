@@ -19,6 +19,8 @@ pub struct UnitInfo {
     pub codec: golden::Codec,
     /// Words in one activation bank.
     pub bank_words: usize,
+    /// Whether the unit reads weights by columns.
+    pub columns: bool,
 }
 
 impl UnitInfo {
@@ -48,6 +50,7 @@ impl UnitInfo {
             groups: field(param0, regs::PARAM0_GROUPS),
             codec,
             bank_words: field(param1, regs::PARAM1_BANK_WORDS),
+            columns: field(param1, regs::PARAM1_COLUMNS) != 0,
         })
     }
 

@@ -1,9 +1,9 @@
 //! Register map of the TMV unit. Generated from `rtl/ternary/registers.toml` by `cargo run -p register_map`; do not edit.
 
 /// Version of the map: major in 31:16, minor in 15:0.
-pub const MAP_VERSION: u32 = 0x4;
+pub const MAP_VERSION: u32 = 0x5;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0x9fcd3151;
+pub const MAP_HASH_VALUE: u32 = 0xc33d67f3;
 
 /// Constant: value of the register ID: the letters TMV1.
 pub const ID_VALUE: u32 = 0x544d5631;
@@ -21,8 +21,14 @@ pub const FLAG_RECORD: u32 = 0x8;
 pub const FLAG_SKIP: u32 = 0x10;
 /// Constant: flag of a descriptor, beside FLAG_SKIP: not the last record, but the one before it.
 pub const FLAG_OLDER: u32 = 0x20;
+/// Constant: flag of a descriptor: weights lie column by column, W_STRIDE apart; only columns whose activation is not zero are read. One token; no other flag for rows; at most MAX_COLUMNS columns and MAX_COLUMN_ROWS rows.
+pub const FLAG_COLUMNS: u32 = 0x40;
 /// Constant: most rows of an operator that records or skips.
 pub const MAX_RECORDED_ROWS: u32 = 0x2000;
+/// Constant: most columns of an operator with FLAG_COLUMNS.
+pub const MAX_COLUMNS: u32 = 0x2000;
+/// Constant: most rows of an operator with FLAG_COLUMNS.
+pub const MAX_COLUMN_ROWS: u32 = 0xfa0;
 /// Constant: bytes of a descriptor, and the alignment of every address and stride in it.
 pub const DESC_BYTES: u32 = 0x40;
 /// Constant: rows of a row block, whose beats are interleaved in memory.
@@ -72,6 +78,8 @@ pub const PARAM1_BANK_WORDS: u32 = 0xffff;
 pub const PARAM1_ROW_BLOCK: u32 = 0xf0000;
 /// PARAM1: descriptors in flight.
 pub const PARAM1_CONTEXTS: u32 = 0xf00000;
+/// PARAM1: the unit takes FLAG_COLUMNS.
+pub const PARAM1_COLUMNS: u32 = 0x1000000;
 /// Offset. Commands; every bit clears itself.
 pub const CONTROL: u32 = 0x14;
 /// CONTROL: drain outstanding bursts, then reset the datapath, the ring's head and tail, and ERROR; all other registers keep their values.
@@ -261,13 +269,13 @@ pub const DESC_CONTROL: usize = 0;
 pub const DESC_IN_FEATURES: usize = 1;
 /// Descriptor word: out_features N, 1 to MAX_OUT_FEATURES.
 pub const DESC_OUT_FEATURES: usize = 2;
-/// Descriptor word: zero.
-pub const DESC_RESERVED: usize = 3;
+/// Descriptor word: with FLAG_COLUMNS beats of one column, ceil(N / lanes); else 0.
+pub const DESC_COLUMN_BEATS: usize = 3;
 /// Descriptor word: activations, int8 [tokens, X_STRIDE]: address, bits 31:0.
 pub const DESC_X_ADDR: usize = 4;
 /// Descriptor word: activations: address, bits 39:32.
 pub const DESC_X_ADDR_HI: usize = 5;
-/// Descriptor word: weight image, row blocks W_STRIDE apart, with FLAG_ROWS rows W_STRIDE apart: address, bits 31:0. Weights in the padding of a row have no effect.
+/// Descriptor word: weight image, row blocks W_STRIDE apart, with FLAG_ROWS rows and with FLAG_COLUMNS columns W_STRIDE apart: address, bits 31:0. Weights in the padding of a row have no effect.
 pub const DESC_W_ADDR: usize = 6;
 /// Descriptor word: weight image: address, bits 39:32.
 pub const DESC_W_ADDR_HI: usize = 7;
@@ -277,9 +285,9 @@ pub const DESC_Y_ADDR: usize = 8;
 pub const DESC_Y_ADDR_HI: usize = 9;
 /// Descriptor word: bytes from one token's activations to the next; readable up to whole weight rows.
 pub const DESC_X_STRIDE: usize = 10;
-/// Descriptor word: bytes from one row block to the next, at least a row block; with FLAG_ROWS from one row to the next, at least a row.
+/// Descriptor word: bytes from one row block to the next, at least a row block; with FLAG_ROWS from one row to the next, at least a row; with FLAG_COLUMNS from one column to the next, at least a column.
 pub const DESC_W_STRIDE: usize = 11;
-/// Descriptor word: completion record, written by the unit: bit 31 = done; 13:0 with FLAG_SKIP the number of rows that were read, else 0.
+/// Descriptor word: completion record, written by the unit: bit 31 = done; 13:0 with FLAG_SKIP the number of rows that were read, with FLAG_COLUMNS that of columns, else 0.
 pub const DESC_STATUS: usize = 12;
 /// Descriptor word: completion record: CYCLE_LO when the descriptor was accepted.
 pub const DESC_START_CYCLE: usize = 13;
@@ -289,4 +297,4 @@ pub const DESC_END_CYCLE: usize = 14;
 pub const DESC_TAG: usize = 15;
 /// For each word of a descriptor, the mask of the bits that must be zero.
 pub const DESC_RESERVED_BITS: [u32; 16] =
-    [0xfff0c0, 0x0, 0x0, 0xffffffff, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0];
+    [0xfff080, 0x0, 0x0, 0xffff0000, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0];

@@ -107,7 +107,7 @@ impl Device for Cached {
 }
 
 fn info(codec: Codec) -> UnitInfo {
-    UnitInfo { ports: 4, port_bytes: 16, vectors: 4, groups: 2, codec, bank_words: 256 }
+    UnitInfo { ports: 4, port_bytes: 16, vectors: 4, groups: 2, codec, bank_words: 256, columns: true }
 }
 
 mod conformance {

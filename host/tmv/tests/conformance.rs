@@ -13,7 +13,8 @@ macro_rules! unit {
 
             fn fresh() -> FunctionalDevice {
                 let (ports, port_bytes, vectors, groups) = ($ports, $port_bytes, $vectors, $groups);
-                let info = UnitInfo { ports, port_bytes, vectors, groups, codec: $codec, bank_words: 256 };
+                let info =
+                    UnitInfo { ports, port_bytes, vectors, groups, codec: $codec, bank_words: 256, columns: true };
                 FunctionalDevice::new(info, 0x1000_0000, 1 << 20)
             }
 

@@ -51,6 +51,15 @@ module tmv_dispatcher_fv
     .scan_index_o (),
     .scan_ready_i (1'b0),
     .scan_i       ('0),
+    .value_o      (),
+    .x_loaded_i   ('0),
+    .x_bank_o     (),
+    .x_nonzero_i  ('0),
+    .x_values_i   ('0),
+    .columns_begin_o(),
+    .columns_dealt_o(),
+    .columns_busy_i (1'b0),
+    .columns_o      (),
     .slot_free_i
   );
 
@@ -89,7 +98,7 @@ module tmv_dispatcher_fv
 
   // The front end refuses an operator without rows. The collector hands back only slots that are in use.
   `TMV_ASSUME(SomeBlocks, !op_valid_i || op_i.blocks != '0)
-  `TMV_ASSUME(RowBlocks, !op_valid_i || !op_i.rows)
+  `TMV_ASSUME(RowBlocks, !op_valid_i || (!op_i.rows && !op_i.columns))
   `TMV_ASSUME(SlotWasTaken, !slot_free_i || used_q != '0)
 
   `TMV_ASSERT(OneHot, (grant & (grant - 1'b1)) == '0)
@@ -98,7 +107,7 @@ module tmv_dispatcher_fv
   `TMV_ASSERT(AllBlocksBeforeTheNext, !(accept && any_q) || dealt_q == op_q.blocks)
   `TMV_ASSERT(Address, !granted || block_addr == addr_q)
   `TMV_ASSERT(Block, !granted || (block.id == op_q.id && block.bank == op_q.bank && block.tokens == op_q.tokens
-      && block.last_word == word_t'(op_q.row_beats - 1'b1) && !block.rows))
+      && block.last_word == word_t'(op_q.row_beats - 1'b1) && !block.rows && !block.columns))
   `TMV_ASSERT(WindowKept, used_q <= used_t'(Window))
   // Slots follow one another, so no slot of the window is given twice. The solver picks any slot: `any_slot_i`.
   `TMV_ASSERT(SlotsInOrder, !granted || block.slot == slot_t'(oldest_q + used_q))
@@ -120,6 +129,7 @@ module tmv_dispatcher_fv
   `TMV_ASSERT(HelpOperator, op_ready == (!any_q || dealt_q == op_q.blocks) && (!any_q || dealt_q <= op_q.blocks)
       && (op_ready || (u_dispatcher.op_q.blocks == op_q.blocks - dealt_q && u_dispatcher.op_q.w_addr == addr_q
       && u_dispatcher.op_q.w_stride == op_q.w_stride && !u_dispatcher.op_q.rows && !u_dispatcher.block_o.rows && u_dispatcher.block_o.id == op_q.id
+      && !u_dispatcher.op_q.columns && !u_dispatcher.block_o.columns
       && u_dispatcher.block_o.bank == op_q.bank && u_dispatcher.block_o.tokens == op_q.tokens
       && u_dispatcher.op_q.row_beats == op_q.row_beats
       && u_dispatcher.block_o.last_word == word_t'(op_q.row_beats - 1'b1)

@@ -25,7 +25,8 @@ module tmv_writer_fv
   input logic [WordBits-1:0] word_i,
   /// The words come from `tmv_row_place`; rows that were read.
   input logic                placed_i,
-  input logic [        13:0] rows_i,
+  input logic                drained_i,
+  input logic [        13:0] read_i,
   input logic                aw_ready_i,
   input logic                w_ready_i,
   input logic                b_valid_i,
@@ -63,13 +64,14 @@ module tmv_writer_fv
     .cycle_i,
     .start_o     (start),
     .ready_words_i,
-    .rows_i,
+    .read_i,
     .complete_i,
     .word_valid_i,
     .word_ready_o(word_ready),
     .placed_i,
-    // The word that is not chosen is another one.
-    .word_i      ('{placed_i ? ~word_i : word_i, placed_i ? word_i : ~word_i}),
+    .drained_i,
+    // A word that is not chosen is another one.
+    .word_i      ('{placed_i || drained_i ? ~word_i : word_i, placed_i ? word_i : ~word_i, drained_i ? word_i : ~word_i}),
     .aw_valid_o  (aw_valid),
     .aw_ready_i,
     .aw_o        (aw_channel),

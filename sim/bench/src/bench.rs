@@ -168,7 +168,7 @@ impl Bench {
                 Linear::Up if run.skips => Selection::Skip,
                 _ => Selection::All,
             };
-            weights.push(driver.load_in(skip::layout(*linear, run.single_rows), matrix)?.with(selection));
+            weights.push(driver.load_in(skip::layout(*linear, run.skip_zeros, run.tokens), matrix)?.with(selection));
         }
         if let Some(fault) = inject {
             injected = injected.or(fault.spoil(driver.device().axi_memory(), &self.unit));
@@ -183,8 +183,8 @@ impl Bench {
         for (rows, cols) in operators {
             let blocks = rows.div_ceil(ROW_BLOCK);
             bytes += self.unit.weight_bytes(rows, cols) + blocks * (tokens * ROW_BLOCK * 4 + 64) + 64 * (passes + 1);
-            // A single row fills whole lines.
-            bytes += blocks * ROW_BLOCK * DESCRIPTOR_BYTES;
+            // A single row or column fills whole lines.
+            bytes += (blocks * ROW_BLOCK).max(cols.next_multiple_of(ROW_BLOCK)) * DESCRIPTOR_BYTES;
             count += passes;
             x = tokens * (cols + 2 * self.unit.info().lanes() + 64);
         }
@@ -218,6 +218,7 @@ fn compared(run: &Run, result: &RunResult, now: Now) -> Vec<OperatorOutcome> {
             mismatches,
             first,
             rows_read: got.rows_read,
+            columns_read: got.columns_read,
             cycles: got.cycles,
             ends: got.ends.iter().map(|end| now.since_power_up(*end)).collect(),
         }

@@ -19,6 +19,8 @@ pub struct OperatorOutcome {
     pub first: Vec<Mismatch>,
     /// Rows of the weights that were read, over all passes over the weights.
     pub rows_read: u64,
+    /// Columns of the weights that were read, over all passes over the weights.
+    pub columns_read: u64,
     /// Cycles from the completion of the previous operator of the run (or the start of the run) to the completion of
     /// this operator, summed over all passes over the weights.
     pub cycles: u64,

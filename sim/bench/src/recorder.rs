@@ -133,7 +133,7 @@ impl TernaryBackend for Recorder {
             x_q: request.x_q.to_vec(),
             tokens: request.tokens,
             expected,
-            single_rows: self.selection.skip_zeros,
+            skip_zeros: self.selection.skip_zeros,
             skips,
         };
         match self.selection.done.get(&index) {
@@ -207,7 +207,7 @@ mod tests {
             assert_eq!((run.index, run.first, run.pass, run.layer), (i, i == 0, i / 8, i / 4 % 2));
             assert_eq!(run.operators, Linear::GROUPS[i % 4]);
             assert_eq!(run.expected.len(), run.operators.len());
-            assert_eq!((run.tokens, run.single_rows, run.skips), (TOKENS, false, false));
+            assert_eq!((run.tokens, run.skip_zeros, run.skips), (TOKENS, false, false));
         }
         assert_eq!(runs[4].describe(), "layer 1, self_attn.q_proj, self_attn.k_proj, self_attn.v_proj");
         let other = Run {

@@ -26,8 +26,8 @@ pub struct Run {
     pub tokens: usize,
     /// Golden's accumulators for each operator, each `[tokens, out_features]`, row-major.
     pub expected: Vec<Vec<i32>>,
-    /// Whether the weights of `up_proj` lie row by row, so that rows can be skipped.
-    pub single_rows: bool,
+    /// Whether the weights lie such that rows of `up_proj` and columns of `down_proj` can be skipped.
+    pub skip_zeros: bool,
     /// Whether the rows of `up_proj` are skipped that are multiplied by zero: those whose gate is not above zero.
     pub skips: bool,
 }

@@ -127,6 +127,9 @@ pub struct OperatorRow {
     /// Rows of the weights that were read: all of them in each pass over the weights, unless rows were skipped.
     #[serde(default)]
     pub rows_read: Option<u64>,
+    /// Columns of the weights that were read: all of them in each pass over the weights, unless columns were skipped.
+    #[serde(default)]
+    pub columns_read: Option<u64>,
     /// Projected milliseconds on the unit.
     pub fpga_ms: f64,
     /// Milliseconds on the CPU.
@@ -292,6 +295,7 @@ mod tests {
         let operator = OperatorOutcome {
             linear: Linear::K,
             rows_read: 0,
+            columns_read: 0,
             cycles: 0,
             ends: vec![100, 200],
             outputs: 10,

@@ -9,7 +9,7 @@ use testbench::recorder::Zeros;
 
 use crate::export::Exporter;
 use crate::nonlinear;
-use crate::records::{Report, STATUS, Simulation, Totals};
+use crate::records::{OperatorRow, Report, STATUS, Simulation, Totals};
 use crate::words::{share, verdict};
 
 /// The report as text.
@@ -90,11 +90,19 @@ fn skipped(report: &Report) -> String {
     if !report.identity.skip_zeros {
         return String::new();
     }
-    let ups = || report.operators.iter().filter(|o| o.name == Linear::Up);
-    let read: u64 = ups().filter_map(|o| o.rows_read).sum();
-    let all: u64 = ups().map(|o| (o.out_features * report.identity.unit.passes(o.tokens)) as u64).sum();
-    let why = if report.identity.model.tokens > 1 { "; rows are skipped with one token only" } else { "" };
-    format!("{}: {} of {} rows read{why}\n", Linear::Up, grouped(read), grouped(all))
+    let line = |linear: Linear, what: &str, read: fn(&OperatorRow) -> Option<u64>, all: fn(&OperatorRow) -> usize| {
+        let rows = || report.operators.iter().filter(|o| o.name == linear);
+        let read: u64 = rows().filter_map(read).sum();
+        let all: u64 = rows().map(|o| (all(o) * report.identity.unit.passes(o.tokens)) as u64).sum();
+        let why = if report.identity.model.tokens > 1 { "; with one token only some are skipped" } else { "" };
+        if all == 0 {
+            String::new()
+        } else {
+            format!("{linear}: {} of {} {what} read{why}\n", grouped(read), grouped(all))
+        }
+    };
+    line(Linear::Up, "rows", |o| o.rows_read, |o| o.out_features)
+        + &line(Linear::Down, "columns", |o| o.columns_read, |o| o.in_features)
 }
 
 /// The time of a layer with its other operators on the profiled CPU. Empty if the report has no such times.

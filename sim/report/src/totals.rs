@@ -22,7 +22,10 @@ impl Totals {
         let linear_fpga_ms = milliseconds(cycles, unit.clock_mhz);
         let moved = |o: &OperatorRow| {
             let all = unit.passes(o.tokens) as f64;
-            o.weight_bytes as f64 * o.rows_read.map_or(all, |rows| rows as f64 / o.out_features as f64)
+            let rows = o.rows_read.map_or(all, |rows| rows as f64 / o.out_features as f64);
+            // Rows and columns are never skipped at the same time.
+            o.weight_bytes as f64
+                * o.columns_read.map_or(rows, |columns| rows.min(columns as f64 / o.in_features as f64))
         };
         let weight_gb_per_s = rows.iter().map(moved).sum::<f64>() / linear_fpga_ms / 1e6;
         // No operator is faster than its weight beats allow, nor than the memory allows.

@@ -54,8 +54,9 @@ pub fn run(
     let past = input.cache.tokens();
     let (weights, used) = system.with_unit(|unit| {
         let mut driver = Driver::open(unit)?;
-        let load =
-            |linear| driver.load_in(skip::layout(linear, input.skip_zeros), &input.weights.linear(linear).ternary);
+        let load = |linear| {
+            driver.load_in(skip::layout(linear, input.skip_zeros, tokens), &input.weights.linear(linear).ternary)
+        };
         let weights = Linear::ALL.into_iter().map(load).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, Error>((weights, driver.used()))
     })?;

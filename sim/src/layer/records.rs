@@ -3,8 +3,10 @@
 use std::time::Instant;
 
 use bitnet::config::Linear;
+use bitnet::skip;
 use cost::projection::Inputs;
 use cost::time::{DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
+use golden::Layout;
 use program::machine;
 use report::nonlinear::Nonlinear;
 use report::records::{
@@ -121,14 +123,15 @@ impl Job<'_> {
                 outputs: o.outputs,
                 mismatches: o.mismatches,
                 cycles: o.cycles,
-                ideal_cycles: if self.args.skip_zeros && self.tokens == 1 {
-                    self.setup.unit.ideal_cycles(o.rows_read as usize, in_features, 1)
-                } else {
-                    self.operator_ideal(o.linear)
+                ideal_cycles: match skip::layout(o.linear, self.args.skip_zeros && self.tokens == 1, self.tokens) {
+                    Layout::Blocks => self.operator_ideal(o.linear),
+                    Layout::Rows => self.setup.unit.ideal_cycles(o.rows_read as usize, in_features, 1),
+                    Layout::Columns => self.setup.unit.ideal_cycles(o.columns_read as usize, out_features, 1),
                 },
                 stall_cycles,
                 weight_bytes: self.setup.unit.weight_bytes(out_features, in_features),
                 rows_read: Some(o.rows_read),
+                columns_read: Some(o.columns_read),
                 fpga_ms,
                 cpu_ms,
                 speedup: cpu_ms.map(|cpu| cpu / fpga_ms),

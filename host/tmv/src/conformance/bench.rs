@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use golden::TernaryMatrix;
+use golden::{Layout, TernaryMatrix};
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -27,8 +27,8 @@ pub struct Operator {
     pub x: Vec<i8>,
     /// Expected accumulators, `[tokens, rows]`.
     pub expected: Vec<i32>,
-    /// Expected number of rows in the completion record.
-    pub rows_read: u32,
+    /// Expected number of rows or columns in the completion record.
+    pub read: u32,
 }
 
 /// A device with a descriptor ring at the start of its memory.
@@ -94,8 +94,13 @@ impl<D: Device> Bench<D> {
         self.place(TernaryMatrix::from_rows(rows, cols, &weights).unwrap(), x, tokens)
     }
 
-    /// Puts an operator into memory.
+    /// Puts an operator into memory, its weights in row blocks.
     pub fn place(&mut self, matrix: TernaryMatrix, x: Vec<i8>, tokens: usize) -> Operator {
+        self.place_in(Layout::Blocks, matrix, x, tokens)
+    }
+
+    /// Puts an operator into memory.
+    pub fn place_in(&mut self, layout: Layout, matrix: TernaryMatrix, x: Vec<i8>, tokens: usize) -> Operator {
         let (codec, port_bytes) = (self.info.codec, self.info.port_bytes);
         let cols = matrix.cols();
         let row_beats = codec.row_beats(cols, port_bytes);
@@ -105,9 +110,8 @@ impl<D: Device> Bench<D> {
             let image = self.bytes(x_addr + (token * x_stride) as u64, cols);
             image.iter_mut().zip(row).for_each(|(byte, x)| *byte = *x as u8);
         }
-        let first =
-            Descriptor { irq: true, tokens, in_features: cols, row_beats, x_addr, x_stride, ..Descriptor::default() };
-        self.weights(first, matrix, x)
+        let shape = Descriptor { tokens, in_features: cols, row_beats, ..Descriptor::default() };
+        self.weights(Descriptor { irq: true, layout, x_addr, x_stride, ..shape }, matrix, x)
     }
 
     /// Creates another operator with the activations of `first`. It must be queued right after `first`.
@@ -122,14 +126,17 @@ impl<D: Device> Bench<D> {
         let (codec, port_bytes) = (self.info.codec, self.info.port_bytes);
         let (rows, cols) = (matrix.rows(), matrix.cols());
         let layout = descriptor.layout;
-        let w_stride = codec.piece_bytes(layout, cols, port_bytes).next_multiple_of(64);
-        let image_bytes = rows.next_multiple_of(ROW_BLOCK) / layout.rows() * w_stride;
+        let w_stride = codec.piece_bytes(layout, rows, cols, port_bytes).next_multiple_of(64);
+        let image_bytes = layout.pieces(rows, cols) * w_stride;
         let w_addr = self.allocate(image_bytes);
         codec.encode_in(layout, &matrix, port_bytes, w_stride, self.bytes(w_addr, image_bytes)).unwrap();
-        let mut descriptor = Descriptor { out_features: rows, w_addr, w_stride, ..descriptor };
+        let columns = layout == Layout::Columns;
+        let column_beats = if columns { codec.row_beats(rows, port_bytes) } else { 0 };
+        let mut descriptor = Descriptor { out_features: rows, column_beats, w_addr, w_stride, ..descriptor };
         descriptor.y_addr = self.allocate(descriptor.result_bytes());
         let expected = golden::matvec::reference(&matrix, &x);
-        Operator { descriptor, matrix, x, expected, rows_read: 0 }
+        let read = if columns { x.iter().filter(|x| **x != 0).count() as u32 } else { 0 };
+        Operator { descriptor, matrix, x, expected, read }
     }
 
     /// Writes the next descriptor of the ring and returns its number. [`Bench::ring`] rings the doorbell.
@@ -204,7 +211,7 @@ impl<D: Device> Bench<D> {
     pub fn check(&mut self, op: &Operator, number: u16) {
         self.settle();
         let record = self.record(number);
-        let status = Completion::DONE | op.rows_read;
+        let status = Completion::DONE | op.read;
         assert_eq!((record.status, record.tag), (status, number), "record of descriptor {number}");
         assert_eq!(self.results(op), op.expected, "results of descriptor {number}");
     }

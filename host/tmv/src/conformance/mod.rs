@@ -18,6 +18,8 @@ macro_rules! conformance_suite {
             doorbells_of_a_full_ring, bad_weights, padding_has_no_effect, error_stops_the_ring, bad_behind_good,
             head_after_an_error, abort_is_a_soft_reset, reset_forgets_activations, single_rows, skipped_rows,
             few_rows_left, records_in_turn, skipped_rows_are_not_read, bad_rows, bad_selections, reset_forgets_records,
+            columns_by_share, few_columns_left, extreme_columns, columns_of_held_activations, columns_behind_others,
+            skipped_columns_are_not_read, bad_weights_of_columns, bad_columns, reset_amid_columns,
         );
     };
     ($fresh:expr, $($rule:ident),* $(,)?) => {
@@ -31,9 +33,11 @@ macro_rules! conformance_suite {
 }
 
 mod bench;
+mod columns;
 mod rows;
 mod rules;
 
 pub use bench::{Bench, Operator, Random, take_refused};
+pub use columns::*;
 pub use rows::*;
 pub use rules::*;

@@ -43,7 +43,7 @@ impl<D: Device> Bench<D> {
         let above = record.expected.iter().map(|y| *y > 0);
         for (y, above) in op.expected.iter_mut().zip(above) {
             *y = if above { *y } else { 0 };
-            op.rows_read += u32::from(above);
+            op.read += u32::from(above);
         }
         op
     }
@@ -94,7 +94,7 @@ pub fn few_rows_left<D: Device>(device: D) {
         for first in [0, 7, 8, 33, 72 - count] {
             let gate = bench.recording(&mut rng, 72, cols, |row| (first..first + count).contains(&row));
             let up = bench.skipping(&mut rng, &gate, &gate, Selection::Skip);
-            assert_eq!(up.rows_read, count as u32);
+            assert_eq!(up.read, count as u32);
             bench.run(&[gate, up]);
             bench.used = crate::descriptor::DESCRIPTOR_BYTES << bench.log2;
         }

@@ -146,7 +146,10 @@ impl FunctionalDevice {
         }
         let held = self.held.as_ref().ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
         let x: Vec<i8> = held.rows.iter().flatten().map(|byte| i8::from_le_bytes([*byte])).collect();
-        let read: Option<Vec<bool>> = d.skip.then(|| self.recorded[usize::from(d.older)].1.clone());
+        let read: Option<Vec<bool>> = match d.layout {
+            Layout::Columns => Some(x.iter().map(|x| *x != 0).collect()),
+            _ => d.skip.then(|| self.recorded[usize::from(d.older)].1.clone()),
+        };
         let matrix = self.weights(&d, read.as_deref())?;
         let y = golden::matvec::matvec(&matrix, &x);
         if d.record {
@@ -154,8 +157,9 @@ impl FunctionalDevice {
             self.recorded.truncate(2);
         }
 
-        let rows = matrix.rows();
-        let image = self.slice(d.y_addr, rows * d.tokens * 4, regs::ERR_WRITE_DECERR, Origin::Writer)?;
+        // A column has more rows in its padding.
+        let (rows, out) = (matrix.rows(), d.out_features.next_multiple_of(ROW_BLOCK));
+        let image = self.slice(d.y_addr, out * d.tokens * 4, regs::ERR_WRITE_DECERR, Origin::Writer)?;
         for (i, word) in image.chunks_exact_mut(4).enumerate() {
             let (block, token) = (i / ROW_BLOCK / d.tokens, i / ROW_BLOCK % d.tokens);
             word.copy_from_slice(&y[token * rows + block * ROW_BLOCK + i % ROW_BLOCK].to_le_bytes());
@@ -163,7 +167,7 @@ impl FunctionalDevice {
         let at = address + Completion::OFFSET as u64;
         let tag = self.head;
         self.slice(at, 16, regs::ERR_WRITE_DECERR, Origin::Writer)?
-            .copy_from_slice(&record(tag, read.map_or(0, |read| read.iter().filter(|row| **row).count())));
+            .copy_from_slice(&record(tag, read.map_or(0, |read| read.iter().filter(|read| **read).count())));
         Ok(d.irq)
     }
 
@@ -180,12 +184,14 @@ impl FunctionalDevice {
         Ok(Activations { in_features: d.in_features, rows })
     }
 
-    /// Decodes the weights of a descriptor, with the padding of rows and of the last row block. Rows that are not `read`
-    /// are zero, whatever is in memory.
+    /// Decodes the weights of a descriptor, with all padding. Single rows or columns that are not `read` are zero, whatever is
+    /// in memory.
     fn weights(&mut self, d: &Request, read: Option<&[bool]>) -> Result<TernaryMatrix, Fault> {
         let (codec, port_bytes, lanes) = (self.info.codec, self.info.port_bytes, self.info.lanes());
-        let (rows, cols) = (d.out_features.next_multiple_of(ROW_BLOCK), d.row_beats * lanes);
-        let (together, bytes) = (d.layout.rows(), d.row_beats * port_bytes);
+        let columns = d.layout == Layout::Columns;
+        let rows = if columns { d.column_beats * lanes } else { d.out_features.next_multiple_of(ROW_BLOCK) };
+        let cols = d.row_beats * lanes;
+        let bytes = codec.piece_bytes(d.layout, rows, cols, port_bytes);
         let single;
         let (image, stride) = match read {
             None => {
@@ -193,11 +199,11 @@ impl FunctionalDevice {
                 (&*self.slice(d.w_addr, image_bytes, regs::ERR_READ_DECERR, Origin::Port(0))?, d.w_stride)
             }
             Some(read) => {
-                let mut image = vec![0; rows * bytes];
+                let mut image = vec![0; codec.image_bytes_in(d.layout, rows, cols, port_bytes, bytes)];
                 let zeros = TernaryMatrix::zeros(rows, cols);
-                codec.encode_in(d.layout, &zeros, port_bytes, bytes, &mut image).expect("an image of single rows");
-                for (row, out) in image.chunks_exact_mut(bytes).enumerate().filter(|(row, _)| read[*row]) {
-                    let address = d.w_addr + (row * d.w_stride) as u64;
+                codec.encode_in(d.layout, &zeros, port_bytes, bytes, &mut image).expect("an image of rows or columns");
+                for (piece, out) in image.chunks_exact_mut(bytes).enumerate().filter(|(piece, _)| read[*piece]) {
+                    let address = d.w_addr + (piece * d.w_stride) as u64;
                     out.copy_from_slice(self.slice(address, bytes, regs::ERR_READ_DECERR, Origin::Port(0))?);
                 }
                 single = image;
@@ -205,10 +211,12 @@ impl FunctionalDevice {
             }
         };
         codec.decode_in(d.layout, image, rows, cols, port_bytes, stride).map_err(|error| {
-            let beat = match error {
-                golden::Error::ImageCode { row, col } => {
-                    row / together * d.w_stride + (col / lanes * together + row % together) * port_bytes
+            let beat = match (error, d.layout) {
+                (golden::Error::ImageCode { row, col }, Layout::Blocks) => {
+                    row / ROW_BLOCK * d.w_stride + (col / lanes * ROW_BLOCK + row % ROW_BLOCK) * port_bytes
                 }
+                (golden::Error::ImageCode { row, col }, Layout::Rows) => row * d.w_stride + col / lanes * port_bytes,
+                (golden::Error::ImageCode { row, col }, Layout::Columns) => col * d.w_stride + row / lanes * port_bytes,
                 _ => 0,
             };
             Fault { code: regs::ERR_BAD_WEIGHT, source: Origin::Port(0), address: d.w_addr + beat as u64 }
@@ -223,7 +231,7 @@ impl FunctionalDevice {
             && d.row_beats == self.info.codec.row_beats(d.in_features, self.info.port_bytes)
             && d.row_beats <= self.info.bank_words
             && (1..=regs::MAX_OUT_FEATURES as usize).contains(&d.out_features)
-            && d.w_stride >= self.info.codec.piece_bytes(d.layout, d.in_features, self.info.port_bytes)
+            && d.w_stride >= self.info.codec.piece_bytes(d.layout, d.out_features, d.in_features, self.info.port_bytes)
             && self.accepts_flags(d)
             && (!d.keep_x || self.held.as_ref().is_some_and(same_x))
     }
@@ -236,9 +244,22 @@ impl FunctionalDevice {
         let rows = d.out_features.next_multiple_of(ROW_BLOCK);
         let whole = d.tokens == 1 && d.out_features <= regs::MAX_RECORDED_ROWS as usize;
         let same = |(n, bits): &(usize, Vec<bool>)| *n == d.out_features && bits.len() == rows;
-        (!d.record || (whole && !d.skip))
+        let columns = d.layout == Layout::Columns;
+        let beats = if columns { self.info.codec.row_beats(d.out_features, self.info.port_bytes) } else { 0 };
+        d.column_beats == beats
+            && (!columns || self.accepts_columns(d))
+            && (!d.record || (whole && !d.skip))
             && (!d.skip || (whole && d.layout == Layout::Rows && recorded.is_some_and(same)))
             && (!d.older || d.skip)
+    }
+
+    /// Whether an operator that reads columns has one token, and as many rows and columns as the unit has room for.
+    fn accepts_columns(&self, d: &Request) -> bool {
+        self.info.columns
+            && d.tokens == 1
+            && !d.record
+            && d.in_features <= regs::MAX_COLUMNS as usize
+            && d.out_features <= regs::MAX_COLUMN_ROWS as usize
     }
 }
 
@@ -260,7 +281,10 @@ impl Device for FunctionalDevice {
                 ];
                 fields.iter().fold(0, |word, (value, mask)| word | (*value as u32) << mask.trailing_zeros())
             }
-            regs::PARAM1 => self.info.bank_words as u32 | (ROW_BLOCK as u32) << 16 | regs::CONTEXTS << 20,
+            regs::PARAM1 => {
+                let columns = u32::from(self.info.columns) << regs::PARAM1_COLUMNS.trailing_zeros();
+                self.info.bank_words as u32 | (ROW_BLOCK as u32) << 16 | regs::CONTEXTS << 20 | columns
+            }
             regs::STATUS => {
                 let busy = self.head != self.tail;
                 (if busy { regs::STATUS_BUSY } else { 0 }) | (if self.error.is_some() { regs::STATUS_ERROR } else { 0 })

@@ -20,6 +20,7 @@ pub(super) struct Request {
     pub(super) in_features: usize,
     pub(super) row_beats: usize,
     pub(super) out_features: usize,
+    pub(super) column_beats: usize,
     pub(super) x_addr: u64,
     pub(super) w_addr: u64,
     pub(super) y_addr: u64,
@@ -31,16 +32,22 @@ impl Request {
     /// Reads a descriptor. `None` if the opcode is another one, or if a bit is set that means nothing.
     pub(super) fn read(bytes: &[u8; DESCRIPTOR_BYTES]) -> Option<Self> {
         let number = |at: usize, len: usize| bytes[at..at + len].iter().rev().fold(0, |n, b| n << 8 | u64::from(*b));
-        // Byte 0: flags; byte 1: tokens in the low half; bytes 12 to 15: zero; the high three bytes of each address.
-        let zero = [bytes[0] & !0x3f, bytes[1] & 0xf0, bytes[2]];
-        let zero = zero.iter().chain(&bytes[12..16]).chain(&bytes[21..24]).chain(&bytes[29..32]).chain(&bytes[37..40]);
+        // Byte 0: flags; byte 1: tokens in the low half; bytes 14 and 15: zero; the high three bytes of each address.
+        let zero = [bytes[0] & !0x7f, bytes[1] & 0xf0, bytes[2]];
+        let zero = zero.iter().chain(&bytes[14..16]).chain(&bytes[21..24]).chain(&bytes[29..32]).chain(&bytes[37..40]);
         if bytes[3] != 0xb1 || zero.into_iter().any(|byte| *byte != 0) {
             return None;
         }
+        let layout = match bytes[0] & 0x44 {
+            0 => Layout::Blocks,
+            4 => Layout::Rows,
+            0x40 => Layout::Columns,
+            _ => return None,
+        };
         Some(Self {
             keep_x: bytes[0] & 1 != 0,
             irq: bytes[0] & 2 != 0,
-            layout: if bytes[0] & 4 == 0 { Layout::Blocks } else { Layout::Rows },
+            layout,
             record: bytes[0] & 8 != 0,
             skip: bytes[0] & 16 != 0,
             older: bytes[0] & 32 != 0,
@@ -48,6 +55,7 @@ impl Request {
             in_features: number(4, 2) as usize,
             row_beats: number(6, 2) as usize,
             out_features: number(8, 4) as usize,
+            column_beats: number(12, 2) as usize,
             x_addr: number(16, 5),
             w_addr: number(24, 5),
             y_addr: number(32, 5),
@@ -64,9 +72,10 @@ impl Request {
 }
 
 /// The completion record of the operator with number `tag`, as the unit writes it behind byte 48 of the descriptor:
-/// `rows` is the number of rows that were read, if some were skipped. The model has no clock, so both cycles are zero.
-pub(super) fn record(tag: u16, rows: usize) -> [u8; 16] {
-    Completion { status: Completion::DONE | rows as u32, start_cycle: 0, end_cycle: 0, tag }.encode()
+/// `read` is the number of rows or columns that were read, if some were skipped. The model has no clock, so both cycles are
+/// zero.
+pub(super) fn record(tag: u16, read: usize) -> [u8; 16] {
+    Completion { status: Completion::DONE | read as u32, start_cycle: 0, end_cycle: 0, tag }.encode()
 }
 
 #[cfg(test)]
@@ -86,6 +95,7 @@ mod tests {
             in_features: 6912,
             row_beats: 108,
             out_features: 0x0102_0304,
+            column_beats: 0x0506,
             x_addr: 0x12_3456_7840,
             x_stride: 0x2122_2340,
             w_addr: 0xff_0102_0300,
@@ -104,6 +114,7 @@ mod tests {
             in_features: 6912,
             row_beats: 108,
             out_features: 0x0102_0304,
+            column_beats: 0x0506,
             x_addr: 0x12_3456_7840,
             x_stride: 0x2122_2340,
             w_addr: 0xff_0102_0300,
@@ -116,6 +127,8 @@ mod tests {
         assert_eq!(Request::read(&other.encode()), Some(Request { keep_x: false, irq: true, ..expected }));
         let single = Descriptor { layout: Layout::Rows, ..d };
         assert_eq!(Request::read(&single.encode()), Some(Request { layout: Layout::Rows, ..expected }));
+        let columns = Descriptor { layout: Layout::Columns, ..d };
+        assert_eq!(Request::read(&columns.encode()), Some(Request { layout: Layout::Columns, ..expected }));
         let record = Descriptor { selection: Selection::Record, ..d };
         assert_eq!(Request::read(&record.encode()), Some(Request { record: true, ..expected }));
         for (selection, older) in [(Selection::Skip, false), (Selection::SkipOlder, true)] {
