@@ -50,8 +50,8 @@ pub struct Layer {
     pub past: usize,
     /// The value of a ternary weight of 1 for each linear, in the order of [`Linear::ALL`].
     pub factors: [f32; 7],
-    /// Whether the ternary unit skips rows of up whose gate is not above zero. It does so with one token, and if the sign
-    /// of a gate is that of its accumulator.
+    /// Whether the ternary unit skips zeros, with one token: columns of down whose activation is zero, and, if the sign of a
+    /// gate is that of its accumulator, rows of up whose gate is not above zero.
     pub skip_zeros: bool,
     /// Address of the residual stream, singles `[tokens, hidden]`.
     pub hidden: u64,
@@ -108,6 +108,11 @@ impl Layer {
     /// Whether rows are skipped: they may be, and nothing speaks against it.
     pub fn skips(&self) -> bool {
         self.skip_zeros && self.tokens == 1 && self.factors[Linear::Gate.index()] > 0.0
+    }
+
+    /// Whether the weights of a linear lie by columns, to skip some. Then its results come all at once.
+    pub fn by_columns(&self, linear: Linear) -> bool {
+        self.skip_zeros && self.tokens == 1 && linear == Linear::Down
     }
 
     /// Checks that a unit can run the layer.

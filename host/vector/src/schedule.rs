@@ -244,7 +244,9 @@ impl Layer {
         next: Option<(Norm, Linear)>,
     ) {
         let first = s.products.len();
-        let (count, words) = self.chunks(&s.code, usize::from(r.h.len));
+        let all = usize::from(r.h.len);
+        // Sums of columns are complete all at the same time.
+        let (count, words) = if self.by_columns(linear) { (1, all) } else { self.chunks(&s.code, all) };
         let rows = words * s.code.config().lanes;
         s.start((0..count).map(|chunk| self.product(linear, chunk * rows..(chunk + 1) * rows)));
         let weight = next.and_then(|(norm, _)| {
