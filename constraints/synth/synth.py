@@ -16,6 +16,7 @@ Parameters not given have the module's defaults. `tmv_unit_sum` synthesises the 
     lut_memory  of these, the ones that are distributed RAM or shift registers
     ff, dsp     flip-flops; DSP blocks
     bram36      block RAMs of 36 Kb; one of 18 Kb is a half
+    uram        UltraRAMs, if there are any
     levels      LUTs on the longest path between registers, block RAMs and ports. A carry chain is one, however long; a
                 read of distributed RAM is one; the clock-to-out of a block RAM without its output register is three; MUXF
                 count nothing. Where the path begins and ends is in `path`. Not a delay
@@ -101,6 +102,8 @@ def count(cells):
             totals["ff"] += number
         elif re.fullmatch(r"RAMB(36|18)E[12]", cell):
             totals["bram36"] += number if cell.startswith("RAMB36") else number / 2
+        elif cell == "URAM288":
+            totals["uram"] = totals.get("uram", 0) + number
         elif re.fullmatch(r"DSP48E[12]", cell):
             totals["dsp"] += number
         elif cell not in FREE:

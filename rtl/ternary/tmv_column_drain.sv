@@ -27,9 +27,8 @@ module tmv_column_drain
   input  logic                start_i,
   input  logic [9:0]          words_i,
   input  logic                done_i,
-  /// Ports: all sums are complete; the sums are zero; reads an entry of each port, a cycle before its sums.
+  /// Ports: all sums are complete; reads an entry of each port, a cycle before its sums.
   input  logic [Ports-1:0]    idle_i,
-  input  logic [Ports-1:0]    empty_i,
   output logic                read_o,
   output column_sum_index_t   read_index_o,
   input  logic [SumLanes-1:0][ColumnSumBits-1:0] sums_i[Ports],
@@ -81,7 +80,7 @@ module tmv_column_drain
         held_q <= ($bits(held_q))'(EntryWords);
       end
       // Zero before the first port: a reset of registers costs less than gates.
-      if (state_q == Add && !empty_i[port_q]) begin
+      if (state_q == Add) begin
         for (int unsigned l = 0; l < SumLanes; l++) total_q[l] <= total_q[l] + sums_i[port_q][l];
       end
       if (state_q == Read) total_q <= '0;

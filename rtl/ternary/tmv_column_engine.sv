@@ -43,8 +43,6 @@ module tmv_column_engine
   input  logic [SliceLanes-1:0]             neg_i [Slices],
   /// All sums of the blocks that were granted are complete.
   output logic                              idle_o,
-  /// Nothing was added since the start: the sums are zero, whatever is in memory.
-  output logic                              empty_o,
   /// Reads an entry of sums while idle; a cycle later, the sums.
   input  logic                              read_i,
   input  column_sum_index_t                 read_index_i,
@@ -109,7 +107,7 @@ module tmv_column_engine
   );
 
   // Sums of a word on their way to the memory.
-  logic stepping_q, adding_q, last_word_q, fresh_q, add_fresh_q, block_done;
+  logic stepping_q, adding_q, last_word_q, fresh_q, block_done;
   logic [StepBits-1:0] step_q;
   column_sum_index_t index_q, add_index_q;
   logic [BlockBits:0] pending_q;
@@ -124,7 +122,6 @@ module tmv_column_engine
   assign idle_o = pending_q == '0;
   assign word_done = valid_q[3] && place_q[3].last;
   assign block_done = stepping_q && step_q == StepBits'(Steps - 1) && last_word_q;
-  assign empty_o = fresh_q;
   assign sums_o = read_q;
 
   // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies,
@@ -136,18 +133,20 @@ module tmv_column_engine
         automatic sums_t sums;
         for (int unsigned l = 0; l < SumLanes; l++) begin
           // One adder: what the field below borrowed comes in as the carry of a bit below.
-          sums[l] = ColumnSumBits'(({add_fresh_q ? '0 : read_q[l], 1'b1}
-              + {ColumnSumBits'(signed'(add_q[l])), add_borrow_q[l]}) >> 1);
+          sums[l] = ColumnSumBits'(({read_q[l], 1'b1} + {ColumnSumBits'(signed'(add_q[l])), add_borrow_q[l]}) >> 1);
         end
         mem[add_index_q] <= sums;
       end
       if (stepping_q) begin
         add_index_q  <= index_q;
-        add_fresh_q  <= fresh_q;
         add_q        <= word[step_q];
         add_borrow_q <= borrow[step_q];
       end
-      if (stepping_q || read_i) read_q <= mem[stepping_q ? index_q : read_index_i];
+      // Nothing was added since the start: a reset of the memory's output costs less than gates.
+      if (stepping_q || read_i) begin
+        if (fresh_q) read_q <= '0;
+        else read_q <= mem[stepping_q ? index_q : read_index_i];
+      end
       if (word_done) begin
         index_q     <= place_q[3].first_word ? '0 : index_q + 1'b1;
         last_word_q <= place_q[3].last_word;

@@ -58,8 +58,7 @@ module tmv_frontend
   output logic    [WordAddrBits-1:0]      x_addr_o,
   output logic    [         7:0][Lanes-1:0] x_data_o,
   output logic    [Contexts-1:0]          x_loaded_o,
-  /// Activations of the first token, for operators that read columns: bank and number of a beat. Its bytes are the last
-  /// ones in `x_data_o`.
+  /// Activations for operators that read columns: bank and number of a beat. Its bytes are the last ones in `x_data_o`.
   output logic                            column_x_write_o,
   output logic    [BeatBits-1:0]          column_x_addr_o,
   /// Operators. Both consumers have room for `Contexts` of them, so there is no ready.
@@ -176,7 +175,7 @@ module tmv_frontend
     logic [16:0] spare;
     beats   = desc[32*DescColumnBeatsWord+:16];
     // As for rows. It may overflow only with more than 255 beats, which are refused anyway.
-    spare = 17'(scaled(32'(Lanes), beats[7:0])) - 17'(desc[32*DescOutFeaturesWord+:16]);
+    spare = 17'(scaled(32'(beats[7:0]), 8'(Lanes))) - 17'(desc[32*DescOutFeaturesWord+:16]);
     if ((desc[32*DescControlWord+:8] & 8'(FlagColumns)) == '0) return beats != '0;
     return Columns == 0 || desc[32*DescControlWord+8+:4] != 4'd1 || 32'(desc[32*DescInFeaturesWord+:16]) > MaxColumns
         || field(desc, DescOutFeaturesWord) > MaxColumnRows || beats[15:8] != '0 || spare >= 17'(Lanes);
@@ -353,8 +352,8 @@ module tmv_frontend
     assign x_addr = {bank_q, group_q, word_q};
   end
 
-  // The first token's beats, for operators that read columns: as many as such an operator may have.
-  localparam int unsigned RowBeatBits = $clog2(BankWords * WordBeats + 1);
+  // Beats for operators that read columns, which have one token: as many as such an operator may have.
+  localparam int unsigned RowBeatBits = $clog2(MaxTokens * BankWords * WordBeats + 1);
 
   logic [RowBeatBits-1:0] x_beat_q;
 
@@ -364,8 +363,7 @@ module tmv_frontend
     else if (beat_valid_i) x_beat_q <= x_beat_q + 1'b1;
     if (!rst_ni) column_x_write_o <= 1'b0;
     else begin
-      column_x_write_o <= Columns != 0 && beat_valid_i && state_q == Load && token_q == '0
-          && 32'(x_beat_q) < MaxColumns / PortBytes;
+      column_x_write_o <= Columns != 0 && beat_valid_i && state_q == Load && 32'(x_beat_q) < MaxColumns / PortBytes;
     end
   end
 

@@ -72,7 +72,6 @@ module tmv_port
   /// Sums of columns, see `tmv_column_engine`.
   input  logic                                              columns_start_i,
   output logic                                              columns_idle_o,
-  output logic                                              columns_empty_o,
   input  logic                                              columns_read_i,
   input  column_sum_index_t                                        columns_index_i,
   output logic   [PortBits/8-1:0][ColumnSumBits-1:0]              columns_sums_o,
@@ -242,14 +241,12 @@ module tmv_port
       .nz_i         (nz),
       .neg_i        (neg),
       .idle_o       (columns_idle_o),
-      .empty_o      (columns_empty_o),
       .read_i       (columns_read_i),
       .read_index_i (columns_index_i),
       .sums_o       (columns_sums_o)
     );
   end else begin : gen_no_columns
     assign columns_idle_o = 1'b1;
-    assign columns_empty_o = 1'b1;
     assign columns_sums_o = '0;
   end
 

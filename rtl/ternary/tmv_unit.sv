@@ -159,7 +159,7 @@ module tmv_unit
   activation_t [RowBlock-1:0] x_values;
   logic [RowBlock-1:0] x_nonzero;
   logic [13:0] columns_count;
-  logic [Ports-1:0] columns_idle, columns_empty;
+  logic [Ports-1:0] columns_idle;
   column_sum_index_t columns_index;
   logic [PortBits/8-1:0][ColumnSumBits-1:0] columns_sums[Ports];
   logic [9:0] drain_words;
@@ -360,7 +360,6 @@ module tmv_unit
       .result_done_o  (result_done[p]),
       .columns_start_i(columns_begin),
       .columns_idle_o (columns_idle[p]),
-      .columns_empty_o(columns_empty[p]),
       .columns_read_i (columns_read),
       .columns_index_i(columns_index),
       .columns_sums_o (columns_sums[p]),
@@ -610,7 +609,6 @@ module tmv_unit
       .words_i     (10'(retire.words)),
       .done_i      (op_done && draining_q),
       .idle_i      (columns_idle),
-      .empty_i     (columns_empty),
       .read_o      (columns_read),
       .read_index_o(columns_index),
       .sums_i      (columns_sums),

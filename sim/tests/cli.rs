@@ -385,32 +385,41 @@ fn numbers_at_their_limits_work() {
     packed(&["--op", "k_proj", "--jobs", "1024", "--driver-overhead-us", "1000000"]).code(0);
 }
 
-/// Rows behind gates that are not above zero are skipped with one token. Golden counts them, the unit reads the others.
+/// Rows behind gates that are not above zero are skipped with one token, and columns whose activation is zero. Golden counts
+/// them, the unit reads the others.
 #[test]
 fn rows_are_skipped_on_request() {
     let model = testdata("tiny-packed").display().to_string();
     let arguments = ["--model", &model, "--all-layers", "--prompt-ids", "318", "--json", "-"];
-    let rows_read = |report: &Value| -> Vec<u64> {
-        let operators = report["operators"].as_array().unwrap().iter();
-        let ups = operators.filter(|o| o["name"] == "mlp.up_proj");
-        ups.map(|o| o["rows_read"].as_u64().unwrap()).collect()
+    let read = |report: &Value, name: &str, what: &str| -> Vec<u64> {
+        let operators = report["operators"].as_array().unwrap().iter().filter(|o| o["name"] == name);
+        operators.map(|o| o[what].as_u64().unwrap()).collect()
     };
-    let above = |report: &Value| -> Vec<u64> {
-        report["zeros"].as_array().unwrap().iter().map(|z| z["gates_above_zero"].as_u64().unwrap()).collect()
+    let rows_read = |report: &Value| read(report, "mlp.up_proj", "rows_read");
+    let columns_read = |report: &Value| read(report, "mlp.down_proj", "columns_read");
+    let zeros = |report: &Value, what: &str| -> Vec<u64> {
+        report["zeros"].as_array().unwrap().iter().map(|z| z[what].as_u64().unwrap()).collect()
+    };
+    let above = |report: &Value| zeros(report, "gates_above_zero");
+    let not_zero = |report: &Value| -> Vec<u64> {
+        let inputs = zeros(report, "down_inputs").into_iter().zip(zeros(report, "zero_down_inputs"));
+        inputs.map(|(all, zero)| all - zero).collect()
     };
     let all = sim(&arguments).code(0).json();
     let skipped = sim(&[&arguments[..], &["--skip-zeros"]].concat()).code(0).json();
     let rows = all["model"]["intermediate_size"].as_u64().unwrap();
-    assert_eq!(rows_read(&all), [rows, rows]);
-    assert_eq!(rows_read(&skipped), above(&all));
+    assert_eq!((rows_read(&all), columns_read(&all)), (vec![rows, rows], vec![rows, rows]));
+    assert_eq!((rows_read(&skipped), columns_read(&skipped)), (above(&all), not_zero(&all)));
+    assert!(not_zero(&all).iter().all(|read| (1..rows).contains(read)), "{:?}", not_zero(&all));
     assert_eq!((above(&skipped), &skipped["totals"]["mismatches"]), (above(&all), &0.into()));
     assert!(above(&all).iter().all(|above| (1..rows).contains(above)), "{:?}", above(&all));
     assert_eq!(skipped["forward"], all["forward"], "the logits are those of all rows");
     // A wrong gate makes the unit read another row.
     sim(&[&arguments[..], &["--skip-zeros", "--inject", "weight-bit"]].concat()).code(1);
-    // With several tokens all rows are read, one by one.
+    // With several tokens all rows are read, one by one, and all columns.
     let several = [&arguments[..3], &["--prompt-ids", PROMPT, "--json", "-", "--skip-zeros"]].concat();
-    assert_eq!(rows_read(&sim(&several).code(0).json()), [rows, rows]);
+    let several = sim(&several).code(0).json();
+    assert_eq!((rows_read(&several), columns_read(&several)), (vec![rows, rows], vec![rows, rows]));
     let generate = ["generate", "--model", &model, "--prompt-ids", PROMPT, "--tokens", "3", "--json", "-"];
     let tokens = |more: &[&str]| sim(&[&generate[..], more].concat()).code(0).json();
     let skipping = tokens(&["--skip-zeros"]);

@@ -182,7 +182,7 @@ mod tests {
             sin: 13,
             norms: [14, 15, 16, 17],
             factors: [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5],
-            weights: [1, 2, 3, 4, 5, 6, 7].map(|n| Weights::from_words([n, 20, 21, 22, 23, 24, n % 2])),
+            weights: [1, 2, 3, 4, 5, 6, 7].map(|n| Weights::from_words([n, 20, 21, 22, 23, 24, n % 3, 25])),
             unit: region(30),
             unit_base: 0x12_3456_7890,
             heap: region(31),
