@@ -74,14 +74,16 @@ module tmv_column_drain
         words_o <= words_o - 1'b1;
       end
       if (emit) begin
-        for (int unsigned l = 0; l < SumLanes; l++) begin
-          out_q[l/RowBlock][AccBits*(l%RowBlock)+:AccBits] <= AccBits'(signed'(total_q[l]));
-        end
+        automatic logic [SumLanes-1:0][AccBits-1:0] wide;
+        for (int unsigned l = 0; l < SumLanes; l++) wide[l] = AccBits'(signed'(total_q[l]));
+        out_q  <= wide;
         held_q <= ($bits(held_q))'(EntryWords);
       end
       // Zero before the first port: a reset of registers costs less than gates.
       if (state_q == Add) begin
-        for (int unsigned l = 0; l < SumLanes; l++) total_q[l] <= total_q[l] + sums_i[port_q][l];
+        automatic logic [SumLanes-1:0][ColumnSumBits-1:0] total;
+        for (int unsigned l = 0; l < SumLanes; l++) total[l] = total_q[l] + sums_i[port_q][l];
+        total_q <= total;
       end
       if (state_q == Read) total_q <= '0;
       port_q <= (state_q == Add) ? port_q + 1'b1 : '0;

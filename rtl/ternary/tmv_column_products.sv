@@ -32,6 +32,7 @@ module tmv_column_products
   output logic [Lanes-1:0][FieldBits-1:0]  sum_o,
   output logic [Lanes-1:0]                 borrow_o
 );
+`ifdef TMV_LUT_BODIES
   logic [Lanes-1:0] nz, neg;
 
   for (genvar s = 0; s < int'(Slices); s++) begin : gen_column_slice
@@ -39,7 +40,6 @@ module tmv_column_products
     assign neg[SliceLanes*s+:SliceLanes] = neg_i[s];
   end
 
-`ifdef TMV_LUT_BODIES
   localparam int unsigned Products = (Lanes + Fields - 1) / Fields;
   localparam int unsigned PackedBits = FieldBits * (Fields - 1) + 2;
 
@@ -109,7 +109,14 @@ module tmv_column_products
       sum_q <= sums;
     end
     if (valid_i[1]) {plus_q[1], minus_q[1], x_q[1]} <= {plus_q[0], minus_q[0], x_q[0]};
-    if (valid_i[0]) {plus_q[0], minus_q[0], x_q[0]} <= {nz & ~neg, neg, x_i};
+    if (valid_i[0]) begin
+      automatic logic [Lanes-1:0] plus_lanes, minus_lanes;
+      for (int unsigned s = 0; s < Slices; s++) begin
+        plus_lanes[SliceLanes*s+:SliceLanes]  = nz_i[s] & ~neg_i[s];
+        minus_lanes[SliceLanes*s+:SliceLanes] = neg_i[s];
+      end
+      {plus_q[0], minus_q[0], x_q[0]} <= {plus_lanes, minus_lanes, x_i};
+    end
   end
 
   assign borrow_o = '0;

@@ -154,7 +154,6 @@ module tmv_unit
 
   logic column_x_write, column_x_bank, columns_begin, columns_dealt, columns_busy, columns_read, drain_valid, draining_q;
   logic [ColumnXBits-1:0] column_x_addr;
-  logic [PortBits-1:0] column_x_data;
   activation_t value;
   activation_t [RowBlock-1:0] x_values;
   logic [RowBlock-1:0] x_nonzero;
@@ -575,20 +574,14 @@ module tmv_unit
   end
 
   if (Columns != 0) begin : gen_columns
-    // The front end has the activations of the last beat as planes.
-    for (genvar i = 0; i < int'(PortBits / 8); i++) begin : gen_byte
-      for (genvar b = 0; b < 8; b++) begin : gen_bit
-        assign column_x_data[8*i+b] = x_write_data[b][Lanes-PortBits/8+i];
-      end
-    end
-
     tmv_column_x #(
-      .PortBits(PortBits)
+      .PortBits(PortBits),
+      .Lanes(Lanes)
     ) u_column_x (
       .clk_i,
       .write_i     (column_x_write),
       .write_addr_i(column_x_addr),
-      .write_data_i(column_x_data),
+      .word_i      (x_write_data),
       .read_i      (scan_req),
       .read_bank_i (column_x_bank),
       .read_index_i(scan_index),
@@ -618,7 +611,6 @@ module tmv_unit
       .word_o      (drain_word)
     );
   end else begin : gen_no_columns
-    assign column_x_data = '0;
     assign {x_values, x_nonzero, columns_busy, columns_read, columns_index, drain_words, drain_valid, drain_word} = '0;
   end
 
