@@ -5,7 +5,7 @@
 `ifndef TMV_MACROS_SVH
 `define TMV_MACROS_SVH
 
-// Three modules have two bodies with the same function: one simulates fast, the other maps well to LUTs. Synthesis
+// Some modules have two bodies with the same function: one simulates fast, the other maps well to LUTs. Synthesis
 // takes the second. `TMV_LUT_BODIES` selects the second in simulation too, and the regression runs both.
 `ifdef SYNTHESIS
 `define TMV_LUT_BODIES

@@ -60,5 +60,6 @@ module tmv_column_x
     end
   end
 
+  `TMV_REQUIRE(index, MaxColumns == MaxRecordedRows, "tmv_column_x: eight columns are counted as eight rows of a record")
   `TMV_REQUIRE(port, PortBits == 64 || PortBits == 128, "tmv_column_x: PortBits must be 64 or 128")
 endmodule

@@ -193,7 +193,7 @@ module tmv_frontend
   assign skip      = (flags & 8'(FlagSkip)) != '0;
   assign older     = (flags & 8'(FlagOlder)) != '0;
   assign record    = (flags & 8'(FlagRecord)) != '0;
-  assign columns   = (flags & 8'(FlagColumns)) != '0;
+  assign columns   = Columns != 0 && (flags & 8'(FlagColumns)) != '0;
   assign tokens    = desc_q[32*DescControlWord+8+:4];
   assign row_beats = desc_q[32*DescInFeaturesWord+16+:16];
   assign in_features = desc_q[32*DescInFeaturesWord+:16];

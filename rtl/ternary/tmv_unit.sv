@@ -28,7 +28,7 @@ module tmv_unit
   parameter int unsigned BankWords = DefaultBankWords,
   /// 1: operators may read columns.
   parameter int unsigned Columns = 1,
-  /// 1: activations and sums of columns in UltraRAM, which some UltraScale+ devices have; 0: in block RAM.
+  /// 1: activations in bit planes and sums of columns in UltraRAM, which some UltraScale+ devices have; 0: in block RAM.
   parameter int unsigned UltraRam = 0,
   /// Beats of the weight queue of each port, a power of two, at least 32.
   parameter int unsigned FifoBeats = 512,
@@ -170,7 +170,9 @@ module tmv_unit
   assign m_axi_bready = 1'b1;
   assign quiet = (&port_quiet) && frontend_quiet && writer_quiet;
   assign progress = (|(m_axi_arvalid & m_axi_arready)) || (|m_axi_rvalid) || (|port_busy)
-      || (m_axi_awvalid && m_axi_awready) || (m_axi_wvalid && m_axi_wready) || m_axi_bvalid;
+      || (m_axi_awvalid && m_axi_awready) || (m_axi_wvalid && m_axi_wready) || m_axi_bvalid
+      // A walk through rows or columns that are not needed: a byte of bits every eight of them.
+      || scan_req || place_req;
 
   tmv_axil_slave u_axil (
     .clk_i,

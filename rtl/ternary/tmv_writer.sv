@@ -5,7 +5,8 @@
 ///   Idle -> Results -> Record -> Answer -> Idle
 ///
 /// Waits until `GroupBytes` of results or the rest of the operator are ready, then writes until no whole burst is ready
-/// any more. A burst starts only when all of its words are ready, so it can always be finished. A result word,
+/// any more. A burst starts only when all of its words are ready, so it can always be finished. (Sums of columns count as
+/// ready when all of them are complete: `tmv_column_drain` then needs some cycles for a word, and nothing can hold it up.) A result word,
 /// `RowBlock` accumulators, becomes as many int32 values. The record is the last 16 bytes of the descriptor; it starts
 /// when every result of its operator is acknowledged. If the memory refuses the record, the operator is not complete.
 /// `tmv_write_stream` cuts bursts and speaks AXI. Combinational: `op_valid_i` to `start_o`, `w_ready_i` to

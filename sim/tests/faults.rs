@@ -229,6 +229,18 @@ fn computing_is_progress() {
     bench.run(std::slice::from_ref(&op));
 }
 
+/// So does the walk through columns that are not read, which takes a cycle for each, and through rows.
+#[test]
+fn looking_for_work_is_progress() {
+    let mut bench = bench(&DEFAULT, common::memory());
+    let mut rng = Random::seed_from_u64(13);
+    let columns = bench.columns(&mut rng, 8, 3_000, |col| col > 2_990);
+    let gate = bench.recording(&mut rng, 2_000, 9, |_| false);
+    let up = bench.skipping(&mut rng, &gate, &gate, Selection::Skip);
+    bench.write(regs::WATCHDOG, 150);
+    bench.run(&[columns, gate, up]);
+}
+
 /// The longest silence of a run is the memory's latency, on whichever channel. A watchdog with this limit lets the
 /// run pass; a limit one cycle shorter reports an error. Therefore a handshake counts as progress in its own cycle,
 /// and an idle channel never counts as progress.

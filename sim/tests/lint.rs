@@ -79,6 +79,7 @@ fn every_module() {
         cases.push(("tmv_unit".into(), vec!["-GCodec=1".into(), format!("-GPortBits={bits}")]));
         cases.push(("tmv_decode".into(), vec!["-GCodec=1".into(), format!("-GPortBits={bits}")]));
     }
+    cases.push(("tmv_unit".into(), vec!["-GColumns=0".into()]));
     for define in ["-DTMV_LUT_BODIES", "-DSYNTHESIS"] {
         cases.push(("tmv_unit".into(), vec![define.into(), "-GPorts=1".into(), "-GVectors=1".into()]));
         cases.push(("tmv_popcount".into(), vec![define.into(), "-GWidth=80".into(), "-GSlices=2".into()]));

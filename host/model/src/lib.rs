@@ -7,7 +7,7 @@
 //! | [`weights`] | the trait of a weight source, which loads one layer at a time |
 //! | [`checkpoint`] | a weight source: a Hugging Face folder |
 //! | [`generation_config`] | the tokens that end a text, from `generation_config.json` |
-//! | [`skip`] | rows of `up_proj` that need not be computed |
+//! | [`skip`] | rows of `up_proj` and columns of `down_proj` that need not be read |
 //! | [`synthetic`] | a weight source: random weights from a seed |
 //! | [`resident`] | a wrapper around a weight source that keeps its weights in memory |
 //! | [`weight_cache`] | a wrapper around a checkpoint that keeps its layers on disk |

@@ -29,7 +29,7 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// Whether rows are skipped.
+    /// Whether rows are skipped, because of a record.
     pub fn skips(self) -> bool {
         matches!(self, Self::Skip | Self::SkipOlder)
     }

@@ -23,7 +23,8 @@ module tmv_writer_fv
   input logic                complete_i,
   input logic                word_valid_i,
   input logic [WordBits-1:0] word_i,
-  /// The words come from `tmv_row_place`; rows that were read.
+  /// The words come from `tmv_row_place`, or from `tmv_column_drain`; rows or columns that were read. That words are at hand
+  /// is assumed for all of them; a drain may leave gaps between its words.
   input logic                placed_i,
   input logic                drained_i,
   input logic [        13:0] read_i,

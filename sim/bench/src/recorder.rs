@@ -29,7 +29,7 @@ pub struct Selection {
     pub runs: Option<BTreeSet<usize>>,
     /// Runs that were verified earlier: the index of each and its [`Run::sha256`].
     pub done: HashMap<usize, String>,
-    /// Whether the unit skips the rows of `up_proj` that are multiplied by zero.
+    /// Whether the unit skips rows of `up_proj` and columns of `down_proj` that are multiplied by zero.
     pub skip_zeros: bool,
 }
 

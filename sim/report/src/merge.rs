@@ -63,7 +63,7 @@ fn check(reports: &[(PathBuf, Report)]) -> Result<(), Error> {
             ("memory", a.memory == b.memory),
             ("selection of operators", a.selected == b.selected),
             ("injected fault", a.inject == b.inject),
-            ("choice of rows", a.skip_zeros == b.skip_zeros),
+            ("choice to skip zeros", a.skip_zeros == b.skip_zeros),
             ("number of shards", of == Some(shard.of) && first.runs_in_all == report.runs_in_all),
             ("CPU profile", first.cpu_profile.provenance == report.cpu_profile.provenance),
             ("set of CPU profiles", first.projection_inputs == report.projection_inputs),

@@ -88,7 +88,7 @@ pub struct Identity {
     pub selected: Vec<Linear>,
     /// The requested fault, if any.
     pub inject: Option<Injection>,
-    /// Whether rows of `up_proj` that are multiplied by zero are skipped.
+    /// Whether rows of `up_proj` and columns of `down_proj` that are multiplied by zero are skipped.
     #[serde(default, skip_serializing_if = "is_false")]
     pub skip_zeros: bool,
 }

@@ -33,7 +33,7 @@ pub struct LayerInput<'a> {
     pub hidden: &'a [f32],
     /// Keys and values of the tokens before.
     pub cache: &'a KvCache,
-    /// Whether the ternary unit skips rows of `up_proj` that are multiplied by zero.
+    /// Whether the ternary unit skips rows of `up_proj` and columns of `down_proj` that are multiplied by zero.
     pub skip_zeros: bool,
 }
 

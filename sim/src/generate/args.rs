@@ -66,7 +66,8 @@ pub(crate) struct GenerateArgs {
     /// Sample only from the most likely tokens whose probabilities add up to P
     #[arg(long, value_name = "P", requires = "temperature", allow_negative_numbers = true, help_heading = "Sampling")]
     pub(crate) top_p: Option<f64>,
-    /// In passes of one token, skip the rows of up_proj that are multiplied by zero: those whose gate is not above zero
+    /// In passes of one token, skip weights that meet a zero: rows of up_proj whose gate is not above zero, and columns of
+    /// down_proj whose activation is zero
     #[arg(long, help_heading = "Unit")]
     pub(crate) skip_zeros: bool,
     /// Where the ternary products are computed

@@ -54,7 +54,7 @@ impl<'a> Job<'a> {
         let stop_tokens = stops.tokens;
         let limits = Limits { tokens: args.tokens, stop: stop_tokens.iter().map(|token| token.id).collect() };
         if args.skip_zeros && args.device == DeviceKind::Golden {
-            return Err(Failure::usage("--skip-zeros: the unit skips rows, and --device golden uses no unit"));
+            return Err(Failure::usage("--skip-zeros: the unit skips weights, and --device golden uses no unit"));
         }
         let on_units = args.head == HeadKind::Units;
         if on_units && args.temperature.is_some() {

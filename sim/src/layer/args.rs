@@ -68,7 +68,8 @@ pub(crate) struct LayerArgs {
     /// Number of tokens in the forward pass [default: the number of --prompt-ids, or 3 as in the CPU profile]
     #[arg(long, value_name = "T", value_parser = positive(), help_heading = "What")]
     pub(crate) tokens: Option<usize>,
-    /// With one token, skip the rows of up_proj that are multiplied by zero: those whose gate is not above zero
+    /// With one token, skip weights that meet a zero: rows of up_proj whose gate is not above zero, and columns of down_proj
+    /// whose activation is zero
     #[arg(long, help_heading = "What")]
     pub(crate) skip_zeros: bool,
     /// Where the operators between the BitLinears run: `host` (this CPU), `soft-core` (a RISC-V core, simulated
