@@ -49,8 +49,8 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Rows that lie interleaved: those of a block, or a single one.
-    fn together(self) -> usize {
+    /// Rows or columns that lie interleaved: the rows of a block, or a single row or column.
+    pub fn together(self) -> usize {
         if self == Self::Blocks { ROW_BLOCK } else { 1 }
     }
 
@@ -58,12 +58,6 @@ impl Layout {
     pub fn pieces(self, rows: usize, cols: usize) -> usize {
         let lines = if self == Self::Columns { cols } else { rows };
         lines.next_multiple_of(ROW_BLOCK) / self.together()
-    }
-
-    /// The number of the piece that holds the beginning of row `row` (`0` in an image of columns, whose pieces hold a part
-    /// of every row).
-    pub fn piece_of_row(self, row: usize) -> usize {
-        if self == Self::Columns { 0 } else { row / self.together() }
     }
 }
 
@@ -113,6 +107,11 @@ impl Codec {
     /// Beats of one row of `cols` weights. `port_bytes` must not be zero.
     pub fn row_beats(self, cols: usize, port_bytes: usize) -> usize {
         cols.div_ceil(self.lanes_per_beat(port_bytes))
+    }
+
+    /// Beats of one column of `rows` weights in an image of columns. Other images have no columns: 0.
+    pub fn column_beats(self, layout: Layout, rows: usize, port_bytes: usize) -> usize {
+        if layout == Layout::Columns { self.row_beats(rows, port_bytes) } else { 0 }
     }
 
     /// Bytes of one row block. Sizes saturate, so that an absurd shape gives a size that is too large, never one that

@@ -80,7 +80,7 @@ impl Weights {
     pub fn part(&self, rows: Range<usize>) -> Self {
         assert!(rows.start.is_multiple_of(ROW_BLOCK) && rows.end <= self.rows, "blocks of {} rows", self.rows);
         assert!(self.layout != Layout::Columns || rows == (0..self.rows), "a column holds a part of every row");
-        let address = self.address + (self.layout.piece_of_row(rows.start) * self.stride) as u64;
+        let address = self.address + (rows.start / self.layout.together() * self.stride) as u64;
         Self { rows: rows.len(), address, ..*self }
     }
 
@@ -248,7 +248,7 @@ impl<D: Device> Driver<D> {
             rows,
             cols,
             row_beats: codec.row_beats(cols, port_bytes),
-            column_beats: if columns { codec.row_beats(rows, port_bytes) } else { 0 },
+            column_beats: codec.column_beats(layout, rows, port_bytes),
             address: self.device.memory_base() + at as u64,
             stride,
             layout,

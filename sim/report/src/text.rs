@@ -94,7 +94,7 @@ fn skipped(report: &Report) -> String {
         let rows = || report.operators.iter().filter(|o| o.name == linear);
         let read: u64 = rows().filter_map(read).sum();
         let all: u64 = rows().map(|o| (all(o) * report.identity.unit.passes(o.tokens)) as u64).sum();
-        let why = if report.identity.model.tokens > 1 { "; with one token only some are skipped" } else { "" };
+        let why = if report.identity.model.tokens > 1 { "; some are skipped with one token only" } else { "" };
         if all == 0 {
             String::new()
         } else {

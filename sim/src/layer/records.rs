@@ -123,7 +123,7 @@ impl Job<'_> {
                 outputs: o.outputs,
                 mismatches: o.mismatches,
                 cycles: o.cycles,
-                ideal_cycles: match skip::layout(o.linear, self.args.skip_zeros && self.tokens == 1, self.tokens) {
+                ideal_cycles: match skip::layout(o.linear, self.args.skip_zeros && self.tokens == 1, 1) {
                     Layout::Blocks => self.operator_ideal(o.linear),
                     Layout::Rows => self.setup.unit.ideal_cycles(o.rows_read as usize, in_features, 1),
                     Layout::Columns => self.setup.unit.ideal_cycles(o.columns_read as usize, out_features, 1),

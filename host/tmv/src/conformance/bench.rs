@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use golden::{Layout, TernaryMatrix};
+use golden::{Codec, Layout, TernaryMatrix};
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -130,12 +130,11 @@ impl<D: Device> Bench<D> {
         let image_bytes = layout.pieces(rows, cols) * w_stride;
         let w_addr = self.allocate(image_bytes);
         codec.encode_in(layout, &matrix, port_bytes, w_stride, self.bytes(w_addr, image_bytes)).unwrap();
-        let columns = layout == Layout::Columns;
-        let column_beats = if columns { codec.row_beats(rows, port_bytes) } else { 0 };
+        let column_beats = codec.column_beats(layout, rows, port_bytes);
         let mut descriptor = Descriptor { out_features: rows, column_beats, w_addr, w_stride, ..descriptor };
         descriptor.y_addr = self.allocate(descriptor.result_bytes());
         let expected = golden::matvec::reference(&matrix, &x);
-        let read = if columns { x.iter().filter(|x| **x != 0).count() as u32 } else { 0 };
+        let read = if layout == Layout::Columns { x.iter().filter(|x| **x != 0).count() as u32 } else { 0 };
         Operator { descriptor, matrix, x, expected, read }
     }
 
@@ -152,6 +151,25 @@ impl<D: Device> Bench<D> {
         let bytes = operator.descriptor.result_bytes();
         self.bytes(operator.descriptor.y_addr, bytes).fill(STALE);
         self.queue_bytes(&operator.descriptor.encode())
+    }
+
+    /// Puts a code that is no weight into the beat at `address`. Returns what was there.
+    pub(super) fn spoil(&mut self, address: u64) -> Vec<u8> {
+        let (port_bytes, codec) = (self.info.port_bytes, self.info.codec);
+        let bytes = self.bytes(address, port_bytes);
+        let before = bytes.to_vec();
+        if codec == Codec::WeightsBase3 {
+            bytes[3] = 250;
+        } else {
+            bytes[0] &= !1;
+            bytes[port_bytes / 2] |= 1;
+        }
+        before
+    }
+
+    /// Frees all memory but the ring.
+    pub(super) fn unload(&mut self) {
+        self.used = DESCRIPTOR_BYTES << self.log2;
     }
 
     /// Address of descriptor `number`.

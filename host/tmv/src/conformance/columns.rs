@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use std::println;
 
-use golden::{Codec, Layout, TernaryMatrix};
+use golden::{Layout, TernaryMatrix};
 use rand_core::Rng;
 
 use super::bench::{Bench, FRONT_END, Operator, Random, fails, rng};
@@ -18,11 +18,6 @@ impl<D: Device> Bench<D> {
         let weights: Vec<i8> = (0..rows * cols).map(|_| (rng.next_u32() % 3) as i8 - 1).collect();
         let x = (0..cols).map(|col| if nonzero(col) { (rng.next_u32() % 255 + 1) as i8 } else { 0 }).collect();
         self.place_in(Layout::Columns, TernaryMatrix::from_rows(rows, cols, &weights).unwrap(), x, 1)
-    }
-
-    /// Frees all memory but the ring.
-    fn unload(&mut self) {
-        self.used = DESCRIPTOR_BYTES << self.log2;
     }
 }
 
@@ -150,23 +145,16 @@ pub fn skipped_columns_are_not_read<D: Device>(device: D) {
 /// An illegal weight in each beat of single columns, with the address of its beat.
 pub fn bad_weights_of_columns<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(55));
-    let (port_bytes, codec) = (bench.info.port_bytes, bench.info.codec);
+    let port_bytes = bench.info.port_bytes;
     let op = bench.columns(&mut rng, 2 * bench.info.lanes(), 8, |_| true);
     for beat in 0..16 {
         bench.soft_reset();
         let at = op.descriptor.w_addr + (beat / 2 * op.descriptor.w_stride + beat % 2 * port_bytes) as u64;
-        let bytes = bench.bytes(at, port_bytes);
-        let before = bytes.to_vec();
-        if codec == Codec::WeightsBase3 {
-            bytes[3] = 250;
-        } else {
-            bytes[0] &= !1;
-            bytes[port_bytes / 2] |= 1;
-        }
+        let before = bench.spoil(at);
         bench.queue(&op);
         bench.ring();
         assert_eq!(bench.expect_error(regs::ERR_BAD_WEIGHT), (0, at), "beat {beat}");
-        bench.bytes(at, port_bytes).copy_from_slice(&before);
+        bench.bytes(at, before.len()).copy_from_slice(&before);
     }
     bench.soft_reset();
     bench.run(std::slice::from_ref(&op));

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use std::println;
 
-use golden::{Codec, Layout, TernaryMatrix};
+use golden::{Layout, TernaryMatrix};
 use rand_core::Rng;
 
 use super::bench::{Bench, FRONT_END, Operator, Random, fails, rng};
@@ -96,7 +96,7 @@ pub fn few_rows_left<D: Device>(device: D) {
             let up = bench.skipping(&mut rng, &gate, &gate, Selection::Skip);
             assert_eq!(up.read, count as u32);
             bench.run(&[gate, up]);
-            bench.used = crate::descriptor::DESCRIPTOR_BYTES << bench.log2;
+            bench.unload();
         }
     }
 }
@@ -138,7 +138,7 @@ pub fn skipped_rows_are_not_read<D: Device>(device: D) {
 /// An illegal weight in each beat of single rows, with the address of its beat.
 pub fn bad_rows<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(35));
-    let (port_bytes, codec) = (bench.info.port_bytes, bench.info.codec);
+    let port_bytes = bench.info.port_bytes;
     let good = bench.operator(&mut rng, 8, 2 * bench.info.lanes(), 1);
     let x = Operator { descriptor: Descriptor { layout: Layout::Rows, ..good.descriptor }, ..good.clone() };
     let mut op = bench.sharing(&mut rng, &x, 8);
@@ -146,16 +146,9 @@ pub fn bad_rows<D: Device>(device: D) {
     for beat in 0..16 {
         bench.soft_reset();
         let at = op.descriptor.w_addr + (beat / 2 * op.descriptor.w_stride + beat % 2 * port_bytes) as u64;
-        let bytes = bench.bytes(at, port_bytes);
-        let before = bytes.to_vec();
-        if codec == Codec::WeightsBase3 {
-            bytes[3] = 250;
-        } else {
-            bytes[0] &= !1;
-            bytes[port_bytes / 2] |= 1;
-        }
+        let before = bench.spoil(at);
         assert_eq!(fails(&mut bench, &good, &op.descriptor.encode(), regs::ERR_BAD_WEIGHT), (0, at), "beat {beat}");
-        bench.bytes(at, port_bytes).copy_from_slice(&before);
+        bench.bytes(at, before.len()).copy_from_slice(&before);
     }
     bench.run(&[op]);
 }

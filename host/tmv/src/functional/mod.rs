@@ -244,10 +244,8 @@ impl FunctionalDevice {
         let rows = d.out_features.next_multiple_of(ROW_BLOCK);
         let whole = d.tokens == 1 && d.out_features <= regs::MAX_RECORDED_ROWS as usize;
         let same = |(n, bits): &(usize, Vec<bool>)| *n == d.out_features && bits.len() == rows;
-        let columns = d.layout == Layout::Columns;
-        let beats = if columns { self.info.codec.row_beats(d.out_features, self.info.port_bytes) } else { 0 };
-        d.column_beats == beats
-            && (!columns || self.accepts_columns(d))
+        d.column_beats == self.info.codec.column_beats(d.layout, d.out_features, self.info.port_bytes)
+            && (d.layout != Layout::Columns || self.accepts_columns(d))
             && (!d.record || (whole && !d.skip))
             && (!d.skip || (whole && d.layout == Layout::Rows && recorded.is_some_and(same)))
             && (!d.older || d.skip)
