@@ -21,7 +21,9 @@ module tmv_csr
   parameter logic [31:0] WatchdogReset = '0,
   /// Ports with counters, 1 to 8, and the counters of each, 1 to 8.
   parameter int unsigned Ports = 4,
-  parameter int unsigned Events = 7
+  parameter int unsigned Events = 7,
+  /// 1: RING_TAIL says how many descriptors are late; 0: those bits are reserved.
+  parameter int unsigned Late = 0
 ) (
   input  logic                  clk_i,
   input  logic                  rst_ni,
@@ -49,10 +51,12 @@ module tmv_csr
   /// Outstanding bursts of reads and of writes, for STATUS.
   input  logic      [ 7:0]      read_bursts_i,
   input  logic      [ 7:0]      write_bursts_i,
-  /// Ring: base address, log2 of its number of descriptors, number of descriptors ever queued; one more is complete.
+  /// Ring: base address, log2 of its number of descriptors, number of descriptors ever queued, how many of them are late;
+  /// one more is complete.
   output addr_t                 ring_base_o,
   output logic      [ 3:0]      ring_log2_o,
   output logic      [15:0]      ring_tail_o,
+  output logic      [15:0]      ring_late_o,
   input  logic                  done_i,
   /// The doorbell was refused, for one cycle, and the value that was written.
   output logic                  doorbell_fault_o,
@@ -70,6 +74,7 @@ module tmv_csr
 );
   // Sources of interrupts, in the order of IRQ_ENABLE.
   localparam int unsigned Sources = 3;
+  localparam logic [31:0] TailBits = (Late != 0) ? '1 : 32'h0000ffff;
 
   logic [Sources-1:0] irq_enable_q, irq_status_q, irq_clear_q;
   logic [63:0] cycle_q;
@@ -94,7 +99,7 @@ module tmv_csr
       RingBaseLoOffset: refused = busy_o;
       RingBaseHiOffset: refused = busy_o || |(write_data_i & ~RingBaseHiBits);
       RingLog2Offset:   refused = busy_o || |(write_data_i & ~RingLog2Bits);
-      RingTailOffset:   refused = error_i || draining_i || |(write_data_i & ~RingTailBits);
+      RingTailOffset:   refused = error_i || draining_i || |(write_data_i & ~TailBits);
       default:          refused = 1'b1;
     endcase
     refused |= !write_full_i || write_addr_i[11:7] != '0 || write_addr_i[1:0] != '0;
@@ -134,24 +139,26 @@ module tmv_csr
 
   assign busy_o = ring_tail_o != ring_head_q;
 
-  // The doorbell may not take back descriptors, and the ring must hold all that are queued. Distances from the head
-  // are compared, so numbers may wrap. A soft reset starts a new ring.
+  // The doorbell may not take back descriptors, the ring must hold all that are queued, and only those can be late.
+  // Distances from the head are compared, so numbers may wrap. A soft reset starts a new ring.
   logic doorbell_q, doorbell_good;
-  logic [15:0] ahead_q, ahead_before_q;
+  logic [15:0] ahead_q, ahead_before_q, late_q;
 
-  assign doorbell_good = ahead_q >= ahead_before_q && ahead_q <= (16'd1 << ring_log2_o);
+  assign doorbell_good = ahead_q >= ahead_before_q && ahead_q <= (16'd1 << ring_log2_o) && late_q <= ahead_q;
   assign doorbell_fault_o = doorbell_q && !doorbell_good;
 
   always_ff @(posedge clk_i) begin
     if (write) doorbell_o <= write_data_i[15:0];
+    late_q         <= write_data_i[31:16] & TailBits[31:16];
     ahead_q        <= write_data_i[15:0] - ring_head_q;
     ahead_before_q <= ring_tail_o - ring_head_q;
     if (!rst_ni || restart_i) begin
       doorbell_q  <= 1'b0;
       ring_tail_o <= '0;
+      ring_late_o <= '0;
     end else begin
       doorbell_q <= write && write_addr_i == RingTailOffset;
-      if (doorbell_q && doorbell_good) ring_tail_o <= doorbell_o;
+      if (doorbell_q && doorbell_good) {ring_late_o, ring_tail_o} <= {late_q, doorbell_o};
     end
   end
 
@@ -245,7 +252,7 @@ module tmv_csr
         RingBaseLoOffset: read_data_o <= ring_base_o[31:0];
         RingBaseHiOffset: read_data_o <= 32'(ring_base_o[AddrBits-1:32]);
         RingLog2Offset: read_data_o <= 32'(ring_log2_o);
-        RingTailOffset: read_data_o <= 32'(ring_tail_o);
+        RingTailOffset: read_data_o <= {ring_late_o, ring_tail_o};
         RingHeadOffset: read_data_o <= 32'(ring_head_q);
         CycleLoOffset: begin
           read_data_o <= cycle_q[31:0];
@@ -271,6 +278,7 @@ module tmv_csr
   `TMV_COVER(DoorbellDeaf, write_i && write_addr_i == RingTailOffset && (error_i || draining_i))
   `TMV_COVER(DoorbellWhileBusy, write_i && write_addr_i == RingTailOffset && busy_o)
   `TMV_COVER(DoorbellRefused, doorbell_fault_o)
+  `TMV_COVER(TooManyLate, doorbell_q && late_q > ahead_q)
   `TMV_COVER(RingWhileBusy, write_i && write_addr_i == RingBaseLoOffset && busy_o)
   `TMV_COVER(InterruptWhileCleared, irq_clear_q != '0 && (error_event_i || done_irq_i))
 endmodule

@@ -37,7 +37,6 @@ package tmv_csr_pkg;
   localparam logic [11:0] RingLog2Offset = 12'h048;
   localparam logic [31:0] RingLog2Bits = 32'h0000000f;
   localparam logic [11:0] RingTailOffset = 12'h04c;
-  localparam logic [31:0] RingTailBits = 32'h0000ffff;
   localparam logic [11:0] RingHeadOffset = 12'h050;
   localparam logic [11:0] CycleLoOffset = 12'h060;
   localparam logic [11:0] CycleHiOffset = 12'h064;

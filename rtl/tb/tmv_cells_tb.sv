@@ -75,18 +75,22 @@ module tmv_cells_tb
   input  logic  [   3:0]       collector_last_i,
   input  logic  [   3:0]       collector_done_i,
   input  logic  [   3:0][ 3:0] collector_token_i,
-  input  logic  [   3:0][ 5:0] collector_slot_i,
+  input  slot_t [   3:0]       collector_slot_i,
   input  logic  [   3:0][23:0] collector_acc_i,
   input  logic                 collector_start_i,
   input  logic  [  16:0]       collector_blocks_i,
   input  logic  [   3:0]       collector_tokens_i,
-  output logic  [   9:0]       collector_ready_words_o,
+  output words_t               collector_ready_words_o,
   output logic                 collector_complete_o,
   output logic                 collector_word_valid_o,
   input  logic                 collector_word_ready_i,
   output logic  [  23:0]       collector_acc_o,
   output logic                 collector_same_o,
   output logic                 collector_slot_free_o,
+  /// Balance of 4 ports.
+  input  logic  [   3:0]       balance_grant_i,
+  input  logic  [   3:0]       balance_done_i,
+  output logic  [   3:0]       balance_may_o,
   /// AXI4-Lite slave.
   input  logic                 s_axil_awvalid,
   output logic                 s_axil_awready,
@@ -403,6 +407,16 @@ module tmv_cells_tb
     .word_ready_i  (collector_word_ready_i),
     .word_o        (collector_word),
     .slot_free_o   (collector_slot_free_o)
+  );
+
+  tmv_balance #(
+    .Ports(4)
+  ) u_balance (
+    .clk_i,
+    .rst_ni,
+    .grant_i(balance_grant_i),
+    .done_i (balance_done_i),
+    .may_o  (balance_may_o)
   );
 
   tmv_axil_slave u_axil (

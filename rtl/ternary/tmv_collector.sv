@@ -32,7 +32,7 @@ module tmv_collector
   input  logic  [16:0]                                         blocks_i,
   input  logic  [ 3:0]                                         tokens_i,
   /// Words that are ready without a gap; they reach to the end of the operator.
-  output logic  [ 9:0]                                         ready_words_o,
+  output words_t                                               ready_words_o,
   output logic                                                 complete_o,
   /// The oldest word that is ready.
   output logic                                                 word_valid_o,
@@ -122,14 +122,14 @@ module tmv_collector
         scanning_q  <= unscanned_q != 17'd1;
       end
       scan_slot_q <= scan_slot_q + slot_t'(scan_q);
-      ready_words_o <= ready_words_o + (scan_q ? 10'(tokens_q) : '0) - 10'(take);
+      ready_words_o <= ready_words_o + (scan_q ? words_t'(tokens_q) : '0) - words_t'(take);
     end
   end
 
   always_ff @(posedge clk_i) row_q <= done_q[{scan_slot_q[$bits(slot_t)-1:3], 3'b0}+:8];
 
   // Offers the words of a block token by token.
-  logic [9:0] unread_q;
+  words_t unread_q;
   slot_t read_slot_q;
   token_t read_token_q;
   logic read, read_last;
@@ -150,7 +150,7 @@ module tmv_collector
       word_valid_o <= 1'b0;
       slot_free_o  <= 1'b0;
     end else begin
-      unread_q <= unread_q + (scan_q ? 10'(tokens_q) : '0) - 10'(read);
+      unread_q <= unread_q + (scan_q ? words_t'(tokens_q) : '0) - words_t'(read);
       if (read) begin
         read_token_q <= read_last ? '0 : read_token_q + 1'b1;
         read_slot_q  <= read_slot_q + slot_t'(read_last);
@@ -162,8 +162,8 @@ module tmv_collector
   end
 
   `TMV_REQUIRE(tokens, Tokens >= 1 && Tokens <= MaxTokens, "tmv_collector: Tokens must be 1 to 8")
-  `TMV_REQUIRE(window, Window >= 16 && (1 << $bits(slot_t)) == Window && Window * Tokens < (1 << $bits(ready_words_o)),
-               "tmv_collector: Window must be a power of two, at least 16, and its words fit ready_words_o")
+  `TMV_REQUIRE(window, Window >= 16 && (1 << $bits(slot_t)) == Window && Window * Tokens < (1 << $bits(words_t)),
+               "tmv_collector: Window must be a power of two, at least 16, and its words fit words_t")
   `TMV_ASSERT(ScanningIsUnscanned, scanning_q == (unscanned_q != '0))
   `TMV_ASSERT(StartAfterEnd, !start_i || (unscanned_q == '0 && ready_words_o == '0))
   `TMV_ASSERT(SlotOnce, !copy_done || !done_q[result_slot_i[port_q]])

@@ -25,7 +25,7 @@ module tmv_column_drain
   output logic                busy_o,
   /// Retirement: such an operator of so many words begins; it is complete.
   input  logic                start_i,
-  input  logic [9:0]          words_i,
+  input  words_t              words_i,
   input  logic                done_i,
   /// Ports: all sums are complete; reads an entry of each port, a cycle before its sums.
   input  logic [Ports-1:0]    idle_i,
@@ -33,7 +33,7 @@ module tmv_column_drain
   output column_sum_index_t   read_index_o,
   input  logic [SumLanes-1:0][ColumnSumBits-1:0] sums_i[Ports],
   /// Words that are left; the oldest one.
-  output logic [9:0]          words_o,
+  output words_t              words_o,
   output logic                word_valid_o,
   input  logic                word_ready_i,
   output logic [WordBits-1:0] word_o
@@ -57,7 +57,7 @@ module tmv_column_drain
   logic [$clog2(EntryWords+1)-1:0] held_q;
   logic [SumLanes-1:0][ColumnSumBits-1:0] total_q;
   // Words of the operator that retires: they count when the first entry is read.
-  logic [9:0] words_q;
+  words_t words_q;
   logic [EntryWords-1:0][WordBits-1:0] out_q;
 
   assign word_valid_o = held_q != '0;
@@ -100,7 +100,7 @@ module tmv_column_drain
         default: if (emit) state_q <= Read;
       endcase
       // The last word may leave before the rest of its entry, and while a next entry is added up.
-      if ((take && words_o == 10'd1) || !rst_ni) begin
+      if ((take && words_o == words_t'(1)) || !rst_ni) begin
         state_q <= Idle;
         held_q  <= '0;
         words_o <= '0;

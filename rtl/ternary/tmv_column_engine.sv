@@ -19,7 +19,7 @@ module tmv_column_engine
   /// 1: sums in UltraRAM, which some UltraScale+ devices have; 0: in block RAM.
   parameter  int unsigned UltraRam = 0,
   /// Blocks between their grant and their last sum, a power of two: more than `tmv_engine` takes.
-  parameter  int unsigned Blocks = 16,
+  parameter  int unsigned Blocks = 2 * PortBlocks,
   localparam int unsigned Lanes = lanes_of(Codec, PortBits),
   localparam int unsigned Slices = slices_of(Lanes),
   localparam int unsigned SliceLanes = Lanes / Slices,

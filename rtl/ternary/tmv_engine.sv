@@ -29,7 +29,7 @@ module tmv_engine
   /// Groups of vectors, a power of two.
   parameter  int unsigned Groups = 1,
   /// Row blocks queued ahead of the beats, a power of two, at least 2.
-  parameter  int unsigned BlockFifo = 8,
+  parameter  int unsigned BlockFifo = PortBlocks,
   localparam int unsigned Lanes = lanes_of(Codec, PortBits),
   localparam int unsigned Slices = slices_of(Lanes),
   localparam int unsigned SliceLanes = Lanes / Slices,
@@ -72,6 +72,8 @@ module tmv_engine
   output logic                                              column_last_word_o,
   output logic   [SliceLanes-1:0]                           nz_o [Slices],
   output logic   [SliceLanes-1:0]                           neg_o[Slices],
+  /// The last beat of a block is at work.
+  output logic                                              block_done_o,
   /// Use of this cycle, at most one of them high: a beat at work; no beat; no word of activations; result not taken.
   output logic                                              busy_o,
   output logic                                              stall_data_o,
@@ -185,6 +187,7 @@ module tmv_engine
   assign finish_word = word_done && last_group;
   assign compute_pop = finish_word && last_word_q;
 
+  assign block_done_o        = compute_pop;
   assign column_take_o       = busy_o && columns_q;
   assign column_o            = step_q[RowBits-1:0];
   assign column_first_word_o = first_word_q;

@@ -24,6 +24,7 @@ ternary/tmv_port.sv
 ternary/tmv_x_memory.sv
 ternary/tmv_frontend.sv
 ternary/tmv_row_scan.sv
+ternary/tmv_balance.sv
 ternary/tmv_dispatcher.sv
 ternary/tmv_column_x.sv
 ternary/tmv_column_drain.sv

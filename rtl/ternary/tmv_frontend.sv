@@ -6,6 +6,7 @@
 /// One read stream serves descriptors and activations. The front end publishes an operator as soon as its descriptor is
 /// checked, so its weights flow while its activations load; `x_loaded_o` holds the engines back until then. Activations
 /// go to the other bank, as soon as no operator in flight uses that bank. At most `Contexts` operators are in flight.
+/// The last `ring_late_i` descriptors of the ring are late: their activations are loaded when they are late no more.
 /// Takes one beat of activations a cycle. Descriptor layout: `docs/registers.md`.
 ///
 ///   Idle -> Fetch -> Receive -> Check -> Publish -> WaitBank -> Load -> Idle
@@ -38,10 +39,14 @@ module tmv_frontend
   input  logic                            rst_ni,
   /// No new command starts while this is high.
   input  logic                            halt_i,
-  /// Ring: base address, log2 of its number of descriptors, number of descriptors ever queued.
+  /// Ring: base address, log2 of its number of descriptors, number of descriptors ever queued, how many of them, the last
+  /// ones, are late.
   input  addr_t                           ring_base_i,
   input  logic    [         3:0]          ring_log2_i,
   input  logic    [        15:0]          ring_tail_i,
+  input  logic    [        15:0]          ring_late_i,
+  /// Activations are late, and nothing else holds up their load.
+  output logic                            late_o,
   /// Cycle counter.
   input  logic    [        31:0]          cycle_i,
   /// Read stream: commands, and their beats.
@@ -92,7 +97,8 @@ module tmv_frontend
   logic [$clog2(Contexts):0] inflight_q;
   addr_t desc_addr_q;
   logic [31:0] start_cycle_q;
-  logic [15:0] ring_index;
+  logic [15:0] ring_index, index_q, left_q, ring_late_q;
+  logic late_q;
   logic fetch_start, publish;
 
   assign ring_index = fetched_q & ((16'd1 << ring_log2_i) - 16'd1);
@@ -113,7 +119,12 @@ module tmv_frontend
       desc_addr_q   <= {ring_base_i[AddrBits-1:$clog2(DescBytes)], $clog2(DescBytes)'(0)}
           + (addr_t'(ring_index) << $clog2(DescBytes));
       start_cycle_q <= cycle_i;
+      index_q       <= fetched_q;
     end
+    // Descriptors from this one on. Known long before its activations are to be loaded.
+    left_q      <= ring_tail_i - index_q;
+    ring_late_q <= ring_late_i;
+    late_q      <= left_q <= ring_late_q;
   end
 
   // Descriptor, shifted in beat by beat. Its first beat ends in the low bits.
@@ -247,9 +258,10 @@ module tmv_frontend
   assign publish = state_q == Publish && !bad && !misaligned_q && !halt_i;
 
   always_comb begin
-    bank_free = 1'b0;
+    {bank_free, late_o} = '0;
     if (state_q == WaitBank) begin
-      bank_free = 1'b1;
+      bank_free = !late_q;
+      late_o    = late_q;
       for (int unsigned c = 0; c < Contexts; c++) begin
         if (pending_q[c] && bank_of_q[c] == bank_q && context_id_t'(c) != publish_id_q - 1'b1) bank_free = 1'b0;
       end
@@ -483,7 +495,8 @@ module tmv_frontend
                "tmv_frontend: BankWords must be at least 2, Lanes fit 8 bits, and a row's lanes 17 bits")
   `TMV_COVER(ContextsFull,
              state_q == Idle && fetched_q != ring_tail_i && inflight_q == ($clog2(Contexts) + 1)'(Contexts))
-  `TMV_COVER(BankBusy, state_q == WaitBank && !bank_free)
+  `TMV_COVER(BankBusy, state_q == WaitBank && !bank_free && !late_q)
+  `TMV_COVER(ActivationsLate, late_o)
   `TMV_COVER(KeepActivations, publish && keep_x)
   `TMV_COVER(RingWraps, fetch_start && ring_index == '0 && fetched_q != '0)
   `TMV_COVER(BadAndMisaligned, state_q == Publish && bad && misaligned_q)

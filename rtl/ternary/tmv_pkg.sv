@@ -16,7 +16,9 @@ package tmv_pkg;
   /// Bits of an accumulator, with its sign: |K x 128| <= 65,535 x 128 < 2^23.
   localparam int unsigned AccBits = 24;
   /// Most row blocks between the oldest unwritten result and the youngest dispatched block.
-  localparam int unsigned Window = 64;
+  localparam int unsigned Window = 128;
+  /// Blocks of a port between their grant and their last beat, a power of two: as many as a full queue has, and more.
+  localparam int unsigned PortBlocks = 32;
 
   /// Index of a word of activations, or of a beat within its row.
   typedef logic [10:0] word_t;
@@ -24,6 +26,8 @@ package tmv_pkg;
   typedef logic [$clog2(Contexts)-1:0] context_id_t;
   /// Number of a slot.
   typedef logic [$clog2(Window)-1:0] slot_t;
+  /// Number of result words that are ready: `RowBlock` results of a token each.
+  typedef logic [$clog2(Window * MaxTokens):0] words_t;
   /// Accumulator.
   typedef logic signed [AccBits-1:0] acc_t;
 

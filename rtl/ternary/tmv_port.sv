@@ -25,7 +25,7 @@ module tmv_port
   parameter  int unsigned Outstanding = 8,
   /// 1: operators may read columns.
   parameter  int unsigned Columns = 1,
-  /// 1: sums of columns in UltraRAM; 0: in block RAM.
+  /// 1: weights that wait and sums of columns in UltraRAM; 0: in block RAM.
   parameter  int unsigned UltraRam = 0,
   localparam int unsigned Lanes = lanes_of(Codec, PortBits),
   localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups)
@@ -35,9 +35,10 @@ module tmv_port
   /// No new burst starts while `halt_i` is high. `quiet_o`: no burst is requested or in flight.
   input  logic                                              halt_i,
   output logic                                              quiet_o,
-  /// Dispatcher: the port can take a block; `grant_i` gives it the block, with its address.
+  /// Dispatcher: the port can take a block; `grant_i` gives it the block, with its address; it is done with a block.
   output logic                                              free_o,
   input  logic                                              grant_i,
+  output logic                                              done_o,
   input  block_t                                            block_i,
   input  addr_t                                             block_addr_i,
   /// Of a block of single rows: `block_addr_i` is the address of its next row; no more rows come.
@@ -155,7 +156,8 @@ module tmv_port
 
   tmv_weight_queue #(
     .PortBits(PortBits),
-    .FifoBeats(FifoBeats)
+    .FifoBeats(FifoBeats),
+    .UltraRam(UltraRam)
   ) u_queue (
     .clk_i,
     .rst_ni,
@@ -211,6 +213,7 @@ module tmv_port
     .column_last_word_o (column_last_word),
     .nz_o               (nz),
     .neg_o              (neg),
+    .block_done_o  (done_o),
     .busy_o,
     .stall_data_o  (stall_data),
     .stall_x_o     (stall_x),

@@ -3,8 +3,8 @@
 /// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits), error
 /// codes and descriptor words (32 bits each).
 package tmv_reg_pkg;
-  localparam logic [31:0] MapVersion = 32'h0000_0005;
-  localparam logic [31:0] MapHash = 32'hc33d_67f3;
+  localparam logic [31:0] MapVersion = 32'h0000_0006;
+  localparam logic [31:0] MapHash = 32'hddff_0589;
 
   /// Value of the register ID: the letters TMV1.
   localparam int unsigned IdValue = 1414354481;
@@ -101,7 +101,8 @@ package tmv_reg_pkg;
   localparam logic [11:0] RingLog2Offset = 12'h048;
   localparam logic [31:0] RingLog2Bits = 32'h0000000f;
   localparam logic [11:0] RingTailOffset = 12'h04c;
-  localparam logic [31:0] RingTailBits = 32'h0000ffff;
+  localparam int unsigned RingTailTailLsb = 0;
+  localparam int unsigned RingTailLateLsb = 16;
   localparam logic [11:0] RingHeadOffset = 12'h050;
   localparam logic [11:0] CycleLoOffset = 12'h060;
   localparam logic [11:0] CycleHiOffset = 12'h064;

@@ -29,7 +29,7 @@ module tmv_row_place
   output logic                word_ready_o,
   input  logic [WordBits-1:0] word_i,
   /// Words of all rows.
-  output logic [9:0]          ready_words_o,
+  output words_t              ready_words_o,
   output logic                complete_o,
   output logic                word_valid_o,
   input  logic                word_ready_i,
@@ -82,9 +82,9 @@ module tmv_row_place
       if (pushed) to_q <= to_q + 1'b1;
       push_q        <= pushed && to_q == '1;
       complete_o    <= !start_i && scan_end && !push_q && !rest;
-      ready_words_o <= ready_words_o + 10'(push_q) - 10'(word_valid_o && word_ready_i);
+      ready_words_o <= ready_words_o + words_t'(push_q) - words_t'(word_valid_o && word_ready_i);
       // A row that is pushed in this cycle and one in the next may each end a word.
-      room_q        <= ready_words_o < 10'(Words - 2);
+      room_q        <= ready_words_o < words_t'(Words - 2);
     end
   end
 

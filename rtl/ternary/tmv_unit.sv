@@ -28,10 +28,11 @@ module tmv_unit
   parameter int unsigned BankWords = DefaultBankWords,
   /// 1: operators may read columns.
   parameter int unsigned Columns = 1,
-  /// 1: activations in bit planes and sums of columns in UltraRAM, which some UltraScale+ devices have; 0: in block RAM.
+  /// 1: activations in bit planes, weights that wait and sums of columns in UltraRAM, which some UltraScale+ devices have; 0: in
+  /// block RAM.
   parameter int unsigned UltraRam = 0,
-  /// Beats of the weight queue of each port, a power of two, at least 32.
-  parameter int unsigned FifoBeats = 512,
+  /// Beats of the weight queue of each port, a power of two, at least 32: as many weights are read ahead of late activations.
+  parameter int unsigned FifoBeats = (PortBits == 128) ? 4096 : 512,
   /// Bursts in flight of each read stream, a power of two, at least 2.
   parameter int unsigned Outstanding = 8
 ) (
@@ -104,10 +105,10 @@ module tmv_unit
   logic [7:0] error_code;
   logic [3:0] error_source, ring_log2;
   addr_t error_addr, ring_base;
-  logic [15:0] ring_tail, doorbell;
+  logic [15:0] ring_tail, ring_late, doorbell;
 
   // Ports.
-  logic [Ports-1:0] port_quiet, port_free, port_grant;
+  logic [Ports-1:0] port_quiet, port_free, port_may, port_grant, port_done;
   logic [Ports-1:0] x_req, x_grant, x_valid;
   logic [WordAddrBits-1:0] x_req_addr[Ports];
   logic [Vectors-1:0][7:0][Lanes-1:0] x_data;
@@ -124,7 +125,7 @@ module tmv_unit
 
   // Front end, dispatch, retirement.
   logic [Contexts-1:0] x_loaded;
-  logic op_valid, op_done, x_write, frontend_quiet;
+  logic op_valid, op_done, x_write, frontend_quiet, late;
   logic [TableBits:0] frontend_bursts, write_bursts;
   dispatch_t op_dispatch, dispatch;
   retire_t op_retire, retire;
@@ -138,7 +139,7 @@ module tmv_unit
   addr_t block_addr;
   logic [Ports-1:0] row, row_end;
   logic slot_free, result_start, collect_complete, collect_valid, collect_take, writer_quiet;
-  logic [9:0] collect_words;
+  words_t collect_words;
   logic [RowBlock*AccBits-1:0] collect_word;
   // Rows that are recorded and skipped.
   logic record_dispatch, scan_start, scan_valid, scan_older, scan_req, scan_ready, place_req;
@@ -147,7 +148,7 @@ module tmv_unit
   logic [$bits(mask_index_t)+3:0] mask_rows, mask_blocks, read_count;
   logic recording_q, skipping_q, older_q;
   logic place_complete, place_valid, place_take;
-  logic [9:0] place_words;
+  words_t place_words;
   logic [RowBlock*AccBits-1:0] place_word;
   // Columns.
   localparam int unsigned ColumnXBits = $clog2(MaxColumns * 8 / PortBits) + 1;
@@ -161,7 +162,7 @@ module tmv_unit
   logic [Ports-1:0] columns_idle;
   column_sum_index_t columns_index;
   logic [PortBits/8-1:0][ColumnSumBits-1:0] columns_sums[Ports];
-  logic [9:0] drain_words;
+  words_t drain_words;
   logic [RowBlock*AccBits-1:0] drain_word;
   // To the writer.
   logic word_take;
@@ -172,7 +173,9 @@ module tmv_unit
   assign progress = (|(m_axi_arvalid & m_axi_arready)) || (|m_axi_rvalid) || (|port_busy)
       || (m_axi_awvalid && m_axi_awready) || (m_axi_wvalid && m_axi_wready) || m_axi_bvalid
       // A walk through rows or columns that are not needed: a byte of bits every eight of them.
-      || scan_req || place_req;
+      || scan_req || place_req
+      // Activations are late: it is not the unit that is waited for, unless the memory owes something.
+      || (late && quiet);
 
   tmv_axil_slave u_axil (
     .clk_i,
@@ -213,7 +216,8 @@ module tmv_unit
             | (Columns << Param1ColumnsLsb)),
     .WatchdogReset(WatchdogReset),
     .Ports(Ports),
-    .Events(7)
+    .Events(7),
+    .Late(1)
   ) u_csr (
     .clk_i,
     .rst_ni,
@@ -240,6 +244,7 @@ module tmv_unit
     .ring_base_o      (ring_base),
     .ring_log2_o      (ring_log2),
     .ring_tail_o      (ring_tail),
+    .ring_late_o      (ring_late),
     .done_i           (op_done),
     .doorbell_fault_o (doorbell_fault),
     .doorbell_o       (doorbell),
@@ -334,6 +339,7 @@ module tmv_unit
       .quiet_o        (port_quiet[p]),
       .free_o         (port_free[p]),
       .grant_i        (port_grant[p]),
+      .done_o         (port_done[p]),
       .block_i        (block),
       .block_addr_i   (block_addr),
       .row_i          (row[p]),
@@ -455,6 +461,8 @@ module tmv_unit
     .ring_base_i (ring_base),
     .ring_log2_i (ring_log2),
     .ring_tail_i (ring_tail),
+    .ring_late_i (ring_late),
+    .late_o      (late),
     .cycle_i     (cycle),
     .cmd_valid_o (cmd_valid),
     .cmd_ready_i (cmd_ready),
@@ -506,6 +514,16 @@ module tmv_unit
     .rdata_o (retire)
   );
 
+  tmv_balance #(
+    .Ports(Ports)
+  ) u_balance (
+    .clk_i,
+    .rst_ni (core_rst_n),
+    .grant_i(port_grant),
+    .done_i (port_done),
+    .may_o  (port_may)
+  );
+
   tmv_dispatcher #(
     .Ports(Ports)
   ) u_dispatcher (
@@ -514,7 +532,7 @@ module tmv_unit
     .op_valid_i (dispatch_valid),
     .op_ready_o (dispatch_take),
     .op_i       (dispatch),
-    .free_i     (port_free),
+    .free_i     (port_free & port_may),
     .grant_o    (port_grant),
     .block_o    (block),
     .block_addr_o(block_addr),
@@ -601,7 +619,7 @@ module tmv_unit
       .dealt_i     (columns_dealt),
       .busy_o      (columns_busy),
       .start_i     (result_start && retire.columns),
-      .words_i     (10'(retire.words)),
+      .words_i     (words_t'(retire.words)),
       .done_i      (op_done && draining_q),
       .idle_i      (columns_idle),
       .read_o      (columns_read),

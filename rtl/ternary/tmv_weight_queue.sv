@@ -20,7 +20,9 @@ module tmv_weight_queue
   /// Beats of the memory, a power of two, at least 32: four panels.
   parameter  int unsigned FifoBeats = 512,
   /// Blocks between their grant and their last beat, a power of two, at least 2.
-  parameter  int unsigned Blocks = 8,
+  parameter  int unsigned Blocks = PortBlocks,
+  /// 1: the memory is UltraRAM, which some UltraScale+ devices have; 0: block RAM.
+  parameter  int unsigned UltraRam = 0,
   localparam int unsigned SpaceBits = $clog2(FifoBeats) + 1
 ) (
   input  logic                 clk_i,
@@ -71,7 +73,9 @@ module tmv_weight_queue
   logic [$clog2(RowBlock)-1:0] row_q;
   ptr_t write_q, read_q, word_q;
 
-  logic [PortBits-1:0] mem[FifoBeats];
+  localparam Style = (UltraRam != 0) ? "ultra" : "block";
+
+  (* ram_style = Style *) logic [PortBits-1:0] mem[FifoBeats];
 
   // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies.
   always_ff @(posedge clk_i) begin

@@ -43,7 +43,7 @@ module tmv_writer
   input  logic [          31:0] cycle_i,
   /// Collector: begin of an operator, words that are ready, and the words. See `tmv_collector`.
   output logic                  start_o,
-  input  logic [           9:0] ready_words_i,
+  input  words_t                ready_words_i,
   /// Rows or columns that the operator at work reads, if it skips some; else 0.
   input  logic [          13:0] read_i,
   input  logic                  complete_i,
@@ -104,7 +104,7 @@ module tmv_writer
   length_t burst_beats, burst_words;
 
   assign burst_words = burst_beats >> SliceBits;
-  assign enough = ready_words_i >= 10'(burst_words);
+  assign enough = ready_words_i >= words_t'(burst_words);
   assign burst_ready = (state_q == Results) ? draining_q && enough : quiet_o;
 
   // A beat is a slice of the current word or of the record.
@@ -152,7 +152,7 @@ module tmv_writer
         Record:  if (cmd_ready) state_q <= Answer;
         Answer:  if (quiet_o) state_q <= Idle;
       endcase
-      if (burst_valid) draining_q <= ready_words_i >= 10'(GroupWords) || complete_i || (draining_q && enough);
+      if (burst_valid) draining_q <= ready_words_i >= words_t'(GroupWords) || complete_i || (draining_q && enough);
       // A refused record completes nothing.
       refused_q <= stream_fault.valid;
     end

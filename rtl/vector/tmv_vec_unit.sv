@@ -171,6 +171,7 @@ module tmv_vec_unit
     .ring_base_o     (ring_base),
     .ring_log2_o     (ring_log2),
     .ring_tail_o     (ring_tail),
+    .ring_late_o     (),
     .done_i          (done),
     .doorbell_fault_o(doorbell_fault),
     .doorbell_o      (doorbell),

@@ -509,7 +509,7 @@ struct Handover {
 /// in the order of blocks and tokens, and no word is counted before it is available.
 #[test]
 fn collector() {
-    const WINDOW: usize = 64;
+    const WINDOW: usize = 128;
     for_seeds(10, |seed, rng| {
         let mut cells = Cells::new(seed);
         let mut slot_base = 0;
@@ -549,7 +549,7 @@ fn collector() {
                     last |= u64::from(at.token + 1 == tokens.min(first + group)) << engine;
                     complete |= u64::from(first + group >= tokens) << engine;
                     token |= (first as u64) << (4 * engine);
-                    slot |= (((slot_base + at.block) % WINDOW) as u64) << (6 * engine);
+                    slot |= (((slot_base + at.block) % WINDOW) as u64) << (7 * engine);
                     acc |= u128::from(value(at.block, at.token)) << (24 * engine);
                 }
                 cells.set("collector_valid_i", valid);
@@ -612,6 +612,36 @@ fn collector() {
             assert!(held <= 2 * blocks, "seed {seed}: the words were counted, yet not offered in {held} cycles");
             slot_base += blocks;
         }
+    });
+}
+
+/// A port may take a block if no other one has fewer, also after many blocks, and when it takes one in the cycle in which it ends another.
+#[test]
+fn balance() {
+    for_seeds(10, |seed, rng| {
+        let mut cells = Cells::new(seed);
+        let mut blocks = [0u32; 4];
+        let mut may = 0;
+        let (mut refused, mut both) = (0, 0);
+        for cycle in 0..20_000 {
+            assert_eq!(cells.get("balance_may_o"), may, "seed {seed}, cycle {cycle}: {blocks:?}");
+            let speed = if cycle / 1000 % 2 == 0 { [200, 200, 90, 120] } else { [40, 200, 200, 200] };
+            // The dispatcher gives a block to one port at most.
+            let port = below(rng, 4);
+            let grant = u64::from(may >> port & 1 != 0 && blocks[port] < 33 && chance(rng, 230)) << port;
+            let done: u64 = (0..4).map(|p| u64::from(blocks[p] > 0 && chance(rng, speed[p] / 4)) << p).sum();
+            cells.set("balance_grant_i", grant);
+            cells.set("balance_done_i", done);
+            refused += u32::from(may != 0xf);
+            both += u32::from(grant & done != 0);
+            let least = *blocks.iter().min().unwrap();
+            may = (0..4).map(|p| u64::from(blocks[p] == least) << p).sum();
+            for (p, blocks) in blocks.iter_mut().enumerate() {
+                *blocks = *blocks + (grant >> p & 1) as u32 - (done >> p & 1) as u32;
+            }
+            cells.cycle();
+        }
+        assert!(refused > 1000 && both > 100, "seed {seed}: {refused} and {both} cycles");
     });
 }
 

@@ -1,9 +1,9 @@
 //! Register map of the TMV unit. Generated from `rtl/ternary/registers.toml` by `cargo run -p register_map`; do not edit.
 
 /// Version of the map: major in 31:16, minor in 15:0.
-pub const MAP_VERSION: u32 = 0x5;
+pub const MAP_VERSION: u32 = 0x6;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0xc33d67f3;
+pub const MAP_HASH_VALUE: u32 = 0xddff0589;
 
 /// Constant: value of the register ID: the letters TMV1.
 pub const ID_VALUE: u32 = 0x544d5631;
@@ -106,7 +106,7 @@ pub const ERROR: u32 = 0x1c;
 pub const ERROR_CODE: u32 = 0xff;
 /// ERROR: number of the AXI read port, or SOURCE_WRITER, or SOURCE_FRONTEND.
 pub const ERROR_SOURCE: u32 = 0xf00;
-/// Offset. Address of the beat or descriptor that caused the error, bits 31:0; the refused value after BAD_DOORBELL; 0 after WATCHDOG; without meaning after STRAY_RESPONSE.
+/// Offset. Address of the beat or descriptor that caused the error, bits 31:0; the refused TAIL after BAD_DOORBELL; 0 after WATCHDOG; without meaning after STRAY_RESPONSE.
 pub const ERROR_ADDR_LO: u32 = 0x20;
 /// Offset. Address of the error, bits 39:32.
 pub const ERROR_ADDR_HI: u32 = 0x24;
@@ -128,7 +128,7 @@ pub const IRQ_ENABLE_ERROR: u32 = 0x2;
 pub const IRQ_ENABLE_BAD_ACCESS: u32 = 0x4;
 /// Offset. Pending interrupt sources, bits as in IRQ_ENABLE.
 pub const IRQ_STATUS: u32 = 0x34;
-/// Offset. Cycles without progress on any AXI channel, while busy, after which error WATCHDOG is latched; 0 turns it off. WATCHDOG_RESET after reset.
+/// Offset. Cycles without progress on any AXI channel, while busy, after which error WATCHDOG is latched; 0 turns it off. WATCHDOG_RESET after reset. A wait for late activations does not count, unless a burst is outstanding.
 pub const WATCHDOG: u32 = 0x38;
 /// Offset. Address of the descriptor ring, bits 31:0; aligned to DESC_BYTES, else MISALIGNED. A write is refused while STATUS.BUSY is set.
 pub const RING_BASE_LO: u32 = 0x40;
@@ -136,8 +136,12 @@ pub const RING_BASE_LO: u32 = 0x40;
 pub const RING_BASE_HI: u32 = 0x44;
 /// Offset. log2 of the number of descriptors in the ring, 0 to 15. A write is refused while STATUS.BUSY is set.
 pub const RING_LOG2: u32 = 0x48;
-/// Offset. Doorbell: number of descriptors ever queued, modulo 65536. Writing it starts the unit. A number behind the one before, or more than a ring ahead of RING_HEAD, is the error BAD_DOORBELL. A write is refused while STATUS.ERROR or STATUS.DRAINING is set.
+/// Offset. Doorbell. Writing it starts the unit. The error BAD_DOORBELL: a TAIL behind the one before, or more than a ring ahead of RING_HEAD, or with fewer descriptors ahead of RING_HEAD than LATE says. A write is refused while STATUS.ERROR or STATUS.DRAINING is set.
 pub const RING_TAIL: u32 = 0x4c;
+/// RING_TAIL: number of descriptors ever queued, modulo 65536.
+pub const RING_TAIL_TAIL: u32 = 0xffff;
+/// RING_TAIL: so many of them, the last ones, have activations that are not in memory yet. The unit reads their weights as far as its queues hold them, and waits for a doorbell with a smaller LATE. A descriptor with FLAG_KEEP_X does not wait.
+pub const RING_TAIL_LATE: u32 = 0xffff0000;
 /// Offset. Number of descriptors completed, modulo 65536.
 pub const RING_HEAD: u32 = 0x50;
 /// Offset. Free-running cycle counter, bits 31:0; a reset does not clear it. Completion records carry values of it. A read keeps bits 63:32 for CYCLE_HI.
@@ -220,7 +224,7 @@ pub const WRITABLE: &[(u32, u32)] = &[
     (0x40, 0xffffffff),
     (0x44, 0xff),
     (0x48, 0xf),
-    (0x4c, 0xffff),
+    (0x4c, 0xffffffff),
 ];
 
 /// Error codes: code, name, meaning.
@@ -235,7 +239,7 @@ pub const ERRORS: &[(u8, &str, &str)] = &[
     (7, "MISALIGNED", "the ring's address, or an address or stride in a descriptor, is not a multiple of DESC_BYTES"),
     (8, "BAD_WEIGHT", "a weight beat holds a code that is not a ternary weight"),
     (9, "WATCHDOG", "no AXI channel made progress for WATCHDOG cycles"),
-    (10, "BAD_DOORBELL", "RING_TAIL was set behind its value before, or more than a ring ahead of RING_HEAD"),
+    (10, "BAD_DOORBELL", "RING_TAIL went back, or too far ahead of RING_HEAD, or had too large a LATE"),
     (11, "STRAY_RESPONSE", "a read beat or a write response came that belongs to no burst of the unit"),
 ];
 /// Error code: no error.
@@ -258,7 +262,7 @@ pub const ERR_MISALIGNED: u8 = 7;
 pub const ERR_BAD_WEIGHT: u8 = 8;
 /// Error code: no AXI channel made progress for WATCHDOG cycles.
 pub const ERR_WATCHDOG: u8 = 9;
-/// Error code: RING_TAIL was set behind its value before, or more than a ring ahead of RING_HEAD.
+/// Error code: RING_TAIL went back, or too far ahead of RING_HEAD, or had too large a LATE.
 pub const ERR_BAD_DOORBELL: u8 = 10;
 /// Error code: a read beat or a write response came that belongs to no burst of the unit.
 pub const ERR_STRAY_RESPONSE: u8 = 11;

@@ -19,7 +19,7 @@ module tmv_writer_fv
   input logic                op_valid_i,
   input retire_t             op_i,
   input logic [        31:0] cycle_i,
-  input logic [         9:0] ready_words_i,
+  input words_t               ready_words_i,
   input logic                complete_i,
   input logic                word_valid_i,
   input logic [WordBits-1:0] word_i,
@@ -200,7 +200,7 @@ module tmv_writer_fv
 
   // The collector: words that are ready stay ready, and one of them is offered a cycle later. `ready_words_i` counts
   // words of the operator at work only, for which the collector was started.
-  logic [9:0] ready_q;
+  words_t ready_q;
   logic word_stalled_q, take_q;
   logic [WordBits-1:0] word_q;
   logic [20:0] untaken_q;
@@ -210,7 +210,7 @@ module tmv_writer_fv
       ready_q   <= '0;
       untaken_q <= '0;
     end else begin
-      ready_q <= ready_words_i - 10'(take);
+      ready_q <= ready_words_i - words_t'(take);
       if (accept) untaken_q <= op_i.words;
       else untaken_q <= untaken_q - 21'(take);
     end
@@ -219,7 +219,7 @@ module tmv_writer_fv
     word_q         <= word_i;
   end
 
-  `TMV_ASSUME(ReadyStays, ready_words_i >= ready_q && 21'(ready_words_i) <= untaken_q && ready_words_i <= 10'd512)
+  `TMV_ASSUME(ReadyStays, ready_words_i >= ready_q && 21'(ready_words_i) <= untaken_q && ready_words_i <= words_t'(512))
   `TMV_ASSUME(WordsAreOffered, (ready_q == '0 || word_valid_i) && (ready_words_i != '0 || !word_valid_i))
   `TMV_ASSUME(WordStays, !word_stalled_q || (word_valid_i && word_i == word_q))
   `TMV_ASSUME(OperatorsFit, !op_valid_i || op_i.words <= 21'd1048576)

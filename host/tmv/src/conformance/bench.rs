@@ -191,6 +191,14 @@ impl<D: Device> Bench<D> {
         self.write(regs::RING_TAIL, u32::from(tail));
     }
 
+    /// Rings the doorbell for all that is queued; the activations of the last `late` descriptors are not in memory.
+    pub fn ring_late(&mut self, late: u16) {
+        let whole = 0..self.device.memory().len();
+        self.device.to_device(whole).unwrap();
+        self.device.barrier();
+        self.write(regs::RING_TAIL, u32::from(self.queued) | u32::from(late) << regs::RING_TAIL_LATE.trailing_zeros());
+    }
+
     /// Makes everything in memory visible to the host. The unit must be idle, or halted by an error.
     pub fn settle(&mut self) {
         self.device.barrier();

@@ -31,6 +31,8 @@ pub struct FunctionalDevice {
     ring_base: u64,
     ring_log2: u32,
     tail: u16,
+    /// Descriptors at the end of the queue whose activations are not in memory.
+    late: u16,
     head: u16,
     error: Option<Fault>,
     /// The activations that a KEEP_X descriptor may use.
@@ -68,6 +70,7 @@ impl FunctionalDevice {
             ring_base: 0,
             ring_log2: 0,
             tail: 0,
+            late: 0,
             head: 0,
             error: None,
             held: None,
@@ -76,7 +79,7 @@ impl FunctionalDevice {
     }
 
     fn soft_reset(&mut self) {
-        (self.tail, self.head, self.error, self.held) = (0, 0, None, None);
+        (self.tail, self.late, self.head, self.error, self.held) = (0, 0, 0, None, None);
         self.recorded.clear();
     }
 
@@ -104,14 +107,17 @@ impl FunctionalDevice {
         self.irq_status |= regs::IRQ_ENABLE_ERROR;
     }
 
-    /// Takes a new number of queued descriptors, unless it takes descriptors back or the ring cannot hold all of them.
-    fn doorbell(&mut self, tail: u16) {
+    /// Takes a new number of queued descriptors, unless it takes descriptors back, the ring cannot hold all of them, or more
+    /// are late than are queued.
+    fn doorbell(&mut self, value: u32) {
+        let (tail, late) =
+            (value as u16, ((value & regs::RING_TAIL_LATE) >> regs::RING_TAIL_LATE.trailing_zeros()) as u16);
         let (ahead, before) = (tail.wrapping_sub(self.head), self.tail.wrapping_sub(self.head));
-        if ahead < before || u32::from(ahead) > 1 << self.ring_log2 {
+        if ahead < before || u32::from(ahead) > 1 << self.ring_log2 || late > ahead {
             let address = u64::from(tail);
             return self.stop(Fault { code: regs::ERR_BAD_DOORBELL, source: Origin::FrontEnd, address });
         }
-        self.tail = tail;
+        (self.tail, self.late) = (tail, late);
         self.run();
     }
 
@@ -119,8 +125,10 @@ impl FunctionalDevice {
         while self.head != self.tail && self.error.is_none() {
             let index = u64::from(self.head) & ((1 << self.ring_log2) - 1);
             let address = (self.ring_base & !(DESCRIPTOR_BYTES as u64 - 1)) + index * DESCRIPTOR_BYTES as u64;
-            match self.descriptor(address) {
-                Ok(irq) => {
+            let late = self.tail.wrapping_sub(self.head) <= self.late;
+            match self.descriptor(address, late) {
+                Ok(None) => return,
+                Ok(Some(irq)) => {
                     self.head = self.head.wrapping_add(1);
                     self.irq_status |= if irq { regs::IRQ_ENABLE_DONE } else { 0 };
                 }
@@ -129,8 +137,9 @@ impl FunctionalDevice {
         }
     }
 
-    /// Executes the descriptor at `address`. Returns whether the descriptor requests an interrupt.
-    fn descriptor(&mut self, address: u64) -> Result<bool, Fault> {
+    /// Executes the descriptor at `address`. Returns whether the descriptor requests an interrupt; `None` if it has to wait
+    /// for activations, because it is `late`.
+    fn descriptor(&mut self, address: u64, late: bool) -> Result<Option<bool>, Fault> {
         let mut bytes = [0; DESCRIPTOR_BYTES];
         bytes.copy_from_slice(self.slice(address, DESCRIPTOR_BYTES, regs::ERR_READ_DECERR, Origin::FrontEnd)?);
         let fault = |code| Fault { code, source: Origin::FrontEnd, address };
@@ -140,6 +149,9 @@ impl FunctionalDevice {
         let d = Request::read(&bytes).filter(|d| self.accepts(d)).ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
         if !d.is_aligned() {
             return Err(fault(regs::ERR_MISALIGNED));
+        }
+        if late && !d.keep_x {
+            return Ok(None);
         }
         if !d.keep_x {
             self.held = Some(self.load(&d)?);
@@ -168,7 +180,7 @@ impl FunctionalDevice {
         let tag = self.head;
         self.slice(at, 16, regs::ERR_WRITE_DECERR, Origin::Writer)?
             .copy_from_slice(&record(tag, read.map_or(0, |read| read.iter().filter(|read| **read).count())));
-        Ok(d.irq)
+        Ok(Some(d.irq))
     }
 
     /// Loads the activations of a descriptor. The unit reads whole rows and takes the padding as zero.
@@ -298,7 +310,7 @@ impl Device for FunctionalDevice {
             regs::RING_BASE_LO => self.ring_base as u32,
             regs::RING_BASE_HI => (self.ring_base >> 32) as u32,
             regs::RING_LOG2 => self.ring_log2,
-            regs::RING_TAIL => u32::from(self.tail),
+            regs::RING_TAIL => u32::from(self.tail) | u32::from(self.late) << regs::RING_TAIL_LATE.trailing_zeros(),
             regs::RING_HEAD => u32::from(self.head),
             regs::CONTROL | regs::CYCLE_LO | regs::CYCLE_HI | regs::RUN_START | regs::BUSY_CYCLES => 0,
             offset if bank.contains(&offset) && offset % 4 == 0 && offset % regs::PORT_BUSY_STRIDE < 28 => 0,
@@ -318,7 +330,7 @@ impl Device for FunctionalDevice {
             regs::RING_BASE_LO if self.head == self.tail => u32::MAX,
             regs::RING_BASE_HI if self.head == self.tail => 0xff,
             regs::RING_LOG2 if self.head == self.tail => 0xf,
-            regs::RING_TAIL if self.error.is_none() => 0xffff,
+            regs::RING_TAIL if self.error.is_none() => u32::MAX,
             _ => {
                 self.refuse(offset, regs::ACCESS_ERROR_WRITE);
                 return Ok(());
@@ -336,7 +348,7 @@ impl Device for FunctionalDevice {
             regs::RING_BASE_LO => self.ring_base = self.ring_base & !0xffff_ffff | u64::from(value),
             regs::RING_BASE_HI => self.ring_base = self.ring_base & 0xffff_ffff | u64::from(value) << 32,
             regs::RING_LOG2 => self.ring_log2 = value,
-            regs::RING_TAIL => self.doorbell(value as u16),
+            regs::RING_TAIL => self.doorbell(value),
             _ => {}
         }
         Ok(())
