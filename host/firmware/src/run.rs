@@ -61,10 +61,8 @@ fn whole(job: &WholeJob) -> Outcome {
     heap::begin(job.heap);
     let mut recorder = Recorder::new(bytes(job.records), false);
     let list = view(map::core_address(job.placed), LIST_WORDS);
-    let busy = Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job, list));
-    ended(busy, &mut recorder, |busy, recorder| {
-        recorder.unit(&busy.iter().map(|cycles| u64::from(*cycles)).collect::<Vec<_>>());
-    })
+    let ran = Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job, list));
+    ended(ran, &mut recorder, |(), _| {})
 }
 
 /// Records what a job on both units came to, or why it failed.

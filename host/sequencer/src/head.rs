@@ -20,7 +20,7 @@ use vector::layer::Unfit;
 use vector::{VectorConfig, regs};
 
 use crate::job::Region;
-use crate::whole::{Error, POLLS, Units};
+use crate::whole::{Error, POLLS, Units, doorbell};
 
 /// The first word of a job of this kind.
 const MAGIC: u32 = 0x4A4F_4248;
@@ -36,7 +36,7 @@ const BLOCK_ROWS: u32 = PLACES as u32;
 /// Blocks whose tags are searched at a time.
 const BLOCKS: usize = 32;
 /// Blocks of a chunk whose largest estimates always count.
-const FIRST: usize = 16;
+const FIRST: usize = 4;
 /// Bytes of a cache line.
 const LINE: u32 = 64;
 /// Programs after which only full ones are started. The unit counts them in 16 bits; [`Head::check`] limits the full ones.
@@ -328,12 +328,14 @@ fn integer(bits: u32) -> u32 {
 
 impl<T: Device, V: Device> Search<'_, T, V> {
     fn run(&mut self) -> Result<(), Error> {
+        // Weights of the first chunk are read while the vector unit computes its input.
+        let chunks = self.chunks();
+        self.units.ternary.write_register(ternary::RING_TAIL, doorbell(chunks as u16, 0)?)?;
         self.start(0)?;
         self.wait(self.rung)?;
         [self.scale, self.cut] =
             [0, 2].map(|number| f32::from_bits(self.words(self.job.numbers + 4 * number * self.job.lanes, 1)[0]));
-        let chunks = self.chunks();
-        self.units.ternary.write_register(ternary::RING_TAIL, chunks)?;
+        self.units.ternary.write_register(ternary::RING_TAIL, doorbell(chunks as u16, chunks as u16)?)?;
         let warm = chunks.div_ceil(4);
         for chunk in 0..chunks {
             self.estimate(chunk)?;
@@ -651,7 +653,7 @@ mod tests {
             HeadJob { group: 9, ..job },
             HeadJob { lanes: 64, ..job },
             HeadJob { blocks: [4, 0], ..job },
-            HeadJob { blocks: [33, 1], ..job },
+            HeadJob { blocks: [CHUNKS as u32 + 1, 1], ..job },
         ] {
             assert_eq!(HeadJob::from_words(&damaged.to_words()), None);
         }

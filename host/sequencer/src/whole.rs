@@ -2,6 +2,8 @@
 //!
 //! Programs, descriptors and the list of actions are written once: [`place`] puts them into memory. For each token, the
 //! processor only rings doorbells and waits, as the list says ([`Units::run`]). It touches no operand.
+//!
+//! The ternary unit gets products before their activations are there: while it waits for these, it reads weights.
 
 use alloc::vec::Vec;
 
@@ -143,6 +145,7 @@ fn word(action: &Action) -> u32 {
         Action::Products(count) => (1, count),
         Action::ProgramsDone(count) => (2, count),
         Action::ProductsDone(count) => (3, count),
+        Action::Queue(count) => (4, count),
     };
     what << 16 | u32::from(*count)
 }
@@ -155,8 +158,15 @@ fn action(word: u32) -> Option<Action> {
         1 => Action::Products(count),
         2 => Action::ProgramsDone(count),
         3 => Action::ProductsDone(count),
+        4 => Action::Queue(count),
         _ => return None,
     })
+}
+
+/// The doorbell of the ternary unit for `queued` products, of which all but the first `ready` are late.
+pub(crate) fn doorbell(queued: u16, ready: u16) -> Result<u32, Error> {
+    let late = queued.checked_sub(ready).ok_or(Error::List)?;
+    Ok(u32::from(queued) | u32::from(late) << ternary::RING_TAIL_LATE.trailing_zeros())
 }
 
 /// Words of the list of actions that a processor sees.
@@ -217,31 +227,33 @@ impl<T: Device, V: Device> Units<T, V> {
         Ok(units)
     }
 
-    /// Runs a layer. `list` is what [`place`] put at the address of the job. Returns the cycles in which the ternary unit
-    /// was busy, for each start of it.
+    /// Runs a layer. `list` is what [`place`] put at the address of the job.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn run(&mut self, job: &WholeJob, list: &[u32]) -> Result<Vec<u32>, Error> {
+    pub fn run(&mut self, job: &WholeJob, list: &[u32]) -> Result<(), Error> {
         let [count, ternary_log2, vector_log2, actions @ ..] = list else { return Err(Error::List) };
         self.rings(job.placed + LIST_BYTES as u64, [*ternary_log2, *vector_log2])?;
-        let mut busy = Vec::new();
+        let (mut queued, mut ready) = (0, 0);
         let actions = actions.get(..*count as usize).ok_or(Error::List)?;
         for word in actions {
             match action(*word).ok_or(Error::List)? {
                 Action::Programs(count) => {
                     self.vector.device().write_register(regs::RING_TAIL, u32::from(count))?;
                 }
+                Action::Queue(count) => {
+                    queued = count;
+                    self.ternary.write_register(ternary::RING_TAIL, doorbell(queued, ready)?)?;
+                }
                 Action::Products(count) => {
-                    busy.push(self.ternary.read_register(ternary::BUSY_CYCLES)?);
-                    self.ternary.write_register(ternary::RING_TAIL, u32::from(count))?;
+                    ready = count;
+                    self.ternary.write_register(ternary::RING_TAIL, doorbell(queued, ready)?)?;
                 }
                 Action::ProgramsDone(count) => self.vector.wait_for(count, POLLS)?,
                 Action::ProductsDone(count) => self.wait_ternary(Some(count))?,
             }
         }
-        busy.push(self.ternary.read_register(ternary::BUSY_CYCLES)?);
-        Ok(busy.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect())
+        Ok(())
     }
 
     /// Tells both units where their rings are: at `rings` that of the ternary unit, then the other one.
@@ -297,6 +309,12 @@ mod tests {
     }
 
     #[test]
+    fn a_doorbell_says_what_is_late() {
+        assert_eq!([0, 5, 32].map(|ready| doorbell(32, ready).ok()), [Some(0x20_0020), Some(0x1b_0020), Some(0x20)]);
+        assert!(doorbell(32, 33).is_err());
+    }
+
+    #[test]
     fn actions_round_trip() {
         for count in [0, 1, u16::MAX] {
             for known in [
@@ -304,10 +322,11 @@ mod tests {
                 Action::Products(count),
                 Action::ProgramsDone(count),
                 Action::ProductsDone(count),
+                Action::Queue(count),
             ] {
                 assert_eq!(action(word(&known)), Some(known));
             }
         }
-        assert_eq!(action(4 << 16), None);
+        assert_eq!(action(5 << 16), None);
     }
 }

@@ -19,7 +19,7 @@ use crate::layer::Unfit;
 use crate::program::{self, Assembler};
 
 /// The most chunks.
-pub const CHUNKS: usize = 32;
+pub const CHUNKS: usize = 64;
 /// The most programs that compute the exact logits of all rows once.
 const MOST_PROGRAMS: usize = 1 << 14;
 /// The fewest words of a chunk, unless the head has fewer.

@@ -137,9 +137,13 @@ impl Layer {
         if kept + 3 * intermediate.max(2 * hidden) / config.lanes > words + intermediate / config.lanes {
             return Err(Unfit::Scratchpad { words, what: "the vectors of the MLP" });
         }
-        // Queries and results, and with one token the residual stream and the input of a product.
-        code.take(kept + if self.tokens == 1 { 4 } else { 2 } * hidden / config.lanes);
-        if code.tiles(&self.attention(self.tokens - 1), code.free()).is_none() {
+        // Queries and results, and with one token the residual stream.
+        code.take(kept + if self.tokens == 1 { 3 } else { 2 } * hidden / config.lanes);
+        let tiles = match self.tokens {
+            1 => self.tiles(&code, code.free()),
+            _ => code.tiles(&self.attention(self.tokens - 1), code.free()),
+        };
+        if tiles.is_none() {
             return Err(Unfit::Scratchpad { words, what: "the scores of so many positions" });
         }
         Ok(())
@@ -206,10 +210,23 @@ impl Layer {
         rows: Rows<usize>,
     ) {
         let count = rows.len();
-        code.begin(Step::Rescale(linear));
-        code.divide(self.sums(code.config(), linear, token, rows), kept.scales[token], d);
+        self.quotients(code, kept, linear, token, d, rows);
         code.multiply(d, self.factors[linear.index()]);
         code.show((linear.name(), "out"), token, d, 1, count);
+    }
+
+    /// The same without the factor of the weights.
+    pub(crate) fn quotients(
+        &self,
+        code: &mut Assembler,
+        kept: &Kept,
+        linear: Linear,
+        token: usize,
+        d: Words,
+        rows: Rows<usize>,
+    ) {
+        code.begin(Step::Rescale(linear));
+        code.divide(self.sums(code.config(), linear, token, rows), kept.scales[token], d);
     }
 
     /// Where the key of a token is in a cache.

@@ -4,6 +4,7 @@
 //! words there; each computes what the operator of [`golden`] with its name computes, rounding by rounding.
 
 use alloc::vec::Vec;
+use core::ops::Range as Rows;
 
 use decoder::Step;
 use golden::Dtype;
@@ -206,6 +207,11 @@ impl Assembler {
         self.push(Instruction { to: To::Memory(range), d: At::default(), ..map });
     }
 
+    /// Whether tensors are shown.
+    pub fn shows(&self) -> bool {
+        self.show_at.is_some()
+    }
+
     /// Shows `rows` rows of `elements` elements, each from a word on.
     pub fn show(&mut self, name: (&'static str, &'static str), token: usize, x: Words, rows: usize, elements: usize) {
         let Some(address) = self.show_at else { return };
@@ -316,6 +322,15 @@ impl Assembler {
         self.push(Instruction { c: C::Y, y: At::row(h.base), round_s: self.bf16(), ..self.map(x, h) });
     }
 
+    /// `h = rT(h + rT(x * factor))`; to memory, if a range is given.
+    pub fn scaled_residual(&mut self, h: Words, x: Words, factor: f32, to: Option<Range>) {
+        let to = to.map_or(To::Scratch, To::Memory);
+        let d = if to == To::Scratch { At::row(h.base) } else { At::default() };
+        let (c, y) = (C::Y, At::row(h.base));
+        let scaled = Instruction { b: B::Imm, imm_b: factor, round_m: self.bf16(), ..self.map(x, h) };
+        self.push(Instruction { c, y, round_s: self.bf16(), to, d, ..scaled });
+    }
+
     /// [`golden::activation::relu2`].
     pub fn relu2(&mut self, x: Words) {
         self.push(Instruction { a: A::Relu, b: B::A, round_m: self.bf16(), ..self.map(x, x) });
@@ -396,6 +411,31 @@ pub struct Attention {
     pub values: u64,
 }
 
+/// Key/value heads whose scores are in the scratchpad at the same time.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// The first of these heads.
+    first: usize,
+    tiles: Tiles,
+    /// Its first words: a row for each query head of the group of each key/value head.
+    pub(crate) scores: Words,
+    /// The largest score of each row.
+    maxima: Words,
+}
+
+impl Batch {
+    /// The key/value heads.
+    pub fn heads(&self) -> Rows<usize> {
+        self.first..self.first + self.tiles.groups
+    }
+
+    /// The rows of the group of key/value head `kv`.
+    fn of_head(&self, kv: usize) -> Words {
+        let words = usize::from(self.scores.len) / self.tiles.groups;
+        self.scores.part((kv - self.first) * words, words)
+    }
+}
+
 impl Assembler {
     /// The key or value row of a new token, in memory.
     pub fn append(&mut self, x: Words, address: u64) {
@@ -410,8 +450,8 @@ impl Assembler {
         heads * row + 4 * heads * tile + self.words_of(heads) * 2 + heads
     }
 
-    /// How [`Assembler::attention`] works in `free` words of scratchpad, beside queries and results. None if there is no
-    /// room for one group of heads.
+    /// How attention works in `free` words of scratchpad, beside queries and results. None if there is no room for one group
+    /// of heads.
     pub fn tiles(&self, attention: &Attention, free: usize) -> Option<Tiles> {
         let heads = attention.heads;
         let group = heads.query / heads.kv;
@@ -442,22 +482,113 @@ impl Assembler {
     /// If there is no room for a group: see [`Assembler::tiles`].
     pub fn attention(&mut self, attention: &Attention, q: Words, out: Words, token: usize) {
         let tiles = self.tiles(attention, self.free()).expect("the scores of a group of heads fit into the scratchpad");
-        for first in (0..attention.heads.kv).step_by(tiles.groups) {
-            self.batch(attention, q, out, first, &tiles, token);
+        self.attention_from(attention, (q, out), token, (0, tiles));
+    }
+
+    /// The attention of the key/value heads from `first` on, as many at a time as `tiles` says.
+    pub fn attention_from(
+        &mut self,
+        attention: &Attention,
+        (q, out): (Words, Words),
+        token: usize,
+        (first, tiles): (usize, Tiles),
+    ) {
+        for first in (first..attention.heads.kv).step_by(tiles.groups) {
+            let batch = self.batch(attention, first, tiles);
+            self.scores(attention, &batch, batch.heads(), q, (attention.positions, first == 0));
+            self.probabilities(attention, &batch, token);
+            self.weighted(attention, &batch, out, false);
+            self.give(batch.scores);
         }
     }
 
-    /// The attention of the query heads of a batch of key/value heads, from `first` on.
-    fn batch(&mut self, at: &Attention, q: Words, out: Words, first: usize, tiles: &Tiles, token: usize) {
-        let Tiles { groups, words: tile, .. } = *tiles;
+    /// Room for the scores of the key/value heads from `first` on.
+    pub fn batch(&mut self, at: &Attention, first: usize, tiles: Tiles) -> Batch {
+        let rows = tiles.groups * at.heads.query / at.heads.kv;
+        let scores = self.take(rows * self.words_of(at.positions));
+        Batch { first, tiles, scores, maxima: self.take(self.words_of(rows)) }
+    }
+
+    /// The scores of key/value heads `heads` of a batch at the first `positions` positions: the products of keys in memory
+    /// with the queries of their groups. With `fence`, the first stream waits for what was stored.
+    pub fn scores(
+        &mut self,
+        at: &Attention,
+        batch: &Batch,
+        heads: Rows<usize>,
+        q: Words,
+        (positions, fence): (usize, bool),
+    ) {
+        let group = at.heads.query / at.heads.kv;
+        // With one word of partial sums for each sum, as many positions together as keep the adders busy.
+        let most = 32 / self.words_of(at.heads.dim);
+        let together = if self.config.sets() > 1 { 1 } else { 8usize.div_ceil(group).min(most).max(1) };
+        let whole = positions - positions % together;
+        for kv in heads {
+            let fence = fence && kv == batch.first;
+            let mut sums = |from: usize, blocks: usize, together: usize| {
+                let keys = self.head_rows(at, at.keys, kv, from, blocks * together);
+                let sums = self.dots(at, batch, q, (kv, from), (blocks, together));
+                self.push(Instruction { from: From::Memory(keys), fence: fence && from == 0, ..sums });
+            };
+            if whole > 0 {
+                sums(0, whole / together, together);
+            }
+            (whole..positions).for_each(|from| sums(from, 1, 1));
+        }
+    }
+
+    /// The scores of a batch at the last position, whose keys are in `k`: a block for each head.
+    pub fn last_scores(&mut self, at: &Attention, batch: &Batch, q: Words, k: Words) {
+        let words = self.words_of(at.heads.dim) as u16;
+        let first = batch.first as u16;
+        let one = self.dots(at, batch, q, (batch.first, at.positions - 1), (batch.tiles.groups, 1));
+        let next = |at: At, stride: u16| At { strides: [stride, at.strides[1], at.strides[2], at.strides[3]], ..at };
+        let group = (at.heads.query / at.heads.kv) as u16;
+        let row = self.words_of(at.positions) * self.config.lanes;
+        self.push(Instruction {
+            x: At { base: k.base + first * words, ..next(one.x, words) },
+            y: next(one.y, group * words),
+            d: next(one.d, group * row as u16),
+            ..one
+        });
+    }
+
+    /// The products of the queries of head `kv` with keys from position `from` on: `blocks` blocks of `together` positions.
+    fn dots(
+        &self,
+        at: &Attention,
+        batch: &Batch,
+        q: Words,
+        (kv, from): (usize, usize),
+        (blocks, together): (usize, usize),
+    ) -> Instruction {
+        let (sets, group) = (self.config.sets() as u16, (at.heads.query / at.heads.kv) as u16);
+        let (words, row) = (self.words_of(at.heads.dim) as u16, self.words_of(at.positions) as u16);
+        let (blocks, together, row) = (blocks as u16, together as u16, row * self.config.lanes as u16);
+        let (counts, x, y, d) = if sets > 1 {
+            ([blocks, words / sets, group, sets], [words, sets, 0, 1], [0, sets, words, 1], [1, 0, row, 0])
+        } else {
+            ([blocks, words, together, group], [together * words, 1, words, 0], [0, 1, 0, words], [together, 0, 1, row])
+        };
+        Instruction {
+            kind: Kind::Sum,
+            counts,
+            x: At { base: 0, strides: x },
+            b: B::Y,
+            y: At { base: q.base + kv as u16 * group * words, strides: y },
+            d: At { base: self.element(batch.of_head(kv)).base + from as u16, strides: d },
+            round_s: self.bf16(),
+            ..Default::default()
+        }
+    }
+
+    /// The probabilities of a batch, in place of its scores.
+    pub fn probabilities(&mut self, at: &Attention, batch: &Batch, token: usize) {
+        let Batch { tiles: Tiles { groups, words: tile, .. }, scores, maxima, .. } = *batch;
         let lanes = self.config.lanes;
         let (group, positions) = (at.heads.query / at.heads.kv, at.positions);
         let (rows, row) = (groups * group, self.words_of(positions));
-        let scores = self.take(rows * row);
-        let maxima = self.take(self.words_of(rows));
-        for kv in 0..groups {
-            self.scores(at, q, scores.part(kv * group * row, group * row), first + kv, first == 0 && kv == 0);
-        }
         let scale = (1.0 / libm::sqrt(at.heads.dim as f64)) as f32;
         self.push(Instruction {
             kind: Kind::Max,
@@ -489,10 +620,6 @@ impl Assembler {
         if self.show_at.is_some() {
             self.show(("self_attn", "attn_probs"), token, scores, rows, positions);
         }
-        for kv in 0..groups {
-            self.weighted(at, scores.part(kv * group * row, group * row), out, first + kv);
-        }
-        self.give(scores);
     }
 
     /// Keys or values of a key/value head: a row for each of `rows` positions.
@@ -502,50 +629,6 @@ impl Assembler {
         let stride = heads.kv * heads.dim * bytes;
         let address = base + (from * stride + kv * heads.dim * bytes) as u64;
         Range { rows: rows as u16, row_stride: stride as u32, ..self.values(address, heads.dim) }
-    }
-
-    /// The products of the keys of head `kv` with the queries of its group, as elements of `d`.
-    fn scores(&mut self, at: &Attention, q: Words, d: Words, kv: usize, fence: bool) {
-        let lanes = self.config.lanes;
-        let (sets, group) = (self.config.sets() as u16, (at.heads.query / at.heads.kv) as u16);
-        let words = self.words_of(at.heads.dim) as u16;
-        let row = (usize::from(d.len) / usize::from(group) * lanes) as u16;
-        let q = q.base + kv as u16 * group * words;
-        let d = d.base * lanes as u16;
-        let mut sums = |from: usize, blocks: usize, together: u16, fence: bool| {
-            let positions = blocks * usize::from(together);
-            let (counts, x, y, strides) = if sets > 1 {
-                ([blocks as u16, words / sets, group, sets], [words, sets, 0, 1], [0, sets, words, 1], [1, 0, row, 0])
-            } else {
-                (
-                    [blocks as u16, words, together, group],
-                    [together * words, 1, words, 0],
-                    [0, 1, 0, words],
-                    [together, 0, 1, row],
-                )
-            };
-            self.push(Instruction {
-                kind: Kind::Sum,
-                counts,
-                from: From::Memory(self.head_rows(at, at.keys, kv, from, positions)),
-                x: At { base: 0, strides: x },
-                b: B::Y,
-                y: At { base: q, strides: y },
-                d: At { base: d + from as u16, strides },
-                round_s: self.bf16(),
-                fence,
-                ..Default::default()
-            });
-        };
-        // With one word of partial sums for each sum, as many positions together as keep the adders busy.
-        let together = if sets > 1 { 1 } else { 8u16.div_ceil(group).min(32 / words).max(1) };
-        let whole = at.positions / usize::from(together);
-        if whole > 0 {
-            sums(0, whole, together, fence);
-        }
-        for from in whole * usize::from(together)..at.positions {
-            sums(from, 1, 1, fence && whole == 0 && from == 0);
-        }
     }
 
     /// `exp(s - max)` of a tile of the rows in `s`: the operations of `expf` of the crate libm, for arguments that are not
@@ -658,24 +741,29 @@ impl Assembler {
         At { base: tails.base * lanes, strides: [lanes, 0, 0, 0] }
     }
 
-    /// The values of head `kv`, weighted with the probabilities of its group in `p`.
-    fn weighted(&mut self, at: &Attention, p: Words, out: Words, kv: usize) {
+    /// The values of the heads of a batch, weighted with its probabilities, into `out`. With `fence`, the first stream
+    /// waits for what was stored.
+    pub fn weighted(&mut self, at: &Attention, batch: &Batch, out: Words, fence: bool) {
         let lanes = self.config.lanes as u16;
         let group = (at.heads.query / at.heads.kv) as u16;
         let words = self.words_of(at.heads.dim) as u16;
-        let row = p.len / group * lanes;
-        self.push(Instruction {
-            kind: Kind::Keep,
-            counts: [at.positions as u16, words, group, 1],
-            from: From::Memory(self.head_rows(at, at.values, kv, 0, at.positions)),
-            x: At { base: 0, strides: [words, 1, 0, 0] },
-            b: B::Y,
-            y: At { base: p.base * lanes, strides: [1, 0, row, 0] },
-            y_element: true,
-            d: At { base: out.base + kv as u16 * group * words, strides: [0, 1, words, 0] },
-            round_s: self.bf16(),
-            ..Default::default()
-        });
+        for kv in batch.heads() {
+            let p = batch.of_head(kv);
+            let row = p.len / group * lanes;
+            self.push(Instruction {
+                kind: Kind::Keep,
+                counts: [at.positions as u16, words, group, 1],
+                from: From::Memory(self.head_rows(at, at.values, kv, 0, at.positions)),
+                x: At { base: 0, strides: [words, 1, 0, 0] },
+                b: B::Y,
+                y: At { base: p.base * lanes, strides: [1, 0, row, 0] },
+                y_element: true,
+                d: At { base: out.base + kv as u16 * group * words, strides: [0, 1, words, 0] },
+                round_s: self.bf16(),
+                fence: fence && kv == batch.first,
+                ..Default::default()
+            });
+        }
     }
 }
 

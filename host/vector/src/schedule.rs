@@ -12,10 +12,13 @@ use decoder::{Linear, Norm, Step};
 
 use crate::config::VectorConfig;
 use crate::layer::{Kept, Layer, Part};
-use crate::program::{Assembler, Weight, Words};
+use crate::program::{Assembler, Tiles, Weight, Words};
 
 /// The most chunks of a product.
 const CHUNKS: usize = 8;
+/// Rows whose weights the ternary unit can read before their activations are there. It does that for the first chunk of a
+/// product.
+const READ_AHEAD: usize = 512;
 
 /// A product of the ternary unit: some rows of a linear.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +34,9 @@ pub struct Product {
 pub enum Action {
     /// Lets the vector unit run so many programs.
     Programs(u16),
-    /// Lets the ternary unit compute so many products.
+    /// Gives so many products to the ternary unit. It reads weights of those whose activations are not in memory.
+    Queue(u16),
+    /// Tells the ternary unit that the activations of so many products are in memory.
     Products(u16),
     /// Waits until so many programs are complete.
     ProgramsDone(u16),
@@ -62,15 +67,28 @@ impl Schedule {
         self.actions.push(Action::ProgramsDone(self.ends.len() as u16));
     }
 
-    /// Starts products: some rows of linears, in order.
-    fn start(&mut self, products: impl IntoIterator<Item = Product>) {
+    /// Queues products: some rows of linears, in order.
+    fn queue(&mut self, products: impl IntoIterator<Item = Product>) {
+        let before = self.products.len();
         self.products.extend(products);
+        if self.products.len() > before {
+            self.actions.push(Action::Queue(self.products.len() as u16));
+        }
+    }
+
+    /// Starts all products that are queued.
+    fn start(&mut self) {
         self.actions.push(Action::Products(self.products.len() as u16));
     }
 
     fn products_done(&mut self, count: usize) {
         self.actions.push(Action::ProductsDone(count as u16));
     }
+}
+
+/// The rows whose results have these words.
+fn rows(code: &Assembler, words: &Rows<usize>) -> Rows<usize> {
+    words.start * code.config().lanes..words.end * code.config().lanes
 }
 
 /// What stays in the scratchpad during a layer of one token.
@@ -98,13 +116,15 @@ impl Layer {
     /// One unit after the other.
     fn in_turns(&self, s: &mut Schedule, kept: &Kept) {
         for part in Part::ALL {
+            let products = part.products().iter().map(|linear| self.product(*linear, 0..self.rows(*linear)));
+            s.queue(products);
             for token in 0..self.tokens {
                 self.emit(&mut s.code, kept, part, token);
             }
             s.program();
             s.programs_done();
             if !part.products().is_empty() {
-                s.start(part.products().iter().map(|linear| self.product(*linear, 0..self.rows(*linear))));
+                s.start();
                 s.products_done(s.products.len());
             }
         }
@@ -123,6 +143,7 @@ impl Layer {
         let hidden = s.code.words_of(self.shape.hidden);
         let (sum, h, x) = (s.code.take(1), s.code.take(hidden), s.code.take(hidden));
         let r = Resident { kept, sum, h, x };
+        s.queue(self.attention_products(&s.code));
         s.code.begin(Step::Norm(Norm::Input));
         s.code.load(s.code.singles(self.hidden, self.shape.hidden), r.h);
         s.code.show((Norm::Input.name(), "in"), 0, r.h, 1, self.shape.hidden);
@@ -132,9 +153,10 @@ impl Layer {
         s.programs_done();
 
         self.attend_overlapped(s, &r);
-        self.residual_overlapped(s, &r, Linear::O, Step::AttentionResidual, Some((Norm::PostAttention, Linear::Gate)));
+        let next = Some((Norm::PostAttention, Linear::Gate));
+        self.residual_overlapped(s, &r, (Linear::O, Step::AttentionResidual), next, self.mlp_products(&s.code));
         self.mlp_overlapped(s, &r);
-        self.residual_overlapped(s, &r, Linear::Down, Step::MlpResidual, None);
+        self.residual_overlapped(s, &r, (Linear::Down, Step::MlpResidual), None, Vec::new());
     }
 
     /// A norm whose squares are summed, and its quantiser. `weight` has the norm's weights, if they were loaded.
@@ -167,108 +189,197 @@ impl Layer {
         })
     }
 
-    /// Loads the weights of the norm behind attention, if its results of `results` words and as few passes as without the
-    /// weights have room beside them.
-    fn preload_attn_sub(&self, code: &mut Assembler, results: usize) -> Option<Words> {
-        let free = code.free() - results;
-        let tiles = |free| code.tiles(&self.attention(0), free).map(|tiles| tiles.passes);
-        let alone = tiles(free.saturating_sub(code.words_of(self.shape.hidden)));
-        (alone.is_some() && alone == tiles(free)).then(|| self.preload(code, Norm::AttnSub, 0)).flatten()
+    /// Key/value heads whose queries are a product of their own, with one token, if so many are in a batch.
+    fn query_chunk(&self, tiles: &Tiles) -> usize {
+        let (kv, batch) = (self.shape.heads.kv, tiles.groups);
+        (1..batch).find(|chunk| batch.is_multiple_of(*chunk) && kv / chunk <= CHUNKS).unwrap_or(batch)
     }
 
-    /// Queries, keys and values one after the other, each while the next one is computed.
+    /// How attention works with one token, beside the residual stream, queries and results. Queries and keys are rotated
+    /// beside the scores of a batch.
+    pub(crate) fn tiles(&self, code: &Assembler, free: usize) -> Option<Tiles> {
+        let (heads, at) = (self.shape.heads, self.attention(0));
+        let group = heads.query / heads.kv;
+        let fits = |tiles: &Tiles| {
+            let (rows, rotated) = (tiles.groups * group, heads.kv.max(self.query_chunk(tiles) * group));
+            let rotation = (2 + 4 * rotated) * code.words_of(heads.dim / 2);
+            let keys = code.words_of(heads.kv * heads.dim);
+            rows * code.words_of(at.positions) + code.words_of(rows) + keys + rotation <= free
+        };
+        code.tiles(&at, free).filter(fits)
+    }
+
+    /// Loads the weights of the norm behind attention, if that costs attention no pass.
+    fn preload_attn_sub(&self, code: &mut Assembler) -> Option<Words> {
+        let cut = |free| self.tiles(code, free).map(|tiles| (tiles.groups, tiles.passes));
+        let beside = cut(code.free().saturating_sub(code.words_of(self.shape.hidden)));
+        (beside.is_some() && beside == cut(code.free())).then(|| self.preload(code, Norm::AttnSub, 0)).flatten()
+    }
+
+    /// Attention while the ternary unit computes its inputs. Queries come first, in chunks: their scores at the older
+    /// positions need no other product. The new keys complete the scores, and while the new values are computed, the
+    /// scores become probabilities. Heads whose scores have no room beside these come last.
     fn attend_overlapped(&self, s: &mut Schedule, r: &Resident) {
-        let heads = self.shape.heads;
-        let first = s.products.len();
-        s.start(Part::Input.products().iter().map(|linear| self.product(*linear, 0..self.rows(*linear))));
-        let (q, kv) = (s.code.words_of(heads.query * heads.dim), s.code.words_of(heads.kv * heads.dim));
-        let q = s.code.take(q);
-        let weight = self.preload_attn_sub(&mut s.code, usize::from(q.len));
-        let (k, v) = (s.code.take(kv), s.code.take(kv));
-        let half = heads.dim / 2;
+        let (heads, at, half) = (self.shape.heads, self.attention(0), self.shape.heads.dim / 2);
+        // The input of the products is not needed any more, and as long as the results.
+        let a = r.x;
+        let q = s.code.take(usize::from(a.len));
+        let weight = self.preload_attn_sub(&mut s.code);
+        let tiles = self.tiles(&s.code, s.code.free()).expect("the layer was checked");
+        let batch = s.code.batch(&at, 0, tiles);
+        let [tables, kv] = [half, heads.kv * heads.dim].map(|elements| s.code.words_of(elements));
+        let (cos, sin) = (s.code.take(tables), s.code.take(tables));
         s.code.begin(Step::Rope);
-        let (cos, sin) = (s.code.take(s.code.words_of(half)), s.code.take(s.code.words_of(half)));
         s.code.load(s.code.singles(self.cos, half), cos);
         s.code.load(s.code.singles(self.sin, half), sin);
+
+        let chunk = self.query_chunk(&tiles);
+        let rows = chunk * heads.query / heads.kv * heads.dim;
+        let chunks = heads.kv / chunk;
+        s.start();
+        s.queue(self.residual_products(&s.code, Linear::O));
         s.program();
-        let [keys, values] = [self.keys, self.values].map(|base| base + self.cache_row(0));
-        for (index, (linear, d)) in [(Linear::Q, q), (Linear::K, k), (Linear::V, v)].into_iter().enumerate() {
-            s.products_done(first + index + 1);
-            self.rescale(&mut s.code, &r.kept, linear, 0, d, 0..self.rows(linear));
-            match linear {
-                Linear::Q => {
-                    s.code.begin(Step::Rope);
-                    s.code.rotate(q, heads.query, cos, sin);
-                    s.code.show(("self_attn", "q_rope"), 0, q, heads.query, heads.dim);
-                }
-                Linear::K => {
-                    s.code.begin(Step::Rope);
-                    s.code.rotate(k, heads.kv, cos, sin);
-                    s.code.show(("self_attn", "k_rope"), 0, k, heads.kv, heads.dim);
-                    s.code.begin(Step::Attention);
-                    s.code.append(k, keys);
-                }
-                _ => {
-                    s.code.begin(Step::Attention);
-                    s.code.append(v, values);
-                    // What is behind the queries is not needed any more.
-                    s.code.give(k);
-                    let a = s.code.take(usize::from(q.len));
-                    s.code.attention(&self.attention(0), q, a, 0);
-                    s.code.begin(Step::Norm(Norm::AttnSub));
-                    s.code.show((Norm::AttnSub.name(), "in"), 0, a, 1, self.shape.hidden);
-                    s.code.sum_of_squares(a, r.sum, false, false);
-                    self.finish(&mut s.code, r, (Norm::AttnSub, Linear::O), a, a, weight);
-                    s.code.give(q);
-                }
-            }
+        for number in 0..chunks {
+            s.products_done(number + 1);
+            let words = usize::from(q.len) / chunks;
+            let part = q.part(number * words, words);
+            self.rescale(&mut s.code, &r.kept, Linear::Q, 0, part, number * rows..(number + 1) * rows);
+            s.code.begin(Step::Rope);
+            s.code.rotate(part, rows / heads.dim, cos, sin);
+            s.code.show(("self_attn", "q_rope"), 0, part, rows / heads.dim, heads.dim);
+            s.code.begin(Step::Attention);
+            let ready = (number * chunk).min(tiles.groups)..((number + 1) * chunk).min(tiles.groups);
+            s.code.scores(&at, &batch, ready, q, (self.past, false));
             s.program();
         }
+        s.products_done(chunks + 1);
+        let k = s.code.take(kv);
+        self.rescale(&mut s.code, &r.kept, Linear::K, 0, k, 0..self.rows(Linear::K));
+        s.code.begin(Step::Rope);
+        s.code.rotate(k, heads.kv, cos, sin);
+        s.code.show(("self_attn", "k_rope"), 0, k, heads.kv, heads.dim);
+        s.code.begin(Step::Attention);
+        s.code.append(k, self.keys + self.cache_row(0));
+        s.code.last_scores(&at, &batch, q, k);
+        s.code.give(cos);
+        s.code.probabilities(&at, &batch, 0);
+        s.program();
+        s.products_done(chunks + 2);
+        let v = s.code.take(kv);
+        self.rescale(&mut s.code, &r.kept, Linear::V, 0, v, 0..self.rows(Linear::V));
+        s.code.begin(Step::Attention);
+        s.code.append(v, self.values + self.cache_row(0));
+        s.code.weighted(&at, &batch, a, true);
+        s.code.give(batch.scores);
+        s.code.attention_from(&at, (q, a), 0, (tiles.groups, tiles));
+        s.code.begin(Step::Norm(Norm::AttnSub));
+        s.code.show((Norm::AttnSub.name(), "in"), 0, a, 1, self.shape.hidden);
+        s.code.sum_of_squares(a, r.sum, false, false);
+        self.finish(&mut s.code, r, (Norm::AttnSub, Linear::O), a, a, weight);
+        s.code.give(q);
+        s.program();
         s.programs_done();
     }
 
-    /// Chunks of `words` words: how many, and the words of each.
-    fn chunks(&self, code: &Assembler, words: usize) -> (usize, usize) {
-        let groups = words / code.config().sets();
-        let count = (1..=CHUNKS).rev().find(|count| groups.is_multiple_of(*count)).unwrap_or(1);
-        (count, words / count)
+    /// `words` words in chunks. The last one is short, because nothing hides the work on its results.
+    fn chunks(&self, code: &Assembler, words: usize) -> Vec<Rows<usize>> {
+        let (sets, lanes) = (code.config().sets(), code.config().lanes);
+        let counts = || (1..=CHUNKS).rev().filter(|count| (words / sets).is_multiple_of(*count));
+        let ahead = |count: &usize| words / count * lanes >= READ_AHEAD;
+        let count = counts().find(ahead).or_else(|| counts().next()).unwrap_or(1);
+        let chunk = words / count;
+        let mut starts: Vec<usize> = (0..count).map(|number| number * chunk).collect();
+        let short = (chunk / 2).next_multiple_of(sets);
+        if 0 < short && short < chunk {
+            starts.push(words - short);
+        }
+        let ends = starts.iter().skip(1).copied().chain([words]);
+        starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
     }
 
-    /// A product that is added to the residual stream, chunk by chunk. Then the norm of the stream, if there is one.
+    /// The products of attention: queries in chunks, keys, values.
+    fn attention_products(&self, code: &Assembler) -> Vec<Product> {
+        let heads = self.shape.heads;
+        let free = code.free() - code.words_of(heads.query * heads.dim);
+        let tiles = self.tiles(code, free).expect("the layer was checked");
+        let chunk = self.query_chunk(&tiles);
+        let rows = chunk * heads.query / heads.kv * heads.dim;
+        let queries = (0..heads.kv / chunk).map(|number| self.product(Linear::Q, number * rows..(number + 1) * rows));
+        queries.chain([Linear::K, Linear::V].map(|linear| self.product(linear, 0..self.rows(linear)))).collect()
+    }
+
+    /// The words of the chunks of a product that is added to the residual stream. Sums of columns are complete all at the
+    /// same time.
+    fn residual_chunks(&self, code: &Assembler, linear: Linear) -> Vec<Rows<usize>> {
+        let all = code.words_of(self.shape.hidden);
+        if self.by_columns(linear) { core::iter::once(0..all).collect() } else { self.chunks(code, all) }
+    }
+
+    fn residual_products(&self, code: &Assembler, linear: Linear) -> Vec<Product> {
+        let chunks = self.residual_chunks(code, linear);
+        chunks.into_iter().map(|words| self.product(linear, rows(code, &words))).collect()
+    }
+
+    /// Gate and up, chunk by chunk in turns. If rows of up are skipped, a chunk of up comes behind the next chunk of gate:
+    /// then it is known which of its rows are needed when the ternary unit begins with it.
+    fn mlp_products(&self, code: &Assembler) -> Vec<Product> {
+        let chunks = self.chunks(code, code.words_of(self.shape.intermediate));
+        let late = usize::from(self.skips());
+        let product = |linear, number: usize| Some(self.product(linear, rows(code, chunks.get(number)?)));
+        (0..chunks.len() + late)
+            .flat_map(|number| {
+                [product(Linear::Gate, number), number.checked_sub(late).and_then(|number| product(Linear::Up, number))]
+            })
+            .flatten()
+            .collect()
+    }
+
+    /// A product that is added to the residual stream, chunk by chunk. Then the norm of the stream, if there is one. `queue`
+    /// are the products behind it.
     fn residual_overlapped(
         &self,
         s: &mut Schedule,
         r: &Resident,
-        linear: Linear,
-        step: Step,
+        (linear, step): (Linear, Step),
         next: Option<(Norm, Linear)>,
+        queue: Vec<Product>,
     ) {
-        let first = s.products.len();
-        let all = usize::from(r.h.len);
-        // Sums of columns are complete all at the same time.
-        let (count, words) = if self.by_columns(linear) { (1, all) } else { self.chunks(&s.code, all) };
-        let rows = words * s.code.config().lanes;
-        s.start((0..count).map(|chunk| self.product(linear, chunk * rows..(chunk + 1) * rows)));
+        let chunks = self.residual_chunks(&s.code, linear);
+        let first = s.products.len() - chunks.len();
+        s.start();
+        s.queue(queue);
         let weight = next.and_then(|(norm, _)| {
             let weight = self.preload(&mut s.code, norm, 8)?;
             s.program();
             Some(weight)
         });
-        for chunk in 0..count {
-            s.products_done(first + chunk + 1);
-            let (h, x) = (r.h.part(chunk * words, words), r.x.part(chunk * words, words));
-            self.rescale(&mut s.code, &r.kept, linear, 0, x, chunk * rows..(chunk + 1) * rows);
-            s.code.begin(step);
-            s.code.residual(h, x);
+        for (number, words) in chunks.iter().enumerate() {
+            let (begins, ends) = (number == 0, number + 1 == chunks.len());
+            s.products_done(first + number + 1);
+            let (h, x) = (r.h.part(words.start, words.len()), r.x.part(words.start, words.len()));
+            let rows = rows(&s.code, words);
+            // What nobody needs again goes to memory at once.
+            let stored = next.is_none().then(|| s.code.singles(self.hidden + 4 * rows.start as u64, rows.len()));
+            if s.code.shows() {
+                self.rescale(&mut s.code, &r.kept, linear, 0, x, rows.clone());
+                s.code.begin(step);
+                s.code.residual(h, x);
+                if let Some(range) = stored {
+                    s.code.store(h, range);
+                }
+            } else {
+                self.quotients(&mut s.code, &r.kept, linear, 0, x, rows.clone());
+                s.code.begin(step);
+                s.code.scaled_residual(h, x, self.factors[linear.index()], stored);
+            }
             if let Some((norm, _)) = next {
                 s.code.begin(Step::Norm(norm));
-                s.code.show((norm.name(), "in"), 0, h, 1, rows);
-                s.code.sum_of_squares(h, r.sum, chunk > 0, chunk + 1 < count);
+                s.code.show((norm.name(), "in"), 0, h, 1, rows.len());
+                s.code.sum_of_squares(h, r.sum, !begins, !ends);
             } else {
-                s.code.store(h, s.code.singles(self.hidden + (4 * chunk * rows) as u64, rows));
-                s.code.show(("", "out"), 0, h, 1, rows);
+                s.code.show(("", "out"), 0, h, 1, rows.len());
             }
-            if let Some(next) = next.filter(|_| chunk + 1 == count) {
+            if let Some(next) = next.filter(|_| ends) {
                 self.finish(&mut s.code, r, next, r.h, r.x, weight);
             }
             s.program();
@@ -279,45 +390,134 @@ impl Layer {
         s.programs_done();
     }
 
-    /// Gate and up, chunk by chunk in turns. If rows of up are skipped, a chunk of up comes behind the next chunk of gate:
-    /// then it is known which of its rows are needed when the ternary unit begins with it.
+    /// The MLP up to its down projection, while the ternary unit computes gate and up.
     fn mlp_overlapped(&self, s: &mut Schedule, r: &Resident) {
-        let first = s.products.len();
         let all = s.code.words_of(self.shape.intermediate);
-        let (count, words) = self.chunks(&s.code, all);
-        let rows = words * s.code.config().lanes;
-        let late = usize::from(self.skips());
-        let both: Vec<(Linear, usize)> = (0..count + late)
-            .flat_map(|chunk| [(Linear::Gate, Some(chunk)), (Linear::Up, chunk.checked_sub(late))])
-            .filter_map(|(linear, chunk)| Some((linear, chunk.filter(|chunk| *chunk < count)?)))
-            .collect();
-        let behind = |chunk: usize| 1 + both.iter().position(|product| *product == (Linear::Up, chunk)).unwrap_or(0);
-        let chunk_of = |chunk: usize| chunk * rows..(chunk + 1) * rows;
-        s.start(both.iter().map(|(linear, chunk)| self.product(*linear, chunk_of(*chunk))));
-        let (m, up) = (s.code.take(all), s.code.take(words));
+        let chunks = self.chunks(&s.code, all);
+        let first = s.products.len() - 2 * chunks.len();
+        let both = s.products[first..].to_vec();
+        let behind = |linear: Linear, rows: &Rows<usize>| {
+            let wanted = self.product(linear, rows.clone());
+            first + 1 + both.iter().position(|product| *product == wanted).expect("each chunk is a product")
+        };
+        s.start();
+        s.queue(self.residual_products(&s.code, Linear::Down));
+        let (m, up) = (s.code.take(all), s.code.take(chunks[0].len()));
         let weight = self.preload(&mut s.code, Norm::FfnSub, 8);
         if weight.is_some() {
             s.program();
         }
-        for chunk in 0..count {
-            s.products_done(first + behind(chunk));
-            let (part, rows) = (m.part(chunk * words, words), chunk * rows..(chunk + 1) * rows);
+        for (number, words) in chunks.iter().enumerate() {
+            let (begins, ends) = (number == 0, number + 1 == chunks.len());
+            let (part, rows) = (m.part(words.start, words.len()), rows(&s.code, words));
+            let up = up.part(0, words.len());
+            s.products_done(behind(Linear::Gate, &rows));
             self.rescale(&mut s.code, &r.kept, Linear::Gate, 0, part, rows.clone());
             s.code.begin(Step::Relu2);
             s.code.relu2(part);
             s.code.show(("mlp.act_fn", "out"), 0, part, 1, rows.len());
+            s.program();
+            s.products_done(behind(Linear::Up, &rows));
             self.rescale(&mut s.code, &r.kept, Linear::Up, 0, up, rows.clone());
             s.code.begin(Step::Product);
             s.code.product(part, up);
             s.code.begin(Step::Norm(Norm::FfnSub));
             s.code.show((Norm::FfnSub.name(), "in"), 0, part, 1, rows.len());
-            s.code.sum_of_squares(part, r.sum, chunk > 0, chunk + 1 < count);
-            if chunk + 1 == count {
+            s.code.sum_of_squares(part, r.sum, !begins, !ends);
+            if ends {
                 self.finish(&mut s.code, r, (Norm::FfnSub, Linear::Down), m, m, weight);
             }
             s.program();
         }
         s.code.give(m);
         s.programs_done();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use golden::Dtype;
+    use golden::attention::Heads;
+
+    use super::*;
+    use crate::config::VectorConfig;
+
+    fn layer(kv: usize, past: usize, skip_zeros: bool) -> Layer {
+        let heads = Heads { query: 4 * kv, kv, dim: 128 };
+        let shape = decoder::Shape { hidden: heads.query * heads.dim, intermediate: 6912, heads, eps: 1e-5 };
+        Layer {
+            shape,
+            dtype: Dtype::Fp32,
+            tokens: 1,
+            past,
+            factors: [1.0; 7],
+            skip_zeros,
+            hidden: 0,
+            norms: [0; 4],
+            cos: 0,
+            sin: 0,
+            keys: 0,
+            values: 0,
+            codes: [0; 4],
+            codes_stride: 0,
+            accumulators: [0; 7],
+        }
+    }
+
+    #[test]
+    fn chunks_are_all_words_once() {
+        for lanes in [8, 16, 32] {
+            let code = Assembler::new(VectorConfig::of(lanes), Dtype::Fp32, None);
+            for words in (0..300).map(|n| (n + 1) * code.config().sets()) {
+                let chunks = layer(5, 0, false).chunks(&code, words);
+                assert!(
+                    chunks.len() <= CHUNKS + 1 && chunks.iter().all(|chunk| !chunk.is_empty()),
+                    "{words}: {chunks:?}"
+                );
+                assert!(
+                    chunks.iter().all(|chunk| chunk.start.is_multiple_of(code.config().sets())),
+                    "{words}: {chunks:?}"
+                );
+                let ends: Vec<usize> = chunks.iter().map(|chunk| chunk.end).collect();
+                let starts: Vec<usize> = chunks.iter().map(|chunk| chunk.start).collect();
+                assert_eq!((starts[0], *ends.last().unwrap_or(&0)), (0, words));
+                assert_eq!(starts[1..], ends[..ends.len() - 1]);
+            }
+        }
+    }
+
+    /// Every row of every linear is in one product, each is queued before it is started and waited for behind that, and so
+    /// are programs; whatever fits of the heads.
+    #[test]
+    fn products_are_all_rows_once() {
+        for (kv, past, skip_zeros) in
+            [(5, 0, false), (5, 256, true), (5, 256, false), (5, 1000, true), (1, 7, true), (2, 600, false)]
+        {
+            for lanes in [8, 32] {
+                let layer = layer(kv, past, skip_zeros);
+                let unit = VectorConfig::of(lanes);
+                if layer.check(&unit).is_err() {
+                    continue;
+                }
+                let s = layer.schedule(unit, None);
+                for linear in Linear::ALL {
+                    let of = s.products.iter().filter(|product| product.linear == linear);
+                    let rows: Vec<usize> = of.flat_map(|product| product.rows.clone()).collect();
+                    assert!(rows.iter().copied().eq(0..layer.rows(linear)), "{kv}, {past}: {linear:?}");
+                }
+                let (mut queued, mut started, mut rung) = (0, 0, 0);
+                for action in &s.actions {
+                    match *action {
+                        Action::Queue(count) => queued = count,
+                        Action::Products(count) => started = count,
+                        Action::ProductsDone(count) => assert!(count <= started),
+                        Action::Programs(count) => rung = count,
+                        Action::ProgramsDone(count) => assert!(count <= rung),
+                    }
+                    assert!(started <= queued, "{action:?}");
+                }
+                assert_eq!((usize::from(started), usize::from(rung)), (s.products.len(), s.ends.len()));
+            }
+        }
     }
 }

@@ -31,6 +31,10 @@ pub struct Nonlinear {
     pub cycles: u64,
     /// Milliseconds of all operators.
     pub ms: f64,
+    /// Cycles of the BitLinears of these layers beside the vector unit, which reads the same memory. With `cycles`, they
+    /// are the time of the layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_cycles: Option<u64>,
     /// Elements compared: those of every tensor of the layer, inputs and accumulators included.
     pub elements: usize,
     /// Elements that differ from golden.
@@ -94,6 +98,7 @@ impl Nonlinear {
             tokens: self.operators.first().map_or(1, |o| o.tokens),
             context: self.context,
             head: self.head.as_ref().map(|head| head.cycles[2].round() as u64),
+            products: self.product_cycles.map(|cycles| cycles / self.layers.max(1) as u64),
             operators: self.operators.iter().map(|o| (o.name.clone(), o.cycles / self.layers.max(1) as u64)).collect(),
         }
     }
@@ -116,9 +121,20 @@ pub(crate) fn text(n: &Nonlinear) -> String {
     let total = ["total".into(), String::new(), grouped(n.mismatches as u64), grouped(n.cycles), String::new()];
     rows.add_row(total.into_iter().chain([format!("{:.3}", n.ms)]));
     let s = &n.simulation;
+    let beside = n.product_cycles.map_or(String::new(), |products| {
+        let all = products + n.cycles;
+        format!(
+            "Layers: {}, {} cycles, {:.3} ms: {} of BitLinears beside the vector unit, {} of all else\n",
+            n.layers,
+            grouped(all),
+            all as f64 / n.clock_mhz / 1e3,
+            grouped(products),
+            grouped(n.cycles),
+        )
+    });
     format!(
         "{rows}\nOn {}{} at {} MHz, {} tokens in the cache: {} elements of all tensors, {}; {:.1} ms. Attention counts \
-         multiply-accumulates\nSimulated {} cycles of the core at {:.2} M cycles/s, {} of them with the unit; firmware of \
+         multiply-accumulates\n{beside}Simulated {} cycles of the core at {:.2} M cycles/s, {} of them with the unit; firmware of \
          {} bytes\n",
         n.lanes.map_or(String::new(), |lanes| format!("{lanes} lanes, driven by ")),
         n.core,

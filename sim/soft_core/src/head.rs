@@ -240,9 +240,12 @@ impl LoadedHead<'_> {
             return Err(Error::Records(format!("{found:?} is not expected")));
         };
         let events = system.take_events();
-        let begun = events.iter().find(|(_, event)| *event == Event::TernaryDoorbell).map(|(at, _)| *at);
-        let begun = begun.ok_or_else(|| Error::Records("the ternary unit was not started".into()))?;
-        let busy = u64::from(busy(system)?.wrapping_sub(busy_before));
+        // The first doorbell queues the chunks, the second one says that their activations are there.
+        let doorbells = events.iter().filter(|(_, event)| *event == Event::TernaryDoorbell).map(|(at, _)| *at);
+        let [queued, begun] = doorbells.collect::<Vec<_>>()[..] else {
+            return Err(Error::Records("the ternary unit was not started".into()));
+        };
+        let busy = u64::from(busy(system)?.wrapping_sub(busy_before)).saturating_sub(begun - queued);
         let chosen = Chosen { row, logit, logits };
         Ok(self.output(system, HeadTimes { cycles, begin: begun.saturating_sub(start), busy }, chosen))
     }

@@ -17,9 +17,9 @@ use crate::error::Error;
 
 /// Bytes of the widest beat of the memory port.
 const MAX_PORT_BYTES: usize = 16;
-/// Cycles without traffic after which the unit is no longer clocked. Its ports hold up to 256 beats of weights, which it
-/// uses once for each group of vectors when the memory has nothing more to deliver.
-const REST: u32 = 4096;
+/// Cycles without traffic after which the unit is no longer clocked. Its ports hold up to 4,096 beats of weights, which
+/// it uses once for each group of vectors when the memory has nothing more to deliver.
+const REST: u32 = 65_536;
 /// The same for the vector unit, which says whether it is busy: what a register access takes.
 const VECTOR_REST: u32 = 64;
 /// Limit in cycles of an access to a register of the sequencer.
@@ -61,6 +61,8 @@ pins! {
 pub enum Event {
     /// The core rang the doorbell of the ternary unit.
     TernaryDoorbell,
+    /// The core saw that the ternary unit has completed so many descriptors.
+    Completed(u32),
     /// The core rang the doorbell of the vector unit.
     VectorDoorbell,
     /// The vector unit completed an instruction.
@@ -113,6 +115,9 @@ pub struct System {
     /// Whether the core's last access was a write, and whether it offered it in the cycle before.
     writing: bool,
     offered: bool,
+    /// The core reads how many products are complete; how many it saw last.
+    counting: bool,
+    completed: u32,
     /// What happened, with its cycle.
     events: Vec<(u64, Event)>,
     /// Whether the core's inputs from the memory are all idle.
@@ -157,6 +162,8 @@ impl System {
             owed: false,
             writing: false,
             offered: false,
+            counting: false,
+            completed: 0,
             events: Vec::new(),
             memory_idle: false,
             stop: None,
@@ -272,6 +279,13 @@ impl System {
         let to_unit = to(Target::Ternary, self.axil);
         let to_vector = self.vector.as_ref().map(|vector| to(Target::Vector, vector.axil));
         let from = self.answers();
+        if self.counting && from.0.rvalid {
+            self.counting = false;
+            if from.0.rdata != self.completed {
+                self.completed = from.0.rdata;
+                self.events.push((self.core.cycles(), Event::Completed(self.completed)));
+            }
+        }
         self.unit.axi_memory().tick();
         let mut awake = active || self.owed;
         if self.rest < REST || to_unit != self.axil {
@@ -309,6 +323,7 @@ impl System {
             let event = if self.target == Target::Vector { Event::VectorDoorbell } else { Event::TernaryDoorbell };
             self.events.push((self.core.cycles(), event));
         }
+        self.counting = !writes && self.target == Target::Ternary && u32::from(address & 0xfff) == tmv::regs::RING_HEAD;
         (self.writing, self.offered) = (writes, writes);
     }
 

@@ -7,13 +7,13 @@ use decoder::Step;
 use golden::Dtype;
 use golden::rope::RopeTables;
 use sequencer::map;
-use sequencer::record::{Elements, Record};
+use sequencer::record::Elements;
 use sequencer::whole::{WholeJob, place};
 use tmv::driver::{Driver, Weights};
 use vector::VectorConfig;
 use vector::layer::{Layer, Part};
 use vector::program::Shown;
-use vector::schedule::Schedule;
+use vector::schedule::{Action, Schedule};
 
 use crate::error::Error;
 use crate::firmware::Firmware;
@@ -126,13 +126,11 @@ pub fn run(
         unit_cycles: system.unit_cycles() - before,
         ..LayerOutput::default()
     };
-    for record in found {
-        match record {
-            Record::Unit(busy) => output.busy = busy.into_iter().map(u64::from).collect(),
-            other => return Err(Error::Records(format!("{other:?} is not expected"))),
-        }
+    if let Some(other) = found.first() {
+        return Err(Error::Records(format!("{other:?} is not expected")));
     }
-    (output.steps, output.overlapped) = measured(&system.take_events(), &placed.schedule, &output.busy)?;
+    let measured = measured(&system.take_events(), &placed.schedule)?;
+    (output.steps, output.overlapped, output.busy) = (measured.alone, measured.overlapped, measured.busy);
     let memory = Memory { base, bytes: system.memory().bytes() };
     output.hidden = memory.singles(hidden, input.hidden.len());
     let row = config.kv_dim();
@@ -173,23 +171,53 @@ fn values(layout: &mut Layout<'_>, values: &[f32], dtype: Dtype) -> Result<u32, 
 /// Cycles of steps, in order.
 type Steps = Vec<(Step, u64)>;
 
-/// The cycles of each step from what happened in the simulation: those in which the ternary unit was idle, and those that
-/// overlapped with its work. An instruction begins with the end of the one before, or with the doorbell of its program.
-/// The steps of products have the time in which the ternary unit worked, and that in which neither unit did.
-fn measured(events: &[(u64, Event)], schedule: &Schedule, busy: &[u64]) -> Result<(Steps, Steps), Error> {
+/// Where the cycles of a layer went.
+struct Measured {
+    /// Cycles of each step in which the ternary unit had no product to compute. Those of products are the time in which
+    /// neither unit had work, and that of the products themselves.
+    alone: Steps,
+    /// Cycles of each step while the ternary unit computed products.
+    overlapped: Steps,
+    /// Cycles of each group of products: from the doorbell that says that their activations are there, until the core
+    /// sees that they are complete.
+    busy: Vec<u64>,
+}
+
+/// The cycles of each step from what happened in the simulation. An instruction begins with the end of the one before, or
+/// with the doorbell of its program.
+fn measured(events: &[(u64, Event)], schedule: &Schedule) -> Result<Measured, Error> {
     let times = |wanted: Event| events.iter().filter(move |(_, event)| *event == wanted).map(|(at, _)| *at);
     let doorbells: Vec<u64> = times(Event::VectorDoorbell).collect();
-    let starts: Vec<u64> = times(Event::TernaryDoorbell).collect();
     let done: Vec<u64> = times(Event::Instruction).collect();
-    let expected = (schedule.ends.len(), Linear::GROUPS.len(), Linear::GROUPS.len(), schedule.code.code().len());
-    let found = (doorbells.len(), starts.len(), busy.len(), done.len());
+    let mut rung = times(Event::TernaryDoorbell);
+    let completed = |count: u32| {
+        let seen = |event: &Event| matches!(event, Event::Completed(seen) if *seen >= count);
+        events.iter().find(|(_, event)| seen(event)).map(|(at, _)| *at)
+    };
+    // Products that were started together: their group, and when they began and ended.
+    let mut work = Vec::new();
+    for action in &schedule.actions {
+        let (Action::Queue(count) | Action::Products(count)) = *action else { continue };
+        let (begin, end) = (rung.next(), completed(count.into()));
+        if let Action::Products(_) = action {
+            let linear = schedule.products[usize::from(count) - 1].linear;
+            let group = Linear::GROUPS.iter().position(|group| group.contains(&linear));
+            work.extend(group.zip(begin).zip(end));
+        }
+    }
+    let work: Vec<(usize, u64, u64)> = work.into_iter().map(|((group, begin), end)| (group, begin, end)).collect();
+    let starts: Vec<u64> = (0..Linear::GROUPS.len())
+        .filter_map(|group| work.iter().find(|(of, ..)| *of == group).map(|(_, begin, _)| *begin))
+        .collect();
+    let started = schedule.actions.iter().filter(|action| matches!(action, Action::Products(_))).count();
+    let expected = (schedule.ends.len(), started, Linear::GROUPS.len(), schedule.code.code().len());
+    let found = (doorbells.len(), work.len(), starts.len(), done.len());
     if found != expected {
-        let what = "programs, starts of products, their times, and instructions";
+        let what = "programs, starts of products, groups of them, and instructions";
         return Err(Error::Records(format!("the simulation saw {found:?} {what}, expected {expected:?}")));
     }
-    let work: Vec<(u64, u64)> = starts.iter().zip(busy).map(|(start, busy)| (*start, start + busy)).collect();
     let within = |from: u64, to: u64| -> u64 {
-        work.iter().map(|(begin, end)| to.min(*end).saturating_sub(from.max(*begin))).sum()
+        work.iter().map(|(_, begin, end)| to.min(*end).saturating_sub(from.max(*begin))).sum()
     };
     let (mut alone, mut overlapped) = ([0; Step::ALL.len()], [0; Step::ALL.len()]);
     let (mut steps, mut step) = (schedule.code.steps().iter().peekable(), None);
@@ -220,7 +248,10 @@ fn measured(events: &[(u64, Event)], schedule: &Schedule, busy: &[u64]) -> Resul
         alone[at] = (until - starts[group]).saturating_sub(after[group]);
     }
     let steps = |cycles: [u64; Step::ALL.len()]| Step::ALL.into_iter().zip(cycles).collect();
-    Ok((steps(alone), steps(overlapped)))
+    let busy = (0..starts.len())
+        .map(|group| work.iter().filter(|(of, ..)| *of == group).map(|(_, begin, end)| end - begin).sum());
+    let busy = busy.collect();
+    Ok(Measured { alone: steps(alone), overlapped: steps(overlapped), busy })
 }
 
 /// Memory after a job.

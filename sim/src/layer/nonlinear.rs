@@ -231,6 +231,7 @@ impl Job<'_> {
             operators: rows,
             cycles,
             ms: ms(cycles),
+            product_cycles: lanes.map(|_| layers.iter().flat_map(|on| &on.output.busy).sum()),
             elements: compared().map(|(_, tensor)| tensor.elements).sum(),
             mismatches: compared().map(|(_, tensor)| tensor.mismatches).sum(),
             differences: differences.collect(),

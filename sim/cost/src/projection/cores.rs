@@ -55,6 +55,8 @@ impl Case<'_> {
     pub(crate) fn on_soft_core(&self, core: &SoftCore, tokens: usize, context: usize, linear_ms: f64) -> OnCore {
         let macs = |tokens: usize, context: usize| (1..=tokens).map(|token| context + token).sum::<usize>() as f64;
         let simulated = (tokens, context) == (core.tokens, core.context);
+        let products = core.products.filter(|_| simulated).map(|cycles| cycles as f64 / core.clock_mhz / 1e3);
+        let linear_ms = products.unwrap_or(linear_ms);
         let operators = core.operators.iter().map(|(name, cycles)| {
             let times = match name == ATTENTION {
                 true => macs(tokens, context) / macs(core.tokens, core.context),

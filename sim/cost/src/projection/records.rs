@@ -31,6 +31,9 @@ pub struct SoftCore {
     pub context: usize,
     /// The operators: name, cycles.
     pub operators: Vec<(String, u64)>,
+    /// Cycles of a layer's BitLinears beside the operators, if both ran on units that share the memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub products: Option<u64>,
     /// Cycles of the final norm and the output head for one token, if they ran too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<u64>,
