@@ -32,7 +32,8 @@ module tmv_unit
   /// block RAM.
   parameter int unsigned UltraRam = 0,
   /// Beats of the weight queue of each port, a power of two, at least 32: as many weights are read ahead of late activations.
-  parameter int unsigned FifoBeats = (PortBits == 128) ? 4096 : 512,
+  /// 0: 4,096 with ports of 128 bits, 512 with ports of 64 bits.
+  parameter int unsigned FifoBeats = 0,
   /// Bursts in flight of each read stream, a power of two, at least 2.
   parameter int unsigned Outstanding = 8
 ) (
@@ -86,6 +87,7 @@ module tmv_unit
   input  logic [         1:0]              m_axi_bresp
 );
   localparam int unsigned Lanes = lanes_of(Codec, PortBits);
+  localparam int unsigned QueueBeats = (FifoBeats != 0) ? FifoBeats : (PortBits == 128) ? 4096 : 512;
   localparam int unsigned WordAddrBits = x_addr_bits(BankWords, Groups);
   /// Beats of the queue for descriptors and activations: enough for the latency of a memory.
   localparam int unsigned FrontendBeats = 128;
@@ -328,7 +330,7 @@ module tmv_unit
       .Codec(Codec),
       .BankWords(BankWords),
       .Groups(Groups),
-      .FifoBeats(FifoBeats),
+      .FifoBeats(QueueBeats),
       .Outstanding(Outstanding),
       .Columns(Columns),
       .UltraRam(UltraRam)
