@@ -19,7 +19,7 @@ use crate::error::Error;
 const MAX_PORT_BYTES: usize = 16;
 /// Cycles without traffic after which the unit is no longer clocked. Its ports hold up to 4,096 beats of weights, which
 /// it uses once for each group of vectors when the memory has nothing more to deliver.
-const REST: u32 = 65_536;
+const REST: u32 = 16_384;
 /// The same for the vector unit, which says whether it is busy: what a register access takes.
 const VECTOR_REST: u32 = 64;
 /// Limit in cycles of an access to a register of the sequencer.
