@@ -45,7 +45,7 @@ module tmv_frontend
   input  logic    [         3:0]          ring_log2_i,
   input  logic    [        15:0]          ring_tail_i,
   input  logic    [        15:0]          ring_late_i,
-  /// Activations are late, and nothing else holds up their load.
+  /// The activations that are to be loaded next are late.
   output logic                            late_o,
   /// Cycle counter.
   input  logic    [        31:0]          cycle_i,

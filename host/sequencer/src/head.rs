@@ -20,7 +20,7 @@ use vector::layer::Unfit;
 use vector::{VectorConfig, regs};
 
 use crate::job::Region;
-use crate::whole::{Error, POLLS, Units, doorbell};
+use crate::whole::{Error, POLLS, Units};
 
 /// The first word of a job of this kind.
 const MAGIC: u32 = 0x4A4F_4248;
@@ -330,12 +330,12 @@ impl<T: Device, V: Device> Search<'_, T, V> {
     fn run(&mut self) -> Result<(), Error> {
         // Weights of the first chunk are read while the vector unit computes its input.
         let chunks = self.chunks();
-        self.units.ternary.write_register(ternary::RING_TAIL, doorbell(chunks as u16, 0)?)?;
+        self.units.ring_ternary(chunks as u16, 0)?;
         self.start(0)?;
         self.wait(self.rung)?;
         [self.scale, self.cut] =
             [0, 2].map(|number| f32::from_bits(self.words(self.job.numbers + 4 * number * self.job.lanes, 1)[0]));
-        self.units.ternary.write_register(ternary::RING_TAIL, doorbell(chunks as u16, chunks as u16)?)?;
+        self.units.ring_ternary(chunks as u16, chunks as u16)?;
         let warm = chunks.div_ceil(4);
         for chunk in 0..chunks {
             self.estimate(chunk)?;

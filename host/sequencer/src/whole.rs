@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use decoder::Linear;
-use tmv::descriptor::{DESCRIPTOR_BYTES, Selection};
+use tmv::descriptor::{self, DESCRIPTOR_BYTES, Selection};
 use tmv::device::{Device, DeviceError};
 use tmv::driver::Weights;
 use tmv::info::UnitInfo;
@@ -164,9 +164,8 @@ fn action(word: u32) -> Option<Action> {
 }
 
 /// The doorbell of the ternary unit for `queued` products, of which all but the first `ready` are late.
-pub(crate) fn doorbell(queued: u16, ready: u16) -> Result<u32, Error> {
-    let late = queued.checked_sub(ready).ok_or(Error::List)?;
-    Ok(u32::from(queued) | u32::from(late) << ternary::RING_TAIL_LATE.trailing_zeros())
+fn doorbell(queued: u16, ready: u16) -> Result<u32, Error> {
+    Ok(descriptor::doorbell(queued, queued.checked_sub(ready).ok_or(Error::List)?))
 }
 
 /// Words of the list of actions that a processor sees.
@@ -243,17 +242,22 @@ impl<T: Device, V: Device> Units<T, V> {
                 }
                 Action::Queue(count) => {
                     queued = count;
-                    self.ternary.write_register(ternary::RING_TAIL, doorbell(queued, ready)?)?;
+                    self.ring_ternary(queued, ready)?;
                 }
                 Action::Products(count) => {
                     ready = count;
-                    self.ternary.write_register(ternary::RING_TAIL, doorbell(queued, ready)?)?;
+                    self.ring_ternary(queued, ready)?;
                 }
                 Action::ProgramsDone(count) => self.vector.wait_for(count, POLLS)?,
                 Action::ProductsDone(count) => self.wait_ternary(Some(count))?,
             }
         }
         Ok(())
+    }
+
+    /// Rings the doorbell of the ternary unit for `queued` products, of which all but the first `ready` are late.
+    pub(crate) fn ring_ternary(&mut self, queued: u16, ready: u16) -> Result<(), Error> {
+        Ok(self.ternary.write_register(ternary::RING_TAIL, doorbell(queued, ready)?)?)
     }
 
     /// Tells both units where their rings are: at `rings` that of the ternary unit, then the other one.

@@ -11,6 +11,12 @@ pub const DESCRIPTOR_BYTES: usize = regs::DESC_BYTES as usize;
 /// Rows in one row block.
 pub const ROW_BLOCK: usize = regs::ROW_BLOCK as usize;
 
+/// The value of the doorbell `RING_TAIL` for `tail` descriptors ever queued, modulo 65,536, of which the last `late` have
+/// activations that are not in memory yet.
+pub fn doorbell(tail: u16, late: u16) -> u32 {
+    u32::from(tail) | u32::from(late) << regs::RING_TAIL_LATE.trailing_zeros()
+}
+
 const _: () = assert!(ROW_BLOCK == golden::codec::ROW_BLOCK, "the unit and golden cut weights into the same blocks");
 
 /// What an operator of one token does about rows whose result need not be known.

@@ -184,7 +184,7 @@ impl Layer {
     }
 
     /// The accumulators of some rows of a linear for a token.
-    fn sums(&self, config: VectorConfig, linear: Linear, token: usize, rows: Rows<usize>) -> Range {
+    pub(crate) fn sums(&self, config: VectorConfig, linear: Linear, token: usize, rows: Rows<usize>) -> Range {
         let block = 4 * ROW_BLOCK;
         let beats = block / config.port_bytes();
         let address = self.accumulators[linear.index()] + (4 * self.tokens * rows.start + token * block) as u64;
@@ -210,23 +210,10 @@ impl Layer {
         rows: Rows<usize>,
     ) {
         let count = rows.len();
-        self.quotients(code, kept, linear, token, d, rows);
-        code.multiply(d, self.factors[linear.index()]);
-        code.show((linear.name(), "out"), token, d, 1, count);
-    }
-
-    /// The same without the factor of the weights.
-    pub(crate) fn quotients(
-        &self,
-        code: &mut Assembler,
-        kept: &Kept,
-        linear: Linear,
-        token: usize,
-        d: Words,
-        rows: Rows<usize>,
-    ) {
         code.begin(Step::Rescale(linear));
         code.divide(self.sums(code.config(), linear, token, rows), kept.scales[token], d);
+        code.multiply(d, self.factors[linear.index()]);
+        code.show((linear.name(), "out"), token, d, 1, count);
     }
 
     /// Where the key of a token is in a cache.
@@ -348,12 +335,13 @@ impl Layer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use golden::attention::Heads;
 
     use super::*;
 
-    fn layer(hidden: usize, intermediate: usize, dim: usize, past: usize) -> Layer {
+    /// A layer with one key/value head.
+    pub(crate) fn layer(hidden: usize, intermediate: usize, dim: usize, past: usize) -> Layer {
         Layer {
             shape: Shape { hidden, intermediate, heads: Heads { query: hidden / dim, kv: 1, dim }, eps: 1e-5 },
             dtype: Dtype::Fp32,

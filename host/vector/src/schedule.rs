@@ -1,9 +1,12 @@
 //! The order in which both units work on a layer: programs, products, and what a processor does to start each.
 //!
 //! With one token, the vector unit works while the ternary unit does. The rows of a product come in chunks: the values of
-//! a chunk are rescaled, added to the residual stream and squared while the ternary unit computes the next one. The
-//! weights of the norm behind it are loaded before. So only the last chunk of a product and the norm itself are left when
-//! the product ends.
+//! a chunk are rescaled, added to the residual stream and squared while the ternary unit computes the next one. Queries are
+//! scored in the same way. The weights of the norm behind a product are loaded before. So only the last chunk of a product
+//! and the norm itself are left when the product ends.
+//!
+//! The ternary unit works while the vector unit does, too: it gets the products of a part before their activations are
+//! there, and reads their weights.
 
 use alloc::vec::Vec;
 use core::ops::Range as Rows;
@@ -83,6 +86,12 @@ impl Schedule {
 
     fn products_done(&mut self, count: usize) {
         self.actions.push(Action::ProductsDone(count as u16));
+    }
+
+    /// Waits until a product is complete. Products are completed in order.
+    fn product_done(&mut self, wanted: &Product) {
+        let index = self.products.iter().position(|product| product == wanted);
+        self.products_done(index.expect("a product is queued before it is waited for") + 1);
     }
 }
 
@@ -233,26 +242,25 @@ impl Layer {
         s.code.load(s.code.singles(self.cos, half), cos);
         s.code.load(s.code.singles(self.sin, half), sin);
 
-        let chunk = self.query_chunk(&tiles);
-        let rows = chunk * heads.query / heads.kv * heads.dim;
-        let chunks = heads.kv / chunk;
         s.start();
         s.queue(self.residual_products(&s.code, Linear::O));
         s.program();
-        for number in 0..chunks {
-            s.products_done(number + 1);
-            let words = usize::from(q.len) / chunks;
-            let part = q.part(number * words, words);
-            self.rescale(&mut s.code, &r.kept, Linear::Q, 0, part, number * rows..(number + 1) * rows);
+        let group = heads.query / heads.kv;
+        let queries: Vec<Product> = s.products.iter().filter(|product| product.linear == Linear::Q).cloned().collect();
+        for product in &queries {
+            s.product_done(product);
+            let (rows, lanes) = (product.rows.clone(), s.code.config().lanes);
+            let (heads_of, part) = (rows.len() / heads.dim, q.part(rows.start / lanes, rows.len() / lanes));
+            self.rescale(&mut s.code, &r.kept, Linear::Q, 0, part, rows.clone());
             s.code.begin(Step::Rope);
-            s.code.rotate(part, rows / heads.dim, cos, sin);
-            s.code.show(("self_attn", "q_rope"), 0, part, rows / heads.dim, heads.dim);
+            s.code.rotate(part, heads_of, cos, sin);
+            s.code.show(("self_attn", "q_rope"), 0, part, heads_of, heads.dim);
             s.code.begin(Step::Attention);
-            let ready = (number * chunk).min(tiles.groups)..((number + 1) * chunk).min(tiles.groups);
-            s.code.scores(&at, &batch, ready, q, (self.past, false));
+            let kv = |row: usize| (row / heads.dim / group).min(tiles.groups);
+            s.code.scores(&at, &batch, kv(rows.start)..kv(rows.end), q, (self.past, false));
             s.program();
         }
-        s.products_done(chunks + 1);
+        s.product_done(&self.product(Linear::K, 0..self.rows(Linear::K)));
         let k = s.code.take(kv);
         self.rescale(&mut s.code, &r.kept, Linear::K, 0, k, 0..self.rows(Linear::K));
         s.code.begin(Step::Rope);
@@ -264,7 +272,7 @@ impl Layer {
         s.code.give(cos);
         s.code.probabilities(&at, &batch, 0);
         s.program();
-        s.products_done(chunks + 2);
+        s.product_done(&self.product(Linear::V, 0..self.rows(Linear::V)));
         let v = s.code.take(kv);
         self.rescale(&mut s.code, &r.kept, Linear::V, 0, v, 0..self.rows(Linear::V));
         s.code.begin(Step::Attention);
@@ -345,7 +353,6 @@ impl Layer {
         queue: Vec<Product>,
     ) {
         let chunks = self.residual_chunks(&s.code, linear);
-        let first = s.products.len() - chunks.len();
         s.start();
         s.queue(queue);
         let weight = next.and_then(|(norm, _)| {
@@ -355,9 +362,9 @@ impl Layer {
         });
         for (number, words) in chunks.iter().enumerate() {
             let (begins, ends) = (number == 0, number + 1 == chunks.len());
-            s.products_done(first + number + 1);
-            let (h, x) = (r.h.part(words.start, words.len()), r.x.part(words.start, words.len()));
             let rows = rows(&s.code, words);
+            s.product_done(&self.product(linear, rows.clone()));
+            let (h, x) = (r.h.part(words.start, words.len()), r.x.part(words.start, words.len()));
             // What nobody needs again goes to memory at once.
             let stored = next.is_none().then(|| s.code.singles(self.hidden + 4 * rows.start as u64, rows.len()));
             if s.code.shows() {
@@ -368,7 +375,8 @@ impl Layer {
                     s.code.store(h, range);
                 }
             } else {
-                self.quotients(&mut s.code, &r.kept, linear, 0, x, rows.clone());
+                s.code.begin(Step::Rescale(linear));
+                s.code.divide(self.sums(s.code.config(), linear, 0, rows.clone()), r.kept.scales[0], x);
                 s.code.begin(step);
                 s.code.scaled_residual(h, x, self.factors[linear.index()], stored);
             }
@@ -394,12 +402,6 @@ impl Layer {
     fn mlp_overlapped(&self, s: &mut Schedule, r: &Resident) {
         let all = s.code.words_of(self.shape.intermediate);
         let chunks = self.chunks(&s.code, all);
-        let first = s.products.len() - 2 * chunks.len();
-        let both = s.products[first..].to_vec();
-        let behind = |linear: Linear, rows: &Rows<usize>| {
-            let wanted = self.product(linear, rows.clone());
-            first + 1 + both.iter().position(|product| *product == wanted).expect("each chunk is a product")
-        };
         s.start();
         s.queue(self.residual_products(&s.code, Linear::Down));
         let (m, up) = (s.code.take(all), s.code.take(chunks[0].len()));
@@ -411,13 +413,13 @@ impl Layer {
             let (begins, ends) = (number == 0, number + 1 == chunks.len());
             let (part, rows) = (m.part(words.start, words.len()), rows(&s.code, words));
             let up = up.part(0, words.len());
-            s.products_done(behind(Linear::Gate, &rows));
+            s.product_done(&self.product(Linear::Gate, rows.clone()));
             self.rescale(&mut s.code, &r.kept, Linear::Gate, 0, part, rows.clone());
             s.code.begin(Step::Relu2);
             s.code.relu2(part);
             s.code.show(("mlp.act_fn", "out"), 0, part, 1, rows.len());
             s.program();
-            s.products_done(behind(Linear::Up, &rows));
+            s.product_done(&self.product(Linear::Up, rows.clone()));
             self.rescale(&mut s.code, &r.kept, Linear::Up, 0, up, rows.clone());
             s.code.begin(Step::Product);
             s.code.product(part, up);
@@ -444,24 +446,8 @@ mod tests {
 
     fn layer(kv: usize, past: usize, skip_zeros: bool) -> Layer {
         let heads = Heads { query: 4 * kv, kv, dim: 128 };
-        let shape = decoder::Shape { hidden: heads.query * heads.dim, intermediate: 6912, heads, eps: 1e-5 };
-        Layer {
-            shape,
-            dtype: Dtype::Fp32,
-            tokens: 1,
-            past,
-            factors: [1.0; 7],
-            skip_zeros,
-            hidden: 0,
-            norms: [0; 4],
-            cos: 0,
-            sin: 0,
-            keys: 0,
-            values: 0,
-            codes: [0; 4],
-            codes_stride: 0,
-            accumulators: [0; 7],
-        }
+        let other = crate::layer::tests::layer(heads.query * heads.dim, 6912, heads.dim, past);
+        Layer { shape: decoder::Shape { heads, ..other.shape }, skip_zeros, ..other }
     }
 
     #[test]

@@ -189,35 +189,25 @@ fn measured(events: &[(u64, Event)], schedule: &Schedule) -> Result<Measured, Er
     let times = |wanted: Event| events.iter().filter(move |(_, event)| *event == wanted).map(|(at, _)| *at);
     let doorbells: Vec<u64> = times(Event::VectorDoorbell).collect();
     let done: Vec<u64> = times(Event::Instruction).collect();
-    let mut rung = times(Event::TernaryDoorbell);
-    let completed = |count: u32| {
-        let seen = |event: &Event| matches!(event, Event::Completed(seen) if *seen >= count);
+    let completed = |count: u16| {
+        let seen = |event: &Event| matches!(event, Event::Completed(seen) if *seen >= count.into());
         events.iter().find(|(_, event)| seen(event)).map(|(at, _)| *at)
     };
-    // Products that were started together: their group, and when they began and ended.
-    let mut work = Vec::new();
-    for action in &schedule.actions {
-        let (Action::Queue(count) | Action::Products(count)) = *action else { continue };
-        let (begin, end) = (rung.next(), completed(count.into()));
-        if let Action::Products(_) = action {
-            let linear = schedule.products[usize::from(count) - 1].linear;
-            let group = Linear::GROUPS.iter().position(|group| group.contains(&linear));
-            work.extend(group.zip(begin).zip(end));
-        }
-    }
-    let work: Vec<(usize, u64, u64)> = work.into_iter().map(|((group, begin), end)| (group, begin, end)).collect();
-    let starts: Vec<u64> = (0..Linear::GROUPS.len())
-        .filter_map(|group| work.iter().find(|(of, ..)| *of == group).map(|(_, begin, _)| *begin))
-        .collect();
-    let started = schedule.actions.iter().filter(|action| matches!(action, Action::Products(_))).count();
-    let expected = (schedule.ends.len(), started, Linear::GROUPS.len(), schedule.code.code().len());
-    let found = (doorbells.len(), work.len(), starts.len(), done.len());
+    // The begin and the end of each group of products. The other doorbells only queue products.
+    let rings = schedule.actions.iter().filter(|action| matches!(action, Action::Queue(_) | Action::Products(_)));
+    let work = rings.zip(times(Event::TernaryDoorbell)).filter_map(|(action, begin)| match *action {
+        Action::Products(count) => Some((begin, completed(count)?)),
+        _ => None,
+    });
+    let work: Vec<(u64, u64)> = work.collect();
+    let expected = (schedule.ends.len(), Linear::GROUPS.len(), schedule.code.code().len());
+    let found = (doorbells.len(), work.len(), done.len());
     if found != expected {
-        let what = "programs, starts of products, groups of them, and instructions";
+        let what = "programs, groups of products, and instructions";
         return Err(Error::Records(format!("the simulation saw {found:?} {what}, expected {expected:?}")));
     }
     let within = |from: u64, to: u64| -> u64 {
-        work.iter().map(|(_, begin, end)| to.min(*end).saturating_sub(from.max(*begin))).sum()
+        work.iter().map(|(begin, end)| to.min(*end).saturating_sub(from.max(*begin))).sum()
     };
     let (mut alone, mut overlapped) = ([0; Step::ALL.len()], [0; Step::ALL.len()]);
     let (mut steps, mut step) = (schedule.code.steps().iter().peekable(), None);
@@ -236,21 +226,19 @@ fn measured(events: &[(u64, Event)], schedule: &Schedule) -> Result<Measured, Er
         let at = step.ok_or_else(|| Error::Records("an instruction belongs to no step".into()))?;
         alone[at] += end - from - hidden;
         overlapped[at] += hidden;
-        if let Some(group) = starts.iter().rposition(|start| start < end) {
+        if let Some(group) = work.iter().rposition(|(start, _)| start < end) {
             after[group] += end - from - hidden;
         }
         begin = *end;
     }
     let last = *done.last().unwrap_or(&begin);
     for (group, linears) in Linear::GROUPS.into_iter().enumerate() {
-        let until = starts.get(group + 1).copied().unwrap_or(last);
+        let until = work.get(group + 1).map_or(last, |(start, _)| *start);
         let at = Step::Products(linears[0]).index().unwrap_or_default();
-        alone[at] = (until - starts[group]).saturating_sub(after[group]);
+        alone[at] = (until - work[group].0).saturating_sub(after[group]);
     }
     let steps = |cycles: [u64; Step::ALL.len()]| Step::ALL.into_iter().zip(cycles).collect();
-    let busy = (0..starts.len())
-        .map(|group| work.iter().filter(|(of, ..)| *of == group).map(|(_, begin, end)| end - begin).sum());
-    let busy = busy.collect();
+    let busy = work.iter().map(|(begin, end)| end - begin).collect();
     Ok(Measured { alone: steps(alone), overlapped: steps(overlapped), busy })
 }
 

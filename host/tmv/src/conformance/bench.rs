@@ -6,7 +6,7 @@ use golden::{Codec, Layout, TernaryMatrix};
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
+use crate::descriptor::{self, Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
 use crate::device::{Device, DeviceError};
 use crate::info::UnitInfo;
 use crate::regs;
@@ -183,20 +183,21 @@ impl<D: Device> Bench<D> {
         self.doorbell(self.queued);
     }
 
-    /// Writes the doorbell, with everything in memory visible to the unit.
-    pub fn doorbell(&mut self, tail: u16) {
-        let whole = 0..self.device.memory().len();
-        self.device.to_device(whole).unwrap();
-        self.device.barrier();
-        self.write(regs::RING_TAIL, u32::from(tail));
-    }
-
     /// Rings the doorbell for all that is queued; the activations of the last `late` descriptors are not in memory.
     pub fn ring_late(&mut self, late: u16) {
+        self.write_doorbell(descriptor::doorbell(self.queued, late));
+    }
+
+    /// Writes the doorbell, with everything in memory visible to the unit.
+    pub fn doorbell(&mut self, tail: u16) {
+        self.write_doorbell(descriptor::doorbell(tail, 0));
+    }
+
+    fn write_doorbell(&mut self, value: u32) {
         let whole = 0..self.device.memory().len();
         self.device.to_device(whole).unwrap();
         self.device.barrier();
-        self.write(regs::RING_TAIL, u32::from(self.queued) | u32::from(late) << regs::RING_TAIL_LATE.trailing_zeros());
+        self.write(regs::RING_TAIL, value);
     }
 
     /// Makes everything in memory visible to the host. The unit must be idle, or halted by an error.

@@ -14,7 +14,7 @@ use golden::{Layout, TernaryMatrix};
 use request::{Request, record};
 
 use crate::codec;
-use crate::descriptor::{Completion, DESCRIPTOR_BYTES, ROW_BLOCK};
+use crate::descriptor::{Completion, DESCRIPTOR_BYTES, ROW_BLOCK, doorbell};
 use crate::device::{Device, DeviceError, Origin};
 use crate::info::UnitInfo;
 use crate::regs;
@@ -110,8 +110,7 @@ impl FunctionalDevice {
     /// Takes a new number of queued descriptors, unless it takes descriptors back, the ring cannot hold all of them, or more
     /// are late than are queued.
     fn doorbell(&mut self, value: u32) {
-        let (tail, late) =
-            (value as u16, ((value & regs::RING_TAIL_LATE) >> regs::RING_TAIL_LATE.trailing_zeros()) as u16);
+        let (tail, late) = (value as u16, (value >> regs::RING_TAIL_LATE.trailing_zeros()) as u16);
         let (ahead, before) = (tail.wrapping_sub(self.head), self.tail.wrapping_sub(self.head));
         if ahead < before || u32::from(ahead) > 1 << self.ring_log2 || late > ahead {
             let address = u64::from(tail);
@@ -310,7 +309,7 @@ impl Device for FunctionalDevice {
             regs::RING_BASE_LO => self.ring_base as u32,
             regs::RING_BASE_HI => (self.ring_base >> 32) as u32,
             regs::RING_LOG2 => self.ring_log2,
-            regs::RING_TAIL => u32::from(self.tail) | u32::from(self.late) << regs::RING_TAIL_LATE.trailing_zeros(),
+            regs::RING_TAIL => doorbell(self.tail, self.late),
             regs::RING_HEAD => u32::from(self.head),
             regs::CONTROL | regs::CYCLE_LO | regs::CYCLE_HI | regs::RUN_START | regs::BUSY_CYCLES => 0,
             offset if bank.contains(&offset) && offset % 4 == 0 && offset % regs::PORT_BUSY_STRIDE < 28 => 0,
