@@ -3,6 +3,7 @@ axi/tmv_axi_pkg.sv
 ternary/tmv_reg_pkg.sv
 ternary/tmv_pkg.sv
 prim/tmv_fifo.sv
+prim/tmv_credits.sv
 prim/tmv_round_robin.sv
 axi/tmv_read_bursts.sv
 axi/tmv_read_stream.sv

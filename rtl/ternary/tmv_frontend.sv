@@ -6,7 +6,8 @@
 /// One read stream serves descriptors and activations. The front end publishes an operator as soon as its descriptor is
 /// checked, so its weights flow while its activations load; `x_loaded_o` holds the engines back until then. Activations
 /// go to the other bank, as soon as no operator in flight uses that bank. At most `Contexts` operators are in flight.
-/// The last `ring_late_i` descriptors of the ring are late: their activations are loaded when they are late no more.
+/// The last `ring_late_i` descriptors of the ring are late: their activations are loaded when they are late no more. Those of
+/// a descriptor with AFTER are late until the other unit tells.
 /// Takes one beat of activations a cycle. Descriptor layout: `docs/registers.md`.
 ///
 ///   Idle -> Fetch -> Receive -> Check -> Publish -> WaitBank -> Load -> Idle
@@ -45,6 +46,8 @@ module tmv_frontend
   input  logic    [         3:0]          ring_log2_i,
   input  logic    [        15:0]          ring_tail_i,
   input  logic    [        15:0]          ring_late_i,
+  /// The other unit tells, for a cycle.
+  input  logic                            told_i,
   /// The activations that are to be loaded next are late.
   output logic                            late_o,
   /// Cycle counter.
@@ -124,7 +127,7 @@ module tmv_frontend
     // Descriptors from this one on. Known long before its activations are to be loaded.
     left_q      <= ring_tail_i - index_q;
     ring_late_q <= ring_late_i;
-    late_q      <= left_q <= ring_late_q;
+    late_q      <= left_q <= ring_late_q || (after && !told);
   end
 
   // Descriptor, shifted in beat by beat. Its first beat ends in the low bits.
@@ -145,7 +148,7 @@ module tmv_frontend
   // Every field has one right range. `row_beats` follows from `in_features`: a driver that assumes another layout of
   // the image gives another number, and is refused.
   logic [7:0] flags;
-  logic keep_x, rows, skip, older, record, columns;
+  logic keep_x, rows, skip, older, record, columns, tell, after;
   beats_t row_beats, row_beats_q;
   logic [15:0] in_features, in_features_q;
   logic [$clog2(BankWords)-1:0] last_word_q;
@@ -205,6 +208,8 @@ module tmv_frontend
   assign older     = (flags & 8'(FlagOlder)) != '0;
   assign record    = (flags & 8'(FlagRecord)) != '0;
   assign columns   = Columns != 0 && (flags & 8'(FlagColumns)) != '0;
+  assign tell      = (desc_q[32*DescControlWord+:16] & 16'(FlagTell)) != '0;
+  assign after     = (desc_q[32*DescControlWord+:16] & 16'(FlagAfter)) != '0;
   assign tokens    = desc_q[32*DescControlWord+8+:4];
   assign row_beats = desc_q[32*DescInFeaturesWord+16+:16];
   assign in_features = desc_q[32*DescInFeaturesWord+:16];
@@ -221,12 +226,13 @@ module tmv_frontend
           || (keep_x && (!x_valid_q || in_features != in_features_q || tokens != tokens_q)));
       bad_row_q    <= ring_aligned && has_bad_row(desc_q);
       // One token and rows that can be recorded; single rows to skip, and a record of as many rows; no record of rows that
-      // are skipped, and none to go back from without a skip. Columns exclude all of that.
+      // are skipped, and none to go back from without a skip. Columns exclude all of that. Nothing to wait for, if the
+      // activations are there.
       bad_flag_q   <= ring_aligned && (
           ((record || skip) && (tokens != 4'd1 || field(desc_q, DescOutFeaturesWord) > MaxRecordedRows))
           || (skip && (record || !rows || !recorded_q[older]
               || recorded_rows_q[older] != desc_q[32*DescOutFeaturesWord+:RecordBits]))
-          || (older && !skip) || (columns && (rows || record)));
+          || (older && !skip) || (columns && (rows || record)) || (keep_x && after));
       bad_column_q <= ring_aligned && has_bad_column(desc_q);
       misaligned_q <= !ring_aligned || is_misaligned(desc_q);
       blocks_q     <= 17'((field(desc_q, DescOutFeaturesWord) + RowBlock - 1) / RowBlock);
@@ -248,11 +254,20 @@ module tmv_frontend
     addr: desc_addr_q
   };
 
+  logic bank_free, told;
+
+  tmv_credits u_credits (
+    .clk_i,
+    .rst_ni,
+    .told_i,
+    .any_o (told),
+    .take_i(bank_free && after)
+  );
+
   // Banks: the bank that each operator in flight reads.
   logic bank_q, bank;
   context_id_t publish_id_q, done_id_q;
   logic [Contexts-1:0] bank_of_q, pending_q;
-  logic bank_free;
 
   assign bank = keep_x ? bank_q : !bank_q;
   assign publish = state_q == Publish && !bad && !misaligned_q && !halt_i;
@@ -312,6 +327,7 @@ module tmv_frontend
       };
       retire_o <= '{
         irq: (flags & 8'(FlagIrq)) != '0,
+        tell: tell,
         skip: skip,
         older: older,
         record: record,
@@ -496,7 +512,8 @@ module tmv_frontend
   `TMV_COVER(ContextsFull,
              state_q == Idle && fetched_q != ring_tail_i && inflight_q == ($clog2(Contexts) + 1)'(Contexts))
   `TMV_COVER(BankBusy, state_q == WaitBank && !bank_free && !late_q)
-  `TMV_COVER(ActivationsLate, late_o)
+  `TMV_COVER(ActivationsLate, late_o && !after)
+  `TMV_COVER(ActivationsAfterAnother, late_o && after)
   `TMV_COVER(KeepActivations, publish && keep_x)
   `TMV_COVER(RingWraps, fetch_start && ring_index == '0 && fetched_q != '0)
   `TMV_COVER(BadAndMisaligned, state_q == Publish && bad && misaligned_q)

@@ -65,6 +65,7 @@ package tmv_pkg;
   /// Fields of a descriptor that the result writer needs.
   typedef struct packed {
     logic        irq;
+    logic        tell;
     logic        skip;
     logic        older;
     logic        record;

@@ -3,8 +3,8 @@
 /// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits), error
 /// codes and descriptor words (32 bits each).
 package tmv_reg_pkg;
-  localparam logic [31:0] MapVersion = 32'h0000_0006;
-  localparam logic [31:0] MapHash = 32'hddff_0589;
+  localparam logic [31:0] MapVersion = 32'h0000_0007;
+  localparam logic [31:0] MapHash = 32'hb0b0_c530;
 
   /// Value of the register ID: the letters TMV1.
   localparam int unsigned IdValue = 1414354481;
@@ -24,6 +24,10 @@ package tmv_reg_pkg;
   localparam int unsigned FlagOlder = 32;
   /// Flag of a descriptor: weights lie column by column, W_STRIDE apart; only columns whose activation is not zero are read. One token; no other flag for rows; at most MAX_COLUMNS columns and MAX_COLUMN_ROWS rows.
   localparam int unsigned FlagColumns = 64;
+  /// Flag of a descriptor: tell the other unit, by a wire, when all results are in memory.
+  localparam int unsigned FlagTell = 4096;
+  /// Flag of a descriptor: its activations are late until the other unit tells, by a wire. Each telling ends one wait, also if it came before. Not with FLAG_KEEP_X.
+  localparam int unsigned FlagAfter = 8192;
   /// Most rows of an operator that records or skips.
   localparam int unsigned MaxRecordedRows = 8192;
   /// Most columns of an operator with FLAG_COLUMNS.
@@ -165,6 +169,6 @@ package tmv_reg_pkg;
     32'hffff0000,
     32'h00000000,
     32'h00000000,
-    32'h00fff080
+    32'h00ffc080
   };
 endpackage

@@ -42,6 +42,10 @@ module tmv_unit
   input  logic                             rst_ni,
   /// Level; high while an enabled source is pending.
   output logic                             irq_o,
+  /// For another unit, each for a cycle: it is told that the results of a descriptor with TELL are in memory. It tells: one
+  /// descriptor with AFTER need not wait for it.
+  output logic                             tell_o,
+  input  logic                             told_i,
   /// AXI4-Lite control.
   input  logic                             s_axil_awvalid,
   output logic                             s_axil_awready,
@@ -127,7 +131,7 @@ module tmv_unit
 
   // Front end, dispatch, retirement.
   logic [Contexts-1:0] x_loaded;
-  logic op_valid, op_done, x_write, frontend_quiet, late;
+  logic op_valid, op_done, x_write, frontend_quiet, late, tell;
   logic [TableBits:0] frontend_bursts, write_bursts;
   dispatch_t op_dispatch, dispatch;
   retire_t op_retire, retire;
@@ -464,6 +468,7 @@ module tmv_unit
     .ring_log2_i (ring_log2),
     .ring_tail_i (ring_tail),
     .ring_late_i (ring_late),
+    .told_i,
     .late_o      (late),
     .cycle_i     (cycle),
     .cmd_valid_o (cmd_valid),
@@ -686,6 +691,7 @@ module tmv_unit
     .op_valid_i   (retire_valid),
     .op_ready_o   (retire_take),
     .op_i         (retire),
+    .tell_o       (tell),
     .done_o       (op_done),
     .done_irq_o   (done_irq),
     .cycle_i      (cycle),
@@ -709,6 +715,8 @@ module tmv_unit
     .b_resp_i     (resp_e'(m_axi_bresp)),
     .fault_o      (writer_fault)
   );
+
+  always_ff @(posedge clk_i) tell_o <= rst_ni && tell;
 
   `TMV_REQUIRE(ports, Ports >= 1 && Ports <= 8, "tmv_unit: Ports must be 1 to 8")
   `TMV_REQUIRE(groups, (1 << $clog2(Groups)) == Groups && Vectors * Groups <= MaxTokens,

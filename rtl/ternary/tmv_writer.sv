@@ -36,6 +36,8 @@ module tmv_writer
   input  logic                  op_valid_i,
   output logic                  op_ready_o,
   input  retire_t               op_i,
+  /// All results of an operator with TELL are in memory, for a cycle. Its record is not.
+  output logic                  tell_o,
   /// The record of the operator was acknowledged; the operator asks for an interrupt.
   output logic                  done_o,
   output logic                  done_irq_o,
@@ -82,7 +84,7 @@ module tmv_writer
   } state_e;
 
   state_e state_q;
-  logic irq_q;
+  logic irq_q, tell_q;
   logic [15:0] tag_q;
   logic [31:0] start_cycle_q, end_cycle_q;
   addr_t record_addr_q;
@@ -138,6 +140,8 @@ module tmv_writer
   assign word_ready_o = beat_ready && slice_q == '1;
   assign done_o = state_q == Answer && quiet_o && !refused_q;
   assign done_irq_o = done_o && irq_q;
+  // The record starts in this cycle. `refused_q`: the last response was an error, and the unit halts in the next cycle.
+  assign tell_o = state_q == Record && burst_valid && quiet_o && tell_q && !refused_q && !halt_i;
   assign fault_o = fault_t'(stream_fault);
 
   always_ff @(posedge clk_i) begin
@@ -162,6 +166,7 @@ module tmv_writer
     if (!slice_q[0]) end_cycle_q <= cycle_i;
     if (start_o) begin
       irq_q         <= op_i.irq;
+      tell_q        <= op_i.tell;
       tag_q         <= op_i.tag;
       start_cycle_q <= op_i.start_cycle;
       record_addr_q <= op_i.record_addr;

@@ -3,6 +3,7 @@ axi/tmv_axi_pkg.sv
 vector/tmv_vec_reg_pkg.sv
 vector/tmv_vec_pkg.sv
 prim/tmv_fifo.sv
+prim/tmv_credits.sv
 axi/tmv_read_bursts.sv
 axi/tmv_read_stream.sv
 axi/tmv_read_mux.sv

@@ -6,7 +6,8 @@
 ///   Idle -> Fetch -> Receive -> Check -> Ask -> Program -> Finish -> Record -> Idle
 ///
 /// Instructions are dealt ahead of the engine, as far as the queues have room, so streams are read early. An instruction
-/// with FENCE waits until all words that those before it store are in memory: a stream that reads them needs it.
+/// with FENCE waits until all words that those before it store are in memory: a stream that reads them needs it. So does one
+/// with TELL; then the other unit is told. One with AFTER waits until the other unit tells.
 /// A bad descriptor or instruction stays where it is until all before it is complete, and is then told.
 module tmv_vec_frontend
   import tmv_axi_pkg::*;
@@ -32,6 +33,11 @@ module tmv_vec_frontend
   input  logic                beat_valid_i,
   output logic                beat_ready_o,
   input  logic [PortBits-1:0] beat_i,
+  /// The other unit tells; it is told. Each for a cycle.
+  input  logic                told_i,
+  output logic                tell_o,
+  /// The next instruction waits for the other unit.
+  output logic                waits_o,
   /// Instructions for the engine; an instruction is complete.
   output logic                instr_valid_o,
   input  logic                instr_ready_i,
@@ -131,7 +137,7 @@ module tmv_vec_frontend
 
   // An instruction.
   instr_t instr;
-  logic bad_instr, checked_q, bad_instr_q, loads, stores, ready_q, fenced, store_idle_q;
+  logic bad_instr, checked_q, bad_instr_q, loads, stores, ready_q, fenced, store_idle_q, tell, telling_q, told_q, told;
 
   assign instr = instr_t'(item_q);
 
@@ -163,7 +169,20 @@ module tmv_vec_frontend
   assign stores    = instr.d_to != ToScratch;
   assign fenced    = instr.fence && !store_idle_q;
   assign bad_instr = is_bad(instr);
-  assign deal      = state_q == Program && checked_q && !bad_instr_q && !fenced && ready_q && !halt_i;
+  // An instruction tells before it waits.
+  assign tell      = state_q == Program && checked_q && !bad_instr_q && instr.tell && !telling_q && store_idle_q && !halt_i;
+  assign deal      = state_q == Program && checked_q && !bad_instr_q && !fenced && ready_q && !halt_i
+      && (telling_q || !instr.tell) && (told_q || !instr.after);
+  assign waits_o   = state_q == Program && checked_q && instr.after && !told_q && (telling_q || !instr.tell);
+  assign tell_o    = tell;
+
+  tmv_credits u_credits (
+    .clk_i,
+    .rst_ni,
+    .told_i,
+    .any_o (told),
+    .take_i(deal && instr.after)
+  );
 
   assign instr_valid_o = deal;
   assign instr_o       = instr;
@@ -185,6 +204,8 @@ module tmv_vec_frontend
     ready_q      <= instr_ready_i && load_ready_i && store_ready_i;
     checked_q    <= rst_ni && state_q == Program && item_valid_q && !deal;
     bad_instr_q  <= bad_instr;
+    telling_q    <= tell || (telling_q && item_valid_q && !deal);
+    told_q       <= told && !deal;
   end
 
   always_ff @(posedge clk_i) begin
@@ -252,6 +273,7 @@ module tmv_vec_frontend
   `TMV_REQUIRE(port, PortBits == 64 || PortBits == 128, "tmv_vec_frontend: PortBits must be 64 or 128")
   `TMV_REQUIRE(word, WordBeats >= 4, "tmv_vec_frontend: a word of bytes must fill a beat")
   `TMV_COVER(FenceWaits, state_q == Program && item_valid_q && fenced)
+  `TMV_COVER(TellWaits, state_q == Program && checked_q && instr.tell && !store_idle_q)
   `TMV_COVER(QueuesFull, state_q == Program && item_valid_q && !ready_q)
   `TMV_COVER(BadBehindGood, state_q == Program && checked_q && bad_instr_q && dealt_q != done_q)
 endmodule

@@ -3,8 +3,8 @@
 /// Constants, register offsets (bytes), masks of the bits that are not reserved, field positions (bits), error
 /// codes and descriptor words (32 bits each).
 package tmv_vec_reg_pkg;
-  localparam logic [31:0] MapVersion = 32'h0000_0001;
-  localparam logic [31:0] MapHash = 32'h063a_4c56;
+  localparam logic [31:0] MapVersion = 32'h0000_0002;
+  localparam logic [31:0] MapHash = 32'h505b_fa35;
 
   /// Value of the register ID: the letters TVU1.
   localparam int unsigned IdValue = 1414944049;

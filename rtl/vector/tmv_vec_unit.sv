@@ -33,6 +33,12 @@ module tmv_vec_unit
   output logic                busy_o,
   /// An instruction is complete, for a cycle: for measurements in simulation.
   output logic                instr_done_o,
+  /// For another unit, each for a cycle: it is told that what instructions before one with TELL store is in memory. It tells:
+  /// one instruction with AFTER need not wait for it.
+  output logic                tell_o,
+  input  logic                told_i,
+  /// An instruction waits for the other unit, and nothing else is left to do: for a simulation that then need not clock.
+  output logic                waits_o,
   /// AXI4-Lite control.
   input  logic                s_axil_awvalid,
   output logic                s_axil_awready,
@@ -225,7 +231,7 @@ module tmv_vec_unit
     .abort_i         (abort),
     .watchdog_i      (watchdog),
     .busy_i          (busy),
-    .progress_i      (progress),
+    .progress_i      (progress || waits_o),
     .quiet_i         (quiet),
     .halt_o          (halt),
     .core_rst_no     (core_rst_n),
@@ -315,7 +321,7 @@ module tmv_vec_unit
   );
 
   logic deal, deal_ready, load_valid, load_ready, store_range_valid, store_range_ready, store_idle, record, record_done;
-  logic instr_valid, instr_ready, instr_done, pass_done;
+  logic instr_valid, instr_ready, instr_done, pass_done, tell, waits;
   instr_t dealt, instr;
   range_t range;
   addr_t record_addr;
@@ -339,6 +345,9 @@ module tmv_vec_unit
     .beat_valid_i (beat_valid),
     .beat_ready_o (beat_ready),
     .beat_i       (beat),
+    .told_i,
+    .tell_o       (tell),
+    .waits_o      (waits),
     .instr_valid_o(deal),
     .instr_ready_i(deal_ready),
     .instr_o      (dealt),
@@ -492,6 +501,11 @@ module tmv_vec_unit
 
   assign progress = (|(m_axi_arvalid & m_axi_arready)) || (|m_axi_rvalid) || issue || instr_done
       || (m_axi_awvalid && m_axi_awready) || (m_axi_wvalid && m_axi_wready) || m_axi_bvalid;
+
+  // It is the other unit that is waited for, unless the memory owes something.
+  assign waits_o = waits && quiet;
+
+  always_ff @(posedge clk_i) tell_o <= rst_ni && tell;
 
   assign busy_o       = busy;
   // A pass that fails is not complete.

@@ -9,7 +9,7 @@ use sequencer::head::HeadJob;
 use sequencer::job::{Job, Outcome, Region};
 use sequencer::map;
 use sequencer::products::UnitProducts;
-use sequencer::whole::{LIST_WORDS, Units, WholeJob};
+use sequencer::whole::{HEADER_WORDS, Units, WholeJob};
 use tmv::device::DeviceError;
 use tmv::driver::Driver;
 
@@ -60,8 +60,8 @@ pub(crate) fn records(address: u32) -> Option<&'static mut [u8]> {
 fn whole(job: &WholeJob) -> Outcome {
     heap::begin(job.heap);
     let mut recorder = Recorder::new(bytes(job.records), false);
-    let list = view(map::core_address(job.placed), LIST_WORDS);
-    let ran = Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job, list));
+    let header: [u32; HEADER_WORDS] = core::array::from_fn(|i| view(map::core_address(job.placed), HEADER_WORDS)[i]);
+    let ran = Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job, header));
     ended(ran, &mut recorder, |(), _| {})
 }
 

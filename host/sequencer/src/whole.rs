@@ -1,9 +1,8 @@
 //! A layer on both units: floats on the vector unit, products on the ternary unit, and a processor that rings.
 //!
-//! Programs, descriptors and the list of actions are written once: [`place`] puts them into memory. For each token, the
-//! processor only rings doorbells and waits, as the list says ([`Units::run`]). It touches no operand.
-//!
-//! The ternary unit gets products before their activations are there: while it waits for these, it reads weights.
+//! Programs and descriptors are written once: [`place`] puts them into memory. For each token, the processor rings two
+//! doorbells and waits for the end ([`Units::run`]). It touches no operand. The units wait for each other by wires, as their
+//! descriptors and instructions say ([`vector::schedule`]).
 
 use alloc::vec::Vec;
 
@@ -15,15 +14,15 @@ use tmv::info::UnitInfo;
 use tmv::regs as ternary;
 use vector::driver::Driver as VectorDriver;
 use vector::layer::{Layer, Unfit};
-use vector::schedule::{Action, Product, Schedule};
+use vector::schedule::{Product, Schedule};
 use vector::{VectorConfig, regs};
 
 use crate::job::Region;
 
 /// The first word of a job of this kind.
 const MAGIC: u32 = 0x4A4F_4256;
-/// Bytes before the rings: room for the list of actions.
-const LIST_BYTES: usize = 1024;
+/// Bytes before the rings: the numbers of descriptors.
+const HEADER_BYTES: usize = DESCRIPTOR_BYTES;
 /// Reads of STATUS that a unit may take.
 pub(crate) const POLLS: u32 = 100_000_000;
 
@@ -37,9 +36,14 @@ pub enum Error {
     /// The vector unit failed.
     #[error(transparent)]
     Vector(#[from] vector::driver::Error),
-    /// The list of actions is none.
-    #[error("the list of actions is damaged")]
-    List,
+    /// More products are ready than there are.
+    #[error("{ready} products are ready, and {queued} are queued")]
+    Ready {
+        /// Products that are ready.
+        ready: u16,
+        /// Products that are queued.
+        queued: u16,
+    },
     /// A unit gave no answer.
     #[error("the {unit} unit gave no answer; STATUS reads {status:#010x}")]
     NoAnswer {
@@ -69,7 +73,7 @@ pub enum Error {
 pub struct Placed {
     /// What was placed.
     pub schedule: Schedule,
-    /// The list of actions, both rings and the programs, for the address that was given.
+    /// The numbers of descriptors, both rings and the programs, for the address that was given.
     pub bytes: Vec<u8>,
 }
 
@@ -78,14 +82,11 @@ fn ring_log2(count: usize) -> u32 {
     count.next_power_of_two().trailing_zeros()
 }
 
-/// Rings, descriptors, programs and actions of a layer, for memory at the physical address `at`, a multiple of 64. Tensors
-/// are shown from `show` on, if it is given.
+/// Rings, descriptors and programs of a layer, for memory at the physical address `at`, a multiple of 64. Tensors are shown
+/// from `show` on, if it is given.
 ///
 /// # Errors
 /// [`Unfit`].
-///
-/// # Panics
-/// If there are more actions than the list has room for.
 pub fn place(
     layer: &Layer,
     weights: &[Weights; 7],
@@ -95,14 +96,14 @@ pub fn place(
 ) -> Result<Placed, Unfit> {
     layer.check(&config)?;
     let schedule = layer.schedule(config, show);
-    let rings = [ring_log2(schedule.products.len()), ring_log2(schedule.ends.len())];
-    let list = [schedule.actions.len() as u32, rings[0], rings[1]].into_iter();
-    let mut bytes: Vec<u8> = list.chain(schedule.actions.iter().map(word)).flat_map(u32::to_le_bytes).collect();
-    assert!(bytes.len() <= LIST_BYTES, "{} actions", schedule.actions.len());
-    bytes.resize(LIST_BYTES, 0);
+    let programs = schedule.code.code().chunks(regs::MAX_INSTRUCTIONS as usize);
+    let counts = [schedule.products.len(), programs.len()];
+    let rings = counts.map(ring_log2);
+    let mut bytes: Vec<u8> = counts.into_iter().flat_map(|count| (count as u32).to_le_bytes()).collect();
+    bytes.resize(HEADER_BYTES, 0);
     let mut before: Option<&Product> = None;
     for (index, product) in schedule.products.iter().enumerate() {
-        let Product { linear, rows } = product;
+        let Product { linear, rows, after, tell } = product;
         let group = Linear::GROUPS.iter().position(|group| group.contains(linear)).unwrap_or_default();
         // Rows of a token are eight apart, and so are the tokens.
         let y = layer.accumulators[linear.index()] + (4 * layer.tokens * rows.start) as u64;
@@ -110,18 +111,18 @@ pub fn place(
             weights[linear.index()].part(rows.clone()).with(selection(layer, &schedule.products[..index], product));
         let mut descriptor = weights.descriptor(layer.tokens, layer.codes[group], layer.codes_stride, y);
         descriptor.keep_x = before.is_some_and(|before| Linear::GROUPS[group].contains(&before.linear));
+        (descriptor.after, descriptor.tell) = (*after, *tell);
         bytes.extend(descriptor.encode());
         before = Some(product);
     }
-    bytes.resize(LIST_BYTES + (DESCRIPTOR_BYTES << rings[0]), 0);
-    let programs = at + (bytes.len() + (DESCRIPTOR_BYTES << rings[1])) as u64;
-    let mut first = 0;
-    for end in &schedule.ends {
-        let address = programs + (first * regs::INSTR_BYTES as usize) as u64;
-        bytes.extend(vector::driver::descriptor(address, end - first, false).into_iter().flat_map(u32::to_le_bytes));
-        first = *end;
+    bytes.resize(HEADER_BYTES + (DESCRIPTOR_BYTES << rings[0]), 0);
+    let first = at + (bytes.len() + (DESCRIPTOR_BYTES << rings[1])) as u64;
+    let mut address = first;
+    for program in programs {
+        bytes.extend(vector::driver::descriptor(address, program.len(), false).into_iter().flat_map(u32::to_le_bytes));
+        address += (program.len() * regs::INSTR_BYTES as usize) as u64;
     }
-    bytes.resize((programs - at) as usize, 0);
+    bytes.resize((first - at) as usize, 0);
     bytes.extend(schedule.code.code().iter().flat_map(|i| i.encode()).flat_map(u32::to_le_bytes));
     Ok(Placed { schedule, bytes })
 }
@@ -138,38 +139,13 @@ fn selection(layer: &Layer, before: &[Product], product: &Product) -> Selection 
     }
 }
 
-/// An action as a word of the list: what in 31:16, the number in 15:0.
-fn word(action: &Action) -> u32 {
-    let (what, count) = match action {
-        Action::Programs(count) => (0, count),
-        Action::Products(count) => (1, count),
-        Action::ProgramsDone(count) => (2, count),
-        Action::ProductsDone(count) => (3, count),
-        Action::Queue(count) => (4, count),
-    };
-    what << 16 | u32::from(*count)
-}
-
-/// The action of a word of the list.
-fn action(word: u32) -> Option<Action> {
-    let count = word as u16;
-    Some(match word >> 16 {
-        0 => Action::Programs(count),
-        1 => Action::Products(count),
-        2 => Action::ProgramsDone(count),
-        3 => Action::ProductsDone(count),
-        4 => Action::Queue(count),
-        _ => return None,
-    })
-}
-
 /// The doorbell of the ternary unit for `queued` products, of which all but the first `ready` are late.
 fn doorbell(queued: u16, ready: u16) -> Result<u32, Error> {
-    Ok(descriptor::doorbell(queued, queued.checked_sub(ready).ok_or(Error::List)?))
+    Ok(descriptor::doorbell(queued, queued.checked_sub(ready).ok_or(Error::Ready { ready, queued })?))
 }
 
-/// Words of the list of actions that a processor sees.
-pub const LIST_WORDS: usize = LIST_BYTES / 4;
+/// Words of the header that a processor sees: descriptors of the ternary unit and of the vector unit.
+pub const HEADER_WORDS: usize = 2;
 
 /// A layer that was placed, for the processor that runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,33 +202,24 @@ impl<T: Device, V: Device> Units<T, V> {
         Ok(units)
     }
 
-    /// Runs a layer. `list` is what [`place`] put at the address of the job.
+    /// Runs a layer. `header` is what [`place`] put at the address of the job.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn run(&mut self, job: &WholeJob, list: &[u32]) -> Result<(), Error> {
-        let [count, ternary_log2, vector_log2, actions @ ..] = list else { return Err(Error::List) };
-        self.rings(job.placed + LIST_BYTES as u64, [*ternary_log2, *vector_log2])?;
-        let (mut queued, mut ready) = (0, 0);
-        let actions = actions.get(..*count as usize).ok_or(Error::List)?;
-        for word in actions {
-            match action(*word).ok_or(Error::List)? {
-                Action::Programs(count) => {
-                    self.vector.device().write_register(regs::RING_TAIL, u32::from(count))?;
-                }
-                Action::Queue(count) => {
-                    queued = count;
-                    self.ring_ternary(queued, ready)?;
-                }
-                Action::Products(count) => {
-                    ready = count;
-                    self.ring_ternary(queued, ready)?;
-                }
-                Action::ProgramsDone(count) => self.vector.wait_for(count, POLLS)?,
-                Action::ProductsDone(count) => self.wait_ternary(Some(count))?,
+    pub fn run(&mut self, job: &WholeJob, header: [u32; HEADER_WORDS]) -> Result<(), Error> {
+        let [products, programs] = header;
+        self.rings(job.placed + HEADER_BYTES as u64, header.map(|count| ring_log2(count as usize)))?;
+        self.ring_ternary(products as u16, products as u16)?;
+        self.vector.device().write_register(regs::RING_TAIL, programs)?;
+        // A unit that fails tells nobody, and the other one waits: look at both.
+        for _ in 0..POLLS {
+            if self.vector.completed(programs as u16)? {
+                return self.wait_ternary(Some(products as u16));
             }
+            self.ternary_status()?;
         }
-        Ok(())
+        let status = self.vector.device().read_register(regs::STATUS)?;
+        Err(Error::NoAnswer { unit: "vector", status })
     }
 
     /// Rings the doorbell of the ternary unit for `queued` products, of which all but the first `ready` are late.
@@ -283,18 +250,24 @@ impl<T: Device, V: Device> Units<T, V> {
             {
                 return Ok(());
             }
-            status = self.ternary.read_register(ternary::STATUS)?;
-            if status & ternary::STATUS_ERROR != 0 {
-                let code = (self.ternary.read_register(ternary::ERROR)? & ternary::ERROR_CODE) as u8;
-                let known = ternary::ERRORS.iter().find(|e| e.0 == code).copied();
-                let (_, name, meaning) = known.unwrap_or((code, "UNKNOWN", "an unknown code"));
-                return Err(Error::Ternary { name, meaning });
-            }
+            status = self.ternary_status()?;
             if count.is_none() && status & (ternary::STATUS_BUSY | ternary::STATUS_DRAINING) == 0 {
                 return Ok(());
             }
         }
         Err(Error::NoAnswer { unit: "ternary", status })
+    }
+
+    /// STATUS of the ternary unit, or the error that it holds.
+    fn ternary_status(&mut self) -> Result<u32, Error> {
+        let status = self.ternary.read_register(ternary::STATUS)?;
+        if status & ternary::STATUS_ERROR == 0 {
+            return Ok(status);
+        }
+        let code = (self.ternary.read_register(ternary::ERROR)? & ternary::ERROR_CODE) as u8;
+        let known = ternary::ERRORS.iter().find(|e| e.0 == code).copied();
+        let (_, name, meaning) = known.unwrap_or((code, "UNKNOWN", "an unknown code"));
+        Err(Error::Ternary { name, meaning })
     }
 }
 
@@ -316,21 +289,5 @@ mod tests {
     fn a_doorbell_says_what_is_late() {
         assert_eq!([0, 5, 32].map(|ready| doorbell(32, ready).ok()), [Some(0x20_0020), Some(0x1b_0020), Some(0x20)]);
         assert!(doorbell(32, 33).is_err());
-    }
-
-    #[test]
-    fn actions_round_trip() {
-        for count in [0, 1, u16::MAX] {
-            for known in [
-                Action::Programs(count),
-                Action::Products(count),
-                Action::ProgramsDone(count),
-                Action::ProductsDone(count),
-                Action::Queue(count),
-            ] {
-                assert_eq!(action(word(&known)), Some(known));
-            }
-        }
-        assert_eq!(action(5 << 16), None);
     }
 }

@@ -57,6 +57,10 @@ pub struct Descriptor {
     pub keep_x: bool,
     /// Raise the interrupt DONE on completion.
     pub irq: bool,
+    /// Tell the other unit, by a wire, when all results are in memory.
+    pub tell: bool,
+    /// The activations are late until the other unit tells, by a wire. Not with `keep_x`.
+    pub after: bool,
     /// The order of the weights. With [`Layout::Columns`], which needs one token and [`Selection::All`], only the columns
     /// are read whose activation is not zero.
     pub layout: Layout,
@@ -111,6 +115,8 @@ impl Descriptor {
             | (self.tokens as u32) << 8
             | if self.keep_x { regs::FLAG_KEEP_X } else { 0 }
             | if self.irq { regs::FLAG_IRQ } else { 0 }
+            | if self.tell { regs::FLAG_TELL } else { 0 }
+            | if self.after { regs::FLAG_AFTER } else { 0 }
             | match self.layout {
                 Layout::Blocks => 0,
                 Layout::Rows => regs::FLAG_ROWS,

@@ -1,9 +1,9 @@
 //! Register map of the TMV unit. Generated from `rtl/ternary/registers.toml` by `cargo run -p register_map`; do not edit.
 
 /// Version of the map: major in 31:16, minor in 15:0.
-pub const MAP_VERSION: u32 = 0x6;
+pub const MAP_VERSION: u32 = 0x7;
 /// First 32 bits of the SHA-256 of the map.
-pub const MAP_HASH_VALUE: u32 = 0xddff0589;
+pub const MAP_HASH_VALUE: u32 = 0xb0b0c530;
 
 /// Constant: value of the register ID: the letters TMV1.
 pub const ID_VALUE: u32 = 0x544d5631;
@@ -23,6 +23,10 @@ pub const FLAG_SKIP: u32 = 0x10;
 pub const FLAG_OLDER: u32 = 0x20;
 /// Constant: flag of a descriptor: weights lie column by column, W_STRIDE apart; only columns whose activation is not zero are read. One token; no other flag for rows; at most MAX_COLUMNS columns and MAX_COLUMN_ROWS rows.
 pub const FLAG_COLUMNS: u32 = 0x40;
+/// Constant: flag of a descriptor: tell the other unit, by a wire, when all results are in memory.
+pub const FLAG_TELL: u32 = 0x1000;
+/// Constant: flag of a descriptor: its activations are late until the other unit tells, by a wire. Each telling ends one wait, also if it came before. Not with FLAG_KEEP_X.
+pub const FLAG_AFTER: u32 = 0x2000;
 /// Constant: most rows of an operator that records or skips.
 pub const MAX_RECORDED_ROWS: u32 = 0x2000;
 /// Constant: most columns of an operator with FLAG_COLUMNS.
@@ -267,7 +271,7 @@ pub const ERR_BAD_DOORBELL: u8 = 10;
 /// Error code: a read beat or a write response came that belongs to no burst of the unit.
 pub const ERR_STRAY_RESPONSE: u8 = 11;
 
-/// Descriptor word: OPCODE in 31:24; tokens (1 to VECTORS x GROUPS) in 11:8; flags in 7:0.
+/// Descriptor word: OPCODE in 31:24; flags in 13:12 and 7:0; tokens (1 to VECTORS x GROUPS) in 11:8.
 pub const DESC_CONTROL: usize = 0;
 /// Descriptor word: in_features K in 15:0; beats of one weight row, ceil(K / lanes), in 31:16.
 pub const DESC_IN_FEATURES: usize = 1;
@@ -301,4 +305,4 @@ pub const DESC_END_CYCLE: usize = 14;
 pub const DESC_TAG: usize = 15;
 /// For each word of a descriptor, the mask of the bits that must be zero.
 pub const DESC_RESERVED_BITS: [u32; 16] =
-    [0xfff080, 0x0, 0x0, 0xffff0000, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0];
+    [0xffc080, 0x0, 0x0, 0xffff0000, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0xffffff00, 0x0, 0x0, 0x0, 0x0, 0x0, 0x0];

@@ -166,7 +166,7 @@ impl<D: Device> Driver<D> {
         let result = self.execute(at).and_then(|()| {
             self.device.from_device(at..at + DESC_BYTES)?;
             self.device.from_device(touched)?;
-            self.completed(at)
+            self.record(at)
         });
         result.inspect_err(|_| {
             // The first error is reported. If the reset fails too, the next use of the unit reports that.
@@ -210,17 +210,24 @@ impl<D: Device> Driver<D> {
     /// # Errors
     /// [`Error::Unit`], [`Error::Device`].
     pub fn wait_for(&mut self, count: u16, polls: u32) -> Result<(), Error> {
-        let mut status = 0;
         for _ in 0..polls {
-            if self.device.read_register(regs::RING_HEAD)? as u16 >= count {
+            if self.completed(count)? {
                 return Ok(());
             }
-            status = self.device.read_register(regs::STATUS)?;
-            if status & regs::STATUS_ERROR != 0 {
-                return Err(self.error()?);
-            }
         }
+        let status = self.device.read_register(regs::STATUS)?;
         Err(DeviceError::Timeout { cycles: u64::from(polls), status }.into())
+    }
+
+    /// Whether so many descriptors are complete since the reset.
+    ///
+    /// # Errors
+    /// [`Error::Unit`], [`Error::Device`].
+    pub fn completed(&mut self, count: u16) -> Result<bool, Error> {
+        if self.device.read_register(regs::RING_HEAD)? as u16 >= count {
+            return Ok(true);
+        }
+        if self.device.read_register(regs::STATUS)? & regs::STATUS_ERROR != 0 { Err(self.error()?) } else { Ok(false) }
     }
 
     /// The error that the unit holds.
@@ -241,7 +248,7 @@ impl<D: Device> Driver<D> {
         Ok(Error::Unit { code, name, meaning, origin, address: u64::from(high) << 32 | u64::from(low) })
     }
 
-    fn completed(&mut self, at: usize) -> Result<Completed, Error> {
+    fn record(&mut self, at: usize) -> Result<Completed, Error> {
         let tag = self.queued.wrapping_sub(1);
         let words = self.device.memory()[at..at + DESC_BYTES].as_chunks::<4>().0;
         let word = |index: usize| u32::from_le_bytes(words[index]);

@@ -207,6 +207,10 @@ pub struct Instruction {
     pub hold: bool,
     /// The instruction waits until the words that instructions before it store are in memory.
     pub fence: bool,
+    /// The instruction waits as with [`Instruction::fence`], and then the other unit is told, before all else.
+    pub tell: bool,
+    /// The instruction waits until the other unit tells. Each telling ends one wait, also if it came before.
+    pub after: bool,
 }
 
 impl Default for Instruction {
@@ -236,6 +240,8 @@ impl Default for Instruction {
             more: false,
             hold: false,
             fence: false,
+            tell: false,
+            after: false,
         }
     }
 }
@@ -294,7 +300,7 @@ impl Instruction {
             pair(d.strides[0], d.strides[1]),
             pair(d.strides[2], d.strides[3]),
             address as u32,
-            (address >> 32) as u32 & 0xff | u32::from(self.r) << 16,
+            (address >> 32) as u32 & 0xff | flag(self.tell, 8) | flag(self.after, 9) | u32::from(self.r) << 16,
             pair(row_stride, row_beats),
         ]
     }

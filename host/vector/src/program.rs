@@ -72,6 +72,9 @@ pub struct Assembler {
     config: VectorConfig,
     dtype: Dtype,
     code: Vec<Instruction>,
+    /// What the next instruction does besides: tell the other unit, wait for it.
+    tell: bool,
+    after: bool,
     /// The first instruction of each step.
     steps: Vec<(Step, usize)>,
     /// Words of the scratchpad in use.
@@ -85,7 +88,8 @@ impl Assembler {
     /// A program without instructions for a unit, in compute type `dtype`. With an address in `show_at`, tensors are shown
     /// there.
     pub fn new(config: VectorConfig, dtype: Dtype, show_at: Option<u64>) -> Self {
-        Self { config, dtype, code: Vec::new(), steps: Vec::new(), used: 0, show_at, shown: Vec::new() }
+        let (code, steps, shown) = (Vec::new(), Vec::new(), Vec::new());
+        Self { config, dtype, code, tell: false, after: false, steps, used: 0, show_at, shown }
     }
 
     /// The unit.
@@ -145,7 +149,18 @@ impl Assembler {
     }
 
     pub(crate) fn push(&mut self, instruction: Instruction) {
-        self.code.push(instruction);
+        let [tell, after] = [&mut self.tell, &mut self.after].map(core::mem::take);
+        self.code.push(Instruction { tell, after, ..instruction });
+    }
+
+    /// Tells the other unit, before the next instruction, that all that was stored is in memory.
+    pub(crate) fn tell(&mut self) {
+        assert!(!core::mem::replace(&mut self.tell, true), "an instruction tells once");
+    }
+
+    /// Lets the next instruction wait until the other unit tells.
+    pub(crate) fn after(&mut self) {
+        assert!(!core::mem::replace(&mut self.after, true), "an instruction waits once");
     }
 
     fn bf16(&self) -> bool {

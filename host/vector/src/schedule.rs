@@ -1,12 +1,15 @@
-//! The order in which both units work on a layer: programs, products, and what a processor does to start each.
+//! The order in which both units work on a layer: passes, products, and who waits for whom.
 //!
 //! With one token, the vector unit works while the ternary unit does. The rows of a product come in chunks: the values of
 //! a chunk are rescaled, added to the residual stream and squared while the ternary unit computes the next one. Queries are
 //! scored in the same way. The weights of the norm behind a product are loaded before. So only the last chunk of a product
 //! and the norm itself are left when the product ends.
 //!
-//! The ternary unit works while the vector unit does, too: it gets the products of a part before their activations are
-//! there, and reads their weights.
+//! The ternary unit works while the vector unit does, too: it reads the weights of the next product before its activations
+//! are there.
+//!
+//! The units wait for each other by wires. The vector unit tells when the activations of a group of products are in memory,
+//! and the ternary unit when the results of a product are for which the vector unit waits.
 
 use alloc::vec::Vec;
 use core::ops::Range as Rows;
@@ -30,68 +33,45 @@ pub struct Product {
     pub linear: Linear,
     /// Its rows.
     pub rows: Rows<usize>,
-}
-
-/// What a processor does. Numbers count programs and products from the begin of the layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Lets the vector unit run so many programs.
-    Programs(u16),
-    /// Gives so many products to the ternary unit. It reads weights of those whose activations are not in memory.
-    Queue(u16),
-    /// Tells the ternary unit that the activations of so many products are in memory.
-    Products(u16),
-    /// Waits until so many programs are complete.
-    ProgramsDone(u16),
-    /// Waits until so many products are complete.
-    ProductsDone(u16),
+    /// It is the first one of a group: its activations are in memory when the vector unit tells.
+    pub after: bool,
+    /// The vector unit waits for its results.
+    pub tell: bool,
 }
 
 /// A layer for both units.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// The instructions of all programs.
+    /// The instructions of the vector unit.
     pub code: Assembler,
-    /// Where each program ends in them.
-    pub ends: Vec<usize>,
     /// The products, in order.
     pub products: Vec<Product>,
-    /// What to do, in order.
-    pub actions: Vec<Action>,
 }
 
 impl Schedule {
-    fn program(&mut self) {
-        self.ends.push(self.code.code().len());
-        self.actions.push(Action::Programs(self.ends.len() as u16));
-    }
-
-    fn programs_done(&mut self) {
-        self.actions.push(Action::ProgramsDone(self.ends.len() as u16));
-    }
-
-    /// Queues products: some rows of linears, in order.
+    /// Queues a group of products, which have the same activations: some rows of linears, in order.
     fn queue(&mut self, products: impl IntoIterator<Item = Product>) {
-        let before = self.products.len();
+        let begin = self.products.len();
         self.products.extend(products);
-        if self.products.len() > before {
-            self.actions.push(Action::Queue(self.products.len() as u16));
+        if let Some(first) = self.products.get_mut(begin) {
+            first.after = true;
         }
     }
 
-    /// Starts all products that are queued.
+    /// Starts the group of products that was queued last: what was stored so far has their activations.
     fn start(&mut self) {
-        self.actions.push(Action::Products(self.products.len() as u16));
+        self.code.tell();
     }
 
-    fn products_done(&mut self, count: usize) {
-        self.actions.push(Action::ProductsDone(count as u16));
-    }
-
-    /// Waits until a product is complete. Products are completed in order.
-    fn product_done(&mut self, wanted: &Product) {
-        let index = self.products.iter().position(|product| product == wanted);
-        self.products_done(index.expect("a product is queued before it is waited for") + 1);
+    /// Lets the next instruction wait for the results of some rows of a linear: of a product that is queued. Products are
+    /// completed in order, so there is no wait for one before another one that was waited for.
+    fn product_done(&mut self, linear: Linear, rows: &Rows<usize>) {
+        let wanted = |product: &Product| product.linear == linear && product.rows == *rows;
+        let index = self.products.iter().position(wanted).expect("a product is queued before it is waited for");
+        if self.products[index..].iter().all(|product| !product.tell) {
+            self.products[index].tell = true;
+            self.code.after();
+        }
     }
 }
 
@@ -112,7 +92,7 @@ impl Layer {
     /// The schedule of the layer. Tensors are shown from `show` on, if it is given.
     pub fn schedule(&self, config: VectorConfig, show: Option<u64>) -> Schedule {
         let code = Assembler::new(config, self.dtype, show);
-        let mut s = Schedule { code, ends: Vec::new(), products: Vec::new(), actions: Vec::new() };
+        let mut s = Schedule { code, products: Vec::new() };
         let kept = self.keep(&mut s.code);
         if self.tokens == 1 {
             self.overlapped(&mut s, kept)
@@ -125,16 +105,14 @@ impl Layer {
     /// One unit after the other.
     fn in_turns(&self, s: &mut Schedule, kept: &Kept) {
         for part in Part::ALL {
-            let products = part.products().iter().map(|linear| self.product(*linear, 0..self.rows(*linear)));
-            s.queue(products);
+            let products = part.products();
+            s.queue(products.iter().map(|linear| self.product(*linear, 0..self.rows(*linear))));
             for token in 0..self.tokens {
                 self.emit(&mut s.code, kept, part, token);
             }
-            s.program();
-            s.programs_done();
-            if !part.products().is_empty() {
+            if let Some(last) = products.last() {
                 s.start();
-                s.products_done(s.products.len());
+                s.product_done(*last, &(0..self.rows(*last)));
             }
         }
     }
@@ -144,7 +122,7 @@ impl Layer {
     }
 
     fn product(&self, linear: Linear, rows: Rows<usize>) -> Product {
-        Product { linear, rows }
+        Product { linear, rows, after: false, tell: false }
     }
 
     /// Both units at once, for one token.
@@ -158,14 +136,12 @@ impl Layer {
         s.code.show((Norm::Input.name(), "in"), 0, r.h, 1, self.shape.hidden);
         s.code.sum_of_squares(r.h, r.sum, false, false);
         self.finish(&mut s.code, &r, (Norm::Input, Linear::Q), r.h, r.x, None);
-        s.program();
-        s.programs_done();
 
         self.attend_overlapped(s, &r);
         let next = Some((Norm::PostAttention, Linear::Gate));
-        self.residual_overlapped(s, &r, (Linear::O, Step::AttentionResidual), next, self.mlp_products(&s.code));
+        self.residual_overlapped(s, &r, (Linear::O, Step::AttentionResidual), next);
         self.mlp_overlapped(s, &r);
-        self.residual_overlapped(s, &r, (Linear::Down, Step::MlpResidual), None, Vec::new());
+        self.residual_overlapped(s, &r, (Linear::Down, Step::MlpResidual), None);
     }
 
     /// A norm whose squares are summed, and its quantiser. `weight` has the norm's weights, if they were loaded.
@@ -232,6 +208,7 @@ impl Layer {
         let (heads, at, half) = (self.shape.heads, self.attention(0), self.shape.heads.dim / 2);
         // The input of the products is not needed any more, and as long as the results.
         let a = r.x;
+        s.start();
         let q = s.code.take(usize::from(a.len));
         let weight = self.preload_attn_sub(&mut s.code);
         let tiles = self.tiles(&s.code, s.code.free()).expect("the layer was checked");
@@ -242,14 +219,11 @@ impl Layer {
         s.code.load(s.code.singles(self.cos, half), cos);
         s.code.load(s.code.singles(self.sin, half), sin);
 
-        s.start();
-        s.queue(self.residual_products(&s.code, Linear::O));
-        s.program();
         let group = heads.query / heads.kv;
-        let queries: Vec<Product> = s.products.iter().filter(|product| product.linear == Linear::Q).cloned().collect();
-        for product in &queries {
-            s.product_done(product);
-            let (rows, lanes) = (product.rows.clone(), s.code.config().lanes);
+        let queries = s.products.iter().filter(|product| product.linear == Linear::Q);
+        for rows in queries.map(|product| product.rows.clone()).collect::<Vec<_>>() {
+            s.product_done(Linear::Q, &rows);
+            let lanes = s.code.config().lanes;
             let (heads_of, part) = (rows.len() / heads.dim, q.part(rows.start / lanes, rows.len() / lanes));
             self.rescale(&mut s.code, &r.kept, Linear::Q, 0, part, rows.clone());
             s.code.begin(Step::Rope);
@@ -258,9 +232,8 @@ impl Layer {
             s.code.begin(Step::Attention);
             let kv = |row: usize| (row / heads.dim / group).min(tiles.groups);
             s.code.scores(&at, &batch, kv(rows.start)..kv(rows.end), q, (self.past, false));
-            s.program();
         }
-        s.product_done(&self.product(Linear::K, 0..self.rows(Linear::K)));
+        s.product_done(Linear::K, &(0..self.rows(Linear::K)));
         let k = s.code.take(kv);
         self.rescale(&mut s.code, &r.kept, Linear::K, 0, k, 0..self.rows(Linear::K));
         s.code.begin(Step::Rope);
@@ -271,8 +244,7 @@ impl Layer {
         s.code.last_scores(&at, &batch, q, k);
         s.code.give(cos);
         s.code.probabilities(&at, &batch, 0);
-        s.program();
-        s.product_done(&self.product(Linear::V, 0..self.rows(Linear::V)));
+        s.product_done(Linear::V, &(0..self.rows(Linear::V)));
         let v = s.code.take(kv);
         self.rescale(&mut s.code, &r.kept, Linear::V, 0, v, 0..self.rows(Linear::V));
         s.code.begin(Step::Attention);
@@ -283,10 +255,9 @@ impl Layer {
         s.code.begin(Step::Norm(Norm::AttnSub));
         s.code.show((Norm::AttnSub.name(), "in"), 0, a, 1, self.shape.hidden);
         s.code.sum_of_squares(a, r.sum, false, false);
+        s.queue(self.residual_products(&s.code, Linear::O));
         self.finish(&mut s.code, r, (Norm::AttnSub, Linear::O), a, a, weight);
         s.code.give(q);
-        s.program();
-        s.programs_done();
     }
 
     /// `words` words in chunks. The last one is short, because nothing hides the work on its results.
@@ -342,28 +313,21 @@ impl Layer {
             .collect()
     }
 
-    /// A product that is added to the residual stream, chunk by chunk. Then the norm of the stream, if there is one. `queue`
-    /// are the products behind it.
+    /// A product that is added to the residual stream, chunk by chunk. Then the norm of the stream, if there is one.
     fn residual_overlapped(
         &self,
         s: &mut Schedule,
         r: &Resident,
         (linear, step): (Linear, Step),
         next: Option<(Norm, Linear)>,
-        queue: Vec<Product>,
     ) {
         let chunks = self.residual_chunks(&s.code, linear);
         s.start();
-        s.queue(queue);
-        let weight = next.and_then(|(norm, _)| {
-            let weight = self.preload(&mut s.code, norm, 8)?;
-            s.program();
-            Some(weight)
-        });
+        let weight = next.and_then(|(norm, _)| self.preload(&mut s.code, norm, 8));
         for (number, words) in chunks.iter().enumerate() {
             let (begins, ends) = (number == 0, number + 1 == chunks.len());
             let rows = rows(&s.code, words);
-            s.product_done(&self.product(linear, rows.clone()));
+            s.product_done(linear, &rows);
             let (h, x) = (r.h.part(words.start, words.len()), r.x.part(words.start, words.len()));
             // What nobody needs again goes to memory at once.
             let stored = next.is_none().then(|| s.code.singles(self.hidden + 4 * rows.start as u64, rows.len()));
@@ -388,14 +352,13 @@ impl Layer {
                 s.code.show(("", "out"), 0, h, 1, rows.len());
             }
             if let Some(next) = next.filter(|_| ends) {
+                s.queue(self.mlp_products(&s.code));
                 self.finish(&mut s.code, r, next, r.h, r.x, weight);
             }
-            s.program();
         }
         if let Some(weight) = weight {
             s.code.give(weight);
         }
-        s.programs_done();
     }
 
     /// The MLP up to its down projection, while the ternary unit computes gate and up.
@@ -403,23 +366,18 @@ impl Layer {
         let all = s.code.words_of(self.shape.intermediate);
         let chunks = self.chunks(&s.code, all);
         s.start();
-        s.queue(self.residual_products(&s.code, Linear::Down));
         let (m, up) = (s.code.take(all), s.code.take(chunks[0].len()));
         let weight = self.preload(&mut s.code, Norm::FfnSub, 8);
-        if weight.is_some() {
-            s.program();
-        }
         for (number, words) in chunks.iter().enumerate() {
             let (begins, ends) = (number == 0, number + 1 == chunks.len());
             let (part, rows) = (m.part(words.start, words.len()), rows(&s.code, words));
             let up = up.part(0, words.len());
-            s.product_done(&self.product(Linear::Gate, rows.clone()));
+            s.product_done(Linear::Gate, &rows);
             self.rescale(&mut s.code, &r.kept, Linear::Gate, 0, part, rows.clone());
             s.code.begin(Step::Relu2);
             s.code.relu2(part);
             s.code.show(("mlp.act_fn", "out"), 0, part, 1, rows.len());
-            s.program();
-            s.product_done(&self.product(Linear::Up, rows.clone()));
+            s.product_done(Linear::Up, &rows);
             self.rescale(&mut s.code, &r.kept, Linear::Up, 0, up, rows.clone());
             s.code.begin(Step::Product);
             s.code.product(part, up);
@@ -427,12 +385,11 @@ impl Layer {
             s.code.show((Norm::FfnSub.name(), "in"), 0, part, 1, rows.len());
             s.code.sum_of_squares(part, r.sum, !begins, !ends);
             if ends {
+                s.queue(self.residual_products(&s.code, Linear::Down));
                 self.finish(&mut s.code, r, (Norm::FfnSub, Linear::Down), m, m, weight);
             }
-            s.program();
         }
         s.code.give(m);
-        s.programs_done();
     }
 }
 
@@ -443,6 +400,7 @@ mod tests {
 
     use super::*;
     use crate::config::VectorConfig;
+    use crate::instruction::{Format, From};
 
     fn layer(kv: usize, past: usize, skip_zeros: bool) -> Layer {
         let heads = Heads { query: 4 * kv, kv, dim: 128 };
@@ -472,37 +430,56 @@ mod tests {
         }
     }
 
-    /// Every row of every linear is in one product, each is queued before it is started and waited for behind that, and so
-    /// are programs; whatever fits of the heads.
+    /// Every row of every linear is in one product, whatever fits of the heads. Both units come to the end, and results are
+    /// there when they are read: each unit does only what the other one has to, before it tells.
     #[test]
-    fn products_are_all_rows_once() {
+    fn units_wait_for_each_other() {
         for (kv, past, skip_zeros) in
             [(5, 0, false), (5, 256, true), (5, 256, false), (5, 1000, true), (1, 7, true), (2, 600, false)]
         {
-            for lanes in [8, 32] {
-                let layer = layer(kv, past, skip_zeros);
+            for (lanes, tokens) in [(8, 1), (32, 1), (32, 3)] {
+                let accumulators = core::array::from_fn(|linear| (linear as u64 + 1) << 32);
+                let layer = Layer { tokens, accumulators, ..layer(kv, past, skip_zeros) };
                 let unit = VectorConfig::of(lanes);
                 if layer.check(&unit).is_err() {
                     continue;
                 }
+                let case = (kv, past, lanes, tokens);
                 let s = layer.schedule(unit, None);
                 for linear in Linear::ALL {
                     let of = s.products.iter().filter(|product| product.linear == linear);
                     let rows: Vec<usize> = of.flat_map(|product| product.rows.clone()).collect();
-                    assert!(rows.iter().copied().eq(0..layer.rows(linear)), "{kv}, {past}: {linear:?}");
+                    assert!(rows.iter().copied().eq(0..layer.rows(linear)), "{case:?}: {linear:?}");
                 }
-                let (mut queued, mut started, mut rung) = (0, 0, 0);
-                for action in &s.actions {
-                    match *action {
-                        Action::Queue(count) => queued = count,
-                        Action::Products(count) => started = count,
-                        Action::ProductsDone(count) => assert!(count <= started),
-                        Action::Programs(count) => rung = count,
-                        Action::ProgramsDone(count) => assert!(count <= rung),
+                // Products that have begun, and that are complete for sure.
+                let (mut begun, mut complete, mut groups) = (0, 0, 0);
+                for (number, instruction) in s.code.code().iter().enumerate() {
+                    groups += usize::from(instruction.tell);
+                    while let Some(product) = s.products.get(begun).filter(|product| !product.after || groups > 0) {
+                        groups -= usize::from(product.after);
+                        begun += 1;
                     }
-                    assert!(started <= queued, "{action:?}");
+                    if instruction.after {
+                        let told = s.products[complete..begun].iter().position(|product| product.tell);
+                        complete += 1 + told.unwrap_or_else(|| panic!("{case:?}: {number} waits for ever"));
+                    }
+                    if let From::Memory(range) = instruction.from
+                        && range.format == Format::Int
+                    {
+                        let linear = (range.address >> 32) as usize - 1;
+                        let first = range.address as u32 as usize / 4 / tokens / 8 * 8;
+                        let rows = usize::from(range.rows) * usize::from(range.row_beats) * unit.port_bytes() / 4;
+                        let read = first..first + rows;
+                        let done = s.products[..complete].iter().filter(|product| product.linear.index() == linear);
+                        let there: usize = done
+                            .map(|product| product.rows.end.min(read.end).saturating_sub(product.rows.start.max(read.start)))
+                            .sum();
+                        assert_eq!(there, rows, "{case:?}: {number} reads rows {read:?} of {:?}", Linear::ALL[linear]);
+                    }
                 }
-                assert_eq!((usize::from(started), usize::from(rung)), (s.products.len(), s.ends.len()));
+                let waits = s.code.code().iter().filter(|instruction| instruction.after).count();
+                assert_eq!((begun, groups), (s.products.len(), 0), "{case:?}");
+                assert_eq!(s.products.iter().filter(|product| product.tell).count(), waits, "{case:?}");
             }
         }
     }

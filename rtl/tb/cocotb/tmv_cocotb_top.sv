@@ -81,6 +81,8 @@ module tmv_cocotb_top
     .Vectors (2),
     .Codec   (Codec)
   ) u_unit (
+    .tell_o       (),
+    .told_i       (1'b0),
     .m_axi_arvalid({m_axi_hp1_arvalid, m_axi_hp0_arvalid}),
     .m_axi_arready({m_axi_hp1_arready, m_axi_hp0_arready}),
     .m_axi_araddr ({m_axi_hp1_araddr, m_axi_hp0_araddr}),

@@ -38,7 +38,7 @@ macro_rules! pins {
 }
 
 pins! {
-    rst_ni, irq_o,
+    rst_ni, irq_o, tell_o, told_i,
     s_axil_awvalid, s_axil_awready, s_axil_awaddr, s_axil_wvalid, s_axil_wready, s_axil_wdata, s_axil_wstrb,
     s_axil_bvalid, s_axil_bready, s_axil_bresp,
     s_axil_arvalid, s_axil_arready, s_axil_araddr, s_axil_rvalid, s_axil_rready, s_axil_rdata, s_axil_rresp,
@@ -86,6 +86,7 @@ impl VerilatedUnit {
         self.read_inputs = ReadInputs::default();
         for pin in [
             p.rst_ni,
+            p.told_i,
             p.m_axi_arready,
             p.m_axi_rvalid,
             p.m_axi_rlast,
@@ -207,6 +208,18 @@ impl VerilatedUnit {
     /// The level of the interrupt.
     pub fn irq(&self) -> bool {
         self.model.get(self.pins.irq_o) != 0
+    }
+
+    /// Whether the unit tells the other one, in this cycle.
+    #[inline]
+    pub fn tells(&self) -> bool {
+        self.model.get(self.pins.tell_o) != 0
+    }
+
+    /// Sets the input by which the other unit tells.
+    #[inline]
+    pub fn set_told(&mut self, level: bool) {
+        self.model.set(self.pins.told_i, u64::from(level));
     }
 
     /// The unit's outputs on the bus of its registers.

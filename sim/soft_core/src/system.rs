@@ -61,12 +61,14 @@ pins! {
 pub enum Event {
     /// The core rang the doorbell of the ternary unit.
     TernaryDoorbell,
-    /// The core saw that the ternary unit has completed so many descriptors.
-    Completed(u32),
     /// The core rang the doorbell of the vector unit.
     VectorDoorbell,
     /// The vector unit completed an instruction.
     Instruction,
+    /// The vector unit told the ternary unit.
+    VectorTells,
+    /// The ternary unit told the vector unit.
+    TernaryTells,
 }
 
 /// The registers that the core's access goes to.
@@ -89,7 +91,10 @@ struct Vector {
     rest: u32,
     /// Cycles in which it was clocked.
     cycles: u64,
+    /// What its input says by which the ternary unit tells.
+    told: bool,
     busy: Pin,
+    waits: Pin,
     done: Pin,
 }
 
@@ -115,9 +120,8 @@ pub struct System {
     /// Whether the core's last access was a write, and whether it offered it in the cycle before.
     writing: bool,
     offered: bool,
-    /// The core reads how many products are complete; how many it saw last.
-    counting: bool,
-    completed: u32,
+    /// What the unit's input says by which the vector unit tells.
+    told: bool,
     /// What happened, with its cycle.
     events: Vec<(u64, Event)>,
     /// Whether the core's inputs from the memory are all idle.
@@ -162,8 +166,7 @@ impl System {
             owed: false,
             writing: false,
             offered: false,
-            counting: false,
-            completed: 0,
+            told: false,
             events: Vec::new(),
             memory_idle: false,
             stop: None,
@@ -279,13 +282,7 @@ impl System {
         let to_unit = to(Target::Ternary, self.axil);
         let to_vector = self.vector.as_ref().map(|vector| to(Target::Vector, vector.axil));
         let from = self.answers();
-        if self.counting && from.0.rvalid {
-            self.counting = false;
-            if from.0.rdata != self.completed {
-                self.completed = from.0.rdata;
-                self.events.push((self.core.cycles(), Event::Completed(self.completed)));
-            }
-        }
+        self.tell();
         self.unit.axi_memory().tick();
         let mut awake = active || self.owed;
         if self.rest < REST || to_unit != self.axil {
@@ -310,6 +307,26 @@ impl System {
         Ok(())
     }
 
+    /// Leads the wires by which the units tell each other. A unit that is told has something to do.
+    fn tell(&mut self) {
+        let Some(vector) = &mut self.vector else { return };
+        let (unit, _) = self.unit.parts();
+        let tells = [vector.unit.tells(), unit.tells()];
+        for (tells, event) in tells.into_iter().zip([Event::VectorTells, Event::TernaryTells]) {
+            if tells {
+                self.events.push((self.core.cycles(), event));
+            }
+        }
+        if self.told != tells[0] {
+            unit.set_told(tells[0]);
+            (self.told, self.rest) = (tells[0], 0);
+        }
+        if vector.told != tells[1] {
+            vector.unit.set_told(tells[1]);
+            (vector.told, vector.rest) = (tells[1], 0);
+        }
+    }
+
     /// Finds out where an access of the core goes, and notes doorbells.
     fn route(&mut self, request: &AxilInputs) {
         let writes = request.awvalid || request.wvalid;
@@ -323,7 +340,6 @@ impl System {
             let event = if self.target == Target::Vector { Event::VectorDoorbell } else { Event::TernaryDoorbell };
             self.events.push((self.core.cycles(), event));
         }
-        self.counting = !writes && self.target == Target::Ternary && u32::from(address & 0xfff) == tmv::regs::RING_HEAD;
         (self.writing, self.offered) = (writes, writes);
     }
 
@@ -532,14 +548,16 @@ impl Vector {
         port: usize,
     ) -> Result<Self, SimulationError> {
         let mut unit = VerilatedUnit::new(library, context, config.ports, config.port_bytes())?;
-        let (busy, done) = (unit.model().pin("busy_o")?, unit.model().pin("instr_done_o")?);
+        let [busy, waits, done] =
+            ["busy_o", "waits_o", "instr_done_o"].map(|name| unit.model().pin(name));
+        let (busy, waits, done) = (busy?, waits?, done?);
         for _ in 0..4 {
             unit.clock()?;
         }
         unit.set_reset(true);
         unit.clock()?;
         let axil = AxilInputs { bready: true, rready: true, ..AxilInputs::default() };
-        Ok(Self { unit, port, axil, rest: 0, cycles: 0, busy, done })
+        Ok(Self { unit, port, axil, rest: 0, cycles: 0, told: false, busy, waits, done })
     }
 
     fn step(&mut self, memory: &mut AxiMemory, inputs: AxilInputs) -> Result<(), SimulationError> {
@@ -552,7 +570,9 @@ impl Vector {
         self.unit.serve(memory, self.port)?;
         self.unit.clock()?;
         let access = inputs.awvalid || inputs.wvalid || inputs.arvalid;
-        let busy = access || self.unit.model().get(self.busy) != 0 || !self.unit.is_idle(memory, self.port);
+        let model = self.unit.model();
+        let works = model.get(self.busy) != 0 && model.get(self.waits) == 0;
+        let busy = access || works || !self.unit.is_idle(memory, self.port);
         self.rest = if busy { 0 } else { self.rest + 1 };
         Ok(())
     }

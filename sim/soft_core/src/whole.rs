@@ -13,7 +13,7 @@ use tmv::driver::{Driver, Weights};
 use vector::VectorConfig;
 use vector::layer::{Layer, Part};
 use vector::program::Shown;
-use vector::schedule::{Action, Schedule};
+use vector::schedule::Schedule;
 
 use crate::error::Error;
 use crate::firmware::Firmware;
@@ -178,50 +178,51 @@ struct Measured {
     alone: Steps,
     /// Cycles of each step while the ternary unit computed products.
     overlapped: Steps,
-    /// Cycles of each group of products: from the doorbell that says that their activations are there, until the core
-    /// sees that they are complete.
+    /// Cycles of each group of products: from when the vector unit tells that their activations are there, until the ternary
+    /// unit tells that all their results are.
     busy: Vec<u64>,
 }
 
 /// The cycles of each step from what happened in the simulation. An instruction begins with the end of the one before, or
-/// with the doorbell of its program.
+/// when the ternary unit tells for which it waits.
 fn measured(events: &[(u64, Event)], schedule: &Schedule) -> Result<Measured, Error> {
     let times = |wanted: Event| events.iter().filter(move |(_, event)| *event == wanted).map(|(at, _)| *at);
-    let doorbells: Vec<u64> = times(Event::VectorDoorbell).collect();
     let done: Vec<u64> = times(Event::Instruction).collect();
-    let completed = |count: u16| {
-        let seen = |event: &Event| matches!(event, Event::Completed(seen) if *seen >= count.into());
-        events.iter().find(|(_, event)| seen(event)).map(|(at, _)| *at)
-    };
-    // The begin and the end of each group of products. The other doorbells only queue products.
-    let rings = schedule.actions.iter().filter(|action| matches!(action, Action::Queue(_) | Action::Products(_)));
-    let work = rings.zip(times(Event::TernaryDoorbell)).filter_map(|(action, begin)| match *action {
-        Action::Products(count) => Some((begin, completed(count)?)),
-        _ => None,
-    });
-    let work: Vec<(u64, u64)> = work.collect();
-    let expected = (schedule.ends.len(), Linear::GROUPS.len(), schedule.code.code().len());
-    let found = (doorbells.len(), work.len(), done.len());
+    let told: Vec<u64> = times(Event::TernaryTells).collect();
+    let begins: Vec<u64> = times(Event::VectorTells).collect();
+    // How often the ternary unit tells until the results of each group are there.
+    let (mut ends, mut count) = (Vec::new(), 0);
+    for (index, product) in schedule.products.iter().enumerate() {
+        count += usize::from(product.tell);
+        if schedule.products.get(index + 1).is_none_or(|next| next.after) {
+            ends.push(count);
+        }
+    }
+    let instructions = schedule.code.code();
+    let expected = (1, Linear::GROUPS.len(), ends.len(), count, instructions.len());
+    let found = (times(Event::VectorDoorbell).count(), begins.len(), begins.len(), told.len(), done.len());
     if found != expected {
-        let what = "programs, groups of products, and instructions";
+        let what = "doorbells, groups of products (twice), products that are told, and instructions";
         return Err(Error::Records(format!("the simulation saw {found:?} {what}, expected {expected:?}")));
     }
+    // The begin and the end of each group of products.
+    let work: Vec<(u64, u64)> = begins.into_iter().zip(ends).map(|(begin, end)| (begin, told[end - 1])).collect();
     let within = |from: u64, to: u64| -> u64 {
         work.iter().map(|(begin, end)| to.min(*end).saturating_sub(from.max(*begin))).sum()
     };
     let (mut alone, mut overlapped) = ([0; Step::ALL.len()], [0; Step::ALL.len()]);
     let (mut steps, mut step) = (schedule.code.steps().iter().peekable(), None);
-    let (mut begin, mut program) = (doorbells[0], 0);
+    let (mut begin, mut told) = (times(Event::VectorDoorbell).next().unwrap_or_default(), told.into_iter());
     // Time in which the vector unit worked alone, for each group of products: from its start to that of the next one.
     let mut after = [0; Linear::GROUPS.len()];
     for (index, end) in done.iter().enumerate() {
         while steps.peek().is_some_and(|(_, first)| *first <= index) {
             step = steps.next().and_then(|(step, _)| step.index());
         }
-        while schedule.ends[program] <= index {
-            program += 1;
-        }
-        let from = begin.max(doorbells[program]);
+        let from = match instructions[index].after {
+            true => begin.max(told.next().unwrap_or_default()),
+            false => begin,
+        };
         let hidden = within(from, *end);
         let at = step.ok_or_else(|| Error::Records("an instruction belongs to no step".into()))?;
         alone[at] += end - from - hidden;

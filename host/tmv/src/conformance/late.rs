@@ -162,3 +162,15 @@ pub fn reset_of_a_waiting_unit<D: Device>(device: D) {
         bench.soft_reset();
     }
 }
+
+/// Activations that are there already cannot come after another unit.
+pub fn kept_activations_do_not_wait<D: Device>(device: D) {
+    let (mut bench, mut rng) = (Bench::new(device), rng(76));
+    let first = bench.operator(&mut rng, 90, 33, 1);
+    let kept = bench.sharing(&mut rng, &first, 40);
+    bench.run(&[first.clone(), kept.clone()]);
+    bench.queue(&first);
+    bench.queue_bytes(&Descriptor { after: true, ..kept.descriptor }.encode());
+    bench.ring();
+    assert_eq!(bench.expect_error(regs::ERR_BAD_DESCRIPTOR).0, FRONT_END);
+}

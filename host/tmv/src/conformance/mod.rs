@@ -20,7 +20,7 @@ macro_rules! conformance_suite {
             few_rows_left, records_in_turn, skipped_rows_are_not_read, bad_rows, bad_selections, reset_forgets_records,
             columns_by_share, few_columns_left, extreme_columns, columns_of_held_activations, columns_behind_others,
             skipped_columns_are_not_read, bad_weights_of_columns, bad_columns, reset_amid_columns,
-            late_activations, late_held_activations, late_columns, bad_late_doorbells, late_and_bad, reset_of_a_waiting_unit,
+            late_activations, late_held_activations, late_columns, bad_late_doorbells, late_and_bad, reset_of_a_waiting_unit, kept_activations_do_not_wait,
         );
     };
     ($fresh:expr, $($rule:ident),* $(,)?) => {

@@ -33,6 +33,10 @@ pub struct FunctionalDevice {
     tail: u16,
     /// Descriptors at the end of the queue whose activations are not in memory.
     late: u16,
+    /// How often the other unit told, and no descriptor waited for it yet.
+    told: u8,
+    /// How often this unit told.
+    tells: usize,
     head: u16,
     error: Option<Fault>,
     /// The activations that a KEEP_X descriptor may use.
@@ -71,6 +75,8 @@ impl FunctionalDevice {
             ring_log2: 0,
             tail: 0,
             late: 0,
+            told: 0,
+            tells: 0,
             head: 0,
             error: None,
             held: None,
@@ -79,8 +85,19 @@ impl FunctionalDevice {
     }
 
     fn soft_reset(&mut self) {
-        (self.tail, self.late, self.head, self.error, self.held) = (0, 0, 0, None, None);
+        (self.tail, self.late, self.told, self.head, self.error, self.held) = (0, 0, 0, 0, None, None);
         self.recorded.clear();
+    }
+
+    /// The other unit tells.
+    pub fn tell(&mut self) {
+        self.told = self.told.saturating_add(1);
+        self.run();
+    }
+
+    /// How often this unit told the other one.
+    pub fn tells(&self) -> usize {
+        self.tells
     }
 
     /// The bytes `[address, address + len)` of memory. If some are outside, the fault with `code` and `source`, with
@@ -149,9 +166,10 @@ impl FunctionalDevice {
         if !d.is_aligned() {
             return Err(fault(regs::ERR_MISALIGNED));
         }
-        if late && !d.keep_x {
+        if !d.keep_x && (late || (d.after && self.told == 0)) {
             return Ok(None);
         }
+        self.told -= u8::from(d.after);
         if !d.keep_x {
             self.held = Some(self.load(&d)?);
         }
@@ -175,6 +193,7 @@ impl FunctionalDevice {
             let (block, token) = (i / ROW_BLOCK / d.tokens, i / ROW_BLOCK % d.tokens);
             word.copy_from_slice(&y[token * rows + block * ROW_BLOCK + i % ROW_BLOCK].to_le_bytes());
         }
+        self.tells += usize::from(d.tell);
         let at = address + Completion::OFFSET as u64;
         let tag = self.head;
         self.slice(at, 16, regs::ERR_WRITE_DECERR, Origin::Writer)?
@@ -260,6 +279,7 @@ impl FunctionalDevice {
             && (!d.record || (whole && !d.skip))
             && (!d.skip || (whole && d.layout == Layout::Rows && recorded.is_some_and(same)))
             && (!d.older || d.skip)
+            && !(d.keep_x && d.after)
     }
 
     /// Whether an operator that reads columns has one token, and as many rows and columns as the unit has room for.

@@ -12,6 +12,8 @@ use crate::descriptor::{Completion, DESCRIPTOR_BYTES};
 pub(super) struct Request {
     pub(super) keep_x: bool,
     pub(super) irq: bool,
+    pub(super) tell: bool,
+    pub(super) after: bool,
     pub(super) layout: Layout,
     pub(super) record: bool,
     pub(super) skip: bool,
@@ -32,8 +34,8 @@ impl Request {
     /// Reads a descriptor. `None` if the opcode is another one, or if a bit is set that means nothing.
     pub(super) fn read(bytes: &[u8; DESCRIPTOR_BYTES]) -> Option<Self> {
         let number = |at: usize, len: usize| bytes[at..at + len].iter().rev().fold(0, |n, b| n << 8 | u64::from(*b));
-        // Byte 0: flags; byte 1: tokens in the low half; bytes 14 and 15: zero; the high three bytes of each address.
-        let zero = [bytes[0] & !0x7f, bytes[1] & 0xf0, bytes[2]];
+        // Byte 0: flags; byte 1: tokens in the low half, two flags; bytes 14 and 15: zero; the high three bytes of each address.
+        let zero = [bytes[0] & !0x7f, bytes[1] & 0xc0, bytes[2]];
         let zero = zero.iter().chain(&bytes[14..16]).chain(&bytes[21..24]).chain(&bytes[29..32]).chain(&bytes[37..40]);
         if bytes[3] != 0xb1 || zero.into_iter().any(|byte| *byte != 0) {
             return None;
@@ -47,11 +49,13 @@ impl Request {
         Some(Self {
             keep_x: bytes[0] & 1 != 0,
             irq: bytes[0] & 2 != 0,
+            tell: bytes[1] & 0x10 != 0,
+            after: bytes[1] & 0x20 != 0,
             layout,
             record: bytes[0] & 8 != 0,
             skip: bytes[0] & 16 != 0,
             older: bytes[0] & 32 != 0,
-            tokens: usize::from(bytes[1]),
+            tokens: usize::from(bytes[1] & 0xf),
             in_features: number(4, 2) as usize,
             row_beats: number(6, 2) as usize,
             out_features: number(8, 4) as usize,
@@ -89,6 +93,8 @@ mod tests {
         let d = Descriptor {
             keep_x: true,
             irq: false,
+            tell: false,
+            after: true,
             layout: Layout::Blocks,
             selection: Selection::All,
             tokens: 3,
@@ -106,6 +112,8 @@ mod tests {
         let expected = Request {
             keep_x: true,
             irq: false,
+            tell: false,
+            after: true,
             layout: Layout::Blocks,
             record: false,
             skip: false,
@@ -123,8 +131,9 @@ mod tests {
         };
         assert_eq!(read, expected);
         assert!(read.is_aligned());
-        let other = Descriptor { keep_x: false, irq: true, ..d };
-        assert_eq!(Request::read(&other.encode()), Some(Request { keep_x: false, irq: true, ..expected }));
+        let other = Descriptor { keep_x: false, irq: true, tell: true, after: false, ..d };
+        let flags = Request { keep_x: false, irq: true, tell: true, after: false, ..expected };
+        assert_eq!(Request::read(&other.encode()), Some(flags));
         let single = Descriptor { layout: Layout::Rows, ..d };
         assert_eq!(Request::read(&single.encode()), Some(Request { layout: Layout::Rows, ..expected }));
         let columns = Descriptor { layout: Layout::Columns, ..d };

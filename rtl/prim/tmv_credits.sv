@@ -1,0 +1,31 @@
+`include "tmv_macros.svh"
+
+/// Counts how often the other unit told, until this unit takes it: one for each time that it waits.
+///
+/// More than the count holds are lost, so a unit that is told and never waits does no harm. No combinational path.
+module tmv_credits #(
+  /// Bits of the count.
+  parameter int unsigned Bits = 8
+) (
+  input  logic clk_i,
+  input  logic rst_ni,
+  /// The other unit tells, for a cycle.
+  input  logic told_i,
+  /// It told more often than was taken; one is taken. `take_i` needs `any_o`.
+  output logic any_o,
+  input  logic take_i
+);
+  logic [Bits-1:0] count_q;
+
+  assign any_o = count_q != '0;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) count_q <= '0;
+    else if (told_i && !take_i && count_q != '1) count_q <= count_q + 1'b1;
+    else if (take_i && !told_i) count_q <= count_q - 1'b1;
+  end
+
+  `TMV_ASSERT(TakesWhatIsThere, !take_i || any_o)
+  `TMV_COVER(ToldWhileTaken, told_i && take_i)
+  `TMV_COVER(ToldTooOften, told_i && !take_i && count_q == '1)
+endmodule
