@@ -205,7 +205,7 @@ module tmv_vec_frontend
     checked_q    <= rst_ni && state_q == Program && item_valid_q && !deal;
     bad_instr_q  <= bad_instr;
     telling_q    <= tell || (telling_q && item_valid_q && !deal);
-    told_q       <= told && !deal;
+    told_q       <= told;
   end
 
   always_ff @(posedge clk_i) begin

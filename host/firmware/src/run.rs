@@ -61,7 +61,8 @@ fn whole(job: &WholeJob) -> Outcome {
     heap::begin(job.heap);
     let mut recorder = Recorder::new(bytes(job.records), false);
     let header: [u32; HEADER_WORDS] = core::array::from_fn(|i| view(map::core_address(job.placed), HEADER_WORDS)[i]);
-    let ran = Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job, header));
+    let ran =
+        Units::open(Unit::alone(map::UNIT), Unit::alone(map::VECTOR)).and_then(|mut units| units.run(job, header));
     ended(ran, &mut recorder, |(), _| {})
 }
 

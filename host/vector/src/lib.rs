@@ -12,7 +12,7 @@
 //! | [`program`] | passes for the operators of a layer |
 //! | [`layer`] | the programs of a decoder layer |
 //! | [`head`] | the programs of the output head |
-//! | [`schedule`] | the order in which both units work on a layer |
+//! | [`schedule`] | the order in which both units work on a layer, and who waits for whom |
 //! | [`driver`] | runs programs on a device |
 #![no_std]
 #![forbid(unsafe_code)]

@@ -472,7 +472,9 @@ mod tests {
                         let read = first..first + rows;
                         let done = s.products[..complete].iter().filter(|product| product.linear.index() == linear);
                         let there: usize = done
-                            .map(|product| product.rows.end.min(read.end).saturating_sub(product.rows.start.max(read.start)))
+                            .map(|product| {
+                                product.rows.end.min(read.end).saturating_sub(product.rows.start.max(read.start))
+                            })
                             .sum();
                         assert_eq!(there, rows, "{case:?}: {number} reads rows {read:?} of {:?}", Linear::ALL[linear]);
                     }

@@ -42,7 +42,7 @@ module tmv_writer_fv
 
   `TMV_FORMAL_RESET
 
-  logic quiet, op_ready, done, done_irq, start, word_ready, aw_valid, w_valid, w_last;
+  logic quiet, op_ready, tell, done, done_irq, start, word_ready, aw_valid, w_valid, w_last;
   aw_t aw_channel;
   addr_t aw_addr;
   len_t aw_len;
@@ -60,6 +60,7 @@ module tmv_writer_fv
     .op_valid_i,
     .op_ready_o  (op_ready),
     .op_i,
+    .tell_o      (tell),
     .done_o      (done),
     .done_irq_o  (done_irq),
     .cycle_i,
@@ -141,7 +142,7 @@ module tmv_writer_fv
   bursts_t bursts_q, bursts_now;
   logic [4:0] open_q, open_now;
   // The answer of the cycle before was a refusal.
-  logic refused_q, end_refused;
+  logic refused_q, refused_before_q, end_refused;
 
   assign bursts_now = bursts_q + bursts_t'(show);
   assign open_now   = show ? aw_beats[4:0] : open_q;
@@ -163,6 +164,7 @@ module tmv_writer_fv
       open_q     <= open_now - 5'(show_w);
     end
     if (accept) op_q <= op_i;
+    refused_before_q <= refused_q;
     addr_q <= accept ? op_i.y_addr : addr_now;
     left_q <= accept ? beats25_t'(op_i.words * WordBeats) : left_now;
   end
@@ -171,6 +173,16 @@ module tmv_writer_fv
   `TMV_ASSERT(AddressesConsecutive, !(show && !is_record) || (aw_addr == addr_q && aw_beats <= left_q))
   `TMV_ASSERT(Record, !(show && is_record) || (aw_addr == op_q.record_addr && aw_len == 8'(RecordBeats - 1)))
   `TMV_ASSERT(RecordAfterAllResults, !(show && is_record) || bursts_q == '0)
+  // The other unit is told once, when all results are acknowledged, and before the record.
+  logic told_q;
+
+  always_ff @(posedge clk_i) told_q <= rst_ni && !accept && (told_q || tell);
+
+  `TMV_ASSERT(TellAfterAllResults, !tell || (busy_q && op_q.tell && left_q == '0 && bursts_now == '0))
+  `TMV_ASSERT(TellOnce, !tell || !(told_q || recorded_q))
+  `TMV_ASSERT(TellBeforeRecord, !(show && is_record) || told_q || !op_q.tell || refused_before_q)
+  `TMV_ASSERT(RefusedIsNotTold, !tell || !refused_q)
+  `TMV_ASSERT(HelpTold, !told_q || recorded_q || (show && is_record))
   `TMV_ASSERT(DoneAfterRecord, !done || (busy_q && recorded_q && bursts_now == '0 && left_now == '0))
   `TMV_ASSERT(RefusedIsNotDone, !done || !refused_q)
   `TMV_ASSERT(DoneIrq, done_irq == (done && op_q.irq))

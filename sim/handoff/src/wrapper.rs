@@ -154,9 +154,6 @@ fn port(line: &str, addr_bits: usize) -> Result<Port, String> {
     Ok(Port { input, name: rest.to_string(), per_port, bits })
 }
 
-/// The wires to another unit: there is none. Nobody listens to the first, and the second one never tells.
-const ALONE: [(&str, &str); 2] = [("tell_o", ""), ("told_i", "1'b0")];
-
 /// The channel of an AXI signal. For example, `arvalid` is on `ar`.
 fn channel(signal: &str) -> &'static str {
     ["ar", "aw", "w", "b", "r"].into_iter().find(|channel| signal.starts_with(channel)).unwrap_or("")
@@ -175,8 +172,7 @@ impl Interface {
             self.add_memory_port(shape, p, &mut parts)?;
         }
         self.connect_memory_ports(shape, &mut parts);
-        let alone = ALONE.iter().filter(|(name, _)| self.ports.iter().any(|port| port.name == *name));
-        parts.connections.extend(alone.map(|(name, to)| (name.to_string(), to.to_string())));
+        self.add_wires(&mut parts);
         let connected = |port: &Port| parts.connections.iter().any(|(name, _)| *name == port.name);
         if let Some(port) = self.ports.iter().find(|port| !connected(port)) {
             return Err(format!("port {} is of no interface that the wrapper knows", port.name));
@@ -202,6 +198,19 @@ impl Interface {
             parts.connections.push((name.to_string(), to.to_string()));
         }
         Ok(())
+    }
+
+    /// Ends the wires to another unit: there is none that listens or tells.
+    fn add_wires(&self, parts: &mut Parts) {
+        let has = |name: &str| self.ports.iter().any(|port| port.name == name);
+        if has("tell_o") {
+            parts.constants += "  wire tell;  // no other unit listens\n";
+            parts.connections.push(("tell_o".into(), "tell".into()));
+            parts.unused.push("tell".into());
+        }
+        if has("told_i") {
+            parts.connections.push(("told_i".into(), "1'b0".into()));
+        }
     }
 
     /// Adds the AXI4-Lite interface. Its ports have the unit's names.

@@ -548,8 +548,7 @@ impl Vector {
         port: usize,
     ) -> Result<Self, SimulationError> {
         let mut unit = VerilatedUnit::new(library, context, config.ports, config.port_bytes())?;
-        let [busy, waits, done] =
-            ["busy_o", "waits_o", "instr_done_o"].map(|name| unit.model().pin(name));
+        let [busy, waits, done] = ["busy_o", "waits_o", "instr_done_o"].map(|name| unit.model().pin(name));
         let (busy, waits, done) = (busy?, waits?, done?);
         for _ in 0..4 {
             unit.clock()?;
