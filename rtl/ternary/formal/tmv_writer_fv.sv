@@ -282,7 +282,7 @@ module tmv_writer_fv
               == (u_writer.u_stream.last_q ? left_now[4:0] : 5'd16 - 5'(addr_now[ByteBits+:4]))))))
   `TMV_ASSERT(HelpRefused, u_writer.refused_q == refused_q)
   `TMV_ASSERT(HelpRecord, !busy_q || (u_writer.record_addr_q == op_q.record_addr && op_q.record_addr[3:0] == '0
-      && u_writer.irq_q == op_q.irq))
+      && u_writer.irq_q == op_q.irq && u_writer.tell_q == op_q.tell))
   `TMV_ASSERT(HelpRecordNext, !(in_record && u_writer.u_stream.busy_q)
       || (beats25_t'(u_writer.u_stream.left_q) == record_span && u_writer.u_stream.last_q
       && u_writer.u_stream.length_q == 5'(RecordBeats) && u_writer.u_stream.addr_q == op_q.record_addr
