@@ -140,8 +140,8 @@ module tmv_writer
   assign word_ready_o = beat_ready && slice_q == '1;
   assign done_o = state_q == Answer && quiet_o && !refused_q;
   assign done_irq_o = done_o && irq_q;
-  // The record starts in this cycle. `refused_q`: the last response was an error, and the unit halts in the next cycle.
-  assign tell_o = state_q == Record && burst_valid && quiet_o && tell_q && !refused_q && !halt_i;
+  // The record starts in this cycle. If the last response was an error, the unit halts in this cycle.
+  assign tell_o = state_q == Record && burst_valid && quiet_o && tell_q && !halt_i;
   assign fault_o = fault_t'(stream_fault);
 
   always_ff @(posedge clk_i) begin

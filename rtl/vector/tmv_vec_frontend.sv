@@ -137,7 +137,8 @@ module tmv_vec_frontend
 
   // An instruction.
   instr_t instr;
-  logic bad_instr, checked_q, bad_instr_q, loads, stores, ready_q, fenced, store_idle_q, tell, telling_q, told_q, told;
+  logic bad_instr, checked_q, bad_instr_q, loads, stores, ready_q, fenced, store_idle_q;
+  logic good, tell, telling_q, told_q, told;
 
   assign instr = instr_t'(item_q);
 
@@ -170,9 +171,9 @@ module tmv_vec_frontend
   assign fenced    = instr.fence && !store_idle_q;
   assign bad_instr = is_bad(instr);
   // An instruction tells before it waits.
-  assign tell      = state_q == Program && checked_q && !bad_instr_q && instr.tell && !telling_q && store_idle_q && !halt_i;
-  assign deal      = state_q == Program && checked_q && !bad_instr_q && !fenced && ready_q && !halt_i
-      && (telling_q || !instr.tell) && (told_q || !instr.after);
+  assign good      = state_q == Program && checked_q && !bad_instr_q && !halt_i;
+  assign tell      = good && instr.tell && !telling_q && store_idle_q;
+  assign deal      = good && !fenced && ready_q && (telling_q || !instr.tell) && (told_q || !instr.after);
   assign waits_o   = state_q == Program && checked_q && instr.after && !told_q && (telling_q || !instr.tell);
   assign tell_o    = tell;
 

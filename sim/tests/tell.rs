@@ -81,15 +81,30 @@ fn a_telling_ends_one_wait() {
     let mut bench = bench(common::memory());
     let ops = [true, false, true, true].map(|after| operator(&mut bench, 2, after, false));
     let numbers = ops.each_ref().map(|op| bench.queue(op));
-    tell(&mut bench.device, 1);
+    tell(&mut bench.device, 2);
     bench.ring();
-    assert_eq!(completed(&mut bench), 2);
-    tell(&mut bench.device, 1);
     assert_eq!(completed(&mut bench), 3);
     tell(&mut bench.device, 1);
     bench.finish();
     for (op, number) in ops.iter().zip(numbers) {
         bench.check(op, number);
+    }
+}
+
+/// A telling in the cycle in which a wait ends counts for the next one.
+#[test]
+fn a_telling_beside_the_end_of_a_wait() {
+    for gap in 0..16 {
+        let mut bench = bench(common::memory());
+        let op = operator(&mut bench, 3, true, false);
+        let numbers = [0; 2].map(|_| bench.queue(&op));
+        bench.ring();
+        steps(&mut bench.device, LONG);
+        tell(&mut bench.device, 1);
+        steps(&mut bench.device, gap);
+        tell(&mut bench.device, 1);
+        bench.finish();
+        numbers.into_iter().for_each(|number| bench.check(&op, number));
     }
 }
 
@@ -103,9 +118,10 @@ fn tellings_are_counted() {
     bench.queue(&op);
     bench.ring();
     assert_eq!(completed(&mut bench), 0);
+    tell(&mut bench.device, 1);
+    bench.finish();
     tell(&mut bench.device, 256);
-    assert_eq!(completed(&mut bench), 1);
-    for _ in 0..3 {
+    for _ in 0..4 {
         bench.queue(&op);
     }
     bench.finish();

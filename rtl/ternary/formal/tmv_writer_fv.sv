@@ -142,7 +142,7 @@ module tmv_writer_fv
   bursts_t bursts_q, bursts_now;
   logic [4:0] open_q, open_now;
   // The answer of the cycle before was a refusal.
-  logic refused_q, refused_before_q, end_refused;
+  logic refused_q, end_refused;
 
   assign bursts_now = bursts_q + bursts_t'(show);
   assign open_now   = show ? aw_beats[4:0] : open_q;
@@ -164,7 +164,6 @@ module tmv_writer_fv
       open_q     <= open_now - 5'(show_w);
     end
     if (accept) op_q <= op_i;
-    refused_before_q <= refused_q;
     addr_q <= accept ? op_i.y_addr : addr_now;
     left_q <= accept ? beats25_t'(op_i.words * WordBeats) : left_now;
   end
@@ -180,8 +179,8 @@ module tmv_writer_fv
 
   `TMV_ASSERT(TellAfterAllResults, !tell || (busy_q && op_q.tell && left_q == '0 && bursts_now == '0))
   `TMV_ASSERT(TellOnce, !tell || !(told_q || recorded_q))
-  `TMV_ASSERT(TellBeforeRecord, !(show && is_record) || told_q || !op_q.tell || refused_before_q)
-  `TMV_ASSERT(RefusedIsNotTold, !tell || !refused_q)
+  `TMV_ASSERT(TellBeforeRecord, !(show && is_record) || told_q || !op_q.tell)
+  `TMV_ASSERT(HaltedTellsNothing, !tell || !halt_i)
   `TMV_ASSERT(HelpTold, !told_q || recorded_q || (show && is_record))
   `TMV_ASSERT(DoneAfterRecord, !done || (busy_q && recorded_q && bursts_now == '0 && left_now == '0))
   `TMV_ASSERT(RefusedIsNotDone, !done || !refused_q)
