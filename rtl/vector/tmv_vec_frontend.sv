@@ -36,7 +36,7 @@ module tmv_vec_frontend
   /// The other unit tells; it is told. Each for a cycle.
   input  logic                told_i,
   output logic                tell_o,
-  /// The next instruction waits for the other unit.
+  /// The next instruction waits for the other unit, and all before it are complete.
   output logic                waits_o,
   /// Instructions for the engine; an instruction is complete.
   output logic                instr_valid_o,
@@ -174,7 +174,7 @@ module tmv_vec_frontend
   assign good      = state_q == Program && checked_q && !bad_instr_q && !halt_i;
   assign tell      = good && instr.tell && !telling_q && store_idle_q;
   assign deal      = good && !fenced && ready_q && (telling_q || !instr.tell) && (told_q || !instr.after);
-  assign waits_o   = state_q == Program && checked_q && instr.after && !told_q && (telling_q || !instr.tell);
+  assign waits_o   = good && instr.after && !told_q && (telling_q || !instr.tell) && dealt_q == done_q && store_idle_q;
   assign tell_o    = tell;
 
   tmv_credits u_credits (

@@ -29,7 +29,7 @@ use soft_core::head::HeadOutput;
 use testbench::device::VerilatedDevice;
 use tmv::functional::FunctionalDevice;
 use verilated::{Model as Verilated, ModelSpec, Trace, VerilatedContext};
-use zynq_memory::{ReadFault, SLVERR, WriteFault};
+use zynq_memory::{Faults, ReadFault, SLVERR, WriteFault};
 
 /// `nop` of RISC-V.
 const NOP: u32 = 0x0000_0013;
@@ -348,6 +348,16 @@ fn errors_of_the_vector_unit_have_names() {
     assert!(text.contains("NOT_FINITE"), "{text}");
     let good = tiny(1, 3, Dtype::Fp32).on_vector(32);
     good.check(&good.run(&mut system).unwrap(), "after an error");
+
+    // The ternary unit fails in the middle of a layer. The vector unit waits for it, and must not wait for the next one less.
+    for beats in [60, 300, 900] {
+        let read = Some((0, system.memory().read_beats(0) + beats, ReadFault::Response(SLVERR)));
+        *system.memory().faults() = Faults { read, ..Faults::default() };
+        let Err(Error::Reported { text, .. }) = good.run(&mut system) else { panic!("an error of the bus passed") };
+        assert!(text.contains("the ternary unit stopped with READ_SLVERR"), "{text}");
+        *system.memory().faults() = Faults::default();
+        good.check(&good.run(&mut system).unwrap(), "after an error of the ternary unit");
+    }
 
     let vector = case.vector.take();
     let mut alone = case.system();

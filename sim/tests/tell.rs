@@ -140,11 +140,11 @@ fn results_are_in_memory_when_the_unit_tells() {
         let mut told = [&ops[0], &ops[2]].into_iter();
         for _ in 0..10 * LONG {
             if tells(&mut bench.device) {
-                let op = told.next().expect("the unit tells twice");
+                let op = told.next().expect("the unit tells twice, and not once more");
                 assert_eq!(bench.results(op), op.expected, "seed {seed}");
             }
         }
-        assert!(told.next().is_none(), "seed {seed}: the unit tells twice");
+        assert!(told.next().is_none(), "seed {seed}: the unit tells less than twice");
         bench.finish();
     }
 }
@@ -263,6 +263,16 @@ fn instructions_wait_for_the_other_unit() {
     assert_eq!(unit.instructions(), 3);
     assert_eq!(unit.bytes(OUTPUT, 32), singles(9));
     assert_eq!((unit.read(regs::STATUS), unit.read(regs::RING_HEAD)), (0, 1));
+}
+
+/// An instruction that does not wait takes no telling.
+#[test]
+fn other_instructions_take_no_telling() {
+    let mut unit = Vector::new(common::memory());
+    let [load, store] = unit.copy(INPUT, OUTPUT);
+    tell(unit.device(), 2);
+    unit.ring(&[load, Instruction { after: true, ..load }, load, Instruction { after: true, ..store }]);
+    assert_eq!(unit.instructions(), 4);
 }
 
 /// A unit tells when all that was stored is in memory, before the instruction that tells does anything, and before that waits.

@@ -23,8 +23,10 @@ use crate::job::Region;
 const MAGIC: u32 = 0x4A4F_4256;
 /// Bytes before the rings: the numbers of descriptors.
 const HEADER_BYTES: usize = DESCRIPTOR_BYTES;
-/// Reads of STATUS that a unit may take.
+/// Looks at a unit, or at both, until they are given up.
 pub(crate) const POLLS: u32 = 100_000_000;
+/// The most descriptors of a ring.
+const MAX_DESCRIPTORS: u32 = 1 << 15;
 
 /// The reason why a layer stopped.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,25 @@ pub enum Error {
         ready: u16,
         /// Products that are queued.
         queued: u16,
+    },
+    /// A layer has no descriptors of a unit, or more than a ring holds.
+    #[error("a layer has 1 to {limit} descriptors of each unit, found {found:?}")]
+    Header {
+        /// Descriptors of the ternary unit and of the vector unit.
+        found: [u32; HEADER_WORDS],
+        /// The most descriptors of a ring.
+        limit: u32,
+    },
+    /// Both units wait for each other, or for something else.
+    #[error(
+        "the units came to no end; STATUS and RING_HEAD of the ternary unit read {:#010x} and {}, those of the vector unit \
+         {:#010x} and {}", ternary[0], ternary[1], vector[0], vector[1]
+    )]
+    Stuck {
+        /// Registers STATUS and RING_HEAD of the ternary unit.
+        ternary: [u32; 2],
+        /// The same of the vector unit.
+        vector: [u32; 2],
     },
     /// A unit gave no answer.
     #[error("the {unit} unit gave no answer; STATUS reads {status:#010x}")]
@@ -193,20 +214,36 @@ impl<T: Device, V: Device> Units<T, V> {
     ///
     /// # Errors
     /// [`Error::Device`], [`Error::Vector`].
-    pub fn open(mut ternary: T, vector: V) -> Result<Self, Error> {
+    pub fn open(mut ternary: T, mut vector: V) -> Result<Self, Error> {
         UnitInfo::read(&mut ternary)?;
-        let vector = VectorDriver::open(vector)?;
+        // Of a job that was given up, a unit may tell the other one until it is reset itself: both are stopped before their
+        // tellings are forgotten.
         ternary.write_register(ternary::CONTROL, ternary::CONTROL_SOFT_RESET)?;
-        let mut units = Self { ternary, vector };
+        vector.write_register(regs::CONTROL, regs::CONTROL_SOFT_RESET)?;
+        let mut units = Self { ternary, vector: VectorDriver::open(vector)? };
+        units.wait_ternary(None)?;
+        units.vector.reset()?;
+        units.ternary.write_register(ternary::CONTROL, ternary::CONTROL_SOFT_RESET)?;
         units.wait_ternary(None)?;
         Ok(units)
     }
 
-    /// Runs a layer. `header` is what [`place`] put at the address of the job.
+    /// Runs a layer. `header` is what [`place`] put at the address of the job. After an error, both units are stopped.
     ///
     /// # Errors
     /// [`Error`].
     pub fn run(&mut self, job: &WholeJob, header: [u32; HEADER_WORDS]) -> Result<(), Error> {
+        self.layer(job, header).inspect_err(|_| {
+            // The first error is told. If a reset fails too, the next job says so.
+            let _ = self.ternary.write_register(ternary::CONTROL, ternary::CONTROL_SOFT_RESET);
+            let _ = self.vector.reset();
+        })
+    }
+
+    fn layer(&mut self, job: &WholeJob, header: [u32; HEADER_WORDS]) -> Result<(), Error> {
+        if header.iter().any(|count| !(1..=MAX_DESCRIPTORS).contains(count)) {
+            return Err(Error::Header { found: header, limit: MAX_DESCRIPTORS });
+        }
         let [products, programs] = header;
         self.rings(job.placed + HEADER_BYTES as u64, header.map(|count| ring_log2(count as usize)))?;
         self.ring_ternary(products as u16, products as u16)?;
@@ -218,8 +255,11 @@ impl<T: Device, V: Device> Units<T, V> {
             }
             self.ternary_status()?;
         }
-        let status = self.vector.device().read_register(regs::STATUS)?;
-        Err(Error::NoAnswer { unit: "vector", status })
+        let (ternary, vector) = (&mut self.ternary, self.vector.device());
+        Err(Error::Stuck {
+            ternary: [ternary.read_register(ternary::STATUS)?, ternary.read_register(ternary::RING_HEAD)?],
+            vector: [vector.read_register(regs::STATUS)?, vector.read_register(regs::RING_HEAD)?],
+        })
     }
 
     /// Rings the doorbell of the ternary unit for `queued` products, of which all but the first `ready` are late.

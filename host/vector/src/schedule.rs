@@ -400,7 +400,7 @@ mod tests {
 
     use super::*;
     use crate::config::VectorConfig;
-    use crate::instruction::{Format, From};
+    use crate::instruction::{Format, From, Range, To};
 
     fn layer(kv: usize, past: usize, skip_zeros: bool) -> Layer {
         let heads = Heads { query: 4 * kv, kv, dim: 128 };
@@ -430,21 +430,29 @@ mod tests {
         }
     }
 
-    /// Every row of every linear is in one product, whatever fits of the heads. Both units come to the end, and results are
-    /// there when they are read: each unit does only what the other one has to, before it tells.
+    /// Every row of every linear is in one product, whatever fits of the heads. Both units come to the end, and what is read
+    /// is there: results, of which each unit has only what it must have when it tells; activations; words that the vector unit
+    /// stored before.
     #[test]
     fn units_wait_for_each_other() {
+        let mut cases = 0;
         for (kv, past, skip_zeros) in
             [(5, 0, false), (5, 256, true), (5, 256, false), (5, 1000, true), (1, 7, true), (2, 600, false)]
         {
             for (lanes, tokens) in [(8, 1), (32, 1), (32, 3)] {
-                let accumulators = core::array::from_fn(|linear| (linear as u64 + 1) << 32);
-                let layer = Layer { tokens, accumulators, ..layer(kv, past, skip_zeros) };
+                let places = |from: u64| move |at: usize| (from + at as u64) << 32;
+                let (accumulators, codes) = (core::array::from_fn(places(1)), core::array::from_fn(places(16)));
+                let [hidden, keys, values, cos, sin] = core::array::from_fn(places(32));
+                let norms = core::array::from_fn(places(48));
+                let layer = layer(kv, past, skip_zeros);
+                let layer =
+                    Layer { hidden, norms, cos, sin, keys, values, ..Layer { tokens, accumulators, codes, ..layer } };
                 let unit = VectorConfig::of(lanes);
                 if layer.check(&unit).is_err() {
                     continue;
                 }
-                let case = (kv, past, lanes, tokens);
+                cases += 1;
+                let case = (kv, past, skip_zeros, lanes, tokens);
                 let s = layer.schedule(unit, None);
                 for linear in Linear::ALL {
                     let of = s.products.iter().filter(|product| product.linear == linear);
@@ -452,8 +460,28 @@ mod tests {
                     assert!(rows.iter().copied().eq(0..layer.rows(linear)), "{case:?}: {linear:?}");
                 }
                 // Products that have begun, and that are complete for sure.
-                let (mut begun, mut complete, mut groups) = (0, 0, 0);
+                let (mut begun, mut complete, mut groups, mut told) = (0, 0, 0, 0);
+                // What was stored, and may not be in memory yet; groups whose activations were stored.
+                let (mut stored, mut activations): (Vec<Rows<u64>>, [usize; 4]) = (Vec::new(), [0; 4]);
                 for (number, instruction) in s.code.code().iter().enumerate() {
+                    if instruction.fence || instruction.tell {
+                        stored.clear();
+                    }
+                    if instruction.tell {
+                        assert_eq!(activations[told], tokens, "{case:?}: {number} tells of codes that are not stored");
+                        told += 1;
+                    }
+                    let row = |range: Range| u64::from(range.row_beats) * unit.port_bytes() as u64;
+                    if let From::Memory(range) = instruction.from {
+                        let end = range.address + u64::from(range.rows - 1) * u64::from(range.row_stride) + row(range);
+                        let late = stored.iter().find(|stored| stored.start < end && range.address < stored.end);
+                        assert_eq!(late, None, "{case:?}: {number} reads what may not be in memory");
+                    }
+                    if let To::Memory(range) = instruction.to {
+                        stored.push(range.address..range.address + row(range));
+                        let group = codes.iter().position(|codes| range.address >> 32 == codes >> 32);
+                        activations[group.unwrap_or(0)] += usize::from(group.is_some());
+                    }
                     groups += usize::from(instruction.tell);
                     while let Some(product) = s.products.get(begun).filter(|product| !product.after || groups > 0) {
                         groups -= usize::from(product.after);
@@ -484,5 +512,6 @@ mod tests {
                 assert_eq!(s.products.iter().filter(|product| product.tell).count(), waits, "{case:?}");
             }
         }
+        assert!(cases > 12, "{cases} cases");
     }
 }

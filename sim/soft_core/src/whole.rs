@@ -184,12 +184,14 @@ struct Measured {
 }
 
 /// The cycles of each step from what happened in the simulation. An instruction begins with the end of the one before, or
-/// when the ternary unit tells for which it waits.
+/// when the ternary unit tells for which it waits. Before the vector unit tells, a wait until words are in memory is a part of
+/// the step that stored them.
 fn measured(events: &[(u64, Event)], schedule: &Schedule) -> Result<Measured, Error> {
     let times = |wanted: Event| events.iter().filter(move |(_, event)| *event == wanted).map(|(at, _)| *at);
     let done: Vec<u64> = times(Event::Instruction).collect();
     let told: Vec<u64> = times(Event::TernaryTells).collect();
     let begins: Vec<u64> = times(Event::VectorTells).collect();
+    let mut tells = begins.clone().into_iter();
     // How often the ternary unit tells until the results of each group are there.
     let (mut ends, mut count) = (Vec::new(), 0);
     for (index, product) in schedule.products.iter().enumerate() {
@@ -199,10 +201,10 @@ fn measured(events: &[(u64, Event)], schedule: &Schedule) -> Result<Measured, Er
         }
     }
     let instructions = schedule.code.code();
-    let expected = (1, Linear::GROUPS.len(), ends.len(), count, instructions.len());
-    let found = (times(Event::VectorDoorbell).count(), begins.len(), begins.len(), told.len(), done.len());
+    let expected = (1, ends.len(), count, instructions.len());
+    let found = (times(Event::VectorDoorbell).count(), begins.len(), told.len(), done.len());
     if found != expected {
-        let what = "doorbells, groups of products (twice), products that are told, and instructions";
+        let what = "doorbells, tellings of the vector unit, tellings of the ternary unit, and instructions";
         return Err(Error::Records(format!("the simulation saw {found:?} {what}, expected {expected:?}")));
     }
     // The begin and the end of each group of products.
@@ -216,6 +218,16 @@ fn measured(events: &[(u64, Event)], schedule: &Schedule) -> Result<Measured, Er
     // Time in which the vector unit worked alone, for each group of products: from its start to that of the next one.
     let mut after = [0; Linear::GROUPS.len()];
     for (index, end) in done.iter().enumerate() {
+        if let (true, Some(at)) = (instructions[index].tell, step) {
+            let stored = tells.next().unwrap_or(begin).max(begin);
+            let hidden = within(begin, stored);
+            alone[at] += stored - begin - hidden;
+            overlapped[at] += hidden;
+            if let Some(group) = work.iter().rposition(|(start, _)| *start < stored) {
+                after[group] += stored - begin - hidden;
+            }
+            begin = stored;
+        }
         while steps.peek().is_some_and(|(_, first)| *first <= index) {
             step = steps.next().and_then(|(step, _)| step.index());
         }
