@@ -191,7 +191,6 @@ fn measured(events: &[(u64, Event)], schedule: &Schedule) -> Result<Measured, Er
     let done: Vec<u64> = times(Event::Instruction).collect();
     let told: Vec<u64> = times(Event::TernaryTells).collect();
     let begins: Vec<u64> = times(Event::VectorTells).collect();
-    let mut tells = begins.clone().into_iter();
     // How often the ternary unit tells until the results of each group are there.
     let (mut ends, mut count) = (Vec::new(), 0);
     for (index, product) in schedule.products.iter().enumerate() {
@@ -217,15 +216,19 @@ fn measured(events: &[(u64, Event)], schedule: &Schedule) -> Result<Measured, Er
     let (mut begin, mut told) = (times(Event::VectorDoorbell).next().unwrap_or_default(), told.into_iter());
     // Time in which the vector unit worked alone, for each group of products: from its start to that of the next one.
     let mut after = [0; Linear::GROUPS.len()];
+    let mut book = |at: usize, from: u64, to: u64| {
+        let hidden = within(from, to);
+        alone[at] += to - from - hidden;
+        overlapped[at] += hidden;
+        if let Some(group) = work.iter().rposition(|(start, _)| *start < to) {
+            after[group] += to - from - hidden;
+        }
+    };
+    let mut tells = work.iter().map(|(begin, _)| *begin);
     for (index, end) in done.iter().enumerate() {
         if let (true, Some(at)) = (instructions[index].tell, step) {
             let stored = tells.next().unwrap_or(begin).max(begin);
-            let hidden = within(begin, stored);
-            alone[at] += stored - begin - hidden;
-            overlapped[at] += hidden;
-            if let Some(group) = work.iter().rposition(|(start, _)| *start < stored) {
-                after[group] += stored - begin - hidden;
-            }
+            book(at, begin, stored);
             begin = stored;
         }
         while steps.peek().is_some_and(|(_, first)| *first <= index) {
@@ -235,13 +238,7 @@ fn measured(events: &[(u64, Event)], schedule: &Schedule) -> Result<Measured, Er
             true => begin.max(told.next().unwrap_or_default()),
             false => begin,
         };
-        let hidden = within(from, *end);
-        let at = step.ok_or_else(|| Error::Records("an instruction belongs to no step".into()))?;
-        alone[at] += end - from - hidden;
-        overlapped[at] += hidden;
-        if let Some(group) = work.iter().rposition(|(start, _)| start < end) {
-            after[group] += end - from - hidden;
-        }
+        book(step.ok_or_else(|| Error::Records("an instruction belongs to no step".into()))?, from, *end);
         begin = *end;
     }
     let last = *done.last().unwrap_or(&begin);
