@@ -1,8 +1,8 @@
 `include "tmv_macros.svh"
 
-/// Counts how often the other unit told, until this unit takes it: one for each time that it waits.
+/// Counts what the other unit tells. Each wait of this unit takes one.
 ///
-/// More than the count holds are lost, so a unit that is told and never waits does no harm. No combinational path.
+/// A count that is full stays full: a unit that is told and never waits does no harm. No combinational path.
 module tmv_credits #(
   /// Bits of the count.
   parameter int unsigned Bits = 8
@@ -11,7 +11,7 @@ module tmv_credits #(
   input  logic rst_ni,
   /// The other unit tells, for a cycle.
   input  logic told_i,
-  /// It told more often than was taken; one is taken. `take_i` needs `any_o`.
+  /// The count is not zero; it is taken down by one. `take_i` needs `any_o`.
   output logic any_o,
   input  logic take_i
 );

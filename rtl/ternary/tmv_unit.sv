@@ -42,8 +42,8 @@ module tmv_unit
   input  logic                             rst_ni,
   /// Level; high while an enabled source is pending.
   output logic                             irq_o,
-  /// For another unit, each for a cycle: it is told that the results of a descriptor with TELL are in memory. It tells: one
-  /// descriptor with AFTER need not wait for it.
+  /// Wires to another unit, high for a cycle. `tell_o`: the results of a descriptor with TELL are in memory. `told_i`: one
+  /// descriptor with AFTER may load its activations.
   output logic                             tell_o,
   input  logic                             told_i,
   /// AXI4-Lite control.

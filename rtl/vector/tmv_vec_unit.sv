@@ -33,8 +33,8 @@ module tmv_vec_unit
   output logic                busy_o,
   /// An instruction is complete, for a cycle: for measurements in simulation.
   output logic                instr_done_o,
-  /// For another unit, each for a cycle: it is told that what instructions before one with TELL store is in memory. It tells:
-  /// one instruction with AFTER need not wait for it.
+  /// Wires to another unit, high for a cycle. `tell_o`: all that instructions before one with TELL store is in memory.
+  /// `told_i`: one instruction with AFTER may go on.
   output logic                tell_o,
   input  logic                told_i,
   /// An instruction waits for the other unit, and nothing else is left to do: for a simulation that then need not clock.
