@@ -10,7 +10,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use golden::head::Int8Rows;
-use golden::{Dtype, TernaryMatrix, linear, matvec};
+use golden::interleaved::{self, Interleaved, products};
+use golden::{Dtype, TernaryMatrix, linear};
 use half::bf16;
 use rayon::prelude::*;
 
@@ -38,14 +39,16 @@ fn noise(words: usize, seed: u64) -> Vec<u64> {
     (0..words).into_par_iter().map(word).collect()
 }
 
-fn matrix(rows: usize, cols: usize, seed: u64) -> TernaryMatrix {
+fn matrix(rows: usize, cols: usize, seed: u64) -> Interleaved {
     let words = rows * cols.div_ceil(64);
     let planes = (noise(words, 2 * seed), noise(words, 2 * seed + 1));
-    TernaryMatrix::from_planes(rows, cols, planes.0, planes.1).expect("planes fit the shape")
+    Interleaved::new(&TernaryMatrix::from_planes(rows, cols, planes.0, planes.1).expect("planes fit the shape"))
 }
 
 fn main() {
-    let buffer = noise(1 << 27, 0);
+    rayon::scope(|_| run());
+}
+fn run() {
     let shapes = (0..LAYERS).flat_map(|_| LINEARS).enumerate();
     let weights: Vec<_> = shapes.map(|(i, (rows, cols))| matrix(rows, cols, i as u64)).collect();
     let embed: Vec<bf16> = noise(VOCAB * HIDDEN, 2000).iter().map(|x| bf16::from_f32(*x as i8 as f32)).collect();
@@ -54,10 +57,9 @@ fn main() {
     let x: Vec<i8> = noise(3 * 6912, 1000).iter().map(|x| *x as i8).collect();
     let h: Vec<f32> = (0..3 * HIDDEN).map(|i| (i % 1009) as f32 / 1000.0).collect();
 
-    // Each thread reads one piece at a time: a long stream, which suits prefetchers.
-    let sum = |piece: &[u64]| piece.iter().fold(0, |sum: u64, word| sum.wrapping_add(*word));
-    let read = || buffer.par_chunks(1 << 18).map(sum).reduce(|| 0, u64::wrapping_add);
-    let ternary = |n: usize| weights.iter().for_each(|w| drop(black_box(matvec::matvec(w, &x[..n * w.cols()]))));
+    let lines: Vec<_> = weights.iter().flat_map(|w| w.lines().chunks(1 << 13)).collect();
+    let read = || lines.par_iter().map(|lines| interleaved::read(lines)).reduce(|| 0, u32::wrapping_add);
+    let ternary = |n: usize| weights.iter().for_each(|w| drop(black_box(products(&[w], &x[..n * w.cols()]))));
     let dense = |n: usize| drop(black_box(linear::dense(&h[..n * HIDDEN], &embed, HIDDEN, Dtype::Bf16)));
     let head = |n: usize| drop(black_box(int8.product(&h[..n * HIDDEN], Dtype::Bf16)));
 
@@ -76,8 +78,8 @@ fn main() {
         best.iter_mut().zip(times).for_each(|(best, t)| *best = best.min(t));
     }
 
-    let planes: usize = weights.iter().map(|w| 16 * w.rows() * w.words_per_row()).sum();
-    let sizes = [8 * buffer.len(), planes, 2 * embed.len(), int8.codes().len() + 4 * VOCAB];
+    let codes: usize = weights.iter().map(|w| size_of_val(w.lines())).sum();
+    let sizes = [codes, codes, 2 * embed.len(), int8.codes().len() + 4 * VOCAB];
     let limit = sizes[0] as f64 / best[0] / 1e9;
     println!("reading memory with {} threads: {limit:.1} GB/s", rayon::current_num_threads());
     let names = ["ternary linears of all layers", "head in bf16", "head in int8"];

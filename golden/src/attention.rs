@@ -8,8 +8,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::Dtype;
-use crate::parallel::{for_each_chunk, steps};
 use crate::reduce::{dot, sum};
+
+#[cfg(feature = "parallel")]
+mod shared;
 
 /// The head counts and the head width of an attention layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +34,14 @@ pub struct Heads {
 pub fn attention(heads: Heads, q: &[f32], keys: &[f32], values: &[f32], dtype: Dtype) -> Vec<f32> {
     let mut out = vec![0.0; q.len()];
     let n = Tokens::new(heads, q, keys, values);
-    for_each_chunk(&mut out, heads.dim, n.work(heads), |i, out| {
+    #[cfg(feature = "parallel")]
+    shared::attention(heads, &n, q, keys, values, dtype, &mut out);
+    #[cfg(not(feature = "parallel"))]
+    for (i, out) in out.chunks_mut(heads.dim.max(1)).enumerate() {
         let (t, h) = (i / heads.query, i % heads.query);
         let mut probs = vec![0.0; n.past + t + 1];
         one_head(heads, h, &q[i * heads.dim..][..heads.dim], keys, values, dtype, &mut probs, out);
-    });
+    }
     out
 }
 
@@ -78,10 +83,12 @@ impl Tokens {
         assert!(all >= new, "{new} queries are among {all} keys");
         Self { past: all - new, new }
     }
+}
 
-    fn work(&self, heads: Heads) -> usize {
-        steps(&[2, self.new, self.past + self.new, heads.query, heads.dim])
-    }
+/// The factor of all scores.
+#[inline(always)]
+fn scale(dim: usize) -> f32 {
+    (1.0 / libm::sqrt(dim as f64)) as f32
 }
 
 simd! {
@@ -100,7 +107,7 @@ simd! {
         let Heads { query, kv, dim } = heads;
         let column = head / (query / kv) * dim;
         let at = |i: usize| i * kv * dim + column..(i * kv + 1) * dim + column;
-        let scale = (1.0 / libm::sqrt(dim as f64)) as f32;
+        let scale = scale(dim);
         for (i, p) in probs.iter_mut().enumerate() {
             *p = dtype.round(dtype.round(dot(q, &keys[at(i)])) * scale);
         }

@@ -44,7 +44,11 @@ mod bits;
 pub mod codec;
 pub mod dtype;
 pub mod error;
+#[cfg(feature = "parallel")]
+mod exp;
 pub mod head;
+#[cfg(feature = "parallel")]
+pub mod interleaved;
 pub mod linear;
 pub mod matvec;
 pub mod norm;

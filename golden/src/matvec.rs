@@ -16,6 +16,8 @@ use alloc::vec::Vec;
 
 use crate::TernaryMatrix;
 use crate::bits;
+#[cfg(feature = "parallel")]
+use crate::interleaved::{self, Interleaved};
 use crate::parallel::{for_each, steps, transpose};
 
 /// Computes `acc[t, r] = sum_c x[t, c] * w[r, c]` for `x` of shape `[tokens, cols]`. The result is `[tokens, rows]`.
@@ -25,7 +27,7 @@ use crate::parallel::{for_each, steps, transpose};
 /// If `x` is not a whole number of rows.
 pub fn reference(w: &TernaryMatrix, x: &[i8]) -> Vec<i32> {
     let mut acc = Vec::new();
-    for x in tokens(w, x) {
+    for x in tokens(w.cols(), x) {
         for r in 0..w.rows() {
             acc.push((0..w.cols()).map(|c| x[c] as i32 * w.get(r, c) as i32).sum());
         }
@@ -58,7 +60,12 @@ pub fn matvecs(weights: &[&TernaryMatrix], x: &[i8]) -> Vec<Vec<i32>> {
     const ROWS: usize = 64;
     let Some(first) = weights.first() else { return Vec::new() };
     assert!(weights.iter().all(|w| w.cols() == first.cols()), "matrices with {} columns each", first.cols());
-    let x: Vec<_> = tokens(first, x).map(activation_planes).collect();
+    #[cfg(feature = "parallel")]
+    if x.len() >= MANY * first.cols() && interleaved::is_faster() {
+        let weights: Vec<_> = weights.iter().map(|w| Interleaved::new(w)).collect();
+        return interleaved::products(&weights.iter().collect::<Vec<_>>(), x);
+    }
+    let x: Vec<_> = tokens(first.cols(), x).map(activation_planes).collect();
     let tokens = x.len();
     // A task computes whole rows for all tokens, so results arrive as [rows, tokens].
     let mut by_row: Vec<Vec<i32>> = weights.iter().map(|w| vec![0; w.rows() * tokens]).collect();
@@ -66,13 +73,18 @@ pub fn matvecs(weights: &[&TernaryMatrix], x: &[i8]) -> Vec<Vec<i32>> {
         acc.chunks_mut((ROWS * tokens).max(1)).enumerate().map(move |(i, acc)| (*w, i * ROWS, acc))
     });
     let work = weights.iter().map(|w| steps(&[8, w.rows(), w.words_per_row(), tokens])).sum();
-    for_each(tasks.collect(), work, |(w, row, acc)| row_products(w, row, &x, acc));
+    for_each(tasks, work, |(w, row, acc)| row_products(w, row, &x, acc));
     by_row.into_iter().map(|acc| transpose(acc, tokens)).collect()
 }
 
-fn tokens<'a>(w: &TernaryMatrix, x: &'a [i8]) -> core::slice::ChunksExact<'a, i8> {
-    let tokens = x.chunks_exact(w.cols().max(1));
-    assert!(tokens.remainder().is_empty() && (w.cols() > 0 || x.is_empty()), "whole rows of {} activations", w.cols());
+/// Tokens for which it pays to put a matrix in another order before the product.
+#[cfg(feature = "parallel")]
+const MANY: usize = 8;
+
+/// The tokens of `x`, `cols` activations each.
+pub(crate) fn tokens(cols: usize, x: &[i8]) -> core::slice::ChunksExact<'_, i8> {
+    let tokens = x.chunks_exact(cols.max(1));
+    assert!(tokens.remainder().is_empty() && (cols > 0 || x.is_empty()), "whole rows of {cols} activations");
     tokens
 }
 

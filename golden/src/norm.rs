@@ -7,6 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::Dtype;
+use crate::parallel::for_each_chunk;
 use crate::reduce::dot;
 
 /// Computes `rT(weight * rT(x * 1/sqrt(mean(x^2) + eps)))` for every row of `x`, shape `[rows, weight.len()]`.
@@ -17,14 +18,18 @@ use crate::reduce::dot;
 /// If `x` is not a whole number of rows.
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, dtype: Dtype) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
-    let rows = x.chunks_exact(weight.len().max(1));
-    assert!(rows.remainder().is_empty(), "whole rows of {} values", weight.len());
-    for (x, out) in rows.zip(out.chunks_exact_mut(weight.len().max(1))) {
+    let width = weight.len().max(1);
+    assert!(x.len().is_multiple_of(width), "whole rows of {width} values");
+    for_each_chunk(&mut out, width, x.len(), |i, out| norm_row(&x[i * width..][..width], weight, eps, dtype, out));
+    out
+}
+
+simd! {
+    fn norm_row(x: &[f32], weight: &[f32], eps: f32, dtype: Dtype, out: &mut [f32]) {
         let mean = dot(x, x) / x.len() as f32;
         let scale = 1.0 / libm::sqrtf(mean + eps);
         for (out, (x, w)) in out.iter_mut().zip(x.iter().zip(weight)) {
             *out = dtype.round(w * dtype.round(x * scale));
         }
     }
-    out
 }

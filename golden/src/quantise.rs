@@ -11,7 +11,7 @@ use crate::TernaryMatrix;
 use crate::bits;
 use crate::dtype::Element;
 use crate::error::{Error, check_len};
-use crate::parallel::for_each_chunk;
+use crate::parallel::{for_each, for_each_chunk};
 use crate::ternary::WORD;
 
 /// Lower bound of a row maximum and of a mean magnitude. It keeps the reciprocal finite.
@@ -82,9 +82,9 @@ fn code(v: f32) -> i8 {
 pub fn activations(x: &[f32], cols: usize) -> Activations {
     let tokens = x.len().checked_div(cols).unwrap_or(0);
     assert_eq!(x.len(), tokens * cols, "whole rows of {cols} activations");
-    let mut q = vec![0; x.len()];
-    let rows = x.chunks_exact(cols.max(1)).zip(q.chunks_exact_mut(cols.max(1)));
-    let scale = rows.map(|(x, q)| activation_row(x, q)).collect();
+    let (mut q, mut scale) = (vec![0; x.len()], vec![0.0; tokens]);
+    let rows = x.chunks_exact(cols.max(1)).zip(q.chunks_exact_mut(cols.max(1))).zip(&mut scale);
+    for_each(rows, 2 * x.len(), |((x, q), scale)| *scale = activation_row(x, q));
     Activations { q, scale }
 }
 

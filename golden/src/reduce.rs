@@ -9,6 +9,9 @@ use core::array;
 
 use crate::dtype::Element;
 
+#[cfg(all(feature = "parallel", target_arch = "x86_64"))]
+pub(crate) mod avx512;
+
 /// Interleaved partial sums: two AVX-512 registers, enough to hide the latency of an addition.
 const LANES: usize = 32;
 
@@ -24,6 +27,45 @@ pub(crate) fn dot<E: Element>(a: &[f32], b: &[E]) -> f32 {
     }
     let tail = a_tail.iter().zip(b_tail).fold(0.0, |sum, (a, b)| sum + a * b.to_f32());
     fold(sums) + tail
+}
+
+/// [`dot`] of `a` with several rows, `dots!(a, rows, ahead)`, in a function of `simd!`. The rows are read from memory at
+/// the same time, because one stream of addresses alone does not get all that a memory gives. The memory is asked for
+/// elements that are `ahead` of those that are needed, if `ahead` is not 0.
+#[cfg(all(feature = "parallel", target_arch = "x86_64"))]
+macro_rules! dots {
+    ($a:expr, $rows:expr, $ahead:expr) => {
+        multiversion::target::match_target! {
+            "x86_64+avx512f+avx512bw+avx512vl+avx512vpopcntdq+popcnt" => {
+                $crate::reduce::avx512::dots::<_, { $ahead }, _>($a, $rows)
+            },
+            _ => {
+                let _ = $ahead;
+                $rows.map(|row| $crate::reduce::dot($a, row))
+            },
+        }
+    };
+}
+#[cfg(not(all(feature = "parallel", target_arch = "x86_64")))]
+macro_rules! dots {
+    ($a:expr, $rows:expr, $ahead:expr) => {{
+        let _ = $ahead;
+        $rows.map(|row| $crate::reduce::dot($a, row))
+    }};
+}
+pub(crate) use dots;
+
+/// Asks the memory for `count` elements of `x`, from `first` on, which will be read a little later. There need not be so
+/// many.
+#[inline(always)]
+pub(crate) fn prefetch<E>(x: &[E], first: usize, count: usize) {
+    /// Bytes of a line of a cache.
+    const LINE: usize = 64;
+    #[cfg(feature = "parallel")]
+    for i in (first..first + count).step_by(LINE / size_of::<E>()) {
+        prefetch_index::prefetch_index(x, i);
+    }
+    let _ = (x, first, count, LINE);
 }
 
 /// `sum_i x[i]` in fp32.
@@ -43,9 +85,14 @@ pub(crate) fn sum(x: &[f32]) -> f32 {
 /// addition.
 #[inline(always)]
 fn fold(sums: [f32; LANES]) -> f32 {
+    // Compilers look for vectors from the end of a sum, find pairs here, and would also add up in pairs before.
+    #[cfg(feature = "parallel")]
+    let sums = core::hint::black_box(sums);
     let sums: [f32; 16] = array::from_fn(|i| sums[i] + sums[i + 16]);
     let sums: [f32; 8] = array::from_fn(|i| sums[i] + sums[i + 8]);
     let sums: [f32; 4] = array::from_fn(|i| sums[i] + sums[i + 4]);
+    #[cfg(feature = "parallel")]
+    let sums = core::hint::black_box(sums);
     (sums[0] + sums[2]) + (sums[1] + sums[3])
 }
 

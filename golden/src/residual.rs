@@ -2,6 +2,7 @@
 //! `transformers`.
 
 use crate::Dtype;
+use crate::parallel::for_each_pair;
 
 /// Sum of two slices element by element, in place: `h = rT(h + y)`, where `rT` is [`Dtype::round`].
 ///
@@ -9,7 +10,5 @@ use crate::Dtype;
 /// If the two slices differ in length.
 pub fn add(h: &mut [f32], y: &[f32], dtype: Dtype) {
     assert_eq!(h.len(), y.len(), "as many summands on either side");
-    for (h, y) in h.iter_mut().zip(y) {
-        *h = dtype.round(*h + y);
-    }
+    for_each_pair(h, y, |h, y| *h = dtype.round(*h + y));
 }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::Dtype;
+use crate::parallel::for_each;
 
 /// Cosines and sines for a range of positions.
 ///
@@ -63,7 +64,8 @@ impl RopeTables {
         let (half, dtype) = (self.half, self.dtype);
         let width = (heads * half * 2).max(1);
         assert!(x.len().is_multiple_of(width), "whole tokens of {heads} heads of {} values", 2 * half);
-        for (t, token) in x.chunks_exact_mut(width).enumerate() {
+        let work = 4 * x.len();
+        for_each(x.chunks_exact_mut(width).enumerate(), work, |(t, token)| {
             let row = (first + t) * half..(first + t + 1) * half;
             let (cos, sin) = (&self.cos[row.clone()], &self.sin[row]);
             for head in token.chunks_exact_mut(2 * half) {
@@ -75,6 +77,6 @@ impl RopeTables {
                     );
                 }
             }
-        }
+        });
     }
 }

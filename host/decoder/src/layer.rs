@@ -200,12 +200,7 @@ impl<P: Products> Pass<'_, P> {
 
     fn rescale(&mut self, linear: Linear, acc: &[i32], scales: &[f32]) -> Vec<f32> {
         let (dtype, factor) = (self.layer.dtype, self.layer.factors[linear.index()]);
-        self.step(Step::Rescale(linear), || {
-            let mut out = Vec::with_capacity(acc.len());
-            let tokens = acc.chunks_exact((acc.len() / scales.len().max(1)).max(1)).zip(scales);
-            tokens.for_each(|(acc, &scale)| out.extend(linear::rescale(acc, scale, factor, dtype)));
-            out
-        })
+        self.step(Step::Rescale(linear), || linear::rescale_tokens(acc, scales, factor, dtype))
     }
 
     fn attention(&mut self, mut q: Vec<f32>, mut k: Vec<f32>, v: &[f32], cache: Cache<'_>) -> Vec<f32> {
