@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 use crate::dtype::Element;
 use crate::parallel::{for_each_chunk, steps, transpose};
+use crate::reduce::prefetch;
 use crate::{Dtype, quantise};
 
 /// The most columns of a head: `127 * 127 * cols` must stay below 2^31, so that a 32-bit accumulator cannot overflow.
@@ -104,6 +105,32 @@ impl Int8Rows {
         });
         transpose(by_row, tokens)
     }
+
+    /// The exact products of all rows with the codes `q` of one token.
+    ///
+    /// # Panics
+    /// If `q` is not one row.
+    #[cfg(feature = "parallel")]
+    pub(crate) fn accumulators(&self, q: &[i8]) -> Vec<i32> {
+        const ROWS: usize = 512;
+        assert_eq!(q.len(), self.cols, "the codes of one token");
+        let q: Vec<i16> = q.iter().map(|q| *q as i16).collect();
+        let mut out = vec![0; self.rows()];
+        for_each_chunk(&mut out, ROWS, self.codes.len(), |i, out| {
+            accumulators(&q, &self.codes[i * ROWS * self.cols..], out);
+        });
+        out
+    }
+}
+
+#[cfg(feature = "parallel")]
+simd! {
+    fn accumulators(q: &[i16], codes: &[i8], out: &mut [i32]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            prefetch(codes, (i + 1) * q.len(), q.len());
+            *out = dot(q, &codes[i * q.len()..][..q.len()]);
+        }
+    }
 }
 
 simd! {
@@ -126,7 +153,9 @@ simd! {
     /// Writes the logits of all tokens to `out`, `[rows, tokens]`; `x` is `[tokens, cols]`.
     fn products(x: &[i16], x_scales: &[f32], codes: &[i8], scales: &[f32], dtype: Dtype, out: &mut [f32]) {
         let (tokens, cols) = (x_scales.len(), x.len() / x_scales.len());
-        for (out, (codes, scale)) in out.chunks_exact_mut(tokens).zip(codes.chunks_exact(cols).zip(scales)) {
+        for (i, (out, scale)) in out.chunks_exact_mut(tokens).zip(scales).enumerate() {
+            prefetch(codes, (i + 1) * cols, cols);
+            let codes = &codes[i * cols..][..cols];
             for (out, (x, x_scale)) in out.iter_mut().zip(x.chunks_exact(cols).zip(x_scales)) {
                 *out = dtype.round(dot(x, codes) as f32 / x_scale / scale);
             }

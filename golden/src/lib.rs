@@ -59,6 +59,8 @@ pub mod ranking;
 mod reduce;
 pub mod residual;
 pub mod rope;
+#[cfg(feature = "parallel")]
+pub mod screen;
 pub mod ternary;
 
 pub use codec::{Codec, Layout};
