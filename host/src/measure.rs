@@ -18,6 +18,7 @@ use cpu_profile::report::{CpuProfile, REPORT_NAME, TOKENS};
 use cpu_profile::tables;
 use program::console::{self, pretty, tell};
 use program::options::{ComputeType, positive, threads};
+use program::pool;
 use program::target::{Target, Targets};
 
 use crate::failure::Failure;
@@ -132,8 +133,7 @@ fn prompt<'a>(args: &'a RunArgs, tokenizer: Option<&'a Tokenizer>, ids: &'a [u32
 
 /// The settings of the measurement. Creates the thread pool.
 fn settings(args: &RunArgs) -> Settings {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0));
-    pool.build_global().expect("the pool is made before anything uses it");
+    pool::join(args.threads.unwrap_or(0));
     Settings {
         tokens: args.tokens,
         warm_up: args.warm_up,

@@ -459,7 +459,7 @@ struct Both<'a>(&'a mut Unit, usize);
 impl TernaryBackend for Both<'_> {
     fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError> {
         self.0.unload();
-        let load = |(_, w): &(_, &bitnet::weights::BitLinearWeights)| self.0.load(&w.ternary);
+        let load = |(_, w): &(_, &bitnet::weights::BitLinearWeights)| self.0.load(&w.ternary.planes());
         let weights = request.operators.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let run = self.0.run(&weights, request.x_q, request.tokens)?;
         let found: Vec<Vec<i32>> = run.operators.into_iter().map(|op| op.accumulators).collect();

@@ -429,7 +429,7 @@ impl WeightSource for Checkpoint {
         if self.config.weights == WeightForm::Offline {
             let factor = self.scale_tensor(layer, linear)?.all_floats()?[0];
             let ternary = packed::unpack(tensor.data, rows, cols).map_err(|e| tensor.bad(e.to_string()))?;
-            return Ok(BitLinearWeights { ternary, factor });
+            return Ok(BitLinearWeights { ternary: ternary.into(), factor });
         }
         let masters = match tensor.dtype {
             Stored::BF16 => {
@@ -439,7 +439,7 @@ impl WeightSource for Checkpoint {
             _ => quantise::weights(&tensor.all_floats()?, rows, cols),
         };
         let quantise::Weights { matrix, factor, .. } = masters.map_err(|e| tensor.bad(e.to_string()))?;
-        Ok(BitLinearWeights { ternary: matrix, factor })
+        Ok(BitLinearWeights { ternary: matrix.into(), factor })
     }
 
     fn norm(&self, layer: usize, norm: Norm) -> Result<Vec<f32>> {

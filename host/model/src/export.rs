@@ -232,11 +232,11 @@ impl<'a> Weights<'a> {
         let BitLinearWeights { ternary, factor } = weights;
         match self.form {
             WeightForm::Online => {
-                let masters = masters(ternary, *factor).map_err(bad)?;
+                let masters = masters(&ternary.planes(), *factor).map_err(bad)?;
                 self.put(&name, 0, &masters)
             }
             WeightForm::Offline => {
-                let packed = packed::pack(ternary).map_err(|e| bad(e.to_string()))?;
+                let packed = packed::pack(&ternary.planes()).map_err(|e| bad(e.to_string()))?;
                 self.put(&name, 0, &packed)?;
                 let name = scale_name(layer, linear);
                 self.put(&name, 0, &rounded(&name, &[*factor])?)

@@ -122,12 +122,13 @@ where
 
 fn fault(weights: &BitLinearWeights) -> Option<Fault> {
     let BitLinearWeights { ternary, factor } = weights;
-    if ternary.planes().0.iter().all(|word| *word == 0) {
+    let matrix = ternary.planes();
+    if matrix.planes().0.iter().all(|word| *word == 0) {
         Some(Fault::Zero)
     } else if *factor == 0.0 {
         Some(Fault::ZeroScale)
     } else {
-        (ternary.cols() > 1 && has_constant_rows(ternary)).then_some(Fault::ConstantRows)
+        (matrix.cols() > 1 && has_constant_rows(&matrix)).then_some(Fault::ConstantRows)
     }
 }
 

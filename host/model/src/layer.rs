@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use decoder::{Cache, Layer, Products, Step};
 use golden::rope::RopeTables;
-use golden::{Dtype, matvec};
+use golden::{Dtype, interleaved, matvec};
 use ndarray::Array2;
 
 use crate::config::{Linear, ModelConfig, Norm};
-use crate::weights::{BitLinearWeights, LayerWeights};
+use crate::weights::{BitLinearWeights, LayerWeights, Ternary};
 use crate::{BackendError, Error, Result};
 
 pub use decoder::Values;
@@ -41,7 +41,14 @@ pub trait TernaryBackend {
     /// # Errors
     /// Anything that prevents an exact result.
     fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError>;
+
+    /// The most tokens that should go through a layer at a time, if the back end prefers few at a time to all.
+    fn block(&self) -> Option<usize> {
+        None
+    }
 }
+
+const BLOCK: usize = 128;
 
 /// A back end that computes the products on the CPU of this machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,8 +56,21 @@ pub struct CpuBackend;
 
 impl TernaryBackend for CpuBackend {
     fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError> {
-        let matrices: Vec<_> = request.operators.iter().map(|(_, w)| &w.ternary).collect();
-        Ok(matvec::matvecs(&matrices, request.x_q))
+        let weights = || request.operators.iter().map(|(_, weights)| &weights.ternary);
+        let interleaved = weights().map(|ternary| match ternary {
+            Ternary::Interleaved(matrix) => Some(matrix),
+            Ternary::Planes(_) => None,
+        });
+        if let Some(matrices) = interleaved.collect::<Option<Vec<_>>>() {
+            return Ok(interleaved::products(&matrices, request.x_q));
+        }
+        let planes: Vec<_> = weights().map(Ternary::planes).collect();
+        Ok(matvec::matvecs(&planes.iter().map(|matrix| &**matrix).collect::<Vec<_>>(), request.x_q))
+    }
+
+    /// The tensors of so many tokens stay in a near cache, and their memory is used again for the next ones.
+    fn block(&self) -> Option<usize> {
+        Some(BLOCK)
     }
 }
 
@@ -159,12 +179,19 @@ pub struct DecoderLayer<'a> {
     config: &'a ModelConfig,
     layer: usize,
     weights: &'a Arc<LayerWeights>,
+    rope: Option<&'a RopeTables>,
 }
 
 impl<'a> DecoderLayer<'a> {
     /// Layer number `layer`, from 0, with its weights.
     pub fn new(config: &'a ModelConfig, layer: usize, weights: &'a Arc<LayerWeights>) -> Self {
-        Self { config, layer, weights }
+        Self { config, layer, weights, rope: None }
+    }
+
+    /// Uses these tables, which must be of the positions and the compute type of the next [`forward`](Self::forward).
+    /// All layers need the same ones.
+    pub(crate) fn with_rope(self, rope: &'a RopeTables) -> Self {
+        Self { rope: Some(rope), ..self }
     }
 
     /// Runs the residual stream `hidden`, `[tokens, hidden_size]`, through the layer and returns it in the same
@@ -187,14 +214,15 @@ impl<'a> DecoderLayer<'a> {
         let past = cache.tokens();
         self.config.check_length(past + tokens)?;
         let heads = self.config.num_key_value_heads * self.config.head_dim();
-        let rope = RopeTables::new(past..past + tokens, self.config.head_dim(), self.config.rope_theta, dtype);
+        let own = self.rope.is_none().then(|| rope(self.config, past, tokens, dtype));
+        let rope = self.rope.or(own.as_ref()).expect("there are tables");
         let norms = Norm::ALL.map(|norm| in_dtype(self.weights.norm(norm), dtype));
         let layer = Layer {
             shape: self.config.into(),
             dtype,
             norms: norms.each_ref().map(|norm| &**norm),
             factors: Linear::ALL.map(|linear| self.weights.linear(linear).factor),
-            rope: &rope,
+            rope,
         };
         let mut products = Requests { layer: self.layer, weights: self.weights, backend };
         let mut tap = Tap { layer: self.layer, active: observer.active(), time: Duration::ZERO, begun: None, observer };
@@ -220,6 +248,11 @@ impl<'a> DecoderLayer<'a> {
             }
         }
     }
+}
+
+/// The tables of the rotation of `tokens` tokens that follow `past` tokens.
+pub(crate) fn rope(config: &ModelConfig, past: usize, tokens: usize, dtype: Dtype) -> RopeTables {
+    RopeTables::new(past..past + tokens, config.head_dim(), config.rope_theta, dtype)
 }
 
 /// Checks that a hidden state has the width of the model and at least one token.

@@ -1,15 +1,17 @@
 //! The whole model: embedding, layers in order, final norm and output head.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use golden::head::Int8Rows;
+use golden::screen::Screen;
 use golden::{Dtype, linear, norm};
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, s};
 
 use crate::Result;
-use crate::layer::{DecoderLayer, KvCache, Observer, TernaryBackend, Values, check_hidden, in_dtype, started};
+use crate::layer::{DecoderLayer, KvCache, Observer, TernaryBackend, Values, check_hidden, in_dtype, rope, started};
 use crate::weights::{HeadRows, WeightSource};
 
 /// Rows of the output head that are loaded at a time.
@@ -20,24 +22,43 @@ pub struct Model<'a> {
     source: &'a dyn WeightSource,
     dtype: Dtype,
     caches: Vec<KvCache>,
-    int8_head: Option<Arc<Int8Rows>>,
+    head: Head,
+}
+
+/// How logits are computed.
+#[derive(Clone, Debug, Default)]
+pub enum Head {
+    /// By the head of the weight source, as in the reference.
+    #[default]
+    Source,
+    /// By this head, which is faster. The logits are not bit-identical to those of the reference.
+    Int8(Arc<Int8Rows>),
+    /// For one token, this copy of the head finds the rows that can have the largest logit, and only those are computed,
+    /// by the head of the weight source. All other logits are minus infinity, so the largest one is right, and no other
+    /// use of the logits is.
+    Screened(Arc<Screen>),
 }
 
 impl<'a> Model<'a> {
     /// A model with empty caches that computes in `dtype`.
     pub fn new(source: &'a dyn WeightSource, dtype: Dtype) -> Self {
-        Self { source, dtype, caches: vec![KvCache::new(); source.config().num_hidden_layers], int8_head: None }
+        Self { source, dtype, caches: vec![KvCache::new(); source.config().num_hidden_layers], head: Head::Source }
     }
 
-    /// Uses this int8 output head for all further logits, in place of the head of the weight source. The int8 head is
-    /// faster, but its logits are not bit-identical to those of the reference implementation.
+    /// Computes all further logits by `head`.
     ///
     /// # Panics
     /// If the head is not `[vocab_size, hidden_size]`.
-    pub fn set_int8_head(&mut self, head: Arc<Int8Rows>) {
+    pub fn set_head(&mut self, head: Head) {
         let config = self.source.config();
-        assert_eq!((head.rows(), head.cols()), (config.vocab_size, config.hidden_size), "the head fits the model");
-        self.int8_head = Some(head);
+        let shape = (config.vocab_size, config.hidden_size);
+        let found = match &head {
+            Head::Source => shape,
+            Head::Int8(rows) => (rows.rows(), rows.cols()),
+            Head::Screened(screen) => (screen.rows(), screen.cols()),
+        };
+        assert_eq!(found, shape, "the head fits the model");
+        self.head = head;
     }
 
     /// Number of tokens in the cache of `layer`; 0 if the model has no such layer.
@@ -75,11 +96,20 @@ impl<'a> Model<'a> {
         backend: &mut dyn TernaryBackend,
         observer: &mut dyn Observer,
     ) -> Result<Array2<f32>> {
-        let config = self.source.config();
+        let (config, dtype) = (self.source.config(), self.dtype);
+        config.check_length(layers.clone().map(|l| self.past(l)).max().unwrap_or(0) + hidden.nrows())?;
+        let whole = observer.active() || observer.timing();
+        let block = backend.block().filter(|_| !whole).unwrap_or(hidden.nrows()).max(1);
+        let mut ropes = BTreeMap::new();
         for l in layers {
             let weights = self.source.layer(l)?;
-            let layer = DecoderLayer::new(config, l, &weights);
-            hidden = layer.forward(&hidden, &mut self.caches[l], self.dtype, backend, observer)?;
+            for mut rows in hidden.axis_chunks_iter_mut(Axis(0), block) {
+                let (past, tokens) = (self.caches[l].tokens(), rows.nrows());
+                let rope = ropes.entry(past).or_insert_with(|| rope(config, past, tokens, dtype));
+                let layer = DecoderLayer::new(config, l, &weights).with_rope(rope);
+                let out = layer.forward(&rows.to_owned(), &mut self.caches[l], dtype, backend, observer)?;
+                rows.assign(&out);
+            }
         }
         Ok(hidden)
     }
@@ -99,12 +129,13 @@ impl<'a> Model<'a> {
         let x = norm::rms_norm(&h, &in_dtype(&weight, self.dtype), config.rms_norm_eps, self.dtype);
         ran(observer, "norm", start);
         let start = started(observer);
-        let logits = match &self.int8_head {
-            Some(head) => {
+        let logits = match &self.head {
+            Head::Int8(head) => {
                 let logits = head.product(&x, self.dtype);
                 Array2::from_shape_vec((tokens, config.vocab_size), logits).expect("a logit per token and row")
             }
-            None => self.head(&x, tokens)?,
+            Head::Screened(screen) if tokens == 1 => self.screened_head(screen, &x)?,
+            Head::Screened(_) | Head::Source => self.head(&x, tokens)?,
         };
         ran(observer, "lm_head", start);
         if observer.active() {
@@ -132,6 +163,20 @@ impl<'a> Model<'a> {
             let part = Array2::from_shape_vec((tokens, rows.len()), part).expect("a logit per token and row");
             logits.slice_mut(s![.., rows]).assign(&part);
         }
+        Ok(logits)
+    }
+
+    /// Computes the logits that can be the largest one.
+    fn screened_head(&self, screen: &Screen, x: &[f32]) -> Result<Array2<f32>> {
+        let (config, dtype) = (self.source.config(), self.dtype);
+        let width = config.hidden_size;
+        let rows = screen.candidates(x, dtype);
+        let mut logits = Array2::from_elem((1, config.vocab_size), f32::NEG_INFINITY);
+        let known = match self.source.head(0..config.vocab_size)? {
+            HeadRows::Bf16(head) => linear::dense_of(x, &head, width, &rows, dtype),
+            HeadRows::F32(head) => linear::dense_of(x, &in_dtype(&head, dtype), width, &rows, dtype),
+        };
+        rows.into_iter().zip(known).for_each(|(row, logit)| logits[[0, row]] = logit);
         Ok(logits)
     }
 
@@ -189,7 +234,7 @@ impl<'a> Model<'a> {
 ///
 /// # Errors
 /// An error of the weight source.
-pub fn int8_head(source: &dyn WeightSource) -> Result<Int8Rows> {
+pub fn int8_head(source: &dyn WeightSource) -> Result<Head> {
     let config = source.config();
     let mut head = Int8Rows::new(config.hidden_size);
     for start in (0..config.vocab_size).step_by(HEAD_ROWS) {
@@ -198,7 +243,23 @@ pub fn int8_head(source: &dyn WeightSource) -> Result<Int8Rows> {
             HeadRows::F32(rows) => head.push_rows(&rows),
         }
     }
-    Ok(head)
+    Ok(Head::Int8(head.into()))
+}
+
+/// Makes a copy of the output head of `source`, in `dtype`, that screens its rows.
+///
+/// # Errors
+/// An error of the weight source.
+pub fn screened_head(source: &dyn WeightSource, dtype: Dtype) -> Result<Head> {
+    let config = source.config();
+    let mut screen = Screen::new(config.hidden_size);
+    for start in (0..config.vocab_size).step_by(HEAD_ROWS) {
+        match source.head(start..config.vocab_size.min(start + HEAD_ROWS))? {
+            HeadRows::Bf16(rows) => screen.push_rows(&rows),
+            HeadRows::F32(rows) => screen.push_rows(&in_dtype(&rows, dtype)),
+        }
+    }
+    Ok(Head::Screened(screen.into()))
 }
 
 /// The residual stream of the prompt `ids` at the input of `layer`, `[ids.len(), hidden_size]`: the embeddings after

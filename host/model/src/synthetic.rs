@@ -186,7 +186,7 @@ impl WeightSource for Synthetic {
             self.set_gates(layer, linear, share, (&mut nz, &mut neg));
         }
         let ternary = TernaryMatrix::from_planes(rows, cols, nz, neg).expect("the planes were made for this shape");
-        Ok(BitLinearWeights { ternary, factor })
+        Ok(BitLinearWeights { ternary: ternary.into(), factor })
     }
 
     /// The gains follow the published model: those of the two sub-norms grow with depth, so each layer adds about as
@@ -335,7 +335,8 @@ mod tests {
         for &l in layers {
             let (layer, mut hash) = (model.layer(l).unwrap(), Sha256::new());
             for w in Linear::ALL.map(|op| layer.linear(op)) {
-                for (nz, neg) in (0..w.ternary.rows()).map(|r| w.ternary.row(r)) {
+                let matrix = w.ternary.planes();
+                for (nz, neg) in (0..matrix.rows()).map(|r| matrix.row(r)) {
                     nz.iter().chain(neg).for_each(|word| hash.update(word.to_le_bytes()));
                 }
                 hash.update(w.factor.to_le_bytes());
@@ -412,9 +413,10 @@ mod tests {
         let model = Synthetic::new(ModelConfig::bitnet_2b_4t(), 1);
         let layer = model.layer(14).unwrap();
         for w in Linear::ALL.map(|l| layer.linear(l)) {
-            let (rows, cols) = (w.ternary.rows(), w.ternary.cols());
+            let matrix = w.ternary.planes();
+            let (rows, cols) = (matrix.rows(), matrix.cols());
             let (mut zero_rows, mut nonzero, mut negative) = (0, 0u32, 0u32);
-            for (nz, neg) in (0..rows).map(|r| w.ternary.row(r)) {
+            for (nz, neg) in (0..rows).map(|r| matrix.row(r)) {
                 let ones = |plane: &[u64]| plane.iter().map(|w| w.count_ones()).sum::<u32>();
                 zero_rows += usize::from(ones(nz) == 0);
                 (nonzero, negative) = (nonzero + ones(nz), negative + ones(neg));

@@ -181,8 +181,9 @@ impl<'a> WeightCache<'a> {
         let mut tensors = Vec::new();
         for linear in Linear::ALL {
             let BitLinearWeights { ternary, factor } = weights.linear(linear);
-            let shape = vec![ternary.rows(), ternary.words_per_row()];
-            let (nz, neg) = ternary.planes();
+            let matrix = ternary.planes();
+            let shape = vec![matrix.rows(), matrix.words_per_row()];
+            let (nz, neg) = matrix.planes();
             tensors.push((format!("{linear}.nz"), Tensor::words(shape.clone(), nz)));
             tensors.push((format!("{linear}.neg"), Tensor::words(shape, neg)));
             tensors.push((format!("{linear}.factor"), Tensor::floats(&[*factor])));
@@ -302,7 +303,7 @@ impl<'a> Contents<'a> {
             return Err(format!("{linear}: the planes hold bits that are no weights"));
         }
         let factor = self.floats(&format!("{linear}.factor"), 1)?[0];
-        Ok(BitLinearWeights { ternary, factor })
+        Ok(BitLinearWeights { ternary: ternary.into(), factor })
     }
 
     fn floats(&self, name: &str, len: usize) -> Result<Vec<f32>, String> {

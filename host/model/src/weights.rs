@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use golden::TernaryMatrix;
+use golden::interleaved::{self, Interleaved};
 use half::bf16;
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -12,11 +13,52 @@ use rayon::prelude::*;
 use crate::config::{Linear, ModelConfig, Norm};
 use crate::{Error, Result};
 
+/// A ternary matrix in one of two orders.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ternary {
+    /// Bit planes, which sources load and units need.
+    Planes(TernaryMatrix),
+    /// The order that the CPU reads fastest.
+    Interleaved(Interleaved),
+}
+
+impl Ternary {
+    /// Rows: output features.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Planes(matrix) => matrix.rows(),
+            Self::Interleaved(matrix) => matrix.rows(),
+        }
+    }
+
+    /// Columns: input features.
+    pub fn cols(&self) -> usize {
+        match self {
+            Self::Planes(matrix) => matrix.cols(),
+            Self::Interleaved(matrix) => matrix.cols(),
+        }
+    }
+
+    /// The bit planes. They are made anew if the matrix has the other order.
+    pub fn planes(&self) -> Cow<'_, TernaryMatrix> {
+        match self {
+            Self::Planes(matrix) => Cow::Borrowed(matrix),
+            Self::Interleaved(matrix) => Cow::Owned(matrix.to_planes()),
+        }
+    }
+}
+
+impl From<TernaryMatrix> for Ternary {
+    fn from(matrix: TernaryMatrix) -> Self {
+        Self::Planes(matrix)
+    }
+}
+
 /// The weights of one ternary linear, `[out_features, in_features]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BitLinearWeights {
     /// The ternary matrix: -1, 0 and 1.
-    pub ternary: TernaryMatrix,
+    pub ternary: Ternary,
     /// The value of a ternary weight of 1. The rescaled accumulator is multiplied by it.
     pub factor: f32,
 }
@@ -45,6 +87,18 @@ impl LayerWeights {
             shape(norm.name(), vec![norm.width(config)], vec![weights.len()])?;
         }
         Ok(Self { linears, norms })
+    }
+
+    /// The same weights in the order that the CPU reads fastest, if this machine has instructions for it.
+    pub fn interleaved(&self) -> Self {
+        let mut weights = self.clone();
+        if interleaved::is_faster() {
+            weights.linears = self.linears.each_ref().map(|BitLinearWeights { ternary, factor }| {
+                let ternary = Ternary::Interleaved(Interleaved::new(&ternary.planes()));
+                BitLinearWeights { ternary, factor: *factor }
+            });
+        }
+        weights
     }
 
     /// The weights of one linear.

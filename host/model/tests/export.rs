@@ -88,7 +88,7 @@ fn compare(source: &dyn WeightSource, copy: &Checkpoint, form: WeightForm) {
             assert_eq!(want.ternary, got.ternary, "{l} {linear}");
             match form {
                 WeightForm::Offline => assert_eq!(want.factor, got.factor, "{l} {linear}"),
-                WeightForm::Online if want.ternary.count_nonzero() == 0 => {
+                WeightForm::Online if want.ternary.planes().count_nonzero() == 0 => {
                     assert!((got.factor / 1e-5 - 1.0).abs() < 1e-6)
                 }
                 WeightForm::Online => {
@@ -176,19 +176,23 @@ fn zeros_and_extremes() {
         let (rows, cols) = (w.ternary.rows(), w.ternary.cols());
         let mut few = TernaryMatrix::zeros(rows, cols);
         match linear {
-            Linear::Q => w.ternary = few,
+            Linear::Q => w.ternary = few.into(),
             Linear::K => {
                 few.set(rows - 1, cols - 1, -1);
-                w.ternary = few;
+                w.ternary = few.into();
             }
             Linear::V => w.factor = Dtype::Bf16.round(1e-5),
             Linear::O => w.factor = 1e30,
             Linear::Gate => {
                 (0..cols).for_each(|c| few.set(3, c, if c % 2 == 0 { 1 } else { -1 }));
-                (w.ternary, w.factor) = (few, 3e-5);
+                (w.ternary, w.factor) = (few.into(), 3e-5);
             }
-            Linear::Up => w.ternary = TernaryMatrix::from_rows(rows, cols, &vec![-1; rows * cols]).unwrap(),
-            Linear::Down => (0..rows).step_by(2).for_each(|r| (0..cols).for_each(|c| w.ternary.set(r, c, 0))),
+            Linear::Up => w.ternary = TernaryMatrix::from_rows(rows, cols, &vec![-1; rows * cols]).unwrap().into(),
+            Linear::Down => {
+                let mut half = w.ternary.planes().into_owned();
+                (0..rows).step_by(2).for_each(|r| (0..cols).for_each(|c| half.set(r, c, 0)));
+                w.ternary = half.into();
+            }
         }
         w.factor = Dtype::Bf16.round(w.factor);
         Ok(())

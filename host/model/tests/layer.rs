@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use bitnet::checkpoint::Checkpoint;
 use bitnet::config::{Linear, ModelConfig, Norm};
+use bitnet::generate::{Last, Limits, Pass, generate};
 use bitnet::layer::{CpuBackend, DecoderLayer, KvCache, MatvecRequest, Observer, TernaryBackend, Values};
-use bitnet::model::{Model, hidden_entering_layer};
+use bitnet::model::{Head, Model, hidden_entering_layer, screened_head};
+use bitnet::resident::Resident;
+use bitnet::sampler::Sampler;
 use bitnet::synthetic::Synthetic;
 use bitnet::weights::{LayerWeights, WeightSource};
 use bitnet::{BackendError, Error, ErrorKind};
@@ -212,12 +215,13 @@ fn the_comparison_notices_one_wrong_weight_accumulator_or_norm() {
     assert_eq!(check(linears.clone(), norms.clone()), [""; 0]);
     for l in Linear::ALL {
         let mut linears = linears.clone();
-        let w = &mut linears[l.index()].ternary;
+        let mut w = linears[l.index()].ternary.planes().into_owned();
         // A weight with a visible effect: it is not zero, and its activation is large.
         let Data::I8(x_q) = &want[&format!("model.layers.0.{l}.x_q")].1 else { panic!("int8") };
         let c = (0..w.cols()).find(|&c| x_q.iter().skip(c).step_by(w.cols()).any(|q| q.unsigned_abs() > 20)).unwrap();
         let r = (0..w.rows()).find(|&r| w.get(r, c) != 0).unwrap();
         w.set(r, c, -w.get(r, c));
+        linears[l.index()].ternary = w.into();
         assert_ne!(check(linears, norms.clone()), [""; 0], "{l}");
     }
     for n in Norm::ALL {
@@ -375,6 +379,59 @@ fn greedy_tokens_are_those_of_the_reference() {
     }
 }
 
+/// More tokens than go through a layer at a time, and weights in the order for the CPU, give the same logits, bit for
+/// bit, as all tokens at a time and bit planes.
+#[test]
+fn blocks_and_interleaved_weights_change_nothing() {
+    /// Takes all tokens at a time.
+    struct Whole;
+    impl TernaryBackend for Whole {
+        fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError> {
+            CpuBackend.matvec(request)
+        }
+    }
+    let mut config = ModelConfig::bitnet_2b_4t();
+    (config.hidden_size, config.intermediate_size, config.num_hidden_layers) = (192, 420, 2);
+    (config.num_attention_heads, config.num_key_value_heads, config.vocab_size) = (6, 3, 700);
+    let source = Synthetic::new(config, 3);
+    let resident = Resident::for_cpu(&source);
+    let block = CpuBackend.block().unwrap();
+    let ids: Vec<u32> = (0..2 * block as u32 + 7).map(|i| i * 31 % 700).collect();
+    let bits = |logits: Array2<f32>| logits.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    for dtype in [Dtype::Fp32, Dtype::Bf16] {
+        let want = bits(Model::new(&source, dtype).forward(&ids, &mut Whole, &mut ()).unwrap());
+        assert!(bits(Model::new(&source, dtype).forward(&ids, &mut CpuBackend, &mut ()).unwrap()) == want);
+        assert!(bits(Model::new(&resident, dtype).forward(&ids, &mut CpuBackend, &mut ()).unwrap()) == want);
+    }
+    let [planes, interleaved] = [source.layer(1), resident.layer(1)].map(Result::unwrap);
+    for linear in Linear::ALL {
+        let [planes, interleaved] = [&planes, &interleaved].map(|layer| &layer.linear(linear).ternary);
+        assert_eq!(planes.planes(), interleaved.planes(), "{linear}");
+        assert_eq!((planes.rows(), planes.cols()), (interleaved.rows(), interleaved.cols()), "{linear}");
+    }
+}
+
+/// The token with the largest logit is that of the whole head, from a screened head too.
+#[test]
+fn a_screened_head_gives_the_token_of_the_whole_head() {
+    for (folder, dtype) in FOLDERS.into_iter().flat_map(|f| [(f, Dtype::Fp32), (f, Dtype::Bf16)]) {
+        let source = Checkpoint::open(testdata(folder)).unwrap();
+        let limits = Limits { tokens: 12, stop: vec![] };
+        let generated = |head: Head| {
+            let (mut model, mut ids) = (Model::new(&source, dtype), vec![]);
+            model.set_head(head);
+            let each = &mut |pass: &Pass, last: Last<'_>| {
+                ids.push((pass.next, last.logits[pass.next as usize].to_bits()));
+                Ok(())
+            };
+            generate(&mut model, &tokens(folder).0, &limits, &mut Sampler::greedy(), &mut CpuBackend, each).unwrap();
+            ids
+        };
+        let screened = screened_head(&source, dtype).unwrap();
+        assert_eq!(generated(screened), generated(Head::Source), "{folder} {dtype:?}");
+    }
+}
+
 /// A sequence in one pass, in two passes with a cut at any token, and token by token gives the same logits, bit for
 /// bit.
 #[test]
@@ -423,7 +480,7 @@ fn a_layer_of_zeros_passes_the_residual_stream_through() {
     let weights = source.layer(0).unwrap();
     let linears = Linear::ALL.map(|l| {
         let mut w = weights.linear(l).clone();
-        w.ternary = golden::TernaryMatrix::zeros(w.ternary.rows(), w.ternary.cols());
+        w.ternary = golden::TernaryMatrix::zeros(w.ternary.rows(), w.ternary.cols()).into();
         w
     });
     let norms = Norm::ALL.map(|n| weights.norm(n).to_vec());

@@ -98,7 +98,7 @@ pub fn measure(
         Some(layer) => config.check_layer(layer)?..layer + 1,
         None => 0..config.num_hidden_layers,
     };
-    let resident = Resident::new(source);
+    let resident = Resident::for_cpu(source);
     say("loading the model");
     let model_load = load(&resident, layers.clone(), settings)?;
     let (ids, tokenization) = tokenize(prompt, config, settings)?;

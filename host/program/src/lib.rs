@@ -9,6 +9,7 @@
 //! | [`table`] | tables and numbers for a terminal |
 //! | [`options`] | options that several commands take |
 //! | [`panics`], [`interrupt`] | the end of a command after an internal error; after a signal |
+//! | [`pool`] | the threads that compute in parallel |
 //! | [`machine`] | memory of this process; name and frequencies of the CPU |
 
 pub mod command_line;
@@ -19,6 +20,7 @@ pub mod interrupt;
 pub mod machine;
 pub mod options;
 pub mod panics;
+pub mod pool;
 pub mod table;
 pub mod target;
 pub mod temporary;

@@ -72,7 +72,8 @@ impl Bench {
     /// If unit, simulator or protocol fail, if the user presses Ctrl-C, if the unit cannot hold an operator, or if an
     /// injected fault has no effect.
     pub fn execute(&self, library: &ModelLibrary, run: &Run) -> Result<Outcome, Error> {
-        let matrices: Vec<&TernaryMatrix> = run.operators.iter().map(|l| &run.weights.linear(*l).ternary).collect();
+        let matrices: Vec<_> = run.operators.iter().map(|l| run.weights.linear(*l).ternary.planes()).collect();
+        let matrices: Vec<&TernaryMatrix> = matrices.iter().map(|matrix| &**matrix).collect();
         let mut driver = Driver::open(self.power_up(library, run, &matrices)?)?;
         let trace = self.start_trace(&mut driver, run)?;
         let (weights, injected) = self.load(&mut driver, run, &matrices)?;

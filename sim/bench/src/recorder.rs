@@ -158,6 +158,10 @@ impl TernaryBackend for Interruptible {
     fn matvec(&mut self, request: &MatvecRequest<'_>) -> Result<Vec<Vec<i32>>, BackendError> {
         if interrupted() { Err("interrupted".into()) } else { CpuBackend.matvec(request) }
     }
+
+    fn block(&self) -> Option<usize> {
+        CpuBackend.block()
+    }
 }
 
 #[cfg(test)]

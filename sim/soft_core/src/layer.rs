@@ -200,7 +200,7 @@ pub fn run(
     // The unit's driver lays out the weights, from the beginning of memory on.
     let (weights, used) = system.with_unit(|unit| {
         let mut driver = Driver::open(unit)?;
-        let load = |linear| driver.load(&input.weights.linear(linear).ternary);
+        let load = |linear| driver.load(&input.weights.linear(linear).ternary.planes());
         let weights = Linear::ALL.into_iter().map(load).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, Error>((weights, driver.used()))
     })?;

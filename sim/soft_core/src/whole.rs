@@ -55,7 +55,8 @@ pub fn run(
     let (weights, used) = system.with_unit(|unit| {
         let mut driver = Driver::open(unit)?;
         let load = |linear| {
-            driver.load_in(skip::layout(linear, input.skip_zeros, tokens), &input.weights.linear(linear).ternary)
+            driver
+                .load_in(skip::layout(linear, input.skip_zeros, tokens), &input.weights.linear(linear).ternary.planes())
         };
         let weights = Linear::ALL.into_iter().map(load).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, Error>((weights, driver.used()))

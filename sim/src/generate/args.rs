@@ -26,6 +26,9 @@ pub(crate) enum HeadKind {
     Float,
     /// int8 rows and activations: half the bytes of bf16; results are not bit-identical to the reference.
     Int8,
+    /// int8 rows find the rows that can have the largest logit, and these are computed in floating point: the same tokens
+    /// as `float`, for half the bytes. Without `--temperature` only.
+    Screened,
     /// On the CPU in floating point, and on simulated units too, driven by a soft core: a ternary copy of the head ranks its
     /// rows, and the largest logits are computed exactly. Every token is compared.
     Units,

@@ -57,10 +57,11 @@ impl<'a> Job<'a> {
             return Err(Failure::usage("--skip-zeros: the unit skips weights, and --device golden uses no unit"));
         }
         let on_units = args.head == HeadKind::Units;
-        if on_units && args.temperature.is_some() {
-            return Err(Failure::usage(
-                "--temperature: sampling needs all logits, and --head units computes few of them",
-            ));
+        if matches!(args.head, HeadKind::Units | HeadKind::Screened) && args.temperature.is_some() {
+            let head = if on_units { "units" } else { "screened" };
+            return Err(Failure::usage(format!(
+                "--temperature: sampling needs all logits, and --head {head} computes few of them"
+            )));
         }
         if !on_units && (args.lanes.is_some() || args.head_margin != MARGIN) {
             return Err(Failure::usage("--lanes and --head-margin belong to --head units"));

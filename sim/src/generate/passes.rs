@@ -1,15 +1,13 @@
 //! The forward passes on golden's arithmetic.
 
-use std::sync::Arc;
-
 use bitnet::config::{Linear, ModelConfig};
 use bitnet::generate::{Pass, generate};
 use bitnet::layer::TernaryBackend;
-use bitnet::model::{Model, int8_head};
+use bitnet::model::{Model, int8_head, screened_head};
 use bitnet::resident::Resident;
 use bitnet::weights::WeightSource;
 use golden::Dtype;
-use program::machine;
+use program::{machine, pool};
 
 use super::args::{DeviceKind, HeadKind};
 use super::choice::Each;
@@ -38,7 +36,12 @@ impl Job<'_> {
         generated: &mut Generated,
         each: Each<'_>,
     ) -> Result<(), Failure> {
-        let resident = Resident::new(self.source.weights());
+        let alone = self.args.device == DeviceKind::Golden;
+        if alone {
+            pool::join(0);
+        }
+        let resident =
+            if alone { Resident::for_cpu(self.source.weights()) } else { Resident::new(self.source.weights()) };
         let config = resident.config();
         let mut model = Model::new(&resident, Dtype::from(self.args.model.dtype));
         generated.plane_bytes = plane_bytes(config);
@@ -50,12 +53,15 @@ impl Job<'_> {
             check_interrupt()?;
         }
         if self.args.head == HeadKind::Int8 {
-            model.set_int8_head(Arc::new(int8_head(self.source.weights())?));
+            model.set_head(int8_head(self.source.weights())?);
             generated.head_bytes = head_values;
         } else {
             resident.head(0..config.vocab_size)?;
         }
-        let alone = self.args.device == DeviceKind::Golden;
+        if self.args.head == HeadKind::Screened {
+            model.set_head(screened_head(&resident, self.args.model.dtype.into())?);
+            generated.head_bytes = head_values;
+        }
         generated.read_bandwidth = if alone { resident.read_bandwidth() } else { None };
         let mut write_error = None;
         let result =

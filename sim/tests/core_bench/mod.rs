@@ -172,7 +172,7 @@ impl Case {
     /// Runs the layer's sequence here, with products on `device`. Returns the residual stream after the layer.
     pub fn run_on<D: Device>(&self, device: D) -> Vec<f32> {
         let mut driver = Driver::open(device).unwrap();
-        let weights = Linear::ALL.map(|linear| driver.load(&self.weights.linear(linear).ternary).unwrap());
+        let weights = Linear::ALL.map(|linear| driver.load(&self.weights.linear(linear).ternary.planes()).unwrap());
         let (past, tokens) = (self.before.tokens(), self.hidden.nrows());
         let rope = RopeTables::new(past..past + tokens, self.config.head_dim(), self.config.rope_theta, self.dtype);
         let norms = Norm::ALL.map(|norm| {

@@ -273,7 +273,7 @@ impl Case {
             let Elements::I8(expected) = expected else { panic!("{name} has bytes") };
             let mismatches = expected.iter().zip(&x).filter(|(a, b)| a != b).count();
             report.compared.insert(name, (expected.len(), mismatches));
-            let acc = golden::matvec::matvec(&self.weights.linear(*linear).ternary, &x);
+            let acc = golden::matvec::matvec(&self.weights.linear(*linear).ternary.planes(), &x);
             let rows = linear.out_features(&self.config);
             let at = (layout.layer.accumulators[linear.index()] - BASE) as usize;
             for (token, acc) in acc.chunks_exact(rows).enumerate() {

@@ -1,0 +1,12 @@
+//! The threads that compute in parallel.
+
+/// Makes the calling thread one of `threads` threads that compute in parallel; 0 means one thread per core. Its parallel
+/// jobs then start without a hand-over to another thread, which takes tens of microseconds. A program that computes on
+/// several threads of its own should not call this, because a thread that waits takes no jobs.
+///
+/// If the threads were made before, they stay as they are.
+pub fn join(threads: usize) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
+    // An error says that there is a pool.
+    let _ = pool.build_global();
+}
