@@ -13,6 +13,29 @@ use alloc::vec::Vec;
 use crate::dtype::Element;
 use crate::parallel::{for_each_chunk, steps, transpose};
 use crate::reduce::prefetch;
+
+#[cfg(all(feature = "parallel", target_arch = "x86_64"))]
+mod avx512;
+
+/// The products of several int8 rows with `q`, and with `wide`, which has the same values, in a function of `simd!`.
+#[cfg(all(feature = "parallel", target_arch = "x86_64"))]
+macro_rules! dots {
+    ($q:expr, $wide:expr, $rows:expr) => {
+        multiversion::target::match_target! {
+            "x86_64+avx512f+avx512bw+avx512vl+avx512vpopcntdq+popcnt" => {
+                let _ = $wide;
+                avx512::dots($q, $rows)
+            },
+            _ => $rows.map(|row| dot($wide, row)),
+        }
+    };
+}
+#[cfg(all(feature = "parallel", not(target_arch = "x86_64")))]
+macro_rules! dots {
+    ($q:expr, $wide:expr, $rows:expr) => {
+        $rows.map(|row| dot($wide, row))
+    };
+}
 use crate::{Dtype, quantise};
 
 /// The most columns of a head: `127 * 127 * cols` must stay below 2^31, so that a 32-bit accumulator cannot overflow.
@@ -96,6 +119,11 @@ impl Int8Rows {
         const ROWS: usize = 512;
         let (cols, x) = (self.cols, quantise::activations(h, self.cols));
         let tokens = x.scale.len();
+        #[cfg(feature = "parallel")]
+        if tokens == 1 {
+            let rows = self.accumulators(&x.q).into_iter().zip(&self.scales);
+            return rows.map(|(acc, scale)| dtype.round(acc as f32 / x.scale[0] / scale)).collect();
+        }
         // Widened here, so that the inner loop has fewer conversions.
         let q: Vec<i16> = x.q.iter().map(|q| *q as i16).collect();
         // A task computes whole rows for all tokens, as in the ternary product.
@@ -112,12 +140,13 @@ impl Int8Rows {
     /// If `q` is not one row.
     #[cfg(feature = "parallel")]
     pub(crate) fn accumulators(&self, q: &[i8]) -> Vec<i32> {
-        const ROWS: usize = 512;
+        /// Rows per task.
+        const ROWS: usize = 128;
         assert_eq!(q.len(), self.cols, "the codes of one token");
-        let q: Vec<i16> = q.iter().map(|q| *q as i16).collect();
+        let wide: Vec<i16> = q.iter().map(|q| *q as i16).collect();
         let mut out = vec![0; self.rows()];
         for_each_chunk(&mut out, ROWS, self.codes.len(), |i, out| {
-            accumulators(&q, &self.codes[i * ROWS * self.cols..], out);
+            accumulators(q, &wide, &self.codes[i * ROWS * self.cols..], out);
         });
         out
     }
@@ -125,10 +154,18 @@ impl Int8Rows {
 
 #[cfg(feature = "parallel")]
 simd! {
-    fn accumulators(q: &[i16], codes: &[i8], out: &mut [i32]) {
-        for (i, out) in out.iter_mut().enumerate() {
-            prefetch(codes, (i + 1) * q.len(), q.len());
-            *out = dot(q, &codes[i * q.len()..][..q.len()]);
+    /// Writes the products of `q`, and of `wide`, which has the same values, with rows of `codes`.
+    fn accumulators(q: &[i8], wide: &[i16], codes: &[i8], out: &mut [i32]) {
+        /// Rows that are read at the same time.
+        const ROWS: usize = 4;
+        let mut rows = codes.chunks_exact(q.len());
+        let (fours, rest) = out.as_chunks_mut::<ROWS>();
+        for out in fours {
+            let rows: [_; ROWS] = core::array::from_fn(|_| rows.next().expect("a row for each output"));
+            *out = dots!(q, wide, rows);
+        }
+        for (out, row) in rest.iter_mut().zip(rows) {
+            *out = dot(wide, row);
         }
     }
 }

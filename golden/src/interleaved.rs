@@ -5,7 +5,7 @@
 //! a sum across lanes is never needed, and the four activations are the same for all lanes. The sum of the
 //! activations is subtracted at the end, because `(w + 1) x = w x + x`.
 //!
-//! Rows come in groups of [`ROWS`], filled up with zero rows. The columns of a group come in *lines* of 16 columns.
+//! Rows come in groups of 32, filled up with zero rows. The columns of a group come in *lines* of 16 columns.
 //! Lane `r` of a line belongs to row `r` of the group. Its byte `k` holds the codes of four columns: bits `2 p` and
 //! `2 p + 1` are the code of *class* `p`. A mask takes the codes of one class out of all bytes of a line, multiplied
 //! by `4^p`; no shift is needed. Line `i` of four consecutive lines covers these columns of 64:

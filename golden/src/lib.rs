@@ -5,8 +5,12 @@
 //! | [`dtype`] | the compute types and how values are rounded to them |
 //! | [`ternary`], [`packed`], [`codec`] | ternary matrices: bit planes, packed checkpoint form, weight image in DDR |
 //! | [`quantise`], [`matvec`], [`linear`] | BitLinear: quantisers, exact integer product, rescale; the dense head |
+//! | `interleaved` | the same product with the instructions that a CPU has for it |
 //! | [`head`], [`ranking`] | the output head in int8; a ternary copy of it that ranks its rows |
+//! | `screen` | the rows of a head that can have the largest logit, found with half the bytes |
 //! | [`norm`], [`rope`], [`attention`], [`activation`], [`residual`] | the float operators between the products |
+//!
+//! `interleaved` and `screen` need the feature `parallel`.
 //!
 //! No I/O, no global state and no `unsafe`. Every result depends on the arguments alone: its bits are identical with
 //! one thread or many, with or without SIMD, on a server or on a soft core. For this reason elementary functions come
