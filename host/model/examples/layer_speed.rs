@@ -2,11 +2,12 @@
 //! `cargo run --release -p bitnet --example layer_speed`.
 //!
 //! The weights are synthetic and have the true dimensions; the prompts have 1 and 3 tokens. The example first runs
-//! the same layer again and again; its bit planes take 17 MB, which stay in a large cache. It then runs several
-//! layers in turn, with 139 MB of planes, like a forward pass.
+//! the same layer again and again; its weights take 17 MB, which stay in a large cache. It then runs several
+//! layers in turn, with 139 MB of weights, like a forward pass.
 #![allow(clippy::print_stdout)]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bitnet::Result;
@@ -21,7 +22,7 @@ const RUNS: usize = 120;
 
 fn main() -> Result<()> {
     let model = Synthetic::new(ModelConfig::bitnet_2b_4t(), 1);
-    let weights = (0..LAYERS).map(|l| model.layer(l)).collect::<Result<Vec<_>>>()?;
+    let weights = (0..LAYERS).map(|l| Ok(Arc::new(model.layer(l)?.interleaved()))).collect::<Result<Vec<_>>>()?;
     println!("milliseconds a layer, best and median of {RUNS}, {} threads", rayon::current_num_threads());
     for (dtype, tokens) in [(Dtype::Fp32, 1), (Dtype::Fp32, 3), (Dtype::Bf16, 1), (Dtype::Bf16, 3)] {
         for (layers, what) in [(1, "the same layer"), (LAYERS, "layers in turn")] {

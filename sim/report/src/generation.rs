@@ -201,7 +201,7 @@ impl CpuTimes {
         let mut out = format!("This CPU, {} threads: prompt {:.3} s", self.threads, self.prefill_s);
         if let (Some(s), Some(rate), Some(gb)) = (self.decode_s_a_token, self.tokens_per_second, self.gb_per_second) {
             out += &format!(
-                ", then {:.1} ms a token (median), {rate:.1} tokens/s; {:.0} MB of planes and {:.0} MB of head a token, \
+                ", then {:.1} ms a token (median), {rate:.1} tokens/s; {:.0} MB of ternary weights and {:.0} MB of head a token, \
                  {gb:.1} GB/s",
                 s * 1e3,
                 self.plane_bytes as f64 / 1e6,
