@@ -10,19 +10,13 @@ use alloc::vec::Vec;
 use crate::Dtype;
 use crate::reduce::{dot, sum};
 
+mod heads;
+
 #[cfg(feature = "parallel")]
 mod shared;
 
-/// The head counts and the head width of an attention layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heads {
-    /// Query heads.
-    pub query: usize,
-    /// Key/value heads. Key/value head `j` serves `query / kv` query heads, from query head `j * query / kv` on.
-    pub kv: usize,
-    /// Values per head.
-    pub dim: usize,
-}
+pub use heads::Heads;
+use heads::{Tokens, scale};
 
 /// Attention of `n` new tokens. Their keys and values are the last `n` of the cache.
 ///
@@ -65,30 +59,6 @@ pub fn attention_with_probs(
         one_head(heads, h, &q[i * heads.dim..][..heads.dim], keys, values, dtype, probs, out);
     }
     (out, probs)
-}
-
-struct Tokens {
-    past: usize,
-    new: usize,
-}
-
-impl Tokens {
-    fn new(heads: Heads, q: &[f32], keys: &[f32], values: &[f32]) -> Self {
-        let Heads { query, kv, dim } = heads;
-        assert!(kv > 0 && query.is_multiple_of(kv), "{kv} key/value heads divide {query} query heads");
-        let (new, all) = (q.len() / (query * dim).max(1), keys.len() / (kv * dim).max(1));
-        assert_eq!(q.len(), new * query * dim, "queries: whole tokens of {query} heads of {dim} values");
-        assert_eq!(keys.len(), all * kv * dim, "keys: whole tokens of {kv} heads of {dim} values");
-        assert_eq!(values.len(), keys.len(), "as many values as keys");
-        assert!(all >= new, "{new} queries are among {all} keys");
-        Self { past: all - new, new }
-    }
-}
-
-/// The factor of all scores.
-#[inline(always)]
-fn scale(dim: usize) -> f32 {
-    (1.0 / libm::sqrt(dim as f64)) as f32
 }
 
 simd! {

@@ -11,8 +11,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::dtype::Element;
+use crate::memory::prefetch;
 use crate::parallel::{for_each_chunk, steps, transpose};
-use crate::reduce::prefetch;
 
 #[cfg(all(feature = "parallel", target_arch = "x86_64"))]
 mod avx512;

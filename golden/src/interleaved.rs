@@ -19,29 +19,20 @@
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::slice;
 
 use prefetch_index::prefetch_index;
 
+use crate::TernaryMatrix;
 use crate::parallel::{for_each, for_each_chunk, steps};
-use crate::ternary::WORD;
-use crate::{TernaryMatrix, matvec};
+use crate::ternary::{WORD, tokens_of};
 
+mod lines;
+mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// Rows of a group.
-const ROWS: usize = 32;
-/// Lines of [`WORD`] columns.
-const LINES: usize = 4;
-/// Classes of columns: codes of a byte.
-const CLASSES: usize = 4;
-/// Lines of a group that a kernel multiplies with all tokens of a tile before it goes on: 1,280 columns, so that codes
-/// (10 KB) and activations (15 KB) stay in the nearest cache.
-const CHUNK: usize = 80;
-/// The most tokens of a tile: two lines and twelve tokens have 24 accumulators, which fill the registers of AVX-512
-/// beside codes, masks and activations.
-const TILE: usize = 12;
+use lines::{CHUNK, CLASSES, Kernel, LINES, ROWS, Sums, TILE};
+pub use lines::{Half, Line};
 
 /// Groups of a task: few enough to spread the work, many enough to make the cost of starting a task negligible, and as
 /// many as a kernel reads at the same time.
@@ -49,19 +40,8 @@ const GROUPS: usize = 4;
 /// Tokens that are multiplied with all rows before the next tokens, so that their activations stay in a near cache.
 const BLOCK: usize = 8 * TILE;
 
-/// Half a line: 16 columns of half the rows of a group, in one register of AVX-512 and one line of a cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(align(64))]
-pub struct Half(pub [u32; ROWS / 2]);
-
-/// A line of a group.
-pub type Line = [Half; 2];
-
 /// The even bits of a word: the low bits of its codes.
 const EVEN: u64 = 0x5555_5555_5555_5555;
-
-/// The accumulators of a group for one token.
-type Sums = [i32; ROWS];
 
 /// A matrix over {-1, 0, +1}, shape `[rows, cols]`, in the order of this module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,7 +175,7 @@ pub fn products(weights: &[&Interleaved], x: &[i8]) -> Vec<Vec<i32>> {
 fn products_by(kernel: Kernel, weights: &[&Interleaved], x: &[i8]) -> Vec<Vec<i32>> {
     let Some(first) = weights.first() else { return Vec::new() };
     assert!(weights.iter().all(|w| w.cols == first.cols), "matrices with {} columns each", first.cols);
-    let tokens = matvec::tokens(first.cols, x).len();
+    let tokens = tokens_of(first.cols, x).len();
     let mut out: Vec<_> = weights.iter().map(|w| vec![0; tokens * w.rows]).collect();
     for (i, x) in x.chunks((BLOCK * first.cols).max(1)).enumerate() {
         let first = i * BLOCK;
@@ -328,22 +308,9 @@ simd! {
     }
 }
 
-/// The products of codes and activations with one set of instructions. The functions add the sums of codes times
-/// activations to the last argument. Lines are those of whole groups, and words are [`Packed::words`] of one tile.
-#[derive(Clone, Copy, Debug)]
-struct Kernel {
-    /// For tests.
-    #[allow(dead_code)]
-    name: &'static str,
-    /// One group, and as many tokens as there are elements of the last argument.
-    group: fn(&[Line], &[u32], &mut [Sums]),
-    /// One token, and as many groups as there are elements of the last argument.
-    token: fn(&[Line], &[u32], &mut [Sums]),
-}
-
 /// The kernels that this machine can run, from the slowest to the fastest.
 fn kernels() -> Vec<Kernel> {
-    let mut all = vec![Kernel { name: "portable", group: portable, token: portable_token }];
+    let mut all = vec![Kernel { name: "portable", group: portable::group, token: portable::token }];
     #[cfg(target_arch = "x86_64")]
     all.extend(x86::kernels());
     all
@@ -351,36 +318,6 @@ fn kernels() -> Vec<Kernel> {
 
 fn fastest() -> Kernel {
     kernels().pop().expect("one runs on any machine")
-}
-
-/// The chunks of a tile of `tokens` tokens: lines, and words of the shape `[class, line, token]`.
-fn chunks<'a>(lines: &'a [Line], words: &'a [u32], tokens: usize) -> impl Iterator<Item = (&'a [Line], &'a [u32])> {
-    lines.chunks(CHUNK).zip(words.chunks(CHUNK * CLASSES * tokens))
-}
-
-/// The definition of [`Kernel::token`].
-fn portable_token(lines: &[Line], words: &[u32], sums: &mut [Sums]) {
-    for (lines, sums) in lines.chunks_exact(lines.len() / sums.len()).zip(sums) {
-        portable(lines, words, slice::from_mut(sums));
-    }
-}
-
-/// The definition of [`Kernel::group`].
-fn portable(lines: &[Line], words: &[u32], sums: &mut [Sums]) {
-    let tokens = sums.len();
-    for (lines, words) in chunks(lines, words, tokens) {
-        for (class, words) in words.chunks_exact(lines.len() * tokens).enumerate() {
-            for (line, words) in lines.iter().zip(words.chunks_exact(tokens)) {
-                for (sums, word) in sums.iter_mut().zip(words) {
-                    for (sum, lane) in sums.iter_mut().zip(line.iter().flat_map(|half| half.0)) {
-                        for (codes, x) in lane.to_le_bytes().into_iter().zip(word.to_le_bytes()) {
-                            *sum = sum.wrapping_add((codes >> (2 * class) & 3) as i32 * x as i8 as i32);
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ pub mod head;
 pub mod interleaved;
 pub mod linear;
 pub mod matvec;
+mod memory;
 pub mod norm;
 pub mod packed;
 mod parallel;

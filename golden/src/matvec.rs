@@ -19,6 +19,7 @@ use crate::bits;
 #[cfg(feature = "parallel")]
 use crate::interleaved::{self, Interleaved};
 use crate::parallel::{for_each, steps, transpose};
+use crate::ternary::tokens_of;
 
 /// Computes `acc[t, r] = sum_c x[t, c] * w[r, c]` for `x` of shape `[tokens, cols]`. The result is `[tokens, rows]`.
 /// Slow and obvious.
@@ -27,7 +28,7 @@ use crate::parallel::{for_each, steps, transpose};
 /// If `x` is not a whole number of rows.
 pub fn reference(w: &TernaryMatrix, x: &[i8]) -> Vec<i32> {
     let mut acc = Vec::new();
-    for x in tokens(w.cols(), x) {
+    for x in tokens_of(w.cols(), x) {
         for r in 0..w.rows() {
             acc.push((0..w.cols()).map(|c| x[c] as i32 * w.get(r, c) as i32).sum());
         }
@@ -65,7 +66,7 @@ pub fn matvecs(weights: &[&TernaryMatrix], x: &[i8]) -> Vec<Vec<i32>> {
         let weights: Vec<_> = weights.iter().map(|w| Interleaved::new(w)).collect();
         return interleaved::products(&weights.iter().collect::<Vec<_>>(), x);
     }
-    let x: Vec<_> = tokens(first.cols(), x).map(activation_planes).collect();
+    let x: Vec<_> = tokens_of(first.cols(), x).map(activation_planes).collect();
     let tokens = x.len();
     // A task computes whole rows for all tokens, so results arrive as [rows, tokens].
     let mut by_row: Vec<Vec<i32>> = weights.iter().map(|w| vec![0; w.rows() * tokens]).collect();
@@ -80,13 +81,6 @@ pub fn matvecs(weights: &[&TernaryMatrix], x: &[i8]) -> Vec<Vec<i32>> {
 /// Tokens for which it pays to put a matrix in another order before the product.
 #[cfg(feature = "parallel")]
 const MANY: usize = 8;
-
-/// The tokens of `x`, `cols` activations each.
-pub(crate) fn tokens(cols: usize, x: &[i8]) -> core::slice::ChunksExact<'_, i8> {
-    let tokens = x.chunks_exact(cols.max(1));
-    assert!(tokens.remainder().is_empty() && (cols > 0 || x.is_empty()), "whole rows of {cols} activations");
-    tokens
-}
 
 /// Words in a block: one AVX-512 register, which holds 512 columns.
 const LANES: usize = 8;

@@ -8,12 +8,11 @@
 use core::array;
 
 use crate::dtype::Element;
+use lanes::LANES;
 
 #[cfg(all(feature = "parallel", target_arch = "x86_64"))]
 pub(crate) mod avx512;
-
-/// Interleaved partial sums: two AVX-512 registers, enough to hide the latency of an addition.
-const LANES: usize = 32;
+mod lanes;
 
 /// `sum_i a[i] * b[i]` in fp32. Every product is rounded and then added.
 #[inline(always)]
@@ -54,19 +53,6 @@ macro_rules! dots {
     }};
 }
 pub(crate) use dots;
-
-/// Asks the memory for `count` elements of `x`, from `first` on, which will be read a little later. There need not be so
-/// many.
-#[inline(always)]
-pub(crate) fn prefetch<E>(x: &[E], first: usize, count: usize) {
-    /// Bytes of a line of a cache.
-    const LINE: usize = 64;
-    #[cfg(feature = "parallel")]
-    for i in (first..first + count).step_by(LINE / size_of::<E>()) {
-        prefetch_index::prefetch_index(x, i);
-    }
-    let _ = (x, first, count, LINE);
-}
 
 /// `sum_i x[i]` in fp32.
 #[inline(always)]

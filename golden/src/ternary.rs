@@ -153,6 +153,13 @@ impl TernaryMatrix {
     }
 }
 
+/// The tokens of `x`, `cols` activations each.
+pub(crate) fn tokens_of(cols: usize, x: &[i8]) -> core::slice::ChunksExact<'_, i8> {
+    let tokens = x.chunks_exact(cols.max(1));
+    assert!(tokens.remainder().is_empty() && (cols > 0 || x.is_empty()), "whole rows of {cols} activations");
+    tokens
+}
+
 /// Mask of the bits that hold weights in the last word of a row.
 fn tail_mask(cols: usize) -> u64 {
     match cols % WORD {

@@ -4,7 +4,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Heads, Tokens, scale};
+use super::heads::{Heads, Tokens, scale};
 use crate::Dtype;
 use crate::exp::exp;
 use crate::parallel::{for_each, steps};

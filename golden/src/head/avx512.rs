@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::reduce::prefetch;
+use crate::memory::prefetch;
 
 /// Bytes of a register.
 const WIDTH: usize = 64;

@@ -13,7 +13,7 @@ use multiversion::multiversion;
 use multiversion::target::match_target;
 use prefetch_index::prefetch_index;
 
-use super::{CHUNK, CLASSES, Kernel, Line, ROWS, Sums, chunks};
+use super::lines::{CHUNK, CLASSES, Kernel, Line, ROWS, Sums, chunks};
 
 /// The kernels of this file that this machine can run, from the slowest to the fastest.
 pub(super) fn kernels() -> impl Iterator<Item = Kernel> {

@@ -4,8 +4,9 @@
 
 use core::arch::x86_64::*;
 
-use super::{LANES, prefetch};
+use super::lanes::LANES;
 use crate::dtype::Element;
+use crate::memory::prefetch;
 
 /// Values of a register.
 const WIDTH: usize = 16;
