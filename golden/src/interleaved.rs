@@ -310,10 +310,11 @@ simd! {
 
 /// The kernels that this machine can run, from the slowest to the fastest.
 fn kernels() -> Vec<Kernel> {
-    let mut all = vec![Kernel { name: "portable", group: portable::group, token: portable::token }];
+    let portable = Kernel { name: "portable", group: portable::group, token: portable::token };
     #[cfg(target_arch = "x86_64")]
-    all.extend(x86::kernels());
-    all
+    return core::iter::once(portable).chain(x86::kernels()).collect();
+    #[cfg(not(target_arch = "x86_64"))]
+    vec![portable]
 }
 
 fn fastest() -> Kernel {

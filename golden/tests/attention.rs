@@ -47,6 +47,12 @@ proptest! {
         prop_assert!(bits(&attention(heads, &q, &keys, &values, dtype)) == bits(&want));
     }
 
+    #[test]
+    fn nothing_to_attend_to(kv in 1usize..3, dim in 0usize..2) {
+        let heads = Heads { query: 2 * kv, kv, dim };
+        prop_assert!(attention(heads, &[], &[], &[], Dtype::Fp32).is_empty());
+    }
+
     /// One token reads several rows of the head at the same time; several tokens read one row after another.
     #[test]
     fn logits_of_one_token_are_those_of_many(cols in 1usize..300, rows in 0usize..40, seed: u64, dtype in dtypes()) {

@@ -27,6 +27,9 @@ pub(super) fn attention(
     dtype: Dtype,
     out: &mut [f32],
 ) {
+    if out.is_empty() {
+        return;
+    }
     let width = heads.query * heads.dim;
     for (first, (q, out)) in (0..).step_by(TOKENS).zip(q.chunks(TOKENS * width).zip(out.chunks_mut(TOKENS * width))) {
         let block = Block { heads, first: n.past + first, tokens: q.len() / width, dtype };
