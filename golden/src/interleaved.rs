@@ -149,13 +149,13 @@ simd! {
     }
 }
 
-/// True if this machine has a kernel that is faster on [`Interleaved`] matrices than [`matvec::matvecs`] is on bit
+/// True if this machine has a kernel that is faster on [`Interleaved`] matrices than [`matvecs`](crate::matvec::matvecs) is on bit
 /// planes.
 pub fn is_faster() -> bool {
     kernels().len() > 1
 }
 
-/// Computes the product that [`matvec::reference`] defines, for several matrices with the same activations `x`,
+/// Computes the product that [`reference`](crate::matvec::reference) defines, for several matrices with the same activations `x`,
 /// `[tokens, cols]`, in one parallel job. There is one result `[tokens, rows]` per matrix.
 ///
 /// ```
