@@ -181,7 +181,43 @@ mod tests {
             }
         }
 
-        /// The bound holds for every row, not only for the largest one.
+        /// Activations along what quantising left of a row: the estimate is as wrong as its bound allows. A second row,
+        /// without an error, has a logit between the two.
+        #[test]
+        fn a_row_that_is_worth_more_than_it_seems(row in prop::collection::vec(-1.0f32..1.0, 64)) {
+            let mut codes = [0; 64];
+            let scale = quantise::activation_row(&row, &mut codes);
+            let rest: Vec<f32> = row.iter().zip(codes).map(|(x, code)| x - code as f32 / scale).collect();
+            // Whole numbers up to 127, which are their own codes.
+            let most = rest.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            let h: Vec<f32> = rest.iter().map(|x| (x / most * 127.0).round_ties_even()).collect();
+            let at = h.iter().position(|x| x.abs() == 127.0).unwrap();
+            let dot = |x: &[f32]| h.iter().zip(x).map(|(h, x)| f64::from(*h) * f64::from(*x)).sum::<f64>();
+            let (right, missing) = (dot(&row), dot(&rest));
+            let mut second = vec![0.0; 64];
+            second[at] = ((right - 0.2 * missing) / f64::from(h[at])) as f32;
+            let mut screen = Screen::new(64);
+            screen.push_rows(&[row, second].concat());
+            prop_assert!(screen.candidates(&h, Dtype::Fp32).contains(&0));
+        }
+
+        /// The same with a row along what quantising left of the activations.
+        #[test]
+        fn activations_that_are_worth_more_than_they_seem(h in prop::collection::vec(-1.0f32..1.0, 64)) {
+            let mut q = [0; 64];
+            let t = quantise::activation_row(&h, &mut q);
+            let rest: Vec<f32> = h.iter().zip(q).map(|(x, code)| x - code as f32 / t).collect();
+            let most = rest.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+            let row: Vec<f32> = rest.iter().map(|x| (x / most * 127.0).round_ties_even()).collect();
+            let at = q.iter().position(|code| code.abs() == 127).unwrap();
+            let dot = |x: &[f32]| row.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>();
+            let mut second = vec![0.0; 64];
+            second[at] = ((dot(&h) - 0.2 * dot(&rest)) / f64::from(h[at])) as f32;
+            let mut screen = Screen::new(64);
+            screen.push_rows(&[row, second].concat());
+            prop_assert!(screen.candidates(&h, Dtype::Fp32).contains(&0));
+        }
+
         #[test]
         fn rows_without_a_chance_are_left_out((cols, head, _) in head(), row in 0usize..60) {
             let row = row % (head.len() / cols);
@@ -195,6 +231,15 @@ mod tests {
             let h: Vec<f32> = one.iter().map(|x| x.to_f32()).collect();
             prop_assert_eq!(screen.candidates(&h, Dtype::Bf16), [4]);
         }
+    }
+
+    /// 257 rounds to 256 in bf16, so the first of both rows is the token.
+    #[test]
+    fn logits_that_rounding_makes_equal() {
+        let mut screen = Screen::new(1);
+        screen.push_rows(&[256.0f32, 257.0, 250.0]);
+        assert_eq!(screen.candidates(&[1.0], Dtype::Bf16), [0, 1]);
+        assert_eq!(screen.candidates(&[1.0], Dtype::Fp32), [1]);
     }
 
     #[test]
