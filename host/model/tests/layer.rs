@@ -409,6 +409,12 @@ fn blocks_and_interleaved_weights_change_nothing() {
         assert_eq!(planes.planes(), interleaved.planes(), "{linear}");
         assert_eq!((planes.rows(), planes.cols()), (interleaved.rows(), interleaved.cols()), "{linear}");
     }
+    // A packed checkpoint can have any scale.
+    let mut linears = Linear::ALL.map(|linear| planes.linear(linear).clone());
+    linears.iter_mut().zip([-2.0, 0.0, 3.0]).for_each(|(linear, factor)| linear.factor = factor);
+    let odd = LayerWeights::new(source.config(), linears, Norm::ALL.map(|norm| planes.norm(norm).to_vec())).unwrap();
+    let factors = |weights: &LayerWeights| Linear::ALL.map(|linear| weights.linear(linear).factor);
+    assert_eq!(factors(&odd.interleaved()), factors(&odd));
 }
 
 /// The token with the largest logit is that of the whole head, from a screened head too.
