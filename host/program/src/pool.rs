@@ -1,5 +1,10 @@
 //! The threads that compute in parallel.
 
+/// The number of threads.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
 /// Makes the calling thread one of `threads` threads that compute in parallel; 0 means one thread per core. Its parallel
 /// jobs then start without a hand-over to another thread, which takes tens of microseconds. A program that also computes on
 /// threads of its own must not call this: a thread that waits takes no jobs, and if it is the only one that could, the

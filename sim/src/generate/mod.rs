@@ -12,14 +12,13 @@ use std::time::Instant;
 
 use bitnet::generate::Pass;
 use program::console::{pretty, tell};
-use program::machine;
 use program::target::Targets;
+use program::{machine, pool};
 use report::generation::{CpuTimes, Generation, Verification};
 use report::head::OutputHead;
 use report::mismatch::Mismatches;
 use report::records::{SCHEMA_VERSION, STATUS};
 use report::tensor;
-use testbench::pool::threads;
 use testbench::recorder::Interruptible;
 
 use args::DeviceKind;
@@ -95,7 +94,7 @@ fn report(
         generated_ids: ids,
         text,
         cpu: CpuTimes {
-            threads: threads(),
+            threads: pool::threads(),
             prefill_s: prefill.first().map_or(0.0, |pass| pass.time.as_secs_f64()),
             decode_s_a_token: decode_s,
             tokens_per_second: decode_s.map(|s| 1.0 / s),
