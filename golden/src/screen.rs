@@ -181,41 +181,27 @@ mod tests {
             }
         }
 
-        /// Activations along what quantising left of a row: the estimate is as wrong as its bound allows. A second row,
-        /// without an error, has a logit between the two.
+        /// Activations along what quantising left of a row, and a row along what it left of the activations: the estimate
+        /// is as wrong as its bound allows.
         #[test]
-        fn a_row_that_is_worth_more_than_it_seems(row in prop::collection::vec(-1.0f32..1.0, 64)) {
+        fn a_row_that_is_worth_more_than_it_seems(x in prop::collection::vec(-1.0f32..1.0, 64)) {
             let mut codes = [0; 64];
-            let scale = quantise::activation_row(&row, &mut codes);
-            let rest: Vec<f32> = row.iter().zip(codes).map(|(x, code)| x - code as f32 / scale).collect();
+            let scale = quantise::activation_row(&x, &mut codes);
+            let rest: Vec<f32> = x.iter().zip(codes).map(|(x, code)| x - code as f32 / scale).collect();
             // Whole numbers up to 127, which are their own codes.
             let most = rest.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-            let h: Vec<f32> = rest.iter().map(|x| (x / most * 127.0).round_ties_even()).collect();
-            let at = h.iter().position(|x| x.abs() == 127.0).unwrap();
-            let dot = |x: &[f32]| h.iter().zip(x).map(|(h, x)| f64::from(*h) * f64::from(*x)).sum::<f64>();
-            let (right, missing) = (dot(&row), dot(&rest));
-            let mut second = vec![0.0; 64];
-            second[at] = ((right - 0.2 * missing) / f64::from(h[at])) as f32;
-            let mut screen = Screen::new(64);
-            screen.push_rows(&[row, second].concat());
-            prop_assert!(screen.candidates(&h, Dtype::Fp32).contains(&0));
-        }
-
-        /// The same with a row along what quantising left of the activations.
-        #[test]
-        fn activations_that_are_worth_more_than_they_seem(h in prop::collection::vec(-1.0f32..1.0, 64)) {
-            let mut q = [0; 64];
-            let t = quantise::activation_row(&h, &mut q);
-            let rest: Vec<f32> = h.iter().zip(q).map(|(x, code)| x - code as f32 / t).collect();
-            let most = rest.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-            let row: Vec<f32> = rest.iter().map(|x| (x / most * 127.0).round_ties_even()).collect();
-            let at = q.iter().position(|code| code.abs() == 127).unwrap();
-            let dot = |x: &[f32]| row.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>();
-            let mut second = vec![0.0; 64];
-            second[at] = ((dot(&h) - 0.2 * dot(&rest)) / f64::from(h[at])) as f32;
-            let mut screen = Screen::new(64);
-            screen.push_rows(&[row, second].concat());
-            prop_assert!(screen.candidates(&h, Dtype::Fp32).contains(&0));
+            let along: Vec<f32> = rest.iter().map(|x| (x / most * 127.0).round_ties_even()).collect();
+            let dot = |x: &[f32]| along.iter().zip(x).map(|(a, x)| f64::from(*a) * f64::from(*x)).sum::<f64>();
+            let between = dot(&x) - 0.2 * dot(&rest);
+            for (row, h) in [(&x, &along), (&along, &x)] {
+                // A second row, without an error, has a logit between the estimate and the logit of the first one.
+                let at = (0..64).reduce(|a, b| if h[b].abs() > h[a].abs() { b } else { a }).unwrap();
+                let mut second = vec![0.0; 64];
+                second[at] = (between / f64::from(h[at])) as f32;
+                let mut screen = Screen::new(64);
+                screen.push_rows(&[row.clone(), second].concat());
+                prop_assert!(screen.candidates(h, Dtype::Fp32).contains(&0));
+            }
         }
 
         #[test]

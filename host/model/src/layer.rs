@@ -48,6 +48,7 @@ pub trait TernaryBackend {
     }
 }
 
+/// The tokens that [`CpuBackend`] prefers at a time.
 const BLOCK: usize = 128;
 
 /// A back end that computes the products on the CPU of this machine.

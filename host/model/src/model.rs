@@ -14,8 +14,11 @@ use crate::Result;
 use crate::layer::{DecoderLayer, KvCache, Observer, TernaryBackend, Values, check_hidden, in_dtype, rope, started};
 use crate::weights::{HeadRows, WeightSource};
 
-/// Rows of the output head that are loaded at a time.
-const HEAD_ROWS: usize = 4096;
+/// The rows of the output head that are loaded at a time.
+fn head_parts(vocab: usize) -> impl Iterator<Item = Range<usize>> {
+    const ROWS: usize = 4096;
+    (0..vocab).step_by(ROWS).map(move |start| start..vocab.min(start + ROWS))
+}
 
 /// A model with the key and value caches of the tokens that it has processed.
 pub struct Model<'a> {
@@ -149,13 +152,12 @@ impl<'a> Model<'a> {
         Ok(logits)
     }
 
-    /// Computes logits with the output head of the weight source, which is loaded in parts of [`HEAD_ROWS`] rows.
+    /// Computes logits with the output head of the weight source, which is loaded in parts.
     fn head(&self, x: &[f32], tokens: usize) -> Result<Array2<f32>> {
         let config = self.source.config();
         let width = config.hidden_size;
         let mut logits = Array2::zeros((tokens, config.vocab_size));
-        for start in (0..config.vocab_size).step_by(HEAD_ROWS) {
-            let rows = start..config.vocab_size.min(start + HEAD_ROWS);
+        for rows in head_parts(config.vocab_size) {
             let part = match self.source.head(rows.clone())? {
                 HeadRows::Bf16(head) => linear::dense(x, &head, width, self.dtype),
                 HeadRows::F32(head) => linear::dense(x, &in_dtype(&head, self.dtype), width, self.dtype),
@@ -174,7 +176,10 @@ impl<'a> Model<'a> {
         let mut logits = Array2::from_elem((1, config.vocab_size), f32::NEG_INFINITY);
         let known = match self.source.head(0..config.vocab_size)? {
             HeadRows::Bf16(head) => linear::dense_of(x, &head, width, &rows, dtype),
-            HeadRows::F32(head) => linear::dense_of(x, &in_dtype(&head, dtype), width, &rows, dtype),
+            HeadRows::F32(head) => {
+                let chosen: Vec<f32> = rows.iter().flat_map(|row| &head[row * width..][..width]).copied().collect();
+                linear::dense(x, &in_dtype(&chosen, dtype), width, dtype)
+            }
         };
         rows.into_iter().zip(known).for_each(|(row, logit)| logits[[0, row]] = logit);
         Ok(logits)
@@ -237,8 +242,8 @@ impl<'a> Model<'a> {
 pub fn int8_head(source: &dyn WeightSource) -> Result<Head> {
     let config = source.config();
     let mut head = Int8Rows::new(config.hidden_size);
-    for start in (0..config.vocab_size).step_by(HEAD_ROWS) {
-        match source.head(start..config.vocab_size.min(start + HEAD_ROWS))? {
+    for rows in head_parts(config.vocab_size) {
+        match source.head(rows)? {
             HeadRows::Bf16(rows) => head.push_rows(&rows),
             HeadRows::F32(rows) => head.push_rows(&rows),
         }
@@ -253,8 +258,8 @@ pub fn int8_head(source: &dyn WeightSource) -> Result<Head> {
 pub fn screened_head(source: &dyn WeightSource, dtype: Dtype) -> Result<Head> {
     let config = source.config();
     let mut screen = Screen::new(config.hidden_size);
-    for start in (0..config.vocab_size).step_by(HEAD_ROWS) {
-        match source.head(start..config.vocab_size.min(start + HEAD_ROWS))? {
+    for rows in head_parts(config.vocab_size) {
+        match source.head(rows)? {
             HeadRows::Bf16(rows) => screen.push_rows(&rows),
             HeadRows::F32(rows) => screen.push_rows(&in_dtype(&rows, dtype)),
         }

@@ -91,14 +91,14 @@ impl LayerWeights {
 
     /// The same weights in the order that the CPU reads fastest, if this machine has instructions for it.
     pub fn interleaved(&self) -> Self {
-        let mut weights = self.clone();
-        if interleaved::is_faster() {
-            weights.linears = self.linears.each_ref().map(|BitLinearWeights { ternary, factor }| {
-                let ternary = Ternary::Interleaved(Interleaved::new(&ternary.planes()));
-                BitLinearWeights { ternary, factor: *factor }
-            });
+        if !interleaved::is_faster() {
+            return self.clone();
         }
-        weights
+        let linears = self.linears.each_ref().map(|BitLinearWeights { ternary, factor }| {
+            let ternary = Ternary::Interleaved(Interleaved::new(&ternary.planes()));
+            BitLinearWeights { ternary, factor: *factor }
+        });
+        Self { linears, norms: self.norms.clone() }
     }
 
     /// The weights of one linear.
