@@ -35,10 +35,11 @@ pub(crate) struct Token {
 pub(crate) struct Head<'a> {
     parts: &'a Parts,
     setup: &'a Setup,
-    unit: VectorConfig,
-    weights: HeadWeights,
-    bytes: usize,
-    margin: f32,
+    pub(crate) unit: VectorConfig,
+    pub(crate) weights: HeadWeights,
+    /// Bytes of memory: within reach of the core, and beyond.
+    pub(crate) bytes: [usize; 2],
+    pub(crate) margin: f32,
 }
 
 /// A system with a head in its memory.
@@ -70,27 +71,32 @@ impl<'a> Head<'a> {
         let unit = parts.vector.as_ref().ok_or_else(no_unit)?.1;
         let weights = HeadWeights::of(source, dtype)?;
         let config = source.config();
-        let bytes = weights.memory_bytes(setup.unit.weight_bytes(config.vocab_size, config.hidden_size) + ALIGNMENT);
-        check_memory(bytes)?;
+        let ternary = setup.unit.weight_bytes(config.vocab_size, config.hidden_size) + ALIGNMENT;
+        let bytes = [weights.memory_bytes(ternary), weights.far_bytes()];
+        check_memory(bytes[0])?;
         Ok(Self { parts, setup, unit, weights, bytes, margin })
     }
 
     /// A system with the head in its memory.
     pub(crate) fn system(&self, seed: u64) -> Result<OnSystem<'_>, Failure> {
-        let mut system = self.parts.system(self.setup, self.bytes, seed)?;
+        let mut system = self.parts.system(self.setup, self.bytes.iter().sum(), seed)?;
         let head = load(&mut system, &self.weights, &self.unit, self.margin)?;
         Ok(OnSystem { system, head })
     }
 
     /// Chooses a token.
     pub(crate) fn choose(&self, on: &mut OnSystem<'_>, index: usize, token: &Token) -> Result<OnUnits, Failure> {
-        let Token { hidden, logits, chosen } = token;
         let started = Instant::now();
-        let output = on.head.run(&mut on.system, &self.parts.firmware, hidden)?;
-        let seconds = started.elapsed().as_secs_f64();
+        let output = on.head.run(&mut on.system, &self.parts.firmware, &token.hidden)?;
+        Ok(self.chosen(output, index, token, started.elapsed().as_secs_f64()))
+    }
+
+    /// A token that was chosen within `seconds`, compared with golden's.
+    pub(crate) fn chosen(&self, output: HeadOutput, index: usize, token: &Token, seconds: f64) -> OnUnits {
+        let Token { hidden, logits, chosen } = token;
         let compared = output.compare(&self.weights, hidden, logits, *chosen);
         let deviations = output.deviations(&self.weights, logits, self.margin);
-        Ok(OnUnits { index, output, compared, deviations, seconds })
+        OnUnits { index, output, compared, deviations, seconds }
     }
 
     /// The report of some tokens.

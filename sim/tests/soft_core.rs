@@ -14,6 +14,7 @@ use bitnet::model::Model;
 use bitnet::sampler::Sampler;
 use bitnet::synthetic::Synthetic;
 use bitnet::weights::WeightSource;
+use core_bench::chain::Chain;
 use core_bench::head::{HeadSystem, MARGIN, Rows, hidden};
 use core_bench::{Case, patch, small};
 use golden::Dtype;
@@ -77,6 +78,8 @@ fn main() -> ExitCode {
         both_units_equal_golden,
         both_units_skip_rows,
         both_units_agree_with_the_reference,
+        layers_follow_each_other,
+        layers_in_another_order_are_noticed,
         the_head_chooses_goldens_token,
         the_head_computes_as_few_logits_as_it_can,
         hard_heads_have_the_right_token,
@@ -127,7 +130,7 @@ fn a_checkpoint_agrees_with_the_reference() {
         let output = case.run(&mut case.system()).unwrap();
         case.check(&output, &format!("layer {layer}"));
         let mut compared = 0;
-        for (name, elements) in &output.tensors {
+        for (name, elements) in &output.layers[0].tensors {
             // The reference has no codes.
             let Ok(view) = reference.tensor(&format!("model.layers.{layer}.{name}")) else { continue };
             agrees(name, elements, view.data(), *view.shape().last().unwrap());
@@ -192,6 +195,31 @@ fn both_units_skip_rows() {
     }
 }
 
+/// Layers run one behind the other: every tensor that is in memory equals golden's. With one token, and with several, whose
+/// stream goes through memory; with zeros skipped; with more instructions than a program has.
+fn layers_follow_each_other() {
+    for (count, lanes, tokens, past, dtype, skip_zeros, stall) in [
+        (2, 32, 1, 0, Dtype::Fp32, true, 0),
+        (3, 8, 1, 5, Dtype::Bf16, false, 60),
+        (2, 16, 3, 2, Dtype::Fp32, false, 60),
+        (36, 32, 1, 1, Dtype::Bf16, true, 0),
+    ] {
+        let chain = Chain::new(testdata("tiny-packed"), count, tokens, past, dtype, skip_zeros);
+        let found = chain.differing(&chain.run(lanes, stall, |layers| layers));
+        assert!(found.is_empty(), "{count} layers, {lanes} lanes, {tokens} tokens, {dtype:?}: {found:?}");
+        assert_eq!(chain.instructions(lanes) > vector::regs::MAX_INSTRUCTIONS as usize, count == 36);
+    }
+}
+
+/// Layers in another order are not golden's: in the first one nothing is right, and not the stream behind the last one.
+fn layers_in_another_order_are_noticed() {
+    let chain = Chain::new(testdata("tiny-packed"), 2, 1, 3, Dtype::Fp32, false);
+    let found = chain.differing(&chain.run(32, 0, |layers| layers.into_iter().rev().collect()));
+    for name in ["layer 0: self_attn.k_proj.acc", "layer 1: keys in memory", "output in memory"] {
+        assert!(found.iter().any(|found| found == name), "{name}: {found:?}");
+    }
+}
+
 /// All layers of a checkpoint, free-running, on both units, against the reference implementation.
 fn both_units_agree_with_the_reference() {
     let folder = testdata("tiny-packed");
@@ -207,7 +235,7 @@ fn both_units_agree_with_the_reference() {
         let output = case.run(&mut case.system()).unwrap();
         case.check(&output, &format!("layer {layer}"));
         let mut compared = 0;
-        for (name, elements) in &output.tensors {
+        for (name, elements) in &output.layers[0].tensors {
             let Ok(view) = reference.tensor(&format!("model.layers.{layer}.{name}")) else { continue };
             agrees(name, elements, view.data(), *view.shape().last().unwrap());
             compared += 1;
@@ -392,13 +420,14 @@ fn the_command_runs_every_operator() {
 }
 
 /// All layers on both units, the last two of six tokens with a cache of the others. The next token is that of all tokens at
-/// once, the sums are those of the layers, and a layer by itself takes the same time.
+/// once, the sums are those of the layers, and with one token all of them take less time than one by one.
 fn the_command_runs_every_layer() {
     let model = testdata("tiny-packed").display().to_string();
-    let of = |what: &[&str]| {
-        let all = ["--model", &model, "--prompt-ids", program::PROMPT, "--nonlinear", "vector", "--context", "4"];
+    let after = |context: &str, what: &[&str]| {
+        let all = ["--model", &model, "--prompt-ids", program::PROMPT, "--nonlinear", "vector", "--context", context];
         sim(&[&all[..], &["--json", "-"], what].concat()).code(0).json()
     };
+    let of = |what: &[&str]| after("4", what);
     let whole = of(&["--all-layers"]);
     assert_eq!(whole["forward"]["next_token"], 188, "the reference's next token");
     assert_eq!((&whole["model"]["tokens"], &whole["model"]["context"]), (&2.into(), &4.into()));
@@ -407,11 +436,19 @@ fn the_command_runs_every_layer() {
     let head = &whole["nonlinear"]["head"];
     assert_eq!((&head["tokens"], &head["rows"], &head["mismatches"]), (&1.into(), &320.into(), &0.into()));
     assert!(layers[0]["nonlinear"].get("head").is_none(), "a layer has no output head");
-    for (key, of_head) in [("cycles", 0), ("elements", head["elements"].as_u64().unwrap()), ("mismatches", 0)] {
-        let sum: u64 = layers.iter().map(|layer| layer["nonlinear"][key].as_u64().unwrap()).sum();
-        assert_eq!(whole["nonlinear"][key], sum + of_head, "{key}");
-    }
-    assert_eq!(whole["nonlinear"]["mismatches"], 0);
+    let number = |of: &serde_json::Value, key: &str| of["nonlinear"][key].as_u64().unwrap();
+    let sum = |key: &str| layers.iter().map(|layer| number(layer, key)).sum::<u64>();
+    assert_eq!(number(&whole, "elements"), sum("elements") + head["elements"].as_u64().unwrap());
+    assert_eq!((number(&whole, "mismatches"), sum("mismatches")), (0, 0));
+    let of_layers = |report: &serde_json::Value| number(report, "cycles") + number(report, "product_cycles");
+    let all = of_layers(&whole) + head["cycles"][2].as_f64().unwrap() as u64;
+    let token = whole["nonlinear"]["token"]["cycles"].as_u64().unwrap();
+    assert!(all < token && token < all + 5_000, "a token of {token} cycles has parts of {all}");
+    assert!(layers[0]["nonlinear"].get("token").is_none(), "a layer is no token");
+    // One token's stream does not go through memory between layers.
+    let [all, first, second] =
+        [&["--all-layers"][..], &["--layer", "0"], &["--layer", "1"]].map(|what| of_layers(&after("5", what)));
+    assert!(all + 300 < first + second, "{all} cycles, {first} and {second} one by one");
 }
 
 /// Generated tokens that both units choose too.
@@ -515,10 +552,11 @@ fn the_data_cache_is_invalidated() {
     let patched = words.map(|word| word.copy_from_slice(&NOP.to_le_bytes())).count();
     assert!(patched >= 2, "{patched} places invalidate the cache");
     let mut system = stale.system();
-    let mut differs = |case: &Case| match soft_core::layer::run(&mut system, &stale.firmware, &case.input(), true) {
-        Ok(output) => case.mismatches(&output) > 0,
-        Err(_) => true,
-    };
+    let mut differs =
+        |case: &Case| match soft_core::layer::run(&mut system, &stale.firmware, &case.stream(), &case.input(), true) {
+            Ok(output) => case.mismatches(&output) > 0,
+            Err(_) => true,
+        };
     assert!(differs(&stale) || differs(&second), "no result depends on the invalidation");
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn records(address: u32) -> Option<&'static mut [u8]> {
     Some(bytes(records))
 }
 
-/// Runs a layer on both units.
+/// Runs layers on both units.
 #[inline(never)]
 fn whole(job: &WholeJob) -> Outcome {
     heap::begin(job.heap);

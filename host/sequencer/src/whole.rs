@@ -1,4 +1,4 @@
-//! A layer on both units: floats on the vector unit, products on the ternary unit, and a processor that rings.
+//! Layers on both units: floats on the vector unit, products on the ternary unit, and a processor that rings.
 //!
 //! Programs and descriptors are written once: [`place`] puts them into memory. For each token, the processor rings two
 //! doorbells and waits for the end ([`Units::run`]). It touches no operand. The units wait for each other by wires, as their
@@ -14,7 +14,7 @@ use tmv::info::UnitInfo;
 use tmv::regs as ternary;
 use vector::driver::Driver as VectorDriver;
 use vector::layer::{Layer, Unfit};
-use vector::schedule::{Product, Schedule};
+use vector::schedule::{Product, Schedule, schedule};
 use vector::{VectorConfig, regs};
 
 use crate::job::Region;
@@ -28,7 +28,7 @@ pub(crate) const POLLS: u32 = 100_000_000;
 /// The most descriptors of a ring.
 const MAX_DESCRIPTORS: u32 = 1 << 15;
 
-/// The reason why a layer stopped.
+/// The reason why a job stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -46,8 +46,8 @@ pub enum Error {
         /// Products that are queued.
         queued: u16,
     },
-    /// A layer has no descriptors of a unit, or more than a ring holds.
-    #[error("a layer has 1 to {limit} descriptors of each unit, found {found:?}")]
+    /// A job has no descriptors of a unit, or more than a ring holds.
+    #[error("a job has 1 to {limit} descriptors of each unit, found {found:?}")]
     Header {
         /// Descriptors of the ternary unit and of the vector unit.
         found: [u32; HEADER_WORDS],
@@ -89,7 +89,7 @@ pub enum Error {
     },
 }
 
-/// A layer in memory.
+/// Layers in memory.
 #[derive(Clone, Debug)]
 pub struct Placed {
     /// What was placed.
@@ -103,35 +103,39 @@ fn ring_log2(count: usize) -> u32 {
     count.next_power_of_two().trailing_zeros()
 }
 
-/// Rings, descriptors and programs of a layer, for memory at the physical address `at`, a multiple of 64. Tensors are shown
-/// from `show` on, if it is given.
+/// Rings, descriptors and programs of layers, one behind the other ([`schedule`]), for memory at the physical address `at`, a
+/// multiple of 64. `weights` are those of each layer.
 ///
 /// # Errors
 /// [`Unfit`].
 pub fn place(
-    layer: &Layer,
-    weights: &[Weights; 7],
+    layers: &[Layer],
+    weights: &[[Weights; 7]],
     config: VectorConfig,
     at: u64,
     show: Option<u64>,
 ) -> Result<Placed, Unfit> {
-    layer.check(&config)?;
-    let schedule = layer.schedule(config, show);
+    layers.iter().try_for_each(|layer| layer.check(&config))?;
+    let schedule = schedule(layers, config, show);
     let programs = schedule.code.code().chunks(regs::MAX_INSTRUCTIONS as usize);
     let counts = [schedule.products.len(), programs.len()];
     let rings = counts.map(ring_log2);
     let mut bytes: Vec<u8> = counts.into_iter().flat_map(|count| (count as u32).to_le_bytes()).collect();
     bytes.resize(HEADER_BYTES, 0);
+    let group_of = |product: &Product| Linear::GROUPS.iter().position(|group| group.contains(&product.linear));
     let mut before: Option<&Product> = None;
     for (index, product) in schedule.products.iter().enumerate() {
-        let Product { linear, rows, after, tell } = product;
-        let group = Linear::GROUPS.iter().position(|group| group.contains(linear)).unwrap_or_default();
+        let Product { layer: number, linear, rows, after, tell } = product;
+        let (layer, group) = (&layers[*number], group_of(product).unwrap_or_default());
         // Rows of a token are eight apart, and so are the tokens.
         let y = layer.accumulators[linear.index()] + (4 * layer.tokens * rows.start) as u64;
-        let weights =
-            weights[linear.index()].part(rows.clone()).with(selection(layer, &schedule.products[..index], product));
+        let weights = weights[*number][linear.index()].part(rows.clone()).with(selection(
+            layer,
+            &schedule.products[..index],
+            product,
+        ));
         let mut descriptor = weights.descriptor(layer.tokens, layer.codes[group], layer.codes_stride, y);
-        descriptor.keep_x = before.is_some_and(|before| Linear::GROUPS[group].contains(&before.linear));
+        descriptor.keep_x = before.is_some_and(|before| group_of(before) == group_of(product));
         (descriptor.after, descriptor.tell) = (*after, *tell);
         bytes.extend(descriptor.encode());
         before = Some(product);
@@ -168,7 +172,7 @@ fn doorbell(queued: u16, ready: u16) -> Result<u32, Error> {
 /// Words of the header that a processor sees: descriptors of the ternary unit and of the vector unit.
 pub const HEADER_WORDS: usize = 2;
 
-/// A layer that was placed, for the processor that runs it.
+/// Layers that were placed, for the processor that runs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WholeJob {
     /// Physical address of what [`place`] returned.
@@ -228,19 +232,19 @@ impl<T: Device, V: Device> Units<T, V> {
         Ok(units)
     }
 
-    /// Runs a layer. `header` is what [`place`] put at the address of the job. After an error, both units are stopped.
+    /// Runs layers. `header` is what [`place`] put at the address of the job. After an error, both units are stopped.
     ///
     /// # Errors
     /// [`Error`].
     pub fn run(&mut self, job: &WholeJob, header: [u32; HEADER_WORDS]) -> Result<(), Error> {
-        self.layer(job, header).inspect_err(|_| {
+        self.layers(job, header).inspect_err(|_| {
             // The first error is told. If a reset fails too, the next job says so.
             let _ = self.ternary.write_register(ternary::CONTROL, ternary::CONTROL_SOFT_RESET);
             let _ = self.vector.reset();
         })
     }
 
-    fn layer(&mut self, job: &WholeJob, header: [u32; HEADER_WORDS]) -> Result<(), Error> {
+    fn layers(&mut self, job: &WholeJob, header: [u32; HEADER_WORDS]) -> Result<(), Error> {
         if header.iter().any(|count| !(1..=MAX_DESCRIPTORS).contains(count)) {
             return Err(Error::Header { found: header, limit: MAX_DESCRIPTORS });
         }

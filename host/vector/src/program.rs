@@ -72,9 +72,10 @@ pub struct Assembler {
     config: VectorConfig,
     dtype: Dtype,
     code: Vec<Instruction>,
-    /// What the next instruction does besides: tell the other unit, wait for it.
+    /// What the next instruction does besides: tell the other unit, wait for it, wait for what was stored.
     tell: bool,
     after: bool,
+    fence: bool,
     /// The first instruction of each step.
     steps: Vec<(Step, usize)>,
     /// Words of the scratchpad in use.
@@ -89,7 +90,7 @@ impl Assembler {
     /// there.
     pub fn new(config: VectorConfig, dtype: Dtype, show_at: Option<u64>) -> Self {
         let (code, steps, shown) = (Vec::new(), Vec::new(), Vec::new());
-        Self { config, dtype, code, tell: false, after: false, steps, used: 0, show_at, shown }
+        Self { config, dtype, code, tell: false, after: false, fence: false, steps, used: 0, show_at, shown }
     }
 
     /// The unit.
@@ -149,8 +150,13 @@ impl Assembler {
     }
 
     pub(crate) fn push(&mut self, instruction: Instruction) {
-        let [tell, after] = [&mut self.tell, &mut self.after].map(core::mem::take);
-        self.code.push(Instruction { tell, after, ..instruction });
+        let [tell, after, fence] = [&mut self.tell, &mut self.after, &mut self.fence].map(core::mem::take);
+        self.code.push(Instruction { tell, after, fence: fence || instruction.fence, ..instruction });
+    }
+
+    /// Lets the next instruction wait until all that was stored is in memory.
+    pub(crate) fn fence(&mut self) {
+        self.fence = true;
     }
 
     /// Tells the other unit, before the next instruction, that all that was stored is in memory.

@@ -1,4 +1,7 @@
-//! The order in which both units work on a layer: passes, products, and who waits for whom.
+//! The order in which both units work on layers: passes, products, and who waits for whom.
+//!
+//! Layers that follow each other are one schedule: nobody stops between them. With one token, the residual stream stays in
+//! the scratchpad from the first layer to the last.
 //!
 //! With one token, the vector unit works while the ternary unit does. The rows of a product come in chunks: the values of
 //! a chunk are rescaled, added to the residual stream and squared while the ternary unit computes the next one. Queries are
@@ -29,6 +32,8 @@ const READ_AHEAD: usize = 512;
 /// A product of the ternary unit: some rows of a linear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
+    /// Number of the layer, from 0 for the first one of the schedule.
+    pub layer: usize,
     /// The linear.
     pub linear: Linear,
     /// Its rows.
@@ -39,34 +44,34 @@ pub struct Product {
     pub tell: bool,
 }
 
-/// A layer for both units.
+/// Layers for both units.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     /// The instructions of the vector unit.
     pub code: Assembler,
     /// The products, in order.
     pub products: Vec<Product>,
+    /// The layer that is being scheduled.
+    layer: usize,
 }
 
 impl Schedule {
-    /// Queues a group of products, which have the same activations: some rows of linears, in order.
-    fn queue(&mut self, products: impl IntoIterator<Item = Product>) {
-        let begin = self.products.len();
-        self.products.extend(products);
+    /// Queues a group of products, which have the same activations, and starts it: what was stored so far has them.
+    fn start(&mut self, products: impl IntoIterator<Item = (Linear, Rows<usize>)>) {
+        let (layer, begin) = (self.layer, self.products.len());
+        let product = |(linear, rows)| Product { layer, linear, rows, after: false, tell: false };
+        self.products.extend(products.into_iter().map(product));
         if let Some(first) = self.products.get_mut(begin) {
             first.after = true;
         }
-    }
-
-    /// Starts the group of products that was queued last: what was stored so far has their activations.
-    fn start(&mut self) {
         self.code.tell();
     }
 
     /// Lets the next instruction wait for the results of some rows of a linear: of a product that is queued. Products are
     /// completed in order, so there is no wait for one before another one that was waited for.
     fn product_done(&mut self, linear: Linear, rows: &Rows<usize>) {
-        let wanted = |product: &Product| product.linear == linear && product.rows == *rows;
+        let wanted =
+            |product: &Product| (product.layer, product.linear) == (self.layer, linear) && product.rows == *rows;
         let index = self.products.iter().position(wanted).expect("a product is queued before it is waited for");
         if self.products[index..].iter().all(|product| !product.tell) {
             self.products[index].tell = true;
@@ -80,7 +85,7 @@ fn rows(code: &Assembler, words: &Rows<usize>) -> Rows<usize> {
     words.start * code.config().lanes..words.end * code.config().lanes
 }
 
-/// What stays in the scratchpad during a layer of one token.
+/// What stays in the scratchpad from layer to layer, with one token.
 struct Resident {
     kept: Kept,
     sum: Words,
@@ -88,60 +93,77 @@ struct Resident {
     x: Words,
 }
 
-impl Layer {
-    /// The schedule of the layer. Tensors are shown from `show` on, if it is given.
-    pub fn schedule(&self, config: VectorConfig, show: Option<u64>) -> Schedule {
-        let code = Assembler::new(config, self.dtype, show);
-        let mut s = Schedule { code, products: Vec::new() };
-        let kept = self.keep(&mut s.code);
-        if self.tokens == 1 {
-            self.overlapped(&mut s, kept)
-        } else {
-            self.in_turns(&mut s, &kept)
-        }
-        s
-    }
+/// The norm behind a residual, with its layer, and the linear that reads the result of the norm.
+type Behind<'a> = (&'a Layer, Norm, Linear);
 
-    /// One unit after the other.
-    fn in_turns(&self, s: &mut Schedule, kept: &Kept) {
+/// The schedule of layers, one behind the other. They have the same dimensions, compute type and tokens, and one residual
+/// stream. Tensors are shown from `show` on, if it is given.
+///
+/// # Panics
+/// If there is no layer, or if tensors of more than one are to be shown.
+pub fn schedule(layers: &[Layer], config: VectorConfig, show: Option<u64>) -> Schedule {
+    let first = layers.first().expect("there is a layer");
+    assert!(show.is_none() || layers.len() == 1, "tensors are shown of one layer");
+    let code = Assembler::new(config, first.dtype, show);
+    let mut s = Schedule { code, products: Vec::new(), layer: 0 };
+    let kept = first.keep(&mut s.code);
+    if first.tokens == 1 {
+        overlapped(layers, &mut s, kept)
+    } else {
+        in_turns(layers, &mut s, &kept)
+    }
+    s
+}
+
+/// One unit after the other.
+fn in_turns(layers: &[Layer], s: &mut Schedule, kept: &Kept) {
+    for (index, layer) in layers.iter().enumerate() {
+        s.layer = index;
+        if index > 0 {
+            // The stream is loaded as the layer before stored it.
+            s.code.fence();
+        }
         for part in Part::ALL {
-            let products = part.products();
-            s.queue(products.iter().map(|linear| self.product(*linear, 0..self.rows(*linear))));
-            for token in 0..self.tokens {
-                self.emit(&mut s.code, kept, part, token);
+            for token in 0..layer.tokens {
+                layer.emit(&mut s.code, kept, part, token);
             }
-            if let Some(last) = products.last() {
-                s.start();
-                s.product_done(*last, &(0..self.rows(*last)));
+            if let Some(last) = part.products().last() {
+                s.start(part.products().iter().map(|linear| (*linear, 0..layer.rows(*linear))));
+                s.product_done(*last, &(0..layer.rows(*last)));
             }
         }
     }
+}
 
+/// Both units at once, for one token.
+fn overlapped(layers: &[Layer], s: &mut Schedule, kept: Kept) {
+    let hidden = s.code.words_of(layers[0].shape.hidden);
+    let (sum, h, x) = (s.code.take(1), s.code.take(hidden), s.code.take(hidden));
+    let r = Resident { kept, sum, h, x };
+    layers[0].enter(&mut s.code, &r);
+    for (index, layer) in layers.iter().enumerate() {
+        s.layer = index;
+        layer.attend_overlapped(s, &r);
+        let post_attention = (layer, Norm::PostAttention, Linear::Gate);
+        layer.residual_overlapped(s, &r, (Linear::O, Step::AttentionResidual), Some(post_attention));
+        layer.mlp_overlapped(s, &r);
+        let input = layers.get(index + 1).map(|next| (next, Norm::Input, Linear::Q));
+        layer.residual_overlapped(s, &r, (Linear::Down, Step::MlpResidual), input);
+    }
+}
+
+impl Layer {
     fn rows(&self, linear: Linear) -> usize {
         linear.out_features(self.shape)
     }
 
-    fn product(&self, linear: Linear, rows: Rows<usize>) -> Product {
-        Product { linear, rows, after: false, tell: false }
-    }
-
-    /// Both units at once, for one token.
-    fn overlapped(&self, s: &mut Schedule, kept: Kept) {
-        let hidden = s.code.words_of(self.shape.hidden);
-        let (sum, h, x) = (s.code.take(1), s.code.take(hidden), s.code.take(hidden));
-        let r = Resident { kept, sum, h, x };
-        s.queue(self.attention_products(&s.code));
-        s.code.begin(Step::Norm(Norm::Input));
-        s.code.load(s.code.singles(self.hidden, self.shape.hidden), r.h);
-        s.code.show((Norm::Input.name(), "in"), 0, r.h, 1, self.shape.hidden);
-        s.code.sum_of_squares(r.h, r.sum, false, false);
-        self.finish(&mut s.code, &r, (Norm::Input, Linear::Q), r.h, r.x, None);
-
-        self.attend_overlapped(s, &r);
-        let next = Some((Norm::PostAttention, Linear::Gate));
-        self.residual_overlapped(s, &r, (Linear::O, Step::AttentionResidual), next);
-        self.mlp_overlapped(s, &r);
-        self.residual_overlapped(s, &r, (Linear::Down, Step::MlpResidual), None);
+    /// Loads the residual stream, and computes the input of the first products.
+    fn enter(&self, code: &mut Assembler, r: &Resident) {
+        code.begin(Step::Norm(Norm::Input));
+        code.load(code.singles(self.hidden, self.shape.hidden), r.h);
+        code.show((Norm::Input.name(), "in"), 0, r.h, 1, self.shape.hidden);
+        code.sum_of_squares(r.h, r.sum, false, false);
+        self.finish(code, r, (Norm::Input, Linear::Q), r.h, r.x, None);
     }
 
     /// A norm whose squares are summed, and its quantiser. `weight` has the norm's weights, if they were loaded.
@@ -206,9 +228,9 @@ impl Layer {
     /// scores become probabilities. Heads whose scores have no room beside these come last.
     fn attend_overlapped(&self, s: &mut Schedule, r: &Resident) {
         let (heads, at, half) = (self.shape.heads, self.attention(0), self.shape.heads.dim / 2);
+        s.start(self.attention_products(&s.code));
         // The input of the products is not needed any more, and as long as the results.
         let a = r.x;
-        s.start();
         let q = s.code.take(usize::from(a.len));
         let weight = self.preload_attn_sub(&mut s.code);
         let tiles = self.tiles(&s.code, s.code.free()).expect("the layer was checked");
@@ -220,8 +242,7 @@ impl Layer {
         s.code.load(s.code.singles(self.sin, half), sin);
 
         let group = heads.query / heads.kv;
-        let queries = s.products.iter().filter(|product| product.linear == Linear::Q);
-        for rows in queries.map(|product| product.rows.clone()).collect::<Vec<_>>() {
+        for (_, rows) in self.query_products(&tiles) {
             s.product_done(Linear::Q, &rows);
             let lanes = s.code.config().lanes;
             let (heads_of, part) = (rows.len() / heads.dim, q.part(rows.start / lanes, rows.len() / lanes));
@@ -255,7 +276,6 @@ impl Layer {
         s.code.begin(Step::Norm(Norm::AttnSub));
         s.code.show((Norm::AttnSub.name(), "in"), 0, a, 1, self.shape.hidden);
         s.code.sum_of_squares(a, r.sum, false, false);
-        s.queue(self.residual_products(&s.code, Linear::O));
         self.finish(&mut s.code, r, (Norm::AttnSub, Linear::O), a, a, weight);
         s.code.give(q);
     }
@@ -276,15 +296,20 @@ impl Layer {
         starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
     }
 
+    /// The products of queries, in chunks.
+    fn query_products(&self, tiles: &Tiles) -> impl Iterator<Item = (Linear, Rows<usize>)> + use<> {
+        let (heads, chunk) = (self.shape.heads, self.query_chunk(tiles));
+        let rows = chunk * heads.query / heads.kv * heads.dim;
+        (0..heads.kv / chunk).map(move |number| (Linear::Q, number * rows..(number + 1) * rows))
+    }
+
     /// The products of attention: queries in chunks, keys, values.
-    fn attention_products(&self, code: &Assembler) -> Vec<Product> {
+    fn attention_products(&self, code: &Assembler) -> Vec<(Linear, Rows<usize>)> {
         let heads = self.shape.heads;
         let free = code.free() - code.words_of(heads.query * heads.dim);
         let tiles = self.tiles(code, free).expect("the layer was checked");
-        let chunk = self.query_chunk(&tiles);
-        let rows = chunk * heads.query / heads.kv * heads.dim;
-        let queries = (0..heads.kv / chunk).map(|number| self.product(Linear::Q, number * rows..(number + 1) * rows));
-        queries.chain([Linear::K, Linear::V].map(|linear| self.product(linear, 0..self.rows(linear)))).collect()
+        let others = [Linear::K, Linear::V].map(|linear| (linear, 0..self.rows(linear)));
+        self.query_products(&tiles).chain(others).collect()
     }
 
     /// The words of the chunks of a product that is added to the residual stream. Sums of columns are complete all at the
@@ -294,17 +319,11 @@ impl Layer {
         if self.by_columns(linear) { core::iter::once(0..all).collect() } else { self.chunks(code, all) }
     }
 
-    fn residual_products(&self, code: &Assembler, linear: Linear) -> Vec<Product> {
-        let chunks = self.residual_chunks(code, linear);
-        chunks.into_iter().map(|words| self.product(linear, rows(code, &words))).collect()
-    }
-
     /// Gate and up, chunk by chunk in turns. If rows of up are skipped, a chunk of up comes behind the next chunk of gate:
     /// then it is known which of its rows are needed when the ternary unit begins with it.
-    fn mlp_products(&self, code: &Assembler) -> Vec<Product> {
-        let chunks = self.chunks(code, code.words_of(self.shape.intermediate));
+    fn mlp_products(&self, code: &Assembler, chunks: &[Rows<usize>]) -> Vec<(Linear, Rows<usize>)> {
         let late = usize::from(self.skips());
-        let product = |linear, number: usize| Some(self.product(linear, rows(code, chunks.get(number)?)));
+        let product = |linear, number: usize| Some((linear, rows(code, chunks.get(number)?)));
         (0..chunks.len() + late)
             .flat_map(|number| {
                 [product(Linear::Gate, number), number.checked_sub(late).and_then(|number| product(Linear::Up, number))]
@@ -313,24 +332,24 @@ impl Layer {
             .collect()
     }
 
-    /// A product that is added to the residual stream, chunk by chunk. Then the norm of the stream, if there is one.
+    /// A product that is added to the residual stream, chunk by chunk. Then the norm behind it, or the end of all layers.
     fn residual_overlapped(
         &self,
         s: &mut Schedule,
         r: &Resident,
         (linear, step): (Linear, Step),
-        next: Option<(Norm, Linear)>,
+        behind: Option<Behind<'_>>,
     ) {
         let chunks = self.residual_chunks(&s.code, linear);
-        s.start();
-        let weight = next.and_then(|(norm, _)| self.preload(&mut s.code, norm, 8));
+        s.start(chunks.iter().map(|words| (linear, rows(&s.code, words))).collect::<Vec<_>>());
+        let weight = behind.and_then(|(layer, norm, _)| layer.preload(&mut s.code, norm, 8));
         for (number, words) in chunks.iter().enumerate() {
             let (begins, ends) = (number == 0, number + 1 == chunks.len());
             let rows = rows(&s.code, words);
             s.product_done(linear, &rows);
             let (h, x) = (r.h.part(words.start, words.len()), r.x.part(words.start, words.len()));
             // What nobody needs again goes to memory at once.
-            let stored = next.is_none().then(|| s.code.singles(self.hidden + 4 * rows.start as u64, rows.len()));
+            let stored = behind.is_none().then(|| s.code.singles(self.hidden + 4 * rows.start as u64, rows.len()));
             if s.code.shows() {
                 self.rescale(&mut s.code, &r.kept, linear, 0, x, rows.clone());
                 s.code.begin(step);
@@ -344,17 +363,17 @@ impl Layer {
                 s.code.begin(step);
                 s.code.scaled_residual(h, x, self.factors[linear.index()], stored);
             }
-            if let Some((norm, _)) = next {
+            if step == Step::MlpResidual {
+                s.code.show(("", "out"), 0, h, 1, rows.len());
+            }
+            if let Some((_, norm, _)) = behind {
                 s.code.begin(Step::Norm(norm));
                 s.code.show((norm.name(), "in"), 0, h, 1, rows.len());
                 s.code.sum_of_squares(h, r.sum, !begins, !ends);
-            } else {
-                s.code.show(("", "out"), 0, h, 1, rows.len());
             }
-            if let Some(next) = next.filter(|_| ends) {
-                s.queue(self.mlp_products(&s.code));
-                self.finish(&mut s.code, r, next, r.h, r.x, weight);
-            }
+        }
+        if let Some((layer, norm, linear)) = behind {
+            layer.finish(&mut s.code, r, (norm, linear), r.h, r.x, weight);
         }
         if let Some(weight) = weight {
             s.code.give(weight);
@@ -365,7 +384,7 @@ impl Layer {
     fn mlp_overlapped(&self, s: &mut Schedule, r: &Resident) {
         let all = s.code.words_of(self.shape.intermediate);
         let chunks = self.chunks(&s.code, all);
-        s.start();
+        s.start(self.mlp_products(&s.code, &chunks));
         let (m, up) = (s.code.take(all), s.code.take(chunks[0].len()));
         let weight = self.preload(&mut s.code, Norm::FfnSub, 8);
         for (number, words) in chunks.iter().enumerate() {
@@ -384,23 +403,25 @@ impl Layer {
             s.code.begin(Step::Norm(Norm::FfnSub));
             s.code.show((Norm::FfnSub.name(), "in"), 0, part, 1, rows.len());
             s.code.sum_of_squares(part, r.sum, !begins, !ends);
-            if ends {
-                s.queue(self.residual_products(&s.code, Linear::Down));
-                self.finish(&mut s.code, r, (Norm::FfnSub, Linear::Down), m, m, weight);
-            }
         }
+        self.finish(&mut s.code, r, (Norm::FfnSub, Linear::Down), m, m, weight);
         s.code.give(m);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use golden::Dtype;
     use golden::attention::Heads;
 
     use super::*;
     use crate::config::VectorConfig;
     use crate::instruction::{Format, From, Range, To};
+
+    /// Places of a layer in memory, 4 GiB each.
+    const PLACES: u64 = 64;
 
     fn layer(kv: usize, past: usize, skip_zeros: bool) -> Layer {
         let heads = Heads { query: 4 * kv, kv, dim: 128 };
@@ -439,30 +460,35 @@ mod tests {
         for (kv, past, skip_zeros) in
             [(5, 0, false), (5, 256, true), (5, 256, false), (5, 1000, true), (1, 7, true), (2, 600, false)]
         {
-            for (lanes, tokens) in [(8, 1), (32, 1), (32, 3)] {
-                let places = |from: u64| move |at: usize| (from + at as u64) << 32;
-                let (accumulators, codes) = (core::array::from_fn(places(1)), core::array::from_fn(places(16)));
-                let [hidden, keys, values, cos, sin] = core::array::from_fn(places(32));
-                let norms = core::array::from_fn(places(48));
-                let layer = layer(kv, past, skip_zeros);
-                let layer =
-                    Layer { hidden, norms, cos, sin, keys, values, ..Layer { tokens, accumulators, codes, ..layer } };
-                let unit = VectorConfig::of(lanes);
+            for (lanes, tokens, count) in [(8, 1, 1), (8, 1, 3), (32, 1, 2), (32, 3, 1), (32, 3, 2)] {
+                // A layer has its own places in memory, but for the residual stream.
+                let of_layer = |number: u64| {
+                    let places = |from: u64| move |at: usize| (PLACES * number + from + at as u64) << 32;
+                    let (accumulators, codes) = (core::array::from_fn(places(1)), core::array::from_fn(places(16)));
+                    let [keys, values, cos, sin] = core::array::from_fn(places(32));
+                    let (norms, hidden) = (core::array::from_fn(places(48)), 40 << 32);
+                    let layer = Layer { tokens, accumulators, codes, ..layer(kv, past, skip_zeros) };
+                    Layer { hidden, norms, cos, sin, keys, values, ..layer }
+                };
+                let layers: Vec<Layer> = (0..count).map(of_layer).collect();
+                let (unit, layer) = (VectorConfig::of(lanes), layers[0]);
                 if layer.check(&unit).is_err() {
                     continue;
                 }
                 cases += 1;
-                let case = (kv, past, skip_zeros, lanes, tokens);
-                let s = layer.schedule(unit, None);
-                for linear in Linear::ALL {
-                    let of = s.products.iter().filter(|product| product.linear == linear);
+                let case = (kv, past, skip_zeros, lanes, tokens, count);
+                let s = schedule(&layers, unit, None);
+                for (number, linear) in (0..layers.len()).flat_map(|number| Linear::ALL.map(|linear| (number, linear)))
+                {
+                    let of = s.products.iter().filter(|product| (product.layer, product.linear) == (number, linear));
                     let rows: Vec<usize> = of.flat_map(|product| product.rows.clone()).collect();
-                    assert!(rows.iter().copied().eq(0..layer.rows(linear)), "{case:?}: {linear:?}");
+                    assert!(rows.iter().copied().eq(0..layer.rows(linear)), "{case:?}: {number} {linear:?}");
                 }
                 // Products that have begun, and that are complete for sure.
                 let (mut begun, mut complete, mut groups, mut told) = (0, 0, 0, 0);
                 // What was stored, and may not be in memory yet; groups whose activations were stored.
-                let (mut stored, mut activations): (Vec<Rows<u64>>, [usize; 4]) = (Vec::new(), [0; 4]);
+                let mut stored: Vec<Rows<u64>> = Vec::new();
+                let mut activations = vec![0; 4 * layers.len()];
                 for (number, instruction) in s.code.code().iter().enumerate() {
                     if instruction.fence || instruction.tell {
                         stored.clear();
@@ -479,8 +505,10 @@ mod tests {
                     }
                     if let To::Memory(range) = instruction.to {
                         stored.push(range.address..range.address + row(range));
-                        let group = codes.iter().position(|codes| range.address >> 32 == codes >> 32);
-                        activations[group.unwrap_or(0)] += usize::from(group.is_some());
+                        let all = layers.iter().flat_map(|layer| layer.codes);
+                        if let Some(group) = all.into_iter().position(|codes| range.address >> 32 == codes >> 32) {
+                            activations[group] += 1;
+                        }
                     }
                     groups += usize::from(instruction.tell);
                     while let Some(product) = s.products.get(begun).filter(|product| !product.after || groups > 0) {
@@ -494,17 +522,18 @@ mod tests {
                     if let From::Memory(range) = instruction.from
                         && range.format == Format::Int
                     {
-                        let linear = (range.address >> 32) as usize - 1;
+                        let (number, linear) = ((range.address >> 32) / PLACES, (range.address >> 32) % PLACES - 1);
+                        let which = (number as usize, Linear::ALL[linear as usize]);
                         let first = range.address as u32 as usize / 4 / tokens / 8 * 8;
                         let rows = usize::from(range.rows) * usize::from(range.row_beats) * unit.port_bytes() / 4;
                         let read = first..first + rows;
-                        let done = s.products[..complete].iter().filter(|product| product.linear.index() == linear);
+                        let done = s.products[..complete].iter().filter(|p| (p.layer, p.linear) == which);
                         let there: usize = done
                             .map(|product| {
                                 product.rows.end.min(read.end).saturating_sub(product.rows.start.max(read.start))
                             })
                             .sum();
-                        assert_eq!(there, rows, "{case:?}: {number} reads rows {read:?} of {:?}", Linear::ALL[linear]);
+                        assert_eq!(there, rows, "{case:?}: rows {read:?} of {which:?} are read");
                     }
                 }
                 let waits = s.code.code().iter().filter(|instruction| instruction.after).count();

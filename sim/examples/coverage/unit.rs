@@ -15,8 +15,8 @@ impl Unit {
     /// The test programs that simulate the unit or parts of it.
     pub(crate) fn tests(self) -> &'static [&'static str] {
         match self {
-            Self::Ternary => &["cells", "registers", "unit", "faults", "hostile", "long", "cycles"],
-            Self::Vector => &["float", "vector", "vector_layer"],
+            Self::Ternary => &["cells", "registers", "unit", "faults", "hostile", "late", "tell", "long", "cycles"],
+            Self::Vector => &["float", "vector", "vector_layer", "tell"],
         }
     }
 

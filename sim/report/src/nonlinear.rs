@@ -35,6 +35,9 @@ pub struct Nonlinear {
     /// are the time of the layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_cycles: Option<u64>,
+    /// A whole token: all layers and the output head, one behind the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenTime>,
     /// Elements compared: those of every tensor of the layer, inputs and accumulators included.
     pub elements: usize,
     /// Elements that differ from golden.
@@ -50,6 +53,15 @@ pub struct Nonlinear {
 
 fn one() -> usize {
     1
+}
+
+/// The time of a whole token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenTime {
+    /// Cycles from the first job of the core to the end of the last one.
+    pub cycles: u64,
+    /// Milliseconds.
+    pub ms: f64,
 }
 
 /// An operator on the core.
@@ -148,4 +160,11 @@ pub(crate) fn text(n: &Nonlinear) -> String {
         grouped(s.unit_cycles),
         grouped(s.firmware_bytes as u64),
     ) + &n.head.as_ref().map_or(String::new(), head::text)
+        + &n.token.as_ref().map_or(String::new(), |token| {
+            let (cycles, n_layers) = (grouped(token.cycles), n.layers);
+            format!(
+                "A token: {n_layers} layers and the output head in one simulation, {cycles} cycles, {:.2} ms\n",
+                token.ms
+            )
+        })
 }

@@ -22,7 +22,9 @@ impl Exporter for Text {
         out += &report.nonlinear.as_ref().map_or(String::new(), nonlinear::text);
         out += &report.projection.as_ref().map_or(String::new(), projection);
         if let Some(token) = report.forward.as_ref().and_then(|f| f.next_token) {
-            out += &format!("Next token {token}; embedding, final norm and output head on this CPU, not on the unit\n");
+            let on_units = report.nonlinear.as_ref().is_some_and(|nonlinear| nonlinear.head.is_some());
+            let rest = if on_units { "embedding" } else { "embedding, final norm and output head" };
+            out += &format!("Next token {token}; {rest} on this CPU, not on the unit\n");
         }
         out += &simulation(&report.simulation);
         out += "\n\nAssumptions\n";

@@ -10,7 +10,7 @@ use golden::Dtype;
 use ndarray::Array2;
 use sequencer::record::Elements;
 
-use crate::layer::LayerOutput;
+use crate::layer::{LayerOutput, Output};
 
 /// Golden's tensors of a layer: name within the layer, elements.
 #[derive(Clone, Debug, Default)]
@@ -106,35 +106,39 @@ pub fn compare(expected: &[(String, Elements)], found: &[(String, Elements)]) ->
     expected.iter().enumerate().map(one).chain(surplus).collect()
 }
 
-/// Compares everything that a job left: the tensors that it recorded, and its output, keys and values in memory.
-pub fn compare_all(expected: &Expected, found: &LayerOutput) -> Vec<Compared> {
-    let in_memory = |hidden: &[f32], keys: &[f32], values: &[f32]| {
-        [("output", hidden), ("keys", keys), ("values", values)].map(|(name, values)| {
-            let bits = values.iter().map(|value| value.to_bits()).collect();
-            (format!("{name} in memory"), Elements::F32(bits))
-        })
-    };
-    let mut compared = compare(&expected.tensors, &found.tensors);
-    compared.extend(compare(
-        &in_memory(&expected.hidden, expected.cache.keys(), expected.cache.values()),
-        &in_memory(&found.hidden, &found.keys, &found.values),
-    ));
-    compared
+/// Floats in memory as a tensor.
+fn in_memory(name: &str, values: &[f32]) -> (String, Elements) {
+    (format!("{name} in memory"), Elements::F32(values.iter().map(|value| value.to_bits()).collect()))
 }
 
-/// Compares what a job on both units left: the tensors in `names`, and its output, keys and values in memory.
+/// Compares keys and values in memory.
+fn compare_cache(expected: &Expected, found: &LayerOutput) -> Vec<Compared> {
+    compare(
+        &[in_memory("keys", expected.cache.keys()), in_memory("values", expected.cache.values())],
+        &[in_memory("keys", &found.keys), in_memory("values", &found.values)],
+    )
+}
+
+/// Compares the residual stream in memory, behind the last layer of a job.
+pub fn compare_stream(expected: &Expected, found: &Output) -> Vec<Compared> {
+    compare(&[in_memory("output", &expected.hidden)], &[in_memory("output", &found.hidden)])
+}
+
+/// Compares everything that a layer left: its tensors, and keys and values in memory.
+pub fn compare_all(expected: &Expected, found: &LayerOutput) -> Vec<Compared> {
+    [compare(&expected.tensors, &found.tensors), compare_cache(expected, found)].concat()
+}
+
+/// Compares the tensors in `names` that a layer left, and keys and values in memory.
 pub fn compare_named(expected: &Expected, found: &LayerOutput, names: &[String]) -> Vec<Compared> {
-    let wanted = expected.tensors.iter().filter(|(name, _)| names.contains(name)).cloned().collect();
-    let tensor = |name: &String| found.tensors.iter().find(|(found, _)| found == name).cloned();
-    let in_order = |wanted: &Vec<(String, Elements)>| {
-        wanted
-            .iter()
-            .map(|(name, _)| tensor(name).unwrap_or_else(|| (name.clone(), Elements::I8(Vec::new()))))
-            .collect()
-    };
-    let tensors: Vec<(String, Elements)> = wanted;
-    let output = LayerOutput { tensors: in_order(&tensors), ..found.clone() };
-    compare_all(&Expected { tensors, ..expected.clone() }, &output)
+    let wanted = expected.tensors.iter().filter(|(name, _)| names.contains(name));
+    let (expected_tensors, found_tensors): (Vec<_>, Vec<_>) = wanted
+        .map(|tensor| {
+            let found = found.tensors.iter().find(|(found, _)| *found == tensor.0).cloned();
+            (tensor.clone(), found.unwrap_or_else(|| (tensor.0.clone(), Elements::I8(Vec::new()))))
+        })
+        .unzip();
+    [compare(&expected_tensors, &found_tensors), compare_cache(expected, found)].concat()
 }
 
 fn differing<T>(want: &[T], got: &[T], same: impl Fn(&T, &T) -> bool) -> Vec<usize> {

@@ -1,5 +1,7 @@
 //! The output head as a job of the core: the token whose logit is the largest, chosen by both units, compared with golden.
 
+use std::borrow::Cow;
+
 use bitnet::config::ModelConfig;
 use bitnet::weights::{HeadRows, WeightSource};
 use golden::ranking::{Ranking, upper};
@@ -7,10 +9,9 @@ use golden::{Dtype, TernaryMatrix, matvec, norm, quantise};
 use half::bf16;
 use sequencer::head::{Chosen, HeadJob, PlacedHead, place};
 use sequencer::job::Region;
-use sequencer::map;
 use sequencer::record::{Elements, Record};
 use tmv::device::Device;
-use tmv::driver::Driver;
+use tmv::driver::Weights;
 use vector::VectorConfig;
 use vector::head::{EXACT, GROUPS, Head, HeadPrograms, PLACES, Results};
 use vector::instruction::{ADDRESS_WORD, Format};
@@ -96,16 +97,31 @@ impl HeadWeights {
         }
     }
 
+    /// The ternary copy.
+    pub(crate) fn matrix(&self) -> (golden::Layout, Cow<'_, TernaryMatrix>) {
+        (golden::Layout::Blocks, Cow::Borrowed(&self.matrix))
+    }
+
+    /// Columns of the head: elements of the residual stream of a token.
+    pub(crate) fn cols(&self) -> usize {
+        self.config.hidden_size
+    }
+
     /// Rows of the head.
     pub fn rows(&self) -> usize {
         self.config.vocab_size
     }
 
-    /// Bytes of memory for a head whose ternary copy has `ternary` bytes.
+    /// Bytes of memory for a head whose ternary copy has `ternary` bytes, but for [`HeadWeights::far_bytes`].
     pub fn memory_bytes(&self, ternary: usize) -> usize {
         let (rows, cols) = (self.rows().next_multiple_of(PLACES), self.config.hidden_size);
+        (ternary + 20 * rows + 16 * cols + 2 * HEAP + PROGRAMS).next_multiple_of(1 << 20)
+    }
+
+    /// Bytes of memory for the rows themselves, which the core need not reach.
+    pub fn far_bytes(&self) -> usize {
         let row = if self.format() == Format::Bf16 { 2 } else { 4 };
-        (ternary + row * rows * cols + 20 * rows + 16 * cols + 2 * HEAP + PROGRAMS).next_multiple_of(1 << 20)
+        (row * self.rows() * self.config.hidden_size).next_multiple_of(1 << 20)
     }
 }
 
@@ -114,8 +130,7 @@ pub struct LoadedHead<'a> {
     weights: &'a HeadWeights,
     unit: VectorConfig,
     placed: PlacedHead,
-    /// The core's addresses of the residual stream, of the log of the job, and of the job.
-    hidden: Region,
+    /// The core's addresses of the log of the job, and of the job.
     log: Region,
     job: u32,
     records: Region,
@@ -158,22 +173,29 @@ pub fn load<'a>(
     unit: &VectorConfig,
     margin: f32,
 ) -> Result<LoadedHead<'a>, Error> {
-    let (ternary, used) = system.with_unit(|unit| {
-        let mut driver = Driver::open(unit)?;
-        let ternary = driver.load(&weights.matrix)?;
-        Ok::<_, Error>((ternary, driver.used()))
-    })?;
-    let base = system.memory().base();
-    let physical = |address| map::physical_address(base, address);
-    let mut layout = Layout::new(system, used);
+    let (mut layout, ternary) = Layout::with_matrices(system, [weights.matrix()])?;
+    let stream = layout.region(4 * weights.config.hidden_size)?;
+    let hidden = layout.physical(stream.address);
+    load_in(&mut layout, weights, &ternary[0], unit, margin, hidden)
+}
+
+/// Lays out a head and its programs, for the residual stream at the physical address `hidden`.
+pub(crate) fn load_in<'a>(
+    layout: &mut Layout<'_>,
+    weights: &'a HeadWeights,
+    ternary: &Weights,
+    unit: &VectorConfig,
+    margin: f32,
+    hidden: u64,
+) -> Result<LoadedHead<'a>, Error> {
     let exact = match &weights.rows {
         Rows::Bf16(rows) => {
             let pairs = rows.chunks(2).map(|pair| {
                 u32::from(pair[0].to_bits()) | u32::from(pair.get(1).map_or(0, |high| high.to_bits())) << 16
             });
-            layout.words(pairs)?
+            layout.far_words(pairs)?
         }
-        Rows::F32(rows) => layout.floats(rows)?,
+        Rows::F32(rows) => layout.far_words(rows.iter().map(|value| value.to_bits()))?,
     };
     // A row beyond the last one has an estimate of 0: the core does not choose it.
     let padded = |values: &[f32]| [values, &[0.0; PLACES]].concat();
@@ -182,10 +204,10 @@ pub fn load<'a>(
     let errors = layout.floats(&padded(weights.ranking.errors()))?;
     let places = layout.floats(&(0..PLACES as u16).map(f32::from).collect::<Vec<_>>())?;
     let config = &weights.config;
-    let hidden = layout.region(4 * config.hidden_size)?;
     let (heap, records) = (layout.region(HEAP)?, layout.region(HEAP)?);
     // The job has the size of its words, whatever they say.
     let job_at = layout.region(4 * HeadJob::WORDS)?;
+    let mut physical = |address| layout.physical(address);
     let head = Head {
         rows: weights.rows(),
         cols: config.hidden_size,
@@ -193,9 +215,9 @@ pub fn load<'a>(
         dtype: weights.dtype,
         format: weights.format(),
         margin,
-        hidden: physical(hidden.address),
+        hidden,
         norm: physical(norm),
-        exact: physical(exact),
+        exact,
         factors: physical(factors),
         errors: physical(errors),
         places: physical(places),
@@ -203,7 +225,7 @@ pub fn load<'a>(
         results: Results::default(),
     };
     let shared = layout.region(0)?;
-    let placed = place(head, &ternary, *unit, physical(shared.address))?;
+    let placed = place(head, ternary, *unit, layout.physical(shared.address))?;
     let shared = layout.region(placed.job.shared.bytes as usize)?;
     for (at, bytes) in &placed.bytes {
         layout.write_at(shared, *at, bytes)?;
@@ -212,7 +234,7 @@ pub fn load<'a>(
     let words: Vec<u8> = job.to_words().into_iter().flat_map(u32::to_le_bytes).collect();
     layout.write(job_at, &words)?;
     let log = Region { address: shared.address + job.log, bytes: 4 * EXACT as u32 };
-    Ok(LoadedHead { weights, unit: *unit, placed, hidden, log, job: job_at.address, records })
+    Ok(LoadedHead { weights, unit: *unit, placed, log, job: job_at.address, records })
 }
 
 impl LoadedHead<'_> {
@@ -224,14 +246,20 @@ impl LoadedHead<'_> {
     /// # Panics
     /// If `hidden` has another length.
     pub fn run(&self, system: &mut System, firmware: &Firmware, hidden: &[f32]) -> Result<HeadOutput, Error> {
-        assert_eq!(4 * hidden.len(), self.hidden.bytes as usize, "the stream of one token");
-        let mut layout = Layout::new(system, 0);
+        assert_eq!(hidden.len(), self.weights.cols(), "the stream of one token");
         let stream: Vec<u8> = hidden.iter().flat_map(|x| x.to_le_bytes()).collect();
-        layout.write(self.hidden, &stream)?;
+        let at = (self.placed.head.hidden - system.memory().base()) as usize;
+        system.memory().bytes()[at..at + stream.len()].copy_from_slice(&stream);
+        self.choose(system, firmware)
+    }
+
+    /// Chooses the token for the residual stream that is in memory.
+    pub(crate) fn choose(&self, system: &mut System, firmware: &Firmware) -> Result<HeadOutput, Error> {
+        let mut layout = Layout::new(system);
         layout.write(self.log, &[0; 4 * EXACT])?;
         system.take_events();
-        let rows = self.weights.rows();
-        let patience = REST + PATIENCE * (rows * hidden.len()) as u64 + LOGIT * rows as u64;
+        let (rows, cols) = (self.weights.rows(), self.weights.cols());
+        let patience = REST + PATIENCE * (rows * cols) as u64 + LOGIT * rows as u64;
         let busy = |system: &mut System| system.with_unit(|unit| unit.read_register(tmv::regs::BUSY_CYCLES));
         let (start, busy_before) = (system.cycles(), busy(system)?);
         let found = complete(system, firmware, self.job, self.records, patience)?;

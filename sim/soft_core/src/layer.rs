@@ -1,15 +1,17 @@
 //! A decoder layer as a job of the core.
 
+use std::borrow::Cow;
+
 use bitnet::config::{Linear, ModelConfig, Norm};
 use bitnet::layer::KvCache;
 use bitnet::weights::LayerWeights;
 use decoder::Step;
-use golden::Dtype;
 use golden::rope::RopeTables;
+use golden::{Dtype, TernaryMatrix};
 use sequencer::job::{Job, Outcome, Region};
 use sequencer::record::{self, Elements, Record};
 use sequencer::{map, regs};
-use tmv::driver::Driver;
+use tmv::driver::{Driver, Weights};
 
 use crate::error::{Error, cause};
 use crate::firmware::Firmware;
@@ -20,7 +22,7 @@ const ALIGN: usize = 4096;
 /// Cycles for each value and multiply-accumulate after which the core is given up: several times what a core takes.
 const PATIENCE: u64 = 4_000;
 
-/// What a layer of a model needs besides its weights.
+/// What a layer of a model needs besides the residual stream.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerInput<'a> {
     /// The model.
@@ -29,29 +31,34 @@ pub struct LayerInput<'a> {
     pub weights: &'a LayerWeights,
     /// The compute type.
     pub dtype: Dtype,
-    /// The residual stream, `[tokens, hidden]`.
-    pub hidden: &'a [f32],
     /// Keys and values of the tokens before.
     pub cache: &'a KvCache,
     /// Whether the ternary unit skips rows of `up_proj` and columns of `down_proj` that are multiplied by zero.
     pub skip_zeros: bool,
 }
 
-/// What came out of a job.
+/// What a layer left in memory.
 #[derive(Clone, Debug, Default)]
 pub struct LayerOutput {
-    /// The residual stream, `[tokens, hidden]`.
-    pub hidden: Vec<f32>,
     /// Keys after the layer, `[past + tokens, kv_heads, head_dim]`.
     pub keys: Vec<f32>,
     /// Values after the layer, `[past + tokens, kv_heads, head_dim]`.
     pub values: Vec<f32>,
+    /// The tensors, as far as they were asked for: name within the layer, elements.
+    pub tensors: Vec<(String, Elements)>,
+}
+
+/// What came out of a job. Cycles are those of all its layers.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// The residual stream behind the last layer, `[tokens, hidden]`.
+    pub hidden: Vec<f32>,
+    /// What each layer left.
+    pub layers: Vec<LayerOutput>,
     /// Each step and its cycles, in order.
     pub steps: Vec<(Step, u64)>,
     /// Cycles of each step in which the ternary unit worked too. They are not among those of `steps`.
     pub overlapped: Vec<(Step, u64)>,
-    /// The tensors, if they were asked for: name within the layer, elements.
-    pub tensors: Vec<(String, Elements)>,
     /// Cycles from the job's begin to its end, with the work for records.
     pub cycles: u64,
     /// Cycles in which the unit was busy, for each group of linears that read the same input.
@@ -93,29 +100,59 @@ pub fn memory_bytes(config: &ModelConfig, tokens: usize, past: usize, weights: u
     (weights + cache + vectors + 3 * job_bytes(config, tokens, past) + (1 << 20)).next_multiple_of(1 << 20)
 }
 
-/// A place in memory that grows.
+/// Memory that is being laid out: from the begin on what the core can reach, and from the end on what only the units read.
 pub(crate) struct Layout<'a> {
     system: &'a mut System,
     next: usize,
+    end: usize,
 }
 
 impl<'a> Layout<'a> {
-    /// From offset `next` in memory on.
-    pub(crate) fn new(system: &'a mut System, next: usize) -> Self {
-        Self { system, next }
+    /// Memory with nothing in it.
+    pub(crate) fn new(system: &'a mut System) -> Self {
+        let end = system.memory().bytes().len();
+        Self { system, next: 0, end }
+    }
+
+    /// Memory with matrices in it, each in a layout of the ternary unit.
+    pub(crate) fn with_matrices<'m>(
+        system: &'a mut System,
+        matrices: impl IntoIterator<Item = (golden::Layout, Cow<'m, TernaryMatrix>)>,
+    ) -> Result<(Self, Vec<Weights>), Error> {
+        let (weights, next) = system.with_unit(|unit| {
+            let mut driver = Driver::open(unit)?;
+            let weights = matrices.into_iter().map(|(layout, matrix)| driver.load_in(layout, &matrix));
+            let weights = weights.collect::<Result<Vec<_>, _>>()?;
+            Ok::<_, Error>((weights, driver.used()))
+        })?;
+        Ok((Self { next, ..Self::new(system) }, weights))
     }
 
     /// Takes `bytes` bytes. Returns their offset in memory.
     fn take(&mut self, bytes: usize) -> Result<usize, Error> {
         let at = self.next.next_multiple_of(ALIGN);
         self.next = at + bytes;
-        let memory = self.system.memory();
-        let window = map::WINDOW_BYTES - memory.base() % map::WINDOW_BYTES;
-        let limit = window.min(memory.bytes().len() as u64) as usize;
-        if self.next > limit {
-            return Err(Error::TooLarge { needed: self.next as u64, limit: limit as u64 });
+        let window = map::WINDOW_BYTES - self.system.memory().base() % map::WINDOW_BYTES;
+        let limit = window.min(self.end as u64);
+        if self.next as u64 > limit {
+            return Err(Error::TooLarge { needed: self.next as u64, limit });
         }
         Ok(at)
+    }
+
+    /// Takes words at the end of memory and writes them. The core may not reach them. Returns their physical address.
+    pub(crate) fn far_words(&mut self, words: impl ExactSizeIterator<Item = u32>) -> Result<u64, Error> {
+        let bytes = 4 * words.len();
+        let end = self.end.checked_sub(bytes).filter(|end| end / ALIGN * ALIGN >= self.next);
+        let limit = (self.end - self.next) as u64;
+        self.end = end.ok_or(Error::TooLarge { needed: bytes as u64, limit })? / ALIGN * ALIGN;
+        self.fill(self.end, words);
+        Ok(self.system.memory().base() + self.end as u64)
+    }
+
+    /// The physical address of an address of the core.
+    pub(crate) fn physical(&mut self, address: u32) -> u64 {
+        map::physical_address(self.system.memory().base(), address)
     }
 
     /// The core's address of an offset in memory.
@@ -131,11 +168,14 @@ impl<'a> Layout<'a> {
 
     /// Writes words. Returns their address.
     pub(crate) fn words(&mut self, words: impl ExactSizeIterator<Item = u32>) -> Result<u32, Error> {
-        let bytes = 4 * words.len();
-        let at = self.take(bytes)?;
-        let memory = &mut self.system.memory().bytes()[at..at + bytes];
-        memory.chunks_exact_mut(4).zip(words).for_each(|(memory, word)| memory.copy_from_slice(&word.to_le_bytes()));
+        let at = self.take(4 * words.len())?;
+        self.fill(at, words);
         Ok(self.address(at))
+    }
+
+    fn fill(&mut self, at: usize, words: impl ExactSizeIterator<Item = u32>) {
+        let memory = &mut self.system.memory().bytes()[at..at + 4 * words.len()];
+        memory.chunks_exact_mut(4).zip(words).for_each(|(memory, word)| memory.copy_from_slice(&word.to_le_bytes()));
     }
 
     /// Writes bytes into a region.
@@ -184,29 +224,25 @@ pub fn boot(system: &mut System, firmware: &Firmware) -> Result<(), Error> {
     system.write(regs::CONTROL, regs::CONTROL_RUN)
 }
 
-/// Runs a layer on the core. `tensors` says whether the core records its tensors.
+/// Runs a layer on the core: `stream` is the residual stream, `[tokens, hidden]`. `tensors` says whether the core records
+/// its tensors.
 ///
 /// # Errors
 /// If the layer does not fit, or if the core does not complete it.
 pub fn run(
     system: &mut System,
     firmware: &Firmware,
+    stream: &[f32],
     input: &LayerInput<'_>,
     tensors: bool,
-) -> Result<LayerOutput, Error> {
+) -> Result<Output, Error> {
     let config = input.config;
-    let tokens = input.hidden.len() / config.hidden_size;
+    let tokens = stream.len() / config.hidden_size;
     let past = input.cache.tokens();
-    // The unit's driver lays out the weights, from the beginning of memory on.
-    let (weights, used) = system.with_unit(|unit| {
-        let mut driver = Driver::open(unit)?;
-        let load = |linear| driver.load(&input.weights.linear(linear).ternary.planes());
-        let weights = Linear::ALL.into_iter().map(load).collect::<Result<Vec<_>, _>>()?;
-        Ok::<_, Error>((weights, driver.used()))
-    })?;
-    let mut layout = Layout::new(system, used);
+    let matrix = |linear| (golden::Layout::Blocks, input.weights.linear(linear).ternary.planes());
+    let (mut layout, weights) = Layout::with_matrices(system, Linear::ALL.into_iter().map(matrix))?;
     let rope = RopeTables::new(past..past + tokens, config.head_dim(), config.rope_theta, input.dtype);
-    let hidden = layout.floats(input.hidden)?;
+    let hidden = layout.floats(stream)?;
     let new = vec![0.0; tokens * config.kv_dim()];
     let keys = layout.floats(&[input.cache.keys(), &new].concat())?;
     let values = layout.floats(&[input.cache.values(), &new].concat())?;
@@ -243,15 +279,13 @@ pub fn run(
     let address = layout.words(job.to_words().into_iter())?;
     let (start, unit_start) = (system.cycles(), system.unit_cycles());
     let found = complete(system, firmware, address, records, PATIENCE * work(config, tokens, past) as u64)?;
-    let mut output = LayerOutput {
-        cycles: system.cycles() - start,
-        unit_cycles: system.unit_cycles() - unit_start,
-        ..LayerOutput::default()
-    };
+    let mut output =
+        Output { cycles: system.cycles() - start, unit_cycles: system.unit_cycles() - unit_start, ..Output::default() };
+    let mut layer = LayerOutput::default();
     for record in found {
         match record {
             Record::Step(step, cycles) => output.steps.push((step, cycles)),
-            Record::Tensor(name, elements) => output.tensors.push((name, elements)),
+            Record::Tensor(name, elements) => layer.tensors.push((name, elements)),
             Record::Unit(busy) => output.busy = busy.into_iter().map(u64::from).collect(),
             Record::Text(text) => return Err(Error::Records(text)),
             Record::Head(_) => return Err(Error::Records("a token of an output head is not expected".into())),
@@ -264,8 +298,9 @@ pub fn run(
         bytes.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
     };
     let row = config.kv_dim();
-    output.hidden = floats(hidden, input.hidden.len());
-    (output.keys, output.values) = (floats(keys, (past + tokens) * row), floats(values, (past + tokens) * row));
+    output.hidden = floats(hidden, stream.len());
+    (layer.keys, layer.values) = (floats(keys, (past + tokens) * row), floats(values, (past + tokens) * row));
+    output.layers = vec![layer];
     Ok(output)
 }
 
@@ -297,7 +332,7 @@ pub(crate) fn complete(
 }
 
 /// Checks that every step is there once, in order, and that the unit was not busy for longer than its step.
-fn check_records(output: &LayerOutput) -> Result<(), Error> {
+fn check_records(output: &Output) -> Result<(), Error> {
     let steps: Vec<Step> = output.steps.iter().map(|(step, _)| *step).collect();
     if steps != Step::ALL {
         return Err(Error::Records(format!("expected the steps {:?}, found {steps:?}", Step::ALL)));

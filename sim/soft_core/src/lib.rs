@@ -9,8 +9,9 @@
 //! | [`model`] | Verilator models of the sequencer |
 //! | [`system`] | sequencer, unit and memory, stepped together |
 //! | [`layer`] | a decoder layer as a job of the core, and what comes out of it |
-//! | [`whole`] | a layer that the core runs on both units, computing nothing itself |
+//! | [`whole`] | layers that the core runs on both units, computing nothing itself |
 //! | [`head`] | the output head on both units |
+//! | [`token`] | all layers and the head, one behind the other, on one system |
 //! | [`compare`](mod@compare), [`operators`](mod@operators) | the comparison with golden; cycles and elements by operator |
 
 pub mod compare;
@@ -22,6 +23,7 @@ pub mod layer;
 pub mod model;
 pub mod operators;
 pub mod system;
+pub mod token;
 pub mod whole;
 
 pub use error::Error;

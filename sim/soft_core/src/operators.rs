@@ -4,7 +4,7 @@ use bitnet::config::{Linear, ModelConfig, Norm};
 use decoder::Step;
 
 use crate::compare::Compared;
-use crate::layer::LayerOutput;
+use crate::layer::Output;
 
 /// An operator of the core.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,13 +21,13 @@ pub struct Operator {
     pub mismatches: usize,
 }
 
-/// The operators of a job on `tokens` tokens after `past` tokens. `compared` are all its tensors; each tensor that only
+/// The operators of a job on `tokens` tokens after `past` tokens, each the sum of all layers. `compared` are all its tensors; each tensor that only
 /// repeats another one counts for no operator.
 pub fn operators(
     config: &ModelConfig,
     tokens: usize,
     past: usize,
-    output: &LayerOutput,
+    output: &Output,
     compared: &[Compared],
 ) -> Vec<Operator> {
     let mut busy = output.busy.iter();
@@ -40,7 +40,7 @@ pub fn operators(
         let of_step = compared.iter().filter(|tensor| names.contains(&tensor.name));
         Operator {
             name: name(*step),
-            elements: elements(*step, config, tokens, past),
+            elements: output.layers.len() * elements(*step, config, tokens, past),
             cycles,
             overlapped: output.overlapped.iter().filter(|(other, _)| other == step).map(|(_, cycles)| cycles).sum(),
             mismatches: of_step.map(|tensor| tensor.mismatches).sum(),

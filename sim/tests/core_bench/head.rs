@@ -119,7 +119,7 @@ impl<'a> HeadSystem<'a> {
         let unit = VectorConfig::of(lanes);
         let firmware = Firmware::build(Core::VexRiscv, &mut |_| {}).unwrap();
         let weights = HeadWeights::of(source, dtype).unwrap();
-        let bytes = weights.memory_bytes(1 << 20);
+        let bytes = weights.memory_bytes(1 << 20) + weights.far_bytes();
         let memory = MemoryConfig { stall, ..MemoryConfig::plain(0x1000_0000, bytes, Timing::ideal(40)) };
         let system = system(Core::VexRiscv, &firmware, &ternary_unit(unit.port_bits), Some(unit), memory);
         Self { source, weights, dtype, unit, firmware, system }

@@ -1,9 +1,9 @@
 //! A layer on the soft core, for tests.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+pub mod chain;
 pub mod head;
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 use bitnet::config::{Linear, ModelConfig, Norm};
@@ -16,10 +16,10 @@ use golden::rope::RopeTables;
 use ndarray::Array2;
 use sequencer::products::UnitProducts;
 use soft_core::Error;
-use soft_core::compare::{Compared, Expected, compare_all, compare_named};
+use soft_core::compare::{Compared, Expected, compare_all, compare_named, compare_stream};
 use soft_core::core::Core;
 use soft_core::firmware::Firmware;
-use soft_core::layer::{LayerInput, LayerOutput, boot, memory_bytes, run};
+use soft_core::layer::{LayerInput, Output, boot, memory_bytes, run};
 use soft_core::operators::results;
 use soft_core::system::System;
 use soft_core::whole;
@@ -69,7 +69,6 @@ pub struct Case {
     weights: Arc<LayerWeights>,
     dtype: Dtype,
     pub hidden: Array2<f32>,
-    flat: OnceCell<Vec<f32>>,
     pub before: KvCache,
     expected: Expected,
     core: Core,
@@ -114,7 +113,6 @@ impl Case {
             weights,
             dtype,
             hidden,
-            flat: OnceCell::new(),
             before,
             expected,
             core: Core::VexRiscv,
@@ -154,18 +152,21 @@ impl Case {
         system(self.core, &self.firmware, &self.unit, self.vector, self.memory.clone())
     }
 
+    pub fn stream(&self) -> Vec<f32> {
+        self.hidden.iter().copied().collect()
+    }
+
     pub fn input(&self) -> LayerInput<'_> {
-        let hidden = self.flat.get_or_init(|| self.hidden.iter().copied().collect());
         let tokens = (self.hidden.nrows(), self.before.tokens());
         assert!(memory_bytes(&self.config, tokens.0, tokens.1, 1 << 20) <= self.memory.bytes);
         let Self { config, weights, dtype, before: cache, skip_zeros, .. } = self;
-        LayerInput { config, weights, dtype: *dtype, hidden, cache, skip_zeros: *skip_zeros }
+        LayerInput { config, weights, dtype: *dtype, cache, skip_zeros: *skip_zeros }
     }
 
-    pub fn run(&self, system: &mut System) -> Result<LayerOutput, Error> {
+    pub fn run(&self, system: &mut System) -> Result<Output, Error> {
         match &self.vector {
-            Some(vector) => whole::run(system, &self.firmware, vector, &self.input(), true),
-            None => run(system, &self.firmware, &self.input(), true),
+            Some(vector) => whole::run(system, &self.firmware, vector, &self.stream(), &[self.input()], true),
+            None => run(system, &self.firmware, &self.stream(), &self.input(), true),
         }
     }
 
@@ -197,13 +198,13 @@ impl Case {
     }
 
     /// Number of elements of all tensors that differ from golden's.
-    pub fn mismatches(&self, output: &LayerOutput) -> usize {
+    pub fn mismatches(&self, output: &Output) -> usize {
         self.compared(output).iter().map(|tensor| tensor.mismatches).sum()
     }
 
     /// Checks every tensor and the output.
     #[track_caller]
-    pub fn check(&self, output: &LayerOutput, what: &str) {
+    pub fn check(&self, output: &Output, what: &str) {
         let compared = self.compared(output);
         let wrong: Vec<_> = compared.iter().filter(|tensor| tensor.mismatches > 0).collect();
         assert!(wrong.is_empty(), "{what}: {wrong:?}");
@@ -211,11 +212,13 @@ impl Case {
         assert!(compared.len() >= tensors, "{what}: {} tensors", compared.len());
     }
 
-    fn compared(&self, output: &LayerOutput) -> Vec<Compared> {
-        match self.vector {
-            Some(_) => compare_named(&self.expected, output, &results()),
-            None => compare_all(&self.expected, output),
-        }
+    fn compared(&self, output: &Output) -> Vec<Compared> {
+        let layer = &output.layers[0];
+        let tensors = match self.vector {
+            Some(_) => compare_named(&self.expected, layer, &results()),
+            None => compare_all(&self.expected, layer),
+        };
+        [tensors, compare_stream(&self.expected, output)].concat()
     }
 }
 
