@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bitnet::config::{ModelConfig, WeightForm};
 use bitnet::export::{export, export_bytes};
+use bitnet::gates::Gates;
 use bitnet::synthetic::Synthetic;
 use bitnet::weights::WeightSource;
 use clap::ValueEnum;
@@ -50,7 +51,7 @@ impl From<FormKind> for WeightForm {
 pub(crate) fn run(args: &ExportArgs) -> Result<Exit, Failure> {
     let form = args.form.into();
     let folder = NewFolder::new("--out", &args.out)?;
-    let source = Synthetic::new(ModelConfig::bitnet_2b_4t(), args.seed);
+    let source = Synthetic::with_gates(ModelConfig::bitnet_2b_4t(), args.seed, Gates::Published);
     let bytes = export_bytes(source.config(), form);
     tell(format_args!("seed {}: {}; writing {bytes} bytes into {}", args.seed, source.describe(), args.out.display()));
     let progress = Progress::new("writing", bytes);

@@ -30,11 +30,10 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Opens the source that `args` select. With `skip_zeros`, synthetic gates are above zero as often as published.
-    pub(crate) fn open(args: &ModelArgs, skip_zeros: bool) -> Result<Self, Failure> {
+    /// Opens the source that `args` select.
+    pub(crate) fn open(args: &ModelArgs) -> Result<Self, Failure> {
         let Some(folder) = &args.model else {
-            let unless_given = if skip_zeros { Gates::Published } else { Gates::Chance };
-            let gates = args.gate_share.unwrap_or(unless_given);
+            let gates = args.gate_share.unwrap_or(Gates::Published);
             return Ok(Self::Synthetic(Synthetic::with_gates(ModelConfig::bitnet_2b_4t(), args.seed, gates)));
         };
         let checkpoint = Checkpoint::open(folder)?;

@@ -388,7 +388,7 @@ fn numbers_at_their_limits_work() {
 /// Rows behind gates that are not above zero are skipped with one token, and columns whose activation is zero. Golden counts
 /// them, the unit reads the others.
 #[test]
-fn rows_are_skipped_on_request() {
+fn zeros_are_skipped_with_one_token() {
     let model = testdata("tiny-packed").display().to_string();
     let arguments = ["--model", &model, "--all-layers", "--prompt-ids", "318", "--json", "-"];
     let read = |report: &Value, name: &str, what: &str| -> Vec<u64> {
@@ -405,8 +405,10 @@ fn rows_are_skipped_on_request() {
         let inputs = zeros(report, "down_inputs").into_iter().zip(zeros(report, "zero_down_inputs"));
         inputs.map(|(all, zero)| all - zero).collect()
     };
-    let all = sim(&arguments).code(0).json();
-    let skipped = sim(&[&arguments[..], &["--skip-zeros"]].concat()).code(0).json();
+    let all = sim(&[&arguments[..], &["--skip-zeros=off"]].concat()).code(0).json();
+    let skipped = sim(&arguments).code(0).json();
+    let demanded = sim(&[&arguments[..], &["--skip-zeros"]].concat()).code(0).json();
+    assert_eq!(demanded["operators"], skipped["operators"], "it is the default");
     let rows = all["model"]["intermediate_size"].as_u64().unwrap();
     assert_eq!((rows_read(&all), columns_read(&all)), (vec![rows, rows], vec![rows, rows]));
     assert_eq!((rows_read(&skipped), columns_read(&skipped)), (above(&all), not_zero(&all)));
@@ -415,15 +417,17 @@ fn rows_are_skipped_on_request() {
     assert!(above(&all).iter().all(|above| (1..rows).contains(above)), "{:?}", above(&all));
     assert_eq!(skipped["forward"], all["forward"], "the logits are those of all rows");
     // A wrong gate makes the unit read another row.
-    sim(&[&arguments[..], &["--skip-zeros", "--inject", "weight-bit"]].concat()).code(1);
-    // With several tokens all rows are read, one by one, and all columns.
-    let several = [&arguments[..3], &["--prompt-ids", PROMPT, "--json", "-", "--skip-zeros"]].concat();
-    let several = sim(&several).code(0).json();
-    assert_eq!((rows_read(&several), columns_read(&several)), (vec![rows, rows], vec![rows, rows]));
+    sim(&[&arguments[..], &["--inject", "weight-bit"]].concat()).code(1);
+    // With several tokens all rows are read, and all columns; on demand row by row.
+    for more in [&["--json", "-"][..], &["--json", "-", "--skip-zeros"]] {
+        let several = sim(&[&arguments[..3], &["--prompt-ids", PROMPT], more].concat()).code(0).json();
+        assert_eq!((rows_read(&several), columns_read(&several)), (vec![rows, rows], vec![rows, rows]));
+        assert_eq!(several["skip_zeros"] == true, more.len() == 3);
+    }
     let generate = ["generate", "--model", &model, "--prompt-ids", PROMPT, "--tokens", "3", "--json", "-"];
     let tokens = |more: &[&str]| sim(&[&generate[..], more].concat()).code(0).json();
-    let skipping = tokens(&["--skip-zeros"]);
-    assert_eq!(skipping["generated_ids"], tokens(&[])["generated_ids"]);
+    let skipping = tokens(&[]);
+    assert_eq!(skipping["generated_ids"], tokens(&["--skip-zeros=off"])["generated_ids"]);
     assert_eq!(skipping["verification"]["mismatches"], 0);
     sim(&[&generate[..], &["--skip-zeros", "--device", "golden"]].concat()).code(2).says(&["--skip-zeros"]);
     for share in ["-0.1", "1.1", "nan", "half"] {

@@ -12,6 +12,7 @@ use bitnet::checkpoint::Checkpoint;
 use bitnet::layer::{CpuBackend, DecoderLayer, KvCache};
 use bitnet::model::Model;
 use bitnet::sampler::Sampler;
+use bitnet::skip::Skips;
 use bitnet::synthetic::Synthetic;
 use bitnet::weights::WeightSource;
 use core_bench::chain::Chain;
@@ -198,13 +199,13 @@ fn both_units_skip_rows() {
 /// Layers run one behind the other: every tensor that is in memory equals golden's. With one token, and with several, whose
 /// stream goes through memory; with zeros skipped; with more instructions than a program has.
 fn layers_follow_each_other() {
-    for (count, lanes, tokens, past, dtype, skip_zeros, stall) in [
-        (2, 32, 1, 0, Dtype::Fp32, true, 0),
-        (3, 8, 1, 5, Dtype::Bf16, false, 60),
-        (2, 16, 3, 2, Dtype::Fp32, false, 60),
-        (36, 32, 1, 1, Dtype::Bf16, true, 0),
+    for (count, lanes, tokens, past, dtype, skips, stall) in [
+        (2, 32, 1, 0, Dtype::Fp32, Skips::ALL, 0),
+        (3, 8, 1, 5, Dtype::Bf16, Skips { rows: true, columns: false }, 60),
+        (2, 16, 3, 2, Dtype::Fp32, Skips::default(), 60),
+        (36, 32, 1, 1, Dtype::Bf16, Skips { rows: false, columns: true }, 0),
     ] {
-        let chain = Chain::new(testdata("tiny-packed"), count, tokens, past, dtype, skip_zeros);
+        let chain = Chain::new(testdata("tiny-packed"), count, tokens, past, dtype, skips);
         let found = chain.differing(&chain.run(lanes, stall, |layers| layers));
         assert!(found.is_empty(), "{count} layers, {lanes} lanes, {tokens} tokens, {dtype:?}: {found:?}");
         assert_eq!(chain.instructions(lanes) > vector::regs::MAX_INSTRUCTIONS as usize, count == 36);
@@ -213,7 +214,7 @@ fn layers_follow_each_other() {
 
 /// Layers in another order are not golden's: in the first one nothing is right, and not the stream behind the last one.
 fn layers_in_another_order_are_noticed() {
-    let chain = Chain::new(testdata("tiny-packed"), 2, 1, 3, Dtype::Fp32, false);
+    let chain = Chain::new(testdata("tiny-packed"), 2, 1, 3, Dtype::Fp32, Skips::default());
     let found = chain.differing(&chain.run(32, 0, |layers| layers.into_iter().rev().collect()));
     for name in ["layer 0: self_attn.k_proj.acc", "layer 1: keys in memory", "output in memory"] {
         assert!(found.iter().any(|found| found == name), "{name}: {found:?}");

@@ -26,13 +26,32 @@ pub fn leave_out(request: &MatvecRequest<'_>, accumulators: &mut [Vec<i32>]) -> 
     may
 }
 
-/// How the weights of a linear lie for a unit and a number of tokens. A unit that skips zeros needs those of `up_proj` row by
-/// row, and for one token those of `down_proj` column by column.
-pub fn layout(linear: Linear, skip_zeros: bool, tokens: usize) -> Layout {
-    match linear {
-        Linear::Up if skip_zeros => Layout::Rows,
-        Linear::Down if skip_zeros && tokens == 1 => Layout::Columns,
-        _ => Layout::Blocks,
+/// What a unit leaves out in passes of one token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skips {
+    /// Rows of `up_proj` whose gate is not above zero.
+    pub rows: bool,
+    /// Columns of `down_proj` whose activation is zero.
+    pub columns: bool,
+}
+
+impl Skips {
+    /// Everything that can be left out.
+    pub const ALL: Self = Self { rows: true, columns: true };
+
+    /// Whether something is left out.
+    pub fn any(self) -> bool {
+        self.rows || self.columns
+    }
+
+    /// How the weights of a linear lie for a pass of some tokens. A unit that skips needs those of `up_proj` row by row, and
+    /// for one token those of `down_proj` column by column.
+    pub fn layout(self, linear: Linear, tokens: usize) -> Layout {
+        match linear {
+            Linear::Up if self.rows => Layout::Rows,
+            Linear::Down if self.columns && tokens == 1 => Layout::Columns,
+            _ => Layout::Blocks,
+        }
     }
 }
 

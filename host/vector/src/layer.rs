@@ -50,9 +50,11 @@ pub struct Layer {
     pub past: usize,
     /// The value of a ternary weight of 1 for each linear, in the order of [`Linear::ALL`].
     pub factors: [f32; 7],
-    /// Whether the ternary unit skips zeros, with one token: columns of down whose activation is zero, and, if the sign of a
-    /// gate is that of its accumulator, rows of up whose gate is not above zero.
-    pub skip_zeros: bool,
+    /// Whether the ternary unit skips rows of up whose gate is not above zero, with one token and if the sign of a gate is that
+    /// of its accumulator.
+    pub skip_rows: bool,
+    /// Whether the ternary unit skips columns of down whose activation is zero, with one token.
+    pub skip_columns: bool,
     /// Address of the residual stream, singles `[tokens, hidden]`.
     pub hidden: u64,
     /// Addresses of the weights of the norms, singles, in the order of [`Norm::ALL`].
@@ -107,12 +109,12 @@ pub(crate) struct Kept {
 impl Layer {
     /// Whether rows are skipped: they may be, and nothing speaks against it.
     pub fn skips(&self) -> bool {
-        self.skip_zeros && self.tokens == 1 && self.factors[Linear::Gate.index()] > 0.0
+        self.skip_rows && self.tokens == 1 && self.factors[Linear::Gate.index()] > 0.0
     }
 
     /// Whether the weights of a linear lie by columns, to skip some. Then its results come all at once.
     pub fn by_columns(&self, linear: Linear) -> bool {
-        self.skip_zeros && self.tokens == 1 && linear == Linear::Down
+        self.skip_columns && self.tokens == 1 && linear == Linear::Down
     }
 
     /// Checks that a unit can run the layer.
@@ -348,7 +350,8 @@ pub(crate) mod tests {
             tokens: 1,
             past,
             factors: [1.0; 7],
-            skip_zeros: false,
+            skip_rows: false,
+            skip_columns: false,
             hidden: 0,
             norms: [0; 4],
             cos: 0,

@@ -426,7 +426,12 @@ mod tests {
     fn layer(kv: usize, past: usize, skip_zeros: bool) -> Layer {
         let heads = Heads { query: 4 * kv, kv, dim: 128 };
         let other = crate::layer::tests::layer(heads.query * heads.dim, 6912, heads.dim, past);
-        Layer { shape: decoder::Shape { heads, ..other.shape }, skip_zeros, ..other }
+        Layer {
+            shape: decoder::Shape { heads, ..other.shape },
+            skip_rows: skip_zeros,
+            skip_columns: skip_zeros,
+            ..other
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bitnet::config::Linear;
-use bitnet::skip;
 use golden::TernaryMatrix;
 use program::interrupt::interrupted;
 use program::target::Target;
@@ -165,11 +164,11 @@ impl Bench {
         let mut weights = Vec::new();
         for (linear, matrix) in run.operators.iter().zip(all) {
             let selection = match linear {
-                Linear::Gate if run.skips => Selection::Record,
-                Linear::Up if run.skips => Selection::Skip,
+                Linear::Gate if run.skips_rows => Selection::Record,
+                Linear::Up if run.skips_rows => Selection::Skip,
                 _ => Selection::All,
             };
-            weights.push(driver.load_in(skip::layout(*linear, run.skip_zeros, run.tokens), matrix)?.with(selection));
+            weights.push(driver.load_in(run.skips.layout(*linear, run.tokens), matrix)?.with(selection));
         }
         if let Some(fault) = inject {
             injected = injected.or(fault.spoil(driver.device().axi_memory(), &self.unit));

@@ -8,17 +8,22 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::SyncSender;
 
 use bitnet::BackendError;
-use bitnet::config::Linear;
+use bitnet::config::{Linear, ModelConfig};
 use bitnet::layer::{CpuBackend, MatvecRequest, TernaryBackend};
-use bitnet::skip;
+use bitnet::skip::{self, Skips};
 use program::interrupt::interrupted;
 use serde::{Deserialize, Serialize};
 use tmv::regs;
 
 use crate::run::Run;
 
-/// Most rows of which the unit can record the signs.
-const MAX_RECORDED_ROWS: usize = regs::MAX_RECORDED_ROWS as usize;
+/// What the unit can leave out of a model: it has room for the signs of so many rows, and for so many sums and activations
+/// of columns.
+pub fn possible_skips(config: &ModelConfig) -> Skips {
+    let ModelConfig { hidden_size, intermediate_size, .. } = *config;
+    let [rows, columns, sums] = [regs::MAX_RECORDED_ROWS, regs::MAX_COLUMNS, regs::MAX_COLUMN_ROWS].map(|n| n as usize);
+    Skips { rows: intermediate_size <= rows, columns: intermediate_size <= columns && hidden_size <= sums }
+}
 
 /// The runs that are verified.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +34,8 @@ pub struct Selection {
     pub runs: Option<BTreeSet<usize>>,
     /// Runs that were verified earlier: the index of each and its [`Run::sha256`].
     pub done: HashMap<usize, String>,
-    /// Whether the unit skips rows of `up_proj` and columns of `down_proj` that are multiplied by zero.
-    pub skip_zeros: bool,
+    /// What the unit skips.
+    pub skips: Skips,
 }
 
 /// Numbers of zeros in the feed-forward part of a layer, over all tokens of a pass.
@@ -109,9 +114,9 @@ impl TernaryBackend for Recorder {
         self.pass += usize::from(place <= self.before);
         self.before = place;
         let linears = &self.selection.linears;
-        // Rows are skipped if the unit computes the gates before, and can record them.
-        let skips = self.selection.skip_zeros
-            && request.operators.iter().all(|(l, w)| linears.contains(l) && w.ternary.rows() <= MAX_RECORDED_ROWS)
+        // Rows are skipped if the unit computes the gates before.
+        let skips_rows = self.selection.skips.rows
+            && request.operators.iter().all(|(l, _)| linears.contains(l))
             && skip::leave_out(request, &mut accumulators);
         let chosen = request.operators.iter().zip(&accumulators).filter(|((l, _), _)| linears.contains(l));
         let (operators, expected): (Vec<_>, Vec<_>) = chosen.map(|((l, _), acc)| (*l, acc.clone())).unzip();
@@ -133,8 +138,8 @@ impl TernaryBackend for Recorder {
             x_q: request.x_q.to_vec(),
             tokens: request.tokens,
             expected,
-            skip_zeros: self.selection.skip_zeros,
-            skips,
+            skips: self.selection.skips,
+            skips_rows,
         };
         match self.selection.done.get(&index) {
             Some(sha256) if *sha256 != run.sha256() => {
@@ -211,7 +216,7 @@ mod tests {
             assert_eq!((run.index, run.first, run.pass, run.layer), (i, i == 0, i / 8, i / 4 % 2));
             assert_eq!(run.operators, Linear::GROUPS[i % 4]);
             assert_eq!(run.expected.len(), run.operators.len());
-            assert_eq!((run.tokens, run.skip_zeros, run.skips), (TOKENS, false, false));
+            assert_eq!((run.tokens, run.skips, run.skips_rows), (TOKENS, Skips::default(), false));
         }
         assert_eq!(runs[4].describe(), "layer 1, self_attn.q_proj, self_attn.k_proj, self_attn.v_proj");
         let other = Run {

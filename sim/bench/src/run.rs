@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bitnet::config::Linear;
+use bitnet::skip::Skips;
 use bitnet::weights::LayerWeights;
 use sha2::{Digest, Sha256};
 
@@ -26,10 +27,10 @@ pub struct Run {
     pub tokens: usize,
     /// Golden's accumulators for each operator, each `[tokens, out_features]`, row-major.
     pub expected: Vec<Vec<i32>>,
-    /// Whether the weights lie such that rows of `up_proj` and columns of `down_proj` can be skipped.
-    pub skip_zeros: bool,
-    /// Whether the rows of `up_proj` are skipped that are multiplied by zero: those whose gate is not above zero.
-    pub skips: bool,
+    /// What the weights lie for: what can be skipped in a pass of one token.
+    pub skips: Skips,
+    /// Whether rows of `up_proj` are skipped in this run.
+    pub skips_rows: bool,
 }
 
 impl Run {

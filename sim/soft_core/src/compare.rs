@@ -37,7 +37,7 @@ impl Observer for Expected {
 }
 
 impl Expected {
-    /// Runs the layer with golden. `cache` gets the keys and values of the new tokens. With `skip_zeros`, rows of `up_proj`
+    /// Runs the layer with golden. `cache` gets the keys and values of the new tokens. With `skip_rows`, rows of `up_proj`
     /// are left out that are multiplied by zero.
     ///
     /// # Errors
@@ -49,11 +49,11 @@ impl Expected {
         hidden: &Array2<f32>,
         cache: &mut KvCache,
         dtype: Dtype,
-        skip_zeros: bool,
+        skip_rows: bool,
     ) -> bitnet::Result<Self> {
         let mut expected = Self::default();
         let layer = DecoderLayer::new(config, layer, weights);
-        let backend: &mut dyn TernaryBackend = if skip_zeros { &mut Skipping(CpuBackend) } else { &mut CpuBackend };
+        let backend: &mut dyn TernaryBackend = if skip_rows { &mut Skipping(CpuBackend) } else { &mut CpuBackend };
         let out = layer.forward(hidden, cache, dtype, backend, &mut expected)?;
         expected.hidden = out.into_raw_vec_and_offset().0;
         expected.cache = cache.clone();

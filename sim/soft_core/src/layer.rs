@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bitnet::config::{Linear, ModelConfig, Norm};
 use bitnet::layer::KvCache;
+use bitnet::skip::Skips;
 use bitnet::weights::LayerWeights;
 use decoder::Step;
 use golden::rope::RopeTables;
@@ -33,8 +34,8 @@ pub struct LayerInput<'a> {
     pub dtype: Dtype,
     /// Keys and values of the tokens before.
     pub cache: &'a KvCache,
-    /// Whether the ternary unit skips rows of `up_proj` and columns of `down_proj` that are multiplied by zero.
-    pub skip_zeros: bool,
+    /// What the ternary unit skips.
+    pub skips: Skips,
 }
 
 /// What a layer left in memory.

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use bitnet::config::{Linear, ModelConfig, Norm};
-use bitnet::skip;
 use decoder::Step;
 use golden::rope::RopeTables;
 use golden::{Dtype, TernaryMatrix};
@@ -47,8 +46,8 @@ pub(crate) fn matrices<'a>(
     input: &LayerInput<'a>,
     tokens: usize,
 ) -> impl Iterator<Item = (golden::Layout, Cow<'a, TernaryMatrix>)> + use<'a> {
-    let (weights, skip_zeros) = (input.weights, input.skip_zeros);
-    let matrix = move |linear| (skip::layout(linear, skip_zeros, tokens), weights.linear(linear).ternary.planes());
+    let (weights, skips) = (input.weights, input.skips);
+    let matrix = move |linear| (skips.layout(linear, tokens), weights.linear(linear).ternary.planes());
     Linear::ALL.into_iter().map(matrix)
 }
 
@@ -152,7 +151,8 @@ fn layer(
         tokens,
         past: input.cache.tokens(),
         factors: Linear::ALL.map(|linear| input.weights.linear(linear).factor),
-        skip_zeros: input.skip_zeros,
+        skip_rows: input.skips.rows,
+        skip_columns: input.skips.columns,
         hidden,
         norms: norms.map(&mut physical),
         cos,

@@ -13,8 +13,8 @@ pub(crate) struct ModelArgs {
     /// Folder of a Hugging Face checkpoint [default: synthetic weights with the dimensions of BitNet b1.58-2B-4T]
     #[arg(long, value_name = "DIR", help_heading = "What")]
     pub(crate) model: Option<PathBuf>,
-    /// Share of the gates above zero in synthetic weights, 0 to 1, or `published` [default: `published` with
-    /// --skip-zeros, otherwise what random weights give, about 0.5]
+    /// Share of the gates above zero in synthetic weights, 0 to 1, or `published` as measured on the published model
+    /// [default: published]
     #[arg(long, value_name = "X", value_parser = gate_share, conflicts_with = "model", hide_short_help = true, help_heading = "What")]
     pub(crate) gate_share: Option<Gates>,
     /// Token ids of the prompt, separated by commas [default: BOS, then ids in steps of 997]

@@ -1,6 +1,7 @@
 //! The unit, the board and the memory that a command simulates.
 
 use bitnet::config::{Linear, ModelConfig};
+use bitnet::skip::Skips;
 use clap::ValueEnum;
 use cost::board::{Board, DdrMode, MemoryMode};
 use cost::setup::Setup;
@@ -8,7 +9,9 @@ use golden::Codec;
 use program::options::threads;
 use testbench::bench::Bench;
 use testbench::injection::Injection;
+use testbench::recorder::possible_skips;
 use tmv::config::{MAX_TOKENS, UnitConfig};
+use tmv::regs::{MAX_COLUMN_ROWS, MAX_COLUMNS};
 
 use super::numbers::{clock, dram, groups, load, one_to_eight};
 use crate::failure::Failure;
@@ -29,6 +32,29 @@ impl From<MemoryArg> for MemoryMode {
             MemoryArg::Ddr => Self::Ddr,
         }
     }
+}
+
+/// A choice that has a default of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SwitchArg {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// What the unit skips of a model: all that it can, unless the user wants it off. The user may demand it, and then has to
+/// get it; nobody does if it is off `by_default`.
+pub(crate) fn skips(choice: Option<SwitchArg>, by_default: bool, config: &ModelConfig) -> Result<Skips, Failure> {
+    let (wanted, possible) = (choice.map_or(by_default, |choice| choice == SwitchArg::On), possible_skips(config));
+    if choice == Some(SwitchArg::On) && possible != Skips::ALL {
+        let ModelConfig { hidden_size, intermediate_size, .. } = config;
+        return Err(Failure::usage(format!(
+            "--skip-zeros: the unit has no room for a model of hidden_size {hidden_size} and intermediate_size \
+             {intermediate_size}: at most {MAX_COLUMN_ROWS} and {MAX_COLUMNS}"
+        )));
+    }
+    Ok(if wanted { possible } else { Skips::default() })
 }
 
 /// A fault that is injected into the first run.
@@ -183,4 +209,30 @@ pub(crate) fn check_width(setup: &Setup, config: &ModelConfig, linears: &[Linear
 /// The bench for `setup`, without a waveform.
 pub(crate) fn bench(setup: &Setup, seed: u64, inject: Option<Injection>) -> Bench {
     Bench { unit: setup.unit, timing: setup.timing(), stall: setup.stall, seed, inject, trace: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_skips_what_it_has_room_for() {
+        let of = |choice, by_default, hidden, intermediate| {
+            let mut config = ModelConfig::bitnet_2b_4t();
+            (config.hidden_size, config.intermediate_size) = (hidden, intermediate);
+            skips(choice, by_default, &config)
+        };
+        let rows = Skips { rows: true, columns: false };
+        for (hidden, intermediate, possible) in
+            [(2560, 6912, Skips::ALL), (4000, 8192, Skips::ALL), (4096, 8192, rows), (2560, 8256, Skips::default())]
+        {
+            let found = |choice, by_default| of(choice, by_default, hidden, intermediate).ok();
+            assert_eq!(found(None, true), Some(possible));
+            assert_eq!(found(None, false), Some(Skips::default()));
+            assert_eq!(found(Some(SwitchArg::Off), true), Some(Skips::default()));
+            assert_eq!(found(Some(SwitchArg::On), false), Some(possible).filter(|skips| *skips == Skips::ALL));
+        }
+        let refused = of(Some(SwitchArg::On), true, 4096, 8192).expect_err("sums of 4,096 rows have no room");
+        assert!(refused.message.contains("hidden_size 4096") && refused.message.contains("at most 4000"));
+    }
 }

@@ -7,7 +7,7 @@ use program::options::positive;
 
 use crate::args::model::ModelArgs;
 use crate::args::numbers::{lanes, margin};
-use crate::args::unit::UnitArgs;
+use crate::args::unit::{SwitchArg, UnitArgs};
 use crate::head::MARGIN;
 
 /// Where the ternary products are computed.
@@ -70,9 +70,18 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "P", requires = "temperature", allow_negative_numbers = true, help_heading = "Sampling")]
     pub(crate) top_p: Option<f64>,
     /// In passes of one token, skip weights that meet a zero: rows of up_proj whose gate is not above zero, and columns of
-    /// down_proj whose activation is zero
-    #[arg(long, help_heading = "Unit")]
-    pub(crate) skip_zeros: bool,
+    /// down_proj whose activation is zero. `off` reads all [default: on, as far as the unit has room]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        hide_possible_values = true,
+        help_heading = "Unit"
+    )]
+    pub(crate) skip_zeros: Option<SwitchArg>,
     /// Where the ternary products are computed
     #[arg(long, value_enum, default_value = "rtl", help_heading = "Unit")]
     pub(crate) device: DeviceKind,

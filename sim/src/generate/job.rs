@@ -4,6 +4,7 @@ use bitnet::bos;
 use bitnet::config::Linear;
 use bitnet::generate::Limits;
 use bitnet::sampler::{Sampler, Sampling};
+use bitnet::skip::Skips;
 use bitnet::text::{self, Message, Role, Tokenizer};
 use cost::setup::Setup;
 use report::generation::StopToken;
@@ -13,7 +14,7 @@ use vector::VectorConfig;
 
 use super::args::{DeviceKind, GenerateArgs, HeadKind};
 use super::stops::Stops;
-use crate::args::unit::check_width;
+use crate::args::unit::{SwitchArg, check_width, skips};
 use crate::failure::Failure;
 use crate::head::MARGIN;
 use crate::source::{Source, check_length};
@@ -34,6 +35,8 @@ pub(super) struct Job<'a> {
     pub(super) sampler: Sampler,
     pub(super) build: BuildSection,
     pub(super) jobs: usize,
+    /// What the unit skips.
+    pub(super) skips: Skips,
     /// The vector unit that chooses tokens, if one does.
     pub(super) vector: Option<VectorConfig>,
 }
@@ -42,7 +45,7 @@ impl<'a> Job<'a> {
     /// Checks the options, and opens the files that they name.
     pub(super) fn new(args: &'a GenerateArgs) -> Result<Self, Failure> {
         let setup = args.unit.setup()?;
-        let source = Source::open(&args.model, args.skip_zeros)?;
+        let source = Source::open(&args.model)?;
         let mut remarks = vec![];
         let tokenizer = tokenizer(args, &source, &mut remarks)?;
         let prompt = prompt(args, &source, tokenizer.as_ref(), &mut remarks)?;
@@ -53,7 +56,7 @@ impl<'a> Job<'a> {
         remarks.extend(stops.remarks);
         let stop_tokens = stops.tokens;
         let limits = Limits { tokens: args.tokens, stop: stop_tokens.iter().map(|token| token.id).collect() };
-        if args.skip_zeros && args.device == DeviceKind::Golden {
+        if args.skip_zeros == Some(SwitchArg::On) && args.device == DeviceKind::Golden {
             return Err(Failure::usage("--skip-zeros: the unit skips weights, and --device golden uses no unit"));
         }
         let on_units = args.head == HeadKind::Units;
@@ -66,6 +69,7 @@ impl<'a> Job<'a> {
         if !on_units && (args.lanes.is_some() || args.head_margin != MARGIN) {
             return Err(Failure::usage("--lanes and --head-margin belong to --head units"));
         }
+        let skips = skips(args.skip_zeros, true, config)?;
         let vector = on_units.then(|| vector_config(&setup, args.lanes)).transpose()?;
         let rtl = match (args.device, rtl::unit_sha256()) {
             // Generation on the CPU alone does not need the RTL.
@@ -74,7 +78,21 @@ impl<'a> Job<'a> {
         };
         let jobs = args.unit.jobs.unwrap_or_else(threads);
         let (sampler, build) = (sampler(args)?, BuildSection::new(rtl));
-        Ok(Self { args, setup, source, tokenizer, prompt, limits, stop_tokens, remarks, sampler, build, jobs, vector })
+        Ok(Self {
+            args,
+            setup,
+            source,
+            tokenizer,
+            prompt,
+            limits,
+            stop_tokens,
+            remarks,
+            sampler,
+            build,
+            jobs,
+            skips,
+            vector,
+        })
     }
 }
 

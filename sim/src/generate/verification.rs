@@ -41,8 +41,8 @@ impl Job<'_> {
                 Ok(())
             },
             |queue| {
-                let skip_zeros = self.args.skip_zeros;
-                let selection = Selection { linears: Linear::ALL.to_vec(), skip_zeros, ..Selection::default() };
+                let skips = self.skips;
+                let selection = Selection { linears: Linear::ALL.to_vec(), skips, ..Selection::default() };
                 let mut recorder = Recorder::new(queue, selection);
                 self.generate(&mut recorder, writer, generated, each).map(|()| recorder.runs())
             },

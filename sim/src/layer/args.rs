@@ -10,7 +10,7 @@ use soft_core::core::Core;
 
 use crate::args::model::ModelArgs;
 use crate::args::numbers::{clock, lanes, overhead};
-use crate::args::unit::UnitArgs;
+use crate::args::unit::{SwitchArg, UnitArgs};
 
 /// Where the operators between the BitLinears run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,9 +69,18 @@ pub(crate) struct LayerArgs {
     #[arg(long, value_name = "T", value_parser = positive(), help_heading = "What")]
     pub(crate) tokens: Option<usize>,
     /// With one token, skip weights that meet a zero: rows of up_proj whose gate is not above zero, and columns of down_proj
-    /// whose activation is zero
-    #[arg(long, help_heading = "What")]
-    pub(crate) skip_zeros: bool,
+    /// whose activation is zero. `off` reads all [default: on with one token, as far as the unit has room]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        hide_possible_values = true,
+        help_heading = "What"
+    )]
+    pub(crate) skip_zeros: Option<SwitchArg>,
     /// Where the operators between the BitLinears run: `host` (this CPU), `soft-core` (a RISC-V core, simulated
     /// beside the unit cycle by cycle; minutes), or `vector` (a vector unit that the core drives; seconds)
     #[arg(

@@ -62,7 +62,7 @@ impl Job<'_> {
                 model.layers(self.layers.clone(), hidden, &mut Interruptible, &mut ())?;
             }
             let logits = model.forward(ids, recorder, dump)?;
-            if self.args.skip_zeros {
+            if self.skips.rows {
                 let mut dense = Model::new(source, dtype);
                 let all = dense.forward(self.ids.as_deref().unwrap_or_default(), &mut Interruptible, &mut ())?;
                 check_skipping(self.layers.end - 1, all.slice(s![-(ids.len() as isize).., ..]), &logits)?;
@@ -76,7 +76,7 @@ impl Job<'_> {
         let decoder = DecoderLayer::new(source.config(), layer, &weights);
         let (mut before, entering) = (cache.clone(), hidden);
         let hidden = decoder.forward(&entering, &mut cache, dtype, recorder, dump)?;
-        if self.args.skip_zeros {
+        if self.skips.rows {
             let all = decoder.forward(&entering, &mut before, dtype, &mut Interruptible, &mut ())?;
             check_skipping(layer, &all, &hidden)?;
         }

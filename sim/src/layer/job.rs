@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use bitnet::config::{Linear, ModelConfig};
+use bitnet::skip::Skips;
 use cost::baseline::{Baseline, CpuBaseline};
 use cost::projection::Inputs;
 use cost::setup::Setup;
@@ -16,7 +17,7 @@ use testbench::pool::threads;
 use testbench::recorder::Selection;
 
 use super::args::{LayerArgs, NonlinearArg};
-use crate::args::unit::{bench, check_width};
+use crate::args::unit::{SwitchArg, bench, check_width, skips};
 use crate::failure::Failure;
 use crate::source::{DEFAULT_TOKENS, Source, check_length};
 
@@ -33,6 +34,8 @@ pub(super) struct Job<'a> {
     pub(super) ids: Option<Vec<u32>>,
     /// Tokens behind the context.
     pub(super) tokens: usize,
+    /// What the unit skips.
+    pub(super) skips: Skips,
     /// The selected operators, in the order of execution.
     pub(super) linears: Vec<Linear>,
     pub(super) setup: Setup,
@@ -47,19 +50,22 @@ impl<'a> Job<'a> {
     pub(super) fn new(args: &'a LayerArgs) -> Result<Self, Failure> {
         check_options(args)?;
         let setup = args.unit.setup()?;
-        let source = Source::open(&args.model, args.skip_zeros)?;
+        let source = Source::open(&args.model)?;
         let config = source.weights().config();
         let layers = match args.layer {
             Some(layer) => config.check_layer(layer)?..layer + 1,
             None => 0..config.num_hidden_layers,
         };
         let (ids, tokens) = prompt(args, &source)?;
+        let by_default = tokens == 1 && args.nonlinear != NonlinearArg::SoftCore;
+        let skips = skips(args.skip_zeros, by_default, config)?;
         let chosen = |l: &Linear| args.operators.is_empty() || args.operators.contains(l);
         let linears: Vec<Linear> = Linear::ALL.into_iter().filter(chosen).collect();
         check_width(&setup, config, &linears)?;
         let (baseline, inputs) = baselines(args, config, &layers, tokens)?;
         let build = BuildSection::new(rtl::unit_sha256()?);
-        let mut job = Self { args, source, layers, ids, tokens, linears, setup, baseline, inputs, build, jobs: 1 };
+        let mut job =
+            Self { args, source, layers, ids, tokens, skips, linears, setup, baseline, inputs, build, jobs: 1 };
         let runs = job.runs_here().len();
         if runs == 0 {
             return Err(Failure::usage(format!("--shard: there are only {} runs to divide", job.runs_in_all())));
@@ -122,7 +128,7 @@ impl<'a> Job<'a> {
     pub(super) fn selection(&self, resumed: &[Outcome]) -> Selection {
         let done: HashMap<usize, String> = resumed.iter().map(|o| (o.index, o.sha256.clone())).collect();
         let runs = self.args.shard.map(|shard| shard.runs(self.runs_in_all()).collect());
-        Selection { linears: self.linears.clone(), runs, done, skip_zeros: self.args.skip_zeros }
+        Selection { linears: self.linears.clone(), runs, done, skips: self.skips }
     }
 
     /// The bench, with a waveform if one is requested.
@@ -173,7 +179,7 @@ fn check_nonlinear(args: &LayerArgs) -> Result<(), Failure> {
     };
     let refused = [
         ("--all-layers", args.all_layers && args.nonlinear == NonlinearArg::SoftCore),
-        ("--skip-zeros", args.skip_zeros && args.nonlinear == NonlinearArg::SoftCore),
+        ("--skip-zeros", args.skip_zeros == Some(SwitchArg::On) && args.nonlinear == NonlinearArg::SoftCore),
         ("--op", !args.operators.is_empty()),
         ("--shard", args.shard.is_some()),
         ("--journal", args.journal.is_some()),

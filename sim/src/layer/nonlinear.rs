@@ -92,8 +92,8 @@ impl Job<'_> {
         let Entering { layer, weights, hidden, cache } = &entering;
         let dtype = self.args.model.dtype.into();
         let golden = |skip| Expected::of(self.config(), *layer, weights, hidden, &mut cache.clone(), dtype, skip);
-        let expected = golden(self.args.skip_zeros)?;
-        if self.args.skip_zeros {
+        let expected = golden(self.skips.rows)?;
+        if self.skips.rows {
             check_skipping(*layer, &golden(false)?.hidden, &expected.hidden)?;
         }
         Ok(Case { entering, expected })
@@ -154,7 +154,7 @@ impl Job<'_> {
     fn input<'b>(&'b self, case: &'b Case) -> LayerInput<'b> {
         let Entering { weights, cache, .. } = &case.entering;
         let dtype = Dtype::from(self.args.model.dtype);
-        LayerInput { config: self.config(), weights, dtype, cache, skip_zeros: self.args.skip_zeros }
+        LayerInput { config: self.config(), weights, dtype, cache, skips: self.skips }
     }
 
     /// A system that advances `progress`.

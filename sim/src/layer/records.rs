@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use bitnet::config::Linear;
-use bitnet::skip;
 use cost::projection::Inputs;
 use cost::time::{DRIVER_OVERHEAD_BAND_US, milliseconds, share_out};
 use golden::Layout;
@@ -52,7 +51,7 @@ impl Job<'_> {
             memory: MemorySection::of(&self.setup),
             selected: self.linears.clone(),
             inject: self.args.unit.injection(),
-            skip_zeros: self.args.skip_zeros,
+            skip_zeros: self.skips.any(),
         }
     }
 
@@ -123,7 +122,8 @@ impl Job<'_> {
                 outputs: o.outputs,
                 mismatches: o.mismatches,
                 cycles: o.cycles,
-                ideal_cycles: match skip::layout(o.linear, self.args.skip_zeros && self.tokens == 1, 1) {
+                ideal_cycles: match self.skips.layout(o.linear, self.tokens) {
+                    _ if self.tokens > 1 => self.operator_ideal(o.linear),
                     Layout::Blocks => self.operator_ideal(o.linear),
                     Layout::Rows => self.setup.unit.ideal_cycles(o.rows_read as usize, in_features, 1),
                     Layout::Columns => self.setup.unit.ideal_cycles(o.columns_read as usize, out_features, 1),
@@ -147,6 +147,13 @@ impl Job<'_> {
              table",
             self.args.driver_overhead_us, DRIVER_OVERHEAD_BAND_US[0], DRIVER_OVERHEAD_BAND_US[1],
         ));
+        if self.skips.any() && self.args.model.model.is_none() {
+            lines.push(
+                "which weights meet a zero is invented with the model: gates are above zero as often as published for 2B-4T, \
+                 or as --gate-share says; --skip-zeros=off reads all weights"
+                    .into(),
+            );
+        }
         if self.linears.len() == Linear::ALL.len() && self.baseline.nonlinear_ms().is_some() {
             lines.push(
                 "norms, attention and activation as timed on that CPU; the board's own core is slower. Output head and \

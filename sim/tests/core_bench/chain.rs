@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bitnet::checkpoint::Checkpoint;
 use bitnet::layer::{CpuBackend, DecoderLayer, KvCache};
+use bitnet::skip::Skips;
 use bitnet::synthetic::Synthetic;
 use bitnet::weights::{LayerWeights, WeightSource};
 use golden::Dtype;
@@ -25,13 +26,13 @@ use super::{system, ternary_unit};
 pub struct Chain {
     source: Checkpoint,
     dtype: Dtype,
-    skip_zeros: bool,
+    skips: Skips,
     hidden: Array2<f32>,
     layers: Vec<(Arc<LayerWeights>, KvCache, Expected)>,
 }
 
 impl Chain {
-    pub fn new(folder: PathBuf, count: usize, tokens: usize, past: usize, dtype: Dtype, skip_zeros: bool) -> Self {
+    pub fn new(folder: PathBuf, count: usize, tokens: usize, past: usize, dtype: Dtype, skips: Skips) -> Self {
         let source = Checkpoint::open(folder).unwrap();
         let config = source.config();
         let mut all = Synthetic::new(config.clone(), 5).hidden(0, past + tokens).unwrap();
@@ -45,11 +46,11 @@ impl Chain {
                 before = layer.forward(&before, &mut cache, dtype, &mut CpuBackend, &mut ()).unwrap();
             }
             let mut after = cache.clone();
-            let expected = Expected::of(config, index, &weights, &stream, &mut after, dtype, skip_zeros).unwrap();
+            let expected = Expected::of(config, index, &weights, &stream, &mut after, dtype, skips.rows).unwrap();
             stream = Array2::from_shape_vec(stream.dim(), expected.hidden.clone()).unwrap();
             layers.push((weights, cache, expected));
         }
-        Self { source, dtype, skip_zeros, hidden, layers }
+        Self { source, dtype, skips, hidden, layers }
     }
 
     /// Runs the layers, in the order that `order` gives them.
@@ -63,9 +64,8 @@ impl Chain {
         let firmware = Firmware::build(Core::VexRiscv, &mut |_| {}).unwrap();
         let memory = MemoryConfig { stall, ..MemoryConfig::plain(0x1000_0000, 64 << 20, Timing::ideal(40)) };
         let mut system = system(Core::VexRiscv, &firmware, &ternary_unit(unit.port_bits), Some(unit), memory);
-        let (config, dtype, skip_zeros) = (self.source.config(), self.dtype, self.skip_zeros);
-        let inputs =
-            self.layers.iter().map(|(weights, cache, _)| LayerInput { config, weights, dtype, cache, skip_zeros });
+        let (config, dtype, skips) = (self.source.config(), self.dtype, self.skips);
+        let inputs = self.layers.iter().map(|(weights, cache, _)| LayerInput { config, weights, dtype, cache, skips });
         let inputs = order(inputs.collect());
         let stream: Vec<f32> = self.hidden.iter().copied().collect();
         whole::run(&mut system, &firmware, &unit, &stream, &inputs, false).unwrap()
@@ -95,7 +95,8 @@ impl Chain {
             tokens: self.hidden.nrows(),
             past: self.layers[0].1.tokens(),
             factors: [1.0; 7],
-            skip_zeros: self.skip_zeros,
+            skip_rows: self.skips.rows,
+            skip_columns: self.skips.columns,
             hidden: 0,
             norms: [0; 4],
             cos: 0,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bitnet::config::{Linear, ModelConfig, Norm};
 use bitnet::layer::{CpuBackend, DecoderLayer, KvCache};
+use bitnet::skip::Skips;
 use bitnet::synthetic::Synthetic;
 use bitnet::weights::{LayerWeights, WeightSource};
 use decoder::{Cache, Layer};
@@ -77,7 +78,7 @@ pub struct Case {
     /// The vector unit that computes the floats, in place of the core.
     pub vector: Option<VectorConfig>,
     pub memory: MemoryConfig,
-    skip_zeros: bool,
+    skips: Skips,
 }
 
 impl Case {
@@ -120,7 +121,7 @@ impl Case {
             unit: ternary_unit(128),
             vector: None,
             memory,
-            skip_zeros: false,
+            skips: Skips::default(),
         }
     }
 
@@ -130,7 +131,7 @@ impl Case {
         let skipped = Expected::of(&self.config, LAYER, &self.weights, hidden, &mut cache, self.dtype, true).unwrap();
         assert_eq!(skipped.hidden, self.expected.hidden);
         assert_ne!(skipped.tensors, self.expected.tensors);
-        (self.expected, self.skip_zeros) = (skipped, true);
+        (self.expected, self.skips) = (skipped, Skips::ALL);
         self
     }
 
@@ -159,8 +160,8 @@ impl Case {
     pub fn input(&self) -> LayerInput<'_> {
         let tokens = (self.hidden.nrows(), self.before.tokens());
         assert!(memory_bytes(&self.config, tokens.0, tokens.1, 1 << 20) <= self.memory.bytes);
-        let Self { config, weights, dtype, before: cache, skip_zeros, .. } = self;
-        LayerInput { config, weights, dtype: *dtype, cache, skip_zeros: *skip_zeros }
+        let Self { config, weights, dtype, before: cache, skips, .. } = self;
+        LayerInput { config, weights, dtype: *dtype, cache, skips: *skips }
     }
 
     pub fn run(&self, system: &mut System) -> Result<Output, Error> {
