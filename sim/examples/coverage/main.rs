@@ -88,7 +88,7 @@ fn run(options: &Options) -> Result<bool, Failure> {
 
     let data = options.data.as_deref().unwrap_or(Path::new(DATA));
     let passed = options.data.is_some() || regression(options, data)?;
-    points::merge_folder(&mut modules, &rtl, data).map_err(input)?;
+    points::merge_folder(&mut modules, &rtl, data, options.unit).map_err(input)?;
     let (holes, stale) = points::explain(&modules, &explanations);
     page.write(report::html(&modules, &holes).as_bytes())?;
     let (text, good) = report::verdict(&modules, &holes, &stale, options.bar);

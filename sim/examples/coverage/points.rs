@@ -204,15 +204,17 @@ pub(crate) fn merge(modules: &mut Modules, rtl: &Path, text: &str) -> anyhow::Re
     Ok(())
 }
 
-/// Adds the counts of all of Verilator's files in a folder.
-pub(crate) fn merge_folder(modules: &mut Modules, rtl: &Path, folder: &Path) -> anyhow::Result<()> {
+/// Adds the counts of all of Verilator's files in a folder, but for those of the other unit's models.
+pub(crate) fn merge_folder(modules: &mut Modules, rtl: &Path, folder: &Path, unit: Unit) -> anyhow::Result<()> {
     let mut files = 0;
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "dat") {
             let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            merge(modules, rtl, &text).with_context(|| path.display().to_string())?;
-            files += 1;
+            if unit.other_top().is_none_or(|top| !text.contains(top)) {
+                merge(modules, rtl, &text).with_context(|| path.display().to_string())?;
+                files += 1;
+            }
         }
     }
     ensure!(files > 0, "{}: no coverage data (*.dat)", folder.display());
@@ -397,6 +399,20 @@ mod tests {
         assert_eq!(modules["leaf"].count(Kind::Line), (0, 0));
         merge(&mut modules, rtl.path(), &inside.replace("leaf.sv", "other.sv")).unwrap();
         assert_eq!(modules["leaf"].count(Kind::Line), (0, 0));
+    }
+
+    #[test]
+    fn models_of_the_other_unit_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        for (unit, seen) in [(Unit::Ternary, 0), (Unit::Vector, 1)] {
+            let (rtl, mut modules) = example();
+            let own = entry(rtl.path(), 2, "branch", "if", "2", 0);
+            let other = entry(rtl.path(), 2, "branch", "if", "2", 1).replace("TOP.x", "TOP.tmv_vec_unit.u_fifo");
+            std::fs::write(folder.path().join("own.dat"), own).unwrap();
+            std::fs::write(folder.path().join("other.dat"), other).unwrap();
+            merge_folder(&mut modules, rtl.path(), folder.path(), unit).unwrap();
+            assert_eq!(modules["leaf"].count(Kind::Branch), (seen, 1));
+        }
     }
 
     #[test]

@@ -28,6 +28,15 @@ impl Unit {
         }
     }
 
+    /// The top of a model that does not count, although it has modules that are measured: parts that both units share have
+    /// other widths there.
+    pub(crate) fn other_top(self) -> Option<&'static str> {
+        match self {
+            Self::Ternary => Some("TOP.tmv_vec_unit."),
+            Self::Vector => None,
+        }
+    }
+
     /// The file that explains its holes.
     pub(crate) fn holes(self) -> &'static str {
         match self {
