@@ -97,6 +97,24 @@ fn a_whole_model_has_a_page_and_so_has_a_part_of_a_layer() {
     }
 }
 
+/// What a vector unit computed, and what need not be read: tables and a picture of their own.
+#[test]
+fn every_operator_and_every_zero_is_on_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let model = testdata("tiny-packed").display().to_string();
+    let arguments = ["--all-layers", "--model", &model, "--prompt-ids", "318,2,282", "--context", "2"];
+    let more = ["--nonlinear", "vector", "--html", &path("page"), "--svg", &path("svg")];
+    sim(&[&arguments[..], &more].concat()).code(0);
+    let page = fs::read_to_string(path("page")).unwrap();
+    let (_, wrong) = differences(&page, &embedded(&page));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for field in ["nonlinear.token.cycles", "nonlinear.operators.24.cycles", "zeros.1.zero_down_inputs"] {
+        assert!(page.contains(&format!("data-field=\"{field}\"")), "{field}");
+    }
+    assert!(page.contains(&fs::read_to_string(folder.path().join("svg/units.svg")).unwrap()));
+}
+
 #[test]
 fn more_profiles_stand_beside_the_built_in_one() {
     let folder = tempfile::tempdir().unwrap();

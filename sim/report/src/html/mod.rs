@@ -5,6 +5,7 @@ mod field;
 mod page;
 mod plots;
 mod token;
+mod units;
 
 use maud::PreEscaped;
 
@@ -12,7 +13,7 @@ use crate::export::Exporter;
 use crate::records::Report;
 
 /// The names of the pictures.
-pub const PICTURES: [&str; 4] = ["operators", "roofline", "amdahl", "ports"];
+pub const PICTURES: [&str; 5] = ["operators", "roofline", "amdahl", "ports", "units"];
 
 /// The report as a page.
 pub struct Page;
@@ -23,11 +24,15 @@ impl Exporter for Page {
     }
 }
 
-/// One picture of the page as an SVG file, by its name in [`PICTURES`]. Empty if the report has no projection.
+/// One picture of the page as an SVG file, by its name in [`PICTURES`]. Empty if the report has nothing to show in it.
 pub struct Picture(pub &'static str);
 
 impl Exporter for Picture {
     fn export(&self, report: &Report) -> String {
-        report.projection.as_ref().map_or_else(PreEscaped::default, |p| plots::plot(self.0, p)).into_string()
+        let picture = match self.0 {
+            "units" => report.nonlinear.as_ref().map(units::picture),
+            name => report.projection.as_ref().map(|p| plots::plot(name, p)),
+        };
+        picture.unwrap_or_else(PreEscaped::default).into_string()
     }
 }

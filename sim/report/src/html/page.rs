@@ -2,8 +2,8 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::field::{maybe, number, plain};
-use super::token;
+use super::field::{cells, maybe, number, plain, table};
+use super::{token, units};
 use crate::json;
 use crate::records::Report;
 
@@ -46,6 +46,8 @@ pub(super) fn page(report: &Report) -> Markup {
                 @for remark in &report.remarks {
                     p { "Remark: " (remark) } "\n"
                 }
+                @if let Some(nonlinear) = &report.nonlinear { (units::section(nonlinear)) }
+                (zeros(report))
                 @if let Some(projection) = &report.projection {
                     (token::section(projection, &report.identity.memory))
                 } @else {
@@ -88,6 +90,34 @@ fn summary(report: &Report) -> Markup {
             }
             "."
         } "\n"
+    }
+}
+
+/// The zeros of each layer, which decide what need not be read.
+fn zeros(report: &Report) -> Markup {
+    let head = ["layer", "gates", "above zero", "inputs of down_proj", "that are zero"];
+    let rows = report.zeros.iter().enumerate().map(|(i, zeros)| {
+        let at = |key: &str| format!("zeros.{i}.{key}");
+        cells![
+            plain(at("layer"), zeros.layer),
+            plain(at("gates"), zeros.gates),
+            plain(at("gates_above_zero"), zeros.gates_above_zero),
+            plain(at("down_inputs"), zeros.down_inputs),
+            plain(at("zero_down_inputs"), zeros.zero_down_inputs),
+        ]
+    });
+    html! {
+        @if !report.zeros.is_empty() {
+            h2 { "Zeros" } "
+    "
+            p {
+                "Rows of up_proj whose gate is not above zero, and columns of down_proj whose input is zero, change no "
+                "result."
+                @if report.identity.skip_zeros { " With one token, this unit does not read them." }
+            } "
+    "
+            (table(&head, rows))
+        }
     }
 }
 
