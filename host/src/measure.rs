@@ -82,7 +82,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let settings = settings(args);
     let synthetic = if args.model.is_none() { "no --model, so a synthetic model is used: " } else { "" };
     tell(format_args!("{synthetic}{}", source.describe()));
-    let measurement = measure(&source, &prompt, &settings, &mut |what| tell(what))?;
+    let measurement = pool::awake(|| measure(&source, &prompt, &settings, &mut |what| tell(what)))?;
     source.finding().into_iter().for_each(|finding| tell(format_args!("remark: {finding}")));
     write(&args.out, &mut targets, &report, &measurement)?;
     console::show(&(text(&measurement.profile) + &format!("Written to {}\n", args.out.display())));

@@ -1,7 +1,7 @@
 //! The forward passes on golden's arithmetic.
 
 use bitnet::config::{Linear, ModelConfig};
-use bitnet::generate::{Pass, generate};
+use bitnet::generate::{Last, Pass, generate};
 use bitnet::layer::TernaryBackend;
 use bitnet::model::{Model, int8_head, screened_head};
 use bitnet::resident::Resident;
@@ -38,7 +38,8 @@ impl Job<'_> {
     ) -> Result<(), Failure> {
         let alone = self.args.device == DeviceKind::Golden;
         // Units beside it are simulated by threads of their own.
-        if alone && self.args.head != HeadKind::Units {
+        let all_threads = alone && self.args.head != HeadKind::Units;
+        if all_threads {
             pool::join(0);
         }
         let resident =
@@ -65,17 +66,18 @@ impl Job<'_> {
         }
         generated.read_bandwidth = if alone { resident.read_bandwidth() } else { None };
         let mut write_error = None;
-        let result =
-            generate(&mut model, &self.prompt, &self.limits, &mut self.sampler.clone(), backend, &mut |pass, last| {
-                generated.passes.push(*pass);
-                each(pass, last);
-                generated.anonymous = generated.anonymous.max(machine::anonymous_bytes());
-                if let Err(failure) = writer.token(pass.next) {
-                    write_error.get_or_insert(failure);
-                }
-                Ok(())
-            });
-        result?;
+        let mut on_pass = |pass: &Pass, last: Last<'_>| {
+            generated.passes.push(*pass);
+            each(pass, last);
+            generated.anonymous = generated.anonymous.max(machine::anonymous_bytes());
+            if let Err(failure) = writer.token(pass.next) {
+                write_error.get_or_insert(failure);
+            }
+            Ok(())
+        };
+        let (sampler, model) = (&mut self.sampler.clone(), &mut model);
+        let mut run = || generate(model, &self.prompt, &self.limits, sampler, backend, &mut on_pass);
+        if all_threads { pool::awake(run) } else { run() }?;
         let after = resident.read_bandwidth().filter(|_| alone);
         generated.read_bandwidth = generated.read_bandwidth.zip(after).map(|(a, b)| a.max(b));
         write_error.map_or(Ok(()), Err)
