@@ -22,10 +22,11 @@ fn modules(files: &[PathBuf]) -> impl Iterator<Item = Case> {
     names.filter(|name| !name.ends_with("_pkg")).map(|name| (name, Vec::new()))
 }
 
-/// Waivers of the ternary unit, of the sequencer, and of the vector unit.
+/// Waivers of the ternary unit, of the sequencer, of the vector unit, and of the system.
 const UNIT: &str = "lint/verilator_waiver.vlt";
 const SEQUENCER: &str = "lint/sequencer_waiver.vlt";
 const VECTOR: &str = "lint/vector_waiver.vlt";
+const SYSTEM: &str = "lint/system_waiver.vlt";
 
 /// Lints each case. Returns the complaints.
 fn lint(waivers: &str, files: &[PathBuf], cases: &[Case]) -> Vec<String> {
@@ -117,6 +118,34 @@ fn every_module_of_the_sequencer() {
         let complaints = lint(SEQUENCER, &files, &[(top.into(), vec![option.into()])]);
         assert!(complaints.iter().any(|said| said.contains(text)), "{option}: {complaints:?}");
     }
+}
+
+/// The top with all units, in the configurations of the boards, and the switch of its registers.
+#[test]
+fn the_whole_system() {
+    let mut files: Vec<PathBuf> =
+        soft_core::model::top_files(Core::VexRiscv).unwrap().iter().map(|file| rtl::dir().join(file)).collect();
+    let mut cases = vec![("tmv_sys_switch".into(), Vec::new())];
+    for (ports, bits, vectors, groups, lanes, vector_ports) in [(4, 128, 4, 2, 32, 2), (4, 64, 2, 4, 8, 1)] {
+        for define in ["-DTMV_LUT_BODIES", "-DSYNTHESIS"] {
+            let options = [
+                ("Ports", ports),
+                ("PortBits", bits),
+                ("Vectors", vectors),
+                ("Groups", groups),
+                ("Lanes", lanes),
+                ("VectorPorts", vector_ports),
+            ];
+            let options = options.map(|(name, value)| format!("-G{name}={value}"));
+            cases.push(("tmv_system".into(), [options.to_vec(), vec![define.into()]].concat()));
+        }
+    }
+    let cache = Cache::open(None).unwrap();
+    let waivers = [UNIT, SEQUENCER, VECTOR].map(|file| rtl::dir().join(file));
+    files.splice(0..0, waivers);
+    files.extend(Core::VexRiscv.verilog(&cache, &mut |step| eprintln!("{step}")).unwrap().files);
+    let complaints = lint(SYSTEM, &files, &cases);
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
 /// The modules of the vector unit, each as its own top, and the unit in its configurations.

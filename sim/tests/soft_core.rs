@@ -28,6 +28,7 @@ use sequencer::{map, regs};
 use soft_core::Error;
 use soft_core::core::Core;
 use soft_core::head::HeadOutput;
+use soft_core::system::System;
 use testbench::device::VerilatedDevice;
 use tmv::functional::FunctionalDevice;
 use verilated::{Model as Verilated, ModelSpec, Trace, VerilatedContext};
@@ -78,6 +79,8 @@ fn main() -> ExitCode {
         the_command_reports_every_operator,
         both_units_equal_golden,
         both_units_skip_rows,
+        one_top_does_what_its_parts_do,
+        the_host_reaches_every_register_of_a_top,
         both_units_agree_with_the_reference,
         layers_follow_each_other,
         layers_in_another_order_are_noticed,
@@ -194,6 +197,56 @@ fn both_units_skip_rows() {
             case.check(&output, &format!("{lanes} lanes, one token after {past}, {dtype:?}, {job} job"));
         }
     }
+}
+
+/// `tmv_system`, the top of a design, gives the bits of the models that are stepped together, and takes as many cycles for each
+/// operator. The host reaches the ternary unit on the bus that it shares with the sequencer.
+fn one_top_does_what_its_parts_do() {
+    for (tokens, past, dtype) in [(1, 33, Dtype::Bf16), (3, 5, Dtype::Fp32)] {
+        let mut case = tiny(tokens, past, dtype).on_vector(8);
+        case.unit.ports = 2;
+        if tokens == 1 {
+            case = case.skipping();
+        }
+        let (mut parts, mut top) = (case.system(), case.top());
+        for job in ["first", "second"] {
+            let [apart, one] = [&mut parts, &mut top].map(|system| case.run(system).unwrap());
+            case.check(&one, &format!("{tokens} tokens after {past}, {dtype:?}, {job} job"));
+            assert_eq!((&one.hidden, &one.busy), (&apart.hidden, &apart.busy), "{job} job");
+            assert_eq!((&one.steps, &one.overlapped), (&apart.steps, &apart.overlapped), "{job} job");
+        }
+        let mut case = case;
+        if tokens == 3 {
+            case.vector = None;
+            let hidden = top.with_unit(|unit| case.run_on(unit));
+            assert_eq!(hidden, case.system().with_unit(|unit| case.run_on(unit)), "driven by the host");
+        }
+    }
+}
+
+/// The host finds both units and the sequencer, each refuses what it has not, and the interrupts of both units are the core's too.
+fn the_host_reaches_every_register_of_a_top() {
+    use tmv::regs::{IRQ_ENABLE, IRQ_ENABLE_BAD_ACCESS, IRQ_STATUS};
+    let mut case = tiny(1, 0, Dtype::Fp32).on_vector(8);
+    case.unit.ports = 2;
+    let mut top = case.top();
+    let ids = [0, 0x1000, 0x2000].map(|base| top.read_at(base).unwrap());
+    assert_eq!(ids, [tmv::regs::ID_VALUE, vector::regs::ID_VALUE, regs::ID_VALUE]);
+    let interrupts = |top: &mut System| {
+        let status = top.read(regs::STATUS).unwrap();
+        [regs::STATUS_UNIT_IRQ, regs::STATUS_VECTOR_IRQ].map(|bit| status & bit != 0)
+    };
+    for (base, raised) in [(0, [true, false]), (0x1000, [false, true])] {
+        top.write_at(base + IRQ_ENABLE, IRQ_ENABLE_BAD_ACCESS).unwrap();
+        assert_eq!(interrupts(&mut top), [false, false]);
+        assert_eq!(top.read_at(base + 0x800).unwrap(), 0, "no register");
+        assert_eq!(interrupts(&mut top), raised);
+        top.write_at(base + IRQ_STATUS, IRQ_ENABLE_BAD_ACCESS).unwrap();
+        assert_eq!(interrupts(&mut top), [false, false]);
+    }
+    assert_eq!(top.read(regs::IRQ_STATUS).unwrap(), 0);
+    assert_eq!(top.read_at(0x3000).unwrap(), 0, "nothing is there");
+    assert_eq!(top.read(regs::IRQ_STATUS).unwrap(), regs::IRQ_STATUS_BAD_ACCESS);
 }
 
 /// Layers run one behind the other: every tensor that is in memory equals golden's. With one token, and with several, whose

@@ -13,10 +13,11 @@ use crate::error::Error;
 ///
 /// # Errors
 /// If a file list of the RTL is missing.
-pub fn spec(top: &str, trace: Trace) -> Result<ModelSpec, Error> {
+pub fn spec(top: &str, trace: Trace) -> Result<ModelSpec, rtl::Error> {
     let dir = rtl::dir();
-    let sources =
-        |list| -> Result<Vec<PathBuf>, Error> { Ok(rtl::listed(list)?.iter().map(|file| dir.join(file)).collect()) };
+    let sources = |list| -> Result<Vec<PathBuf>, rtl::Error> {
+        Ok(rtl::listed(list)?.iter().map(|file| dir.join(file)).collect())
+    };
     let waivers = dir.join("lint/verilator_waiver.vlt");
     let mut spec = ModelSpec::new(top, std::iter::once(waivers).chain(sources(rtl::UNIT_LIST)?));
     spec.checkers = sources(rtl::CHECKER_LIST)?;
@@ -29,7 +30,7 @@ pub fn spec(top: &str, trace: Trace) -> Result<ModelSpec, Error> {
 ///
 /// # Errors
 /// If a file list of the RTL is missing.
-pub fn unit_spec(unit: &UnitConfig, trace: Trace) -> Result<ModelSpec, Error> {
+pub fn unit_spec(unit: &UnitConfig, trace: Trace) -> Result<ModelSpec, rtl::Error> {
     let mut spec = spec("tmv_unit", trace)?
         .param("Ports", unit.ports)
         .param("PortBits", unit.port_bits)
@@ -65,7 +66,7 @@ pub fn build_vector(
 ///
 /// # Errors
 /// If a file list of the RTL is missing.
-pub fn vector_spec(unit: &VectorConfig, trace: Trace) -> Result<ModelSpec, Error> {
+pub fn vector_spec(unit: &VectorConfig, trace: Trace) -> Result<ModelSpec, rtl::Error> {
     let dir = rtl::dir();
     let files = rtl::listed(rtl::VECTOR_LIST)?;
     let waivers = dir.join("lint/vector_waiver.vlt");

@@ -1,4 +1,4 @@
-//! The RTL files of the unit and of the sequencer: their location, their names and their hash.
+//! The RTL files of the units, of the sequencer and of the system: their location, their names and their hash.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,8 @@ pub const UNIT_LIST: &str = "ternary/tmv_files.f";
 pub const SEQUENCER_LIST: &str = "system/tmv_seq_files.f";
 /// The file list of the vector unit, relative to [`dir`].
 pub const VECTOR_LIST: &str = "vector/tmv_vec_files.f";
+/// The list of the files that a whole system has beside those of its units and of the sequencer, relative to [`dir`].
+pub const SYSTEM_LIST: &str = "system/tmv_system_files.f";
 /// The file list of the checkers that are bound to every model of the unit, relative to [`dir`].
 pub const CHECKER_LIST: &str = "tb/tmv_tb_files.f";
 /// The headers that the unit's files include, relative to [`dir`].

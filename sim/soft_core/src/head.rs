@@ -10,17 +10,17 @@ use half::bf16;
 use sequencer::head::{Chosen, HeadJob, PlacedHead, place};
 use sequencer::job::Region;
 use sequencer::record::{Elements, Record};
-use tmv::device::Device;
 use tmv::driver::Weights;
 use vector::VectorConfig;
 use vector::head::{EXACT, GROUPS, Head, HeadPrograms, PLACES, Results};
 use vector::instruction::{ADDRESS_WORD, Format};
 
+use crate::body::Event;
 use crate::compare::{Compared, compare};
 use crate::error::Error;
 use crate::firmware::Firmware;
 use crate::layer::{Layout, complete};
-use crate::system::{Event, System};
+use crate::system::System;
 use crate::whole::Memory;
 
 /// Rows that are loaded at a time.

@@ -6,14 +6,16 @@
 //! | --- | --- |
 //! | [`core`] | the cores: where their RTL comes from, and their targets |
 //! | [`firmware`] | the program of the core, built by cargo on demand |
-//! | [`model`] | Verilator models of the sequencer |
-//! | [`system`] | sequencer, unit and memory, stepped together |
+//! | [`model`] | Verilator models of the sequencer, and of the top with all units |
+//! | [`system`] | sequencer, units and memory, as the host sees them |
+//! | [`body`] | what is inside a system: models stepped together (`parts`), or one of `tmv_system` (`top`) |
 //! | [`layer`] | a decoder layer as a job of the core, and what comes out of it |
 //! | [`whole`] | layers that the core runs on both units, computing nothing itself |
 //! | [`head`] | the output head on both units |
 //! | [`token`] | all layers and the head, one behind the other, on one system |
 //! | [`compare`](mod@compare), [`operators`](mod@operators) | the comparison with golden; cycles and elements by operator |
 
+pub mod body;
 pub mod compare;
 pub mod core;
 mod error;
@@ -22,8 +24,10 @@ pub mod head;
 pub mod layer;
 pub mod model;
 pub mod operators;
+mod parts;
 pub mod system;
 pub mod token;
+mod top;
 pub mod whole;
 
 pub use error::Error;

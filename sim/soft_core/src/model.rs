@@ -1,7 +1,9 @@
-//! Verilator models of the sequencer.
+//! Verilator models of the sequencer, and of the top with all units.
 
+use tmv::config::UnitConfig;
 use toolchain::cache::Cache;
 use toolchain::progress::Progress;
+use vector::VectorConfig;
 use verilated::{ModelLibrary, ModelSpec, Trace};
 
 use crate::core::Core;
@@ -30,6 +32,55 @@ pub fn build(
     spec.trace = trace;
     spec.label = format!("tmv_sequencer with {}", core.name());
     Ok(verilated::build(&spec, progress)?)
+}
+
+/// Builds the model of `tmv_system` with `core`, or takes it from the cache. `progress` is called at each step.
+///
+/// # Errors
+/// If no toolchain is found, if the core's RTL is not to be had, or if the RTL is missing or cannot be built.
+pub fn build_top(
+    core: Core,
+    unit: &UnitConfig,
+    vector: &VectorConfig,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<ModelLibrary, Error> {
+    let cache = Cache::open(None).map_err(verilated::Error::from)?;
+    let verilog = core.verilog(&cache, progress).map_err(verilated::Error::from)?;
+    let dir = rtl::dir();
+    let mut spec = testbench::model::unit_spec(unit, Trace::Off)?;
+    spec.top = "tmv_system".into();
+    let waivers = ["verilator", "sequencer", "vector", "system"].map(|name| format!("lint/{name}_waiver.vlt"));
+    let own = waivers.into_iter().chain(top_files(core)?);
+    spec.files = own.map(|file| dir.join(file)).chain(verilog.files).collect();
+    spec.include_dirs.extend(verilog.include_dirs);
+    // These are for a model of the ternary unit alone.
+    spec.flags.clear();
+    spec.shared.clear();
+    for (name, value) in
+        [("Lanes", vector.lanes), ("VectorPorts", vector.ports), ("Words", vector.words), ("Accs", vector.accs)]
+    {
+        spec = spec.param(name, value);
+    }
+    spec.label = format!("tmv_system with {}, {}, {} lanes", core.name(), spec.label, vector.lanes);
+    Ok(verilated::build(&spec, progress)?)
+}
+
+/// The files of `tmv_system` with `core`, in order of use, relative to the folder of the RTL.
+///
+/// # Errors
+/// If a list cannot be read.
+pub fn top_files(core: Core) -> Result<Vec<String>, rtl::Error> {
+    let mut files = Vec::new();
+    for list in [
+        rtl::listed(rtl::UNIT_LIST)?,
+        rtl::listed(rtl::VECTOR_LIST)?,
+        core_files(core)?,
+        rtl::listed(rtl::SYSTEM_LIST)?,
+    ] {
+        let new: Vec<String> = list.into_iter().filter(|file| !files.contains(file)).collect();
+        files.extend(new);
+    }
+    Ok(files)
 }
 
 /// The files of the sequencer with `core`, in order of use, relative to the folder of the RTL. The list of files has the

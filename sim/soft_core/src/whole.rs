@@ -16,10 +16,11 @@ use vector::layer::{Layer, Part};
 use vector::program::Shown;
 use vector::schedule::Schedule;
 
+use crate::body::Event;
 use crate::error::Error;
 use crate::firmware::Firmware;
 use crate::layer::{LayerInput, LayerOutput, Layout, Output, complete, work};
-use crate::system::{Event, System};
+use crate::system::System;
 
 /// Cycles for each value and multiply-accumulate after which the units are given up, and cycles for all else.
 const PATIENCE: u64 = 64;

@@ -1,0 +1,40 @@
+//! What a [`System`](crate::system::System) is made of, and what it tells of a run.
+
+use testbench::SimulationError;
+use tmv::device::Device;
+use verilated::Model;
+use zynq_memory::AxiMemory;
+
+/// Something that happened in a simulation, for measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The core rang the doorbell of the ternary unit.
+    TernaryDoorbell,
+    /// The core rang the doorbell of the vector unit.
+    VectorDoorbell,
+    /// The vector unit completed an instruction.
+    Instruction,
+    /// The vector unit told the ternary unit.
+    VectorTells,
+    /// The ternary unit told the vector unit.
+    TernaryTells,
+}
+
+/// What is simulated: the pins of the host are those of one model.
+pub(crate) trait Body {
+    /// Resets everything. The inputs from the host are idle.
+    fn reset(&mut self) -> Result<(), SimulationError>;
+    /// The model with the pins of the host.
+    fn host(&mut self) -> &mut Model;
+    /// Cycles since power-up, and those in which each unit was clocked.
+    fn cycles(&self) -> u64;
+    fn unit_cycles(&self) -> u64;
+    fn vector_cycles(&self) -> u64;
+    /// What happened since the last call, with its cycle.
+    fn take_events(&mut self) -> Vec<(u64, Event)>;
+    fn memory(&mut self) -> &mut AxiMemory;
+    /// Gives the ternary unit to the host, if the host has a way of its own to it. Returns whether it has.
+    fn with_unit(&mut self, use_it: &mut dyn FnMut(&mut dyn Device)) -> bool;
+    /// Simulates one clock cycle.
+    fn step(&mut self) -> Result<(), SimulationError>;
+}
