@@ -20,10 +20,17 @@ const BASE: u64 = 0x1000_0000;
 /// What a system is made of, built before anything runs: a missing tool is told at once.
 pub(crate) struct Parts {
     pub(crate) firmware: Firmware,
-    core: ModelLibrary,
-    unit: ModelLibrary,
+    models: Models,
     /// The vector unit, if the system has one.
-    pub(crate) vector: Option<(ModelLibrary, VectorConfig)>,
+    pub(crate) vector: Option<VectorConfig>,
+}
+
+/// The models of core and units.
+enum Models {
+    /// One for each, stepped together.
+    Apart { core: ModelLibrary, unit: ModelLibrary, vector: Option<ModelLibrary> },
+    /// One of `tmv_system`, which has a vector unit.
+    Top(ModelLibrary, VectorConfig),
 }
 
 impl Parts {
@@ -32,22 +39,37 @@ impl Parts {
         let firmware = Firmware::build(which, &mut |step| tell(step))?;
         let core = soft_core::model::build(which, setup.unit.port_bits, Trace::Off, &mut |step| tell(step))?;
         let unit = model::build(&setup.unit, Trace::Off, &mut |step| tell(step))?;
-        let built = vector.map(|config| {
-            let library = model::build_vector(&config, Trace::Off, &mut |step| tell(step))?;
-            Ok::<_, Failure>((library, config))
-        });
-        Ok(Self { firmware, core, unit, vector: built.transpose()? })
+        let of = |config| model::build_vector(config, Trace::Off, &mut |step| tell(step));
+        let models = Models::Apart { core, unit, vector: vector.as_ref().map(of).transpose()? };
+        Ok(Self { firmware, models, vector })
+    }
+
+    /// Builds the firmware, and one model of core and units.
+    pub(crate) fn build_top(which: Core, setup: &Setup, vector: VectorConfig) -> Result<Self, Failure> {
+        let firmware = Firmware::build(which, &mut |step| tell(step))?;
+        let top = soft_core::model::build_top(which, &setup.unit, &vector, &mut |step| tell(step))?;
+        Ok(Self { firmware, models: Models::Top(top, vector), vector: Some(vector) })
     }
 
     /// A system with `bytes` bytes of memory, whose core has booted.
     pub(crate) fn system(&self, setup: &Setup, bytes: usize, seed: u64) -> Result<System, Failure> {
         let plain = MemoryConfig::plain(BASE, bytes, setup.timing());
         let memory = MemoryConfig { stall: setup.stall, seed, ..plain };
-        let units = self.vector.as_ref().map(|(library, config)| (library, config));
-        let mut system = System::new(&self.core, &self.unit, &setup.unit, units, memory, seed)?;
+        let mut system = match &self.models {
+            Models::Apart { core, unit, vector } => {
+                let vector = vector.as_ref().zip(self.vector.as_ref());
+                System::new(core, unit, &setup.unit, vector, memory, seed)?
+            }
+            Models::Top(top, vector) => System::top(top, &setup.unit, vector, memory, seed)?,
+        };
         system.set_stop(interrupted);
         boot(&mut system, &self.firmware)?;
         Ok(system)
+    }
+
+    /// The name of the top, if one model has core and units.
+    pub(crate) fn top(&self) -> Option<String> {
+        matches!(self.models, Models::Top(..)).then(|| "tmv_system".into())
     }
 }
 

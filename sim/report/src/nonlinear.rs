@@ -89,6 +89,9 @@ pub struct NonlinearRow {
 /// The firmware, and the simulation of the core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CoreSimulation {
+    /// Name of the top, if core and units were one model. Otherwise each was a model of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<String>,
     /// Bytes of the firmware.
     pub firmware_bytes: usize,
     /// Seconds that it took to build the firmware, or to find it in the cache.
@@ -146,7 +149,7 @@ pub(crate) fn text(n: &Nonlinear) -> String {
     });
     format!(
         "{rows}\nOn {}{} at {} MHz, {} tokens in the cache: {} elements of all tensors, {}; {:.1} ms. Attention counts \
-         multiply-accumulates\n{beside}Simulated {} cycles of the core at {:.2} M cycles/s, {} of them with the unit; firmware of \
+         multiply-accumulates\n{beside}Simulated {} cycles of {} at {:.2} M cycles/s, {} of them with the unit; firmware of \
          {} bytes\n",
         n.lanes.map_or(String::new(), |lanes| format!("{lanes} lanes, driven by ")),
         n.core,
@@ -156,6 +159,7 @@ pub(crate) fn text(n: &Nonlinear) -> String {
         verdict(n.mismatches),
         n.ms,
         grouped(s.cycles),
+        s.top.as_deref().unwrap_or("the core"),
         s.cycles as f64 / s.seconds / 1e6,
         grouped(s.unit_cycles),
         grouped(s.firmware_bytes as u64),

@@ -99,6 +99,10 @@ pub(crate) struct LayerArgs {
     /// Lanes of the vector unit: 8, 16 or 32 [default: 8 with ports of 64 bits, otherwise 32]
     #[arg(long, value_name = "N", value_parser = lanes, help_heading = "What")]
     pub(crate) lanes: Option<usize>,
+    /// Simulate core and both units as one model, `tmv_system`, the top of a board's design. By default they are models
+    /// of their own that are stepped together, which is faster. Results and cycles are the same
+    #[arg(long, help_heading = "What")]
+    pub(crate) one_top: bool,
     /// The soft core: `vexriscv` (rv32im with caches), or `cv32e40p` (rv32imfc with an FPU, no caches)
     #[arg(
         long,

@@ -64,6 +64,9 @@ struct OnCore {
 impl Job<'_> {
     /// Makes the firmware and the models, if the layers are to run on the core too, and checks that they fit.
     pub(super) fn prepare_core(&self) -> Result<Option<Parts>, Failure> {
+        if self.args.one_top && self.args.nonlinear != NonlinearArg::Vector {
+            return Err(Failure::usage("--one-top: tmv_system has a vector unit: add --nonlinear vector"));
+        }
         if self.args.nonlinear == NonlinearArg::Host {
             return Ok(None);
         }
@@ -71,7 +74,10 @@ impl Job<'_> {
         check_memory(self.core_memory_bytes(1))?;
         let on_vector = self.args.nonlinear == NonlinearArg::Vector;
         let vector = on_vector.then(|| vector_config(&self.setup, self.args.lanes)).transpose()?;
-        Ok(Some(Parts::build(which, &self.setup, vector)?))
+        Ok(Some(match vector {
+            Some(vector) if self.args.one_top => Parts::build_top(which, &self.setup, vector)?,
+            vector => Parts::build(which, &self.setup, vector)?,
+        }))
     }
 
     /// Runs the layers on the core, and compares every tensor with golden's.
@@ -170,7 +176,7 @@ impl Job<'_> {
         let mut system = self.system(on, self.core_memory_bytes(1), progress)?;
         let (stream, input) = (case.stream(), self.input(case));
         Ok(match &on.vector {
-            Some((_, unit)) => whole::run(&mut system, &on.firmware, unit, &stream, &[input], tensors)?,
+            Some(unit) => whole::run(&mut system, &on.firmware, unit, &stream, &[input], tensors)?,
             None => run(&mut system, &on.firmware, &stream, &input, tensors)?,
         })
     }
@@ -217,7 +223,7 @@ impl Job<'_> {
     fn core_section(&self, prepared: &Parts, ran: OnCore) -> Nonlinear {
         let OnCore { output, compared, head, seconds } = ran;
         let (firmware, context) = (&prepared.firmware, self.args.context());
-        let lanes = prepared.vector.as_ref().map(|(_, config)| config.lanes);
+        let lanes = prepared.vector.as_ref().map(|config| config.lanes);
         // The vector unit has the clock of the ternary unit.
         let clock_mhz = if lanes.is_some() { self.setup.clock_mhz } else { self.args.core_mhz };
         let ms = |cycles: u64| cycles as f64 / clock_mhz / 1e3;
@@ -261,6 +267,7 @@ impl Job<'_> {
             mismatches: tensors.iter().map(|t| t.mismatches).sum::<usize>() + of_head.map_or(0, |head| head.mismatches),
             differences: differences.chain(of_head.map_or(Vec::new(), |head| head.differences.clone())).collect(),
             simulation: CoreSimulation {
+                top: prepared.top(),
                 firmware_bytes: firmware.image.len(),
                 firmware_s: firmware.seconds,
                 cycles: output.cycles,
