@@ -58,9 +58,13 @@ def rtl_files(of="ternary/tmv_files.f"):
 
 
 def sources(top):
-    """The files that the module `top` needs, in the order of compilation: the ternary unit's, the vector unit's, or the
-    sequencer's with its core."""
+    """The files that the module `top` needs, in the order of compilation: the ternary unit's, the vector unit's, the
+    sequencer's with its core, or all of them for the whole system."""
     unit, vector, sequencer = rtl_files(), rtl_files("vector/tmv_vec_files.f"), rtl_files("system/tmv_seq_files.f")
+    system = rtl_files("system/tmv_system_files.f")
+    if top in (Path(name).stem for name in system):
+        sequencer = list(dict.fromkeys([*unit, *vector, *sequencer, *system]))
+        unit = vector = []
     if top in (Path(name).stem for name in vector) and top not in (Path(name).stem for name in unit):
         return [RTL / name for name in vector]
     if top not in (Path(name).stem for name in sequencer) or top in (Path(name).stem for name in unit):

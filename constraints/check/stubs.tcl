@@ -153,34 +153,34 @@ proc stub::parse_wrapper {path} {
     check_interfaces $path
 }
 
-# The instance of the unit: ports and parameters are the unit's, and none is left out.
+# The instance of the top: ports and parameters are the top's, and none is left out.
 proc stub::check_instance {path text} {
     variable files
+    if {![regexp {\n\s*(\w+)\s*#\((.*?)\n\s*\)\s*u_top\s*\((.*)\);} $text -> top values connections]} {
+        error "$path: no instance u_top"
+    }
     set unit ""
     foreach file $files {
-        if {[file tail $file] eq "tmv_unit.sv"} { set unit $file }
+        if {[file tail $file] eq "$top.sv"} { set unit $file }
     }
-    if {$unit eq ""} { error "rtl/tmv_unit.sv was not read" }
-    lassign [split_module $unit [bare [read $unit]] tmv_unit] header list
+    if {$unit eq ""} { error "rtl/$top.sv was not read" }
+    lassign [split_module $unit [bare [read $unit]] $top] header list
     set there {}
     foreach {- dir name} [regexp -all -inline -line {^\s*(input|output)\s+logic\s+.*?(\w+)\s*,?\s*$} $list] {
         lappend there $name
     }
-    if {![regexp {tmv_unit\s*#\((.*?)\n\s*\)\s*u_unit\s*\((.*)\);} $text -> values connections]} {
-        error "$path: no instance u_unit of tmv_unit"
-    }
     foreach {- name} [regexp -all -inline {\.(\w+)\s*\(} $values] {
         if {![regexp "parameter\\s+int unsigned\\s+$name\\s*=" $header]} {
-            error "$path: the unit has no parameter $name"
+            error "$path: $top has no parameter $name"
         }
     }
     set connected {}
     foreach {- name} [regexp -all -inline {\.(\w+)\s*\(} $connections] {
-        if {$name ni $there} { error "$path: the unit has no port $name" }
+        if {$name ni $there} { error "$path: $top has no port $name" }
         lappend connected $name
     }
     foreach name $there {
-        if {$name ni $connected} { error "$path: port $name of the unit is not connected" }
+        if {$name ni $connected} { error "$path: port $name of $top is not connected" }
     }
 }
 
@@ -306,10 +306,16 @@ array set stub::default {
     PSU__FPGA_PL0_ENABLE 1  PSU__USE__IRQ0 1  PSU__USE__M_AXI_GP0 1  PSU__USE__M_AXI_GP1 1
     PSU__MAXIGP0__DATA_WIDTH 128  PSU__MAXIGP1__DATA_WIDTH 128
     PSU__SAXIGP2__DATA_WIDTH 128  PSU__SAXIGP3__DATA_WIDTH 128  PSU__SAXIGP4__DATA_WIDTH 128
-    PSU__SAXIGP5__DATA_WIDTH 128
+    PSU__SAXIGP5__DATA_WIDTH 128  PSU__SAXIGP0__DATA_WIDTH 128  PSU__SAXIGP1__DATA_WIDTH 128  PSU__SAXIGP6__DATA_WIDTH 128
     PCW_EN_CLK0_PORT 1  PCW_EN_RST0_PORT 1  PCW_USE_M_AXI_GP0 1
     PCW_S_AXI_HP0_DATA_WIDTH 64  PCW_S_AXI_HP1_DATA_WIDTH 64  PCW_S_AXI_HP2_DATA_WIDTH 64  PCW_S_AXI_HP3_DATA_WIDTH 64
     NUM_SI 2  NUM_MI 1  NUM_CLKS 1
+}
+# Slave ports of Zynq UltraScale+: number, interface, clock.
+set stub::slaves {
+    0 S_AXI_HPC0_FPD saxihpc0_fpd_aclk  1 S_AXI_HPC1_FPD saxihpc1_fpd_aclk  2 S_AXI_HP0_FPD saxihp0_fpd_aclk
+    3 S_AXI_HP1_FPD saxihp1_fpd_aclk  4 S_AXI_HP2_FPD saxihp2_fpd_aclk  5 S_AXI_HP3_FPD saxihp3_fpd_aclk
+    6 S_AXI_LPD saxi_lpd_aclk
 }
 proc stub::config {cell name} {
     variable configured
@@ -333,8 +339,8 @@ proc stub::pins {cell} {
                 if {[config $cell PSU__USE__M_AXI_GP$p]} { lappend pins maxihpm${p}_fpd_aclk clock }
             }
             if {[config $cell PSU__USE__M_AXI_GP2]} { lappend pins maxihpm0_lpd_aclk clock }
-            for {set p 0} {$p < 4} {incr p} {
-                if {[config $cell PSU__USE__S_AXI_GP[expr {$p + 2}]]} { lappend pins saxihp${p}_fpd_aclk clock }
+            foreach {gp port clock} $stub::slaves {
+                if {[config $cell PSU__USE__S_AXI_GP$gp]} { lappend pins $clock clock }
             }
         }
         xilinx.com:ip:processing_system7 {
@@ -343,8 +349,8 @@ proc stub::pins {cell} {
             if {[config $cell PCW_EN_RST0_PORT]} { lappend pins FCLK_RESET0_N o }
             if {[config $cell PCW_USE_FABRIC_INTERRUPT] && [config $cell PCW_IRQ_F2P_INTR]} { lappend pins IRQ_F2P i }
             if {[config $cell PCW_USE_M_AXI_GP0]} { lappend pins M_AXI_GP0_ACLK clock }
-            for {set p 0} {$p < 4} {incr p} {
-                if {[config $cell PCW_USE_S_AXI_HP$p]} { lappend pins S_AXI_HP${p}_ACLK clock }
+            foreach port {HP0 HP1 HP2 HP3 ACP GP0 GP1} {
+                if {[config $cell PCW_USE_S_AXI_$port]} { lappend pins S_AXI_${port}_ACLK clock }
             }
         }
         xilinx.com:ip:proc_sys_reset {
@@ -352,6 +358,10 @@ proc stub::pins {cell} {
                 mb_reset o bus_struct_reset o peripheral_reset o interconnect_aresetn o peripheral_aresetn o}
         }
         xilinx.com:ip:smartconnect { set pins {aclk clock aresetn reset} }
+        xilinx.com:ip:xlconcat {
+            set pins {dout o}
+            for {set p 0} {$p < [config $cell NUM_PORTS]} {incr p} { lappend pins In$p line }
+        }
         tmv:user:tmv_wrapper:* {
             set pins {}
             foreach interface [array names busif] {
@@ -381,18 +391,18 @@ proc stub::interfaces {cell} {
                 }
             }
             if {[config $cell PSU__USE__M_AXI_GP2]} { lappend found M_AXI_HPM0_LPD {Master AXI4 32 16} }
-            for {set p 0} {$p < 4} {incr p} {
-                set gp [expr {$p + 2}]
+            foreach {gp port clock} $stub::slaves {
                 if {[config $cell PSU__USE__S_AXI_GP$gp]} {
-                    lappend found S_AXI_HP${p}_FPD [list Slave AXI4 [config $cell PSU__SAXIGP${gp}__DATA_WIDTH] 6]
+                    lappend found $port [list Slave AXI4 [config $cell PSU__SAXIGP${gp}__DATA_WIDTH] 6]
                 }
             }
         }
         xilinx.com:ip:processing_system7 {
             if {[config $cell PCW_USE_M_AXI_GP0]} { lappend found M_AXI_GP0 {Master AXI3 32 12} }
-            for {set p 0} {$p < 4} {incr p} {
-                if {[config $cell PCW_USE_S_AXI_HP$p]} {
-                    lappend found S_AXI_HP$p [list Slave AXI3 [config $cell PCW_S_AXI_HP${p}_DATA_WIDTH] 6]
+            foreach {port bits ids} {HP0 "" 6 HP1 "" 6 HP2 "" 6 HP3 "" 6 ACP 64 3 GP0 32 6 GP1 32 6} {
+                if {[config $cell PCW_USE_S_AXI_$port]} {
+                    if {$bits eq ""} { set bits [config $cell PCW_S_AXI_${port}_DATA_WIDTH] }
+                    lappend found S_AXI_$port [list Slave AXI3 $bits $ids]
                 }
             }
         }
@@ -403,7 +413,7 @@ proc stub::interfaces {cell} {
                 }
             }
         }
-        xilinx.com:ip:proc_sys_reset {}
+        xilinx.com:ip:proc_sys_reset - xilinx.com:ip:xlconcat {}
         tmv:user:tmv_wrapper:* {
             foreach interface [array names busif] {
                 if {[string match *aximm* $busif($interface)]} {
@@ -421,14 +431,15 @@ proc stub::interfaces {cell} {
 # Parameters that may be set on an IP of Xilinx: as patterns. The unit's are the wrapper's.
 set stub::known(xilinx.com:ip:zynq_ultra_ps_e) {
     PSU__FPGA_PL0_ENABLE PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ {PSU__USE__M_AXI_GP[0-2]} PSU__MAXIGP0__DATA_WIDTH
-    PSU__USE__IRQ0 {PSU__USE__S_AXI_GP[2-5]} {PSU__SAXIGP[2-5]__DATA_WIDTH}
+    PSU__USE__IRQ0 {PSU__USE__S_AXI_GP[0-6]} {PSU__SAXIGP[0-6]__DATA_WIDTH}
 }
 set stub::known(xilinx.com:ip:processing_system7) {
     PCW_EN_CLK0_PORT PCW_EN_RST0_PORT PCW_FPGA0_PERIPHERAL_FREQMHZ PCW_USE_M_AXI_GP0 PCW_USE_FABRIC_INTERRUPT
-    PCW_IRQ_F2P_INTR {PCW_USE_S_AXI_HP[0-3]} {PCW_S_AXI_HP[0-3]_DATA_WIDTH}
+    PCW_IRQ_F2P_INTR {PCW_USE_S_AXI_HP[0-3]} {PCW_S_AXI_HP[0-3]_DATA_WIDTH} PCW_USE_S_AXI_ACP {PCW_USE_S_AXI_GP[01]}
 }
 set stub::known(xilinx.com:ip:proc_sys_reset) {}
 set stub::known(xilinx.com:ip:smartconnect) {NUM_SI NUM_MI NUM_CLKS}
+set stub::known(xilinx.com:ip:xlconcat) {NUM_PORTS}
 
 proc stub::set_config {cell name value} {
     variable cells
@@ -559,7 +570,7 @@ proc get_property {args} {
         path:hold,SLACK { return $stub::setting(hold) }
         run,PROGRESS { return 100% }
         run,STATUS { return "write_bitstream Complete!" }
-        run,DIRECTORY { return [file join $stub::folder tmv_system.runs impl_1] }
+        run,DIRECTORY { return [file join $stub::folder tmv_design.runs impl_1] }
         ps,CONFIG.PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ {
             if {$stub::cells(ps) eq "xilinx.com:ip:zynq_ultra_ps_e"} { return [stub::clock 1499.985 0] }
         }
@@ -701,20 +712,27 @@ proc get_bd_addr_spaces {args} {
     }
     return [lindex $o() 0]
 }
+# What the names of address segments of a slave port begin with.
+proc stub::short {interface} {
+    return [string map {S_AXI_ "" _FPD ""} $interface]
+}
 proc get_bd_addr_segs {args} {
     array set o [stub::options get_bd_addr_segs $args {} {} 1 1]
     lassign [split [lindex $o() 0] /] cell interface pattern
     if {![info exists stub::cells($cell)] || $pattern ne "*"} { error "no address segments [lindex $o() 0]" }
     switch -regexp $stub::cells($cell),$interface {
         ^tmv:.*,S_AXIL$ { set names reg0 }
-        ^xilinx.com:ip:zynq_ultra_ps_e,SAXIGP[2-5]$ {
-            set p [expr {[string index $interface end] - 2}]
-            if {![stub::config $cell PSU__USE__S_AXI_GP[expr {$p + 2}]]} { error "$interface is off" }
-            set names [list HP${p}_DDR_LOW HP${p}_DDR_HIGH HP${p}_LPS_OCM HP${p}_QSPI]
+        ^xilinx.com:ip:zynq_ultra_ps_e,SAXIGP[0-6]$ {
+            set gp [string index $interface end]
+            if {![stub::config $cell PSU__USE__S_AXI_GP$gp]} { error "$interface is off" }
+            set port [stub::short [lindex $stub::slaves [expr {3 * $gp + 1}]]]
+            set names [list ${port}_DDR_LOW ${port}_DDR_HIGH ${port}_LPS_OCM ${port}_QSPI]
         }
-        ^xilinx.com:ip:processing_system7,S_AXI_HP[0-3]$ {
+        {^xilinx.com:ip:processing_system7,S_AXI_(HP[0-3]|ACP|GP[01])$} {
             if {![stub::config $cell PCW_USE_$interface]} { error "$interface is off" }
-            set names [string range $interface 6 end]_DDR_LOWOCM
+            set port [stub::short $interface]
+            set names ${port}_DDR_LOWOCM
+            if {![string match HP* $port]} { lappend names ${port}_IOP ${port}_M_AXI_GP0 }
         }
         default { error "no address segments [lindex $o() 0]" }
     }
@@ -735,13 +753,13 @@ proc validate_bd_design {args} {
     stub::options validate_bd_design $args {} {} 0 0
     foreach cell [array names stub::cells] {
         foreach {pin kind} [stub::pins $cell] {
-            if {$kind in {clock reset} && ![info exists stub::driver($cell/$pin)]} { error "$cell/$pin is not driven" }
+            if {$kind in {clock reset line} && ![info exists stub::driver($cell/$pin)]} { error "$cell/$pin is not driven" }
         }
         foreach {interface -} [stub::interfaces $cell] {
             if {"$cell/$interface" ni $stub::intf_nets} { error "$cell/$interface is not connected" }
         }
     }
-    # All clocks are one; resets come from the reset block; the interrupt is there.
+    # All clocks are one; resets come from the reset block; every interrupt reaches the processing system.
     set clocks {}
     foreach {pin from} [array get stub::driver] {
         lassign [stub::split_pin $pin] cell name
@@ -752,7 +770,14 @@ proc validate_bd_design {args} {
         }
     }
     if {[llength [lsort -unique $clocks]] != 1} { error "more than one clock: [lsort -unique $clocks]" }
-    if {"tmv_0/irq" ni [lmap {pin from} [array get stub::driver] { set from }]} { error "tmv_0/irq goes nowhere" }
+    foreach {pin kind} [stub::pins tmv_0] {
+        if {$kind ne "o"} { continue }
+        set ends [lmap {to from} [array get stub::driver] { if {$from ne "tmv_0/$pin"} { continue }; set to }]
+        if {[string match interrupts_0/* $ends]} {
+            set ends [lmap {to from} [array get stub::driver] { if {$from ne "interrupts_0/dout"} { continue }; set to }]
+        }
+        if {![string match ps/* $ends]} { error "tmv_0/$pin goes nowhere" }
+    }
     # Each port of the unit reaches a port of its own, of its width, and all of that port's memory.
     foreach {interface description} [stub::interfaces tmv_0] {
         lassign $description mode protocol width
@@ -764,12 +789,12 @@ proc validate_bd_design {args} {
             lassign [stub::split_pin $end] cell pin
         }
         if {$cell ne "ps"} { error "tmv_0/$interface ends at $end" }
+        # A general-purpose port of Zynq-7000 has 32 bits; its converter converts the width too.
         set found [lindex [dict get [stub::interfaces ps] $pin] 2]
-        if {$found ne $width} { error "tmv_0/$interface to $end: width $width and $found" }
+        if {$found ne $width && ![string match S_AXI_GP? $pin]} { error "tmv_0/$interface to $end: width $width and $found" }
         if {![info exists stub::assigned(tmv_0/$interface)]} { error "tmv_0/$interface has no addresses" }
-        set digit [string index $interface end]
         foreach segment $stub::assigned(tmv_0/$interface) {
-            if {![string match */HP${digit}_DDR* $segment]} { error "tmv_0/$interface is given $segment" }
+            if {![string match */[stub::short $pin]_DDR* $segment]} { error "tmv_0/$interface is given $segment" }
         }
     }
     if {![info exists stub::assigned(ps/Data)]} { error "the registers have no address" }
@@ -795,7 +820,7 @@ proc generate_target {args} {
 proc stub::generated {} {
     variable folder
     variable project
-    return [file join $folder [expr {$project eq "memory" ? ".gen" : "tmv_system.gen"}]]
+    return [file join $folder [expr {$project eq "memory" ? ".gen" : "tmv_design.gen"}]]
 }
 proc make_wrapper {args} {
     stub::options make_wrapper $args files top 0 0
@@ -878,7 +903,7 @@ proc write_hw_platform {args} {
 proc launch_runs {args} {
     stub::options launch_runs $args {to_step jobs} {} 1 1
     if {$stub::top ne "${stub::design}_wrapper"} { error "launch_runs: the top is $stub::top" }
-    set folder [file join $stub::folder tmv_system.runs impl_1]
+    set folder [file join $stub::folder tmv_design.runs impl_1]
     file mkdir $folder
     set stub::run_bit [file join $folder $stub::top.bit]
     stub::write $stub::run_bit

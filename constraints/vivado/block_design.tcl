@@ -1,5 +1,6 @@
-# The block design tmv_system, in a project that is open: processing system, unit, SmartConnect for the registers and,
-# on Zynq-7000, for each memory port, reset, interrupt, addresses.
+# The block design tmv_design (no module of the RTL may have its name), in a project that is open: processing system,
+# wrapper, SmartConnect for the registers and,
+# on Zynq-7000, for each memory port, reset, interrupts, addresses.
 # As a script of its own it makes a project to look at: vivado -source block_design.tcl
 source [file join [file dirname [file normalize [info script]]] common.tcl]
 
@@ -13,11 +14,12 @@ proc tmv::connect_through {name from to} {
 
 proc tmv::create_design {} {
     variable vlnv
-    variable ports
+    variable memory
+    variable interrupts
     variable parameters
     variable control_base
     variable control_range
-    create_bd_design tmv_system
+    create_bd_design tmv_design
     tmv::create_ps
     set unit [create_bd_cell -type ip -vlnv $vlnv tmv_0]
     set config {}
@@ -34,12 +36,14 @@ proc tmv::create_design {} {
     set clocked {tmv_0/clk reset_0/slowest_sync_clk control_0/aclk}
     set reset {tmv_0/rst_n control_0/aresetn}
     lappend clocked [tmv::ps_pin control_clock]
-    for {set p 0} {$p < $ports} {incr p} {
-        lappend clocked [tmv::ps_pin memory_clock $p]
+    set p -1
+    foreach port $memory {
+        incr p
+        lappend clocked [tmv::ps_pin memory_clock $port]
         if {[tmv::memory_is_axi4]} {
-            connect_bd_intf_net [get_bd_intf_pins tmv_0/M_AXI_$p] [get_bd_intf_pins [tmv::ps_pin memory $p]]
+            connect_bd_intf_net [get_bd_intf_pins tmv_0/M_AXI_$p] [get_bd_intf_pins [tmv::ps_pin memory $port]]
         } else {
-            tmv::connect_through memory_$p tmv_0/M_AXI_$p [tmv::ps_pin memory $p]
+            tmv::connect_through memory_$p tmv_0/M_AXI_$p [tmv::ps_pin memory $port]
             lappend clocked memory_$p/aclk
             lappend reset memory_$p/aresetn
         }
@@ -54,14 +58,28 @@ proc tmv::create_design {} {
     foreach pin $reset {
         connect_bd_net [get_bd_pins reset_0/peripheral_aresetn] [get_bd_pins $pin]
     }
-    connect_bd_net [get_bd_pins tmv_0/irq] [get_bd_pins [tmv::ps_pin interrupt]]
+    # The processing system has one pin for all interrupts.
+    if {[llength $interrupts] == 1} {
+        connect_bd_net [get_bd_pins tmv_0/$interrupts] [get_bd_pins [tmv::ps_pin interrupt]]
+    } else {
+        set concat [create_bd_cell -type ip -vlnv xilinx.com:ip:xlconcat interrupts_0]
+        set_property -dict [list CONFIG.NUM_PORTS [llength $interrupts]] $concat
+        set line 0
+        foreach interrupt $interrupts {
+            connect_bd_net [get_bd_pins tmv_0/$interrupt] [get_bd_pins interrupts_0/In$line]
+            incr line
+        }
+        connect_bd_net [get_bd_pins interrupts_0/dout] [get_bd_pins [tmv::ps_pin interrupt]]
+    }
 
-    # Addresses: the registers for the processor; all of the DRAM, and nothing else, for the unit.
+    # Addresses: the registers for the processor; all of the DRAM, and nothing else, for the wrapper.
     assign_bd_address -offset $control_base -range $control_range \
         -target_address_space [get_bd_addr_spaces ps/Data] [get_bd_addr_segs tmv_0/S_AXIL/*]
-    for {set p 0} {$p < $ports} {incr p} {
+    set p -1
+    foreach port $memory {
+        incr p
         set space [get_bd_addr_spaces tmv_0/M_AXI_$p]
-        foreach segment [get_bd_addr_segs [tmv::ps_pin segments $p]/*] {
+        foreach segment [get_bd_addr_segs [tmv::ps_pin segments $port]/*] {
             if {[string match *DDR* $segment]} {
                 assign_bd_address -target_address_space $space $segment
             } else {
@@ -91,7 +109,7 @@ proc tmv::create_system {folder kind} {
     if {$kind eq "memory"} {
         create_project -in_memory -part $part
     } else {
-        create_project -force tmv_system [file join $folder project] -part $part
+        create_project -force tmv_design [file join $folder project] -part $part
     }
     tmv::set_board
     set_property target_language Verilog [current_project]

@@ -106,7 +106,7 @@ proc tmv::build_ooc {folder} {
     set rtl [file join $here rtl]
     create_project -in_memory -part $part
     read_verilog -sv [tmv::unit_files]
-    read_verilog [concat [tmv::header_files] [list [file join $rtl tmv_wrapper.v]]]
+    read_verilog [concat [tmv::header_files] [tmv::verilog_files]]
     tmv::mark_headers
     read_xdc -mode out_of_context [list [file join $here tmv.xdc]]
     synth_design -top tmv_wrapper -part $part -mode out_of_context -include_dirs [list $rtl]
@@ -136,9 +136,9 @@ proc tmv::find_file {folder name} {
 
 # What the software side needs, beside the bitstream. `options` are further ones for tmv.xsa.
 proc tmv::export_hardware {folder options} {
-    set hwh [tmv::find_file $folder tmv_system.hwh]
+    set hwh [tmv::find_file $folder tmv_design.hwh]
     if {$hwh eq ""} {
-        error "no tmv_system.hwh in or below $folder"
+        error "no tmv_design.hwh in or below $folder"
     }
     file copy -force $hwh [file join $folder tmv.hwh]
     write_hw_platform -fixed -force {*}$options [file join $folder tmv.xsa]
@@ -151,12 +151,12 @@ proc tmv::build_system {folder} {
     file mkdir $folder
     cd $folder
     tmv::create_system $folder memory
-    set design [get_files tmv_system.bd]
+    set design [get_files tmv_design.bd]
     # One synthesis of everything: without this each IP would need a run of its own.
     set_property synth_checkpoint_mode None $design
     generate_target all $design
     read_verilog [tmv::as_list [make_wrapper -files $design -top]]
-    synth_design -top tmv_system_wrapper -part $part
+    synth_design -top tmv_design_wrapper -part $part
     write_checkpoint -force [file join $folder tmv_synthesised.dcp]
     tmv::implement $folder
     tmv::deliver $folder [tmv::report $folder] {write_bitstream -force}
@@ -168,10 +168,10 @@ proc tmv::build_system {folder} {
 
 proc tmv::build_project {folder} {
     tmv::create_system $folder disk
-    set design [get_files tmv_system.bd]
+    set design [get_files tmv_design.bd]
     generate_target all $design
     add_files -norecurse [tmv::as_list [make_wrapper -files $design -top]]
-    set_property top tmv_system_wrapper [current_fileset]
+    set_property top tmv_design_wrapper [current_fileset]
     update_compile_order -fileset sources_1
     launch_runs impl_1 -to_step write_bitstream -jobs 4
     wait_on_run impl_1
@@ -179,9 +179,9 @@ proc tmv::build_project {folder} {
     if {[get_property PROGRESS $run] ne "100%"} {
         error "implementation ended at [get_property PROGRESS $run]: [get_property STATUS $run]"
     }
-    set bit [tmv::find_file [get_property DIRECTORY $run] tmv_system_wrapper.bit]
+    set bit [tmv::find_file [get_property DIRECTORY $run] tmv_design_wrapper.bit]
     if {$bit eq ""} {
-        error "no tmv_system_wrapper.bit in [get_property DIRECTORY $run]"
+        error "no tmv_design_wrapper.bit in [get_property DIRECTORY $run]"
     }
     open_run impl_1
     # The run has written its bitstream before anybody asked for the slack. So it must not stay where it is if that is

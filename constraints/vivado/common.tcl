@@ -28,8 +28,19 @@ proc tmv::check_vivado {} {
     error "Vivado $found: these scripts are written for $first to $last; set TMV_IGNORE_VIVADO_VERSION=1 to go on anyway"
 }
 
-# Files of the unit, in order, without the wrapper.
+# Files of the design in SystemVerilog, in order.
 proc tmv::unit_files {} {
+    return [tmv::listed_files .sv]
+}
+
+# Files in plain Verilog: those of the list, and the wrapper.
+proc tmv::verilog_files {} {
+    variable here
+    return [concat [tmv::listed_files .v] [list [file join $here rtl tmv_wrapper.v]]]
+}
+
+# Files of the list that end in `ending`, in order.
+proc tmv::listed_files {ending} {
     variable here
     set list [file join $here rtl tmv_files.f]
     set channel [open $list]
@@ -38,7 +49,7 @@ proc tmv::unit_files {} {
     set files {}
     foreach line $lines {
         set line [string trim $line]
-        if {$line eq "" || [string match //* $line]} {
+        if {$line eq "" || [string match //* $line] || [file extension $line] ne $ending} {
             continue
         }
         set file [file join $here rtl $line]
@@ -50,7 +61,7 @@ proc tmv::unit_files {} {
     return $files
 }
 
-# The headers that files of the unit include. Vivado takes a file with the ending .svh for a source of its own unless
+# The headers that files of the design include. Vivado takes a file with the ending .svh for a source of its own unless
 # its type says that it is a header.
 proc tmv::header_files {} {
     variable here
@@ -75,9 +86,9 @@ proc tmv::as_list {file} {
 
 # Names of the AXI interfaces of the wrapper that go to memory.
 proc tmv::memory_interfaces {} {
-    variable ports
+    variable memory
     set names {}
-    for {set p 0} {$p < $ports} {incr p} {
+    for {set p 0} {$p < [llength $memory]} {incr p} {
         lappend names M_AXI_$p
     }
     return $names

@@ -13,7 +13,7 @@ proc tmv::package_ip {root} {
     file mkdir $root
     create_project -force tmv_ip [file join $build ip_project] -part $part
     set_property target_language Verilog [current_project]
-    add_files -norecurse [concat [tmv::unit_files] [tmv::header_files] [list [file join $rtl tmv_wrapper.v]]]
+    add_files -norecurse [concat [tmv::unit_files] [tmv::header_files] [tmv::verilog_files]]
     tmv::mark_headers
     set_property include_dirs [list $rtl] [current_fileset]
     set_property top tmv_wrapper [current_fileset]
@@ -24,8 +24,8 @@ proc tmv::package_ip {root} {
     set core [ipx::current_core]
     set_property name $name $core
     set_property version $version $core
-    set_property display_name "TMV: ternary matrix-vector unit" $core
-    set_property description "y = W x for ternary W and int8 x, weights streamed from memory" $core
+    set_property display_name "TMV: $tmv::top" $core
+    set_property description "BitNet: ternary weights streamed from memory" $core
     set_property supported_families {zynq Production zynquplus Production} $core
     # The clock's true frequency comes from the processing system: 249.9975 MHz is not an error.
     set_property ipi_drc {ignore_freq_hz true} $core

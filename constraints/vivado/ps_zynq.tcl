@@ -1,5 +1,5 @@
-# The processing system of Zynq-7000: board preset, FCLK_CLK0, M_AXI_GP0, an HP port for each AXI port of the unit,
-# interrupt IRQ_F2P.
+# The processing system of Zynq-7000: board preset, FCLK_CLK0, M_AXI_GP0, a port for each AXI port of the wrapper,
+# interrupts IRQ_F2P.
 
 namespace eval tmv {
     variable bootgen_arch zynq
@@ -7,7 +7,7 @@ namespace eval tmv {
 
 proc tmv::create_ps {} {
     variable clock_mhz
-    variable ports
+    variable memory
     variable port_bits
     set ps [create_bd_cell -type ip -vlnv xilinx.com:ip:processing_system7 ps]
     apply_bd_automation -rule xilinx.com:bd_rule:processing_system7 \
@@ -20,28 +20,42 @@ proc tmv::create_ps {} {
         CONFIG.PCW_USE_M_AXI_GP0 1 \
         CONFIG.PCW_USE_FABRIC_INTERRUPT 1 \
         CONFIG.PCW_IRQ_F2P_INTR 1]
-    for {set p 0} {$p < $ports} {incr p} {
-        lappend config CONFIG.PCW_USE_S_AXI_HP$p 1 CONFIG.PCW_S_AXI_HP${p}_DATA_WIDTH $port_bits
+    foreach port $memory {
+        set interface [tmv::ps_port $port]
+        lappend config CONFIG.PCW_USE_$interface 1
+        # The others have one width.
+        if {[string match hp* $port]} {
+            lappend config CONFIG.PCW_${interface}_DATA_WIDTH $port_bits
+        }
     }
     set_property -dict $config $ps
     return $ps
 }
 
-# An HP port is AXI3 (UG585, High-Performance Ports), and the unit is AXI4: a converter is needed.
+# The interface of a port of memory.
+proc tmv::ps_port {name} {
+    if {$name ni {hp0 hp1 hp2 hp3 acp gp0 gp1}} {
+        error "the processing system has no port $name"
+    }
+    return S_AXI_[string toupper $name]
+}
+
+# These ports are AXI3 (UG585, High-Performance Ports), and the wrapper is AXI4: a converter is needed. That of gp0, which
+# has 32 bits, converts the width too.
 proc tmv::memory_is_axi4 {} {
     return 0
 }
 
 # Its pins, by what the block design needs them for; and its address segments for a port.
-proc tmv::ps_pin {what {port 0}} {
+proc tmv::ps_pin {what {port hp0}} {
     switch $what {
         clock         { return ps/FCLK_CLK0 }
         reset         { return ps/FCLK_RESET0_N }
         control       { return ps/M_AXI_GP0 }
         control_clock { return ps/M_AXI_GP0_ACLK }
-        memory        { return ps/S_AXI_HP$port }
-        memory_clock  { return ps/S_AXI_HP${port}_ACLK }
-        segments      { return ps/S_AXI_HP$port }
+        memory        { return ps/[tmv::ps_port $port] }
+        memory_clock  { return ps/[tmv::ps_port $port]_ACLK }
+        segments      { return ps/[tmv::ps_port $port] }
         interrupt     { return ps/IRQ_F2P }
         actual_mhz    { return CONFIG.PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ }
         divisor0      { return CONFIG.PCW_FCLK0_PERIPHERAL_DIVISOR0 }

@@ -16,7 +16,7 @@ module tmv_system
   parameter int unsigned Vectors = 4,
   parameter int unsigned Groups = 1,
   parameter int unsigned Codec = 1,
-  parameter int unsigned BankWords = tmv_pkg::DefaultBankWords,
+  parameter int unsigned BankWords = tmv_reg_pkg::DefaultBankWords,
   parameter int unsigned Columns = 1,
   parameter int unsigned UltraRam = 0,
   parameter int unsigned FifoBeats = 0,

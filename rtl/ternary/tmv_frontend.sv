@@ -117,6 +117,9 @@ module tmv_frontend
     end
   end
 
+  // The descriptor waits for the other unit, and the other unit has told.
+  logic after, told;
+
   always_ff @(posedge clk_i) begin
     if (fetch_start) begin
       desc_addr_q   <= {ring_base_i[AddrBits-1:$clog2(DescBytes)], $clog2(DescBytes)'(0)}
@@ -148,7 +151,7 @@ module tmv_frontend
   // Every field has one right range. `row_beats` follows from `in_features`: a driver that assumes another layout of
   // the image gives another number, and is refused.
   logic [7:0] flags;
-  logic keep_x, rows, skip, older, record, columns, tell, after;
+  logic keep_x, rows, skip, older, record, columns, tell;
   beats_t row_beats, row_beats_q;
   logic [15:0] in_features, in_features_q;
   logic [$clog2(BankWords)-1:0] last_word_q;
@@ -254,7 +257,7 @@ module tmv_frontend
     addr: desc_addr_q
   };
 
-  logic bank_free, told;
+  logic bank_free;
 
   tmv_credits u_credits (
     .clk_i,

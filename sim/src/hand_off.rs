@@ -1,11 +1,17 @@
-//! `sim handoff`: writes the folder from which Vivado builds the unit.
+//! `sim handoff`: writes the folder from which Vivado builds the ternary unit, or a whole system.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use cost::board::BOARDS;
 use golden::Codec;
-use handoff::Folder;
+use handoff::{Folder, SystemParts};
 use program::console::tell;
 use program::folder::NewFolder;
+use soft_core::core::Core;
+use soft_core::firmware::Firmware;
+use soft_core::model::top_files;
+use toolchain::cache::Cache;
+use vector::VectorConfig;
 
 use crate::args::numbers::clock;
 use crate::failure::{Exit, Failure};
@@ -22,20 +28,53 @@ pub(crate) struct HandoffArgs {
     /// Weight codec: 2bit, or base3 (1.6 bits a weight)
     #[arg(long, value_parser = str::parse::<Codec>, default_value = "base3")]
     pub(crate) codec: Codec,
-    /// Clock of the unit in MHz [default: 215 on UltraScale+, else the board's]
+    /// Clock of the design in MHz [default: 215 on UltraScale+, else the board's]
     #[arg(long, value_name = "MHZ", value_parser = clock)]
     pub(crate) clock_mhz: Option<f64>,
+    /// A whole system: ternary unit, vector unit, and the RISC-V core that drives both. Fetches the core's Verilog and
+    /// builds its firmware
+    #[arg(long)]
+    pub(crate) system: bool,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &HandoffArgs) -> Result<Exit, Failure> {
-    let folder = Folder::new(&args.board, args.codec, args.clock_mhz)?;
-    let out = args.out.as_deref().ok_or_else(|| Failure::usage("--out DIR is missing: name a folder to write"))?;
-    folder.write(NewFolder::new("--out", out)?)?;
+    let out = || args.out.as_deref().ok_or_else(|| Failure::usage("--out DIR is missing: name a folder to write"));
+    // A board that is not known is told before anything is fetched.
+    let mut folder = Folder::new(&args.board, args.codec, args.clock_mhz, None)?;
+    let target = NewFolder::new("--out", out()?)?;
+    if args.system {
+        folder = Folder::new(&args.board, args.codec, args.clock_mhz, Some(&system_parts(&args.board)?))?;
+    }
+    folder.write(target)?;
     let (files, board) = (folder.files.len(), &folder.board.name);
+    let what = if args.system { "tmv_system" } else { "the unit" };
     tell(format_args!(
-        "{}: wrote {files} files to build the unit for {board}. They were not run in Vivado; see README.md there",
-        out.display()
+        "{}: wrote {files} files to build {what} for {board}. They were not run in Vivado; see README.md there",
+        out()?.display()
     ));
     Ok(Exit::Ok)
+}
+
+/// What a system on a board has beside the ternary unit.
+fn system_parts(board: &str) -> Result<SystemParts, Failure> {
+    let (core, board) = (Core::VexRiscv, BOARDS.iter().find(|known| known.name.eq_ignore_ascii_case(board)));
+    let vector = VectorConfig::for_ports_of(board.map_or(128, |board| board.family.port_bits));
+    let cache = Cache::open(None).map_err(soft_core::Error::from)?;
+    let verilog = core.verilog(&cache, &mut |step| tell(step)).map_err(soft_core::Error::from)?;
+    let firmware = Firmware::build(core, &mut |step| tell(step))?;
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| Failure::new(Exit::Tool, format!("{}: {error}", path.display())))
+    };
+    let file = &verilog.files[0];
+    let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    Ok(SystemParts {
+        rtl: top_files(core)?,
+        core: (name, read(file)?),
+        core_license: read(&verilog.license)?,
+        core_package: core.package().into(),
+        firmware: firmware.image,
+        vector_ports: vector.ports,
+        vector: vec![("Lanes", vector.lanes), ("Words", vector.words), ("Accs", vector.accs)],
+    })
 }

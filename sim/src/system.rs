@@ -81,7 +81,7 @@ pub(crate) fn check_memory(bytes: usize) -> Result<(), Failure> {
 /// The vector unit beside `setup`'s ternary unit: with `lanes` lanes, or with as many as its ports suit.
 pub(crate) fn vector_config(setup: &Setup, lanes: Option<usize>) -> Result<VectorConfig, Failure> {
     let port_bits = setup.unit.port_bits;
-    let config = VectorConfig::of(lanes.unwrap_or(if port_bits == 64 { 8 } else { 32 }));
+    let config = lanes.map_or(VectorConfig::for_ports_of(port_bits), VectorConfig::of);
     if config.port_bits != port_bits {
         let lanes = config.lanes;
         return Err(Failure::usage(format!(

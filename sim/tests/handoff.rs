@@ -17,6 +17,7 @@ use libtest_mimic::{Arguments, Trial};
 use program::folder::NewFolder;
 use roxmltree::{Document, Node};
 use sha2::{Digest, Sha256};
+use soft_core::core::Core;
 use tempfile::TempDir;
 use tmv::regs;
 use verilated::Builder;
@@ -25,7 +26,7 @@ use verilated::Builder;
 const KINDS: [&str; 2] = ["kv260", "pynq-z2"];
 
 fn folder(board: &str) -> Folder {
-    Folder::new(board, Codec::WeightsBase3, None).unwrap_or_else(|failure| panic!("{}", failure))
+    Folder::new(board, Codec::WeightsBase3, None, None).unwrap_or_else(|failure| panic!("{}", failure))
 }
 
 /// Writes the folder for a board to a temporary place. Returns the guard of that place and the path of the folder.
@@ -56,6 +57,14 @@ fn trial(name: &str, needs: &[&str], body: fn()) -> Trial {
     trials::trial(name, missing.map(|tool| (*tool).to_owned()), body)
 }
 
+/// The same for a test of a whole system, whose firmware is built.
+fn of_system(name: &str, needs: &[&str], body: fn()) -> Trial {
+    match trials::missing_target(Core::VexRiscv) {
+        None => trial(name, needs, body),
+        missing => trials::trial(name, missing, body),
+    }
+}
+
 fn main() -> ExitCode {
     let trials = vec![
         trial("every_board_gets_a_whole_folder", &[], every_board_gets_a_whole_folder),
@@ -75,6 +84,8 @@ fn main() -> ExitCode {
         trial("the_core_file_lists_every_file", &[], the_core_file_lists_every_file),
         trial("the_overlays_compile_and_apply", &["dtc"], the_overlays_compile_and_apply),
         trial("the_c_header_is_the_drivers", &["cc"], the_c_header_is_the_drivers),
+        of_system("a_whole_system_is_built", &["tclsh", "dtc", "cc"], a_whole_system_is_built),
+        of_system("mistakes_in_a_system_are_noticed", &["tclsh"], mistakes_in_a_system_are_noticed),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -307,7 +318,7 @@ fn the_stubs_notice_what_is_wrong() {
             ooc,
             "no parameter Groups",
         ),
-        ("rtl/tmv_wrapper.v", "    .irq_o(irq),\n", "", ooc, "irq_o of the unit is not connected"),
+        ("rtl/tmv_wrapper.v", "    .irq_o(irq),\n", "", ooc, "irq_o of tmv_unit is not connected"),
         ("rtl/tmv_wrapper.v", "M_AXI_1 ARVALID", "M_AXI_1 ARVALIDX", system, "M_AXI_1 has no ARVALID"),
         ("rtl/tmv_wrapper.v", "M_AXI_1 ARREADY", "M_AXI_2 ARREADY", system, "M_AXI_2 has two ports for ARREADY"),
         ("rtl/tmv_wrapper.v", "input  wire clk,", "input  wire clock,", ooc, "no port clk"),
@@ -329,20 +340,20 @@ fn the_stubs_notice_what_is_wrong() {
         ("build.tcl", "-details", "-detail", ooc, "no option -detail"),
         (
             "build.tcl",
-            "    synth_design -top tmv_system_wrapper",
+            "    synth_design -top tmv_design_wrapper",
             "    synth_design -top system",
             system,
             "no module system",
         ),
         // Parameters, cells, pins, interfaces, addresses.
         ("board.tcl", "{Vectors ", "{Vector ", system, "no parameter Vector"),
-        ("board.tcl", "ports 4", "ports 3", system, "tmv_0/M_AXI_3 is not connected"),
+        ("board.tcl", " hp3}", "}", system, "tmv_0/M_AXI_3 is not connected"),
         ("board.tcl", "port_bits ", "port_bits 32;#", system, " and 32"),
-        ("block_design.tcl", "tmv_0/irq", "tmv_0/interrupt", system, "no pin interrupt"),
+        ("block_design.tcl", "tmv_0/$interrupts]", "tmv_0/interrupt]", system, "no pin interrupt"),
         (
             "block_design.tcl",
-            "connect_bd_net [get_bd_pins tmv_0/irq]",
-            "list [get_bd_pins tmv_0/irq]",
+            "connect_bd_net [get_bd_pins tmv_0/$interrupts]",
+            "list [get_bd_pins tmv_0/$interrupts]",
             system,
             "goes nowhere",
         ),
@@ -354,7 +365,7 @@ fn the_stubs_notice_what_is_wrong() {
         // Types of files.
         ("package_ip.tcl", "    tmv::mark_headers\n", "", system, "expected Verilog Header"),
         ("build.tcl", "    tmv::mark_headers\n", "", ooc, "expected Verilog Header"),
-        ("package_ip.tcl", "[tmv::header_files] [list", "[list", system, "no file tmv_macros.svh in the project"),
+        ("package_ip.tcl", "[tmv::header_files] [tmv", "[tmv", system, "no file tmv_macros.svh in the project"),
         ("build.tcl", "concat [tmv::header_files] ", "concat ", ooc, "no file tmv_macros.svh in the project"),
         (
             "build.tcl",
@@ -372,7 +383,7 @@ fn the_stubs_notice_what_is_wrong() {
         ("rtl/tmv_wrapper.v", "ID_WIDTH 6", "ID_WIDTH 7", ooc, "expected 7"),
         ("block_design.tcl", "tmv_0/M_AXI_$p", "tmv_0/M_AXI$p", system, "no interface M_AXI0"),
         ("block_design.tcl", "$name/M00_AXI", "$name/M01_AXI", system, "no interface M01_AXI"),
-        ("block_design.tcl", "segments $p", "segments 0", system, "is given"),
+        ("block_design.tcl", "segments $port", "segments hp0", system, "is given"),
         ("block_design.tcl", "*DDR*", "*OCM_*", system, ""),
         ("block_design.tcl", "CONFIG.NUM_SI", "CONFIG.NUM_SLAVES", system, "NUM_SLAVES is not known"),
         ("block_design.tcl", "ip:smartconnect", "ip:smart_connect", system, "no stub for the IP"),
@@ -384,7 +395,7 @@ fn the_stubs_notice_what_is_wrong() {
     let ultrascale: &[Fault] = &[
         ("ps.tcl", "CONFIG.PSU__USE__M_AXI_GP1 0 \\\n", "\\\n", system, "maxihpm1_fpd_aclk is not driven"),
         ("ps.tcl", "CONFIG.PSU__USE__IRQ0 1", "CONFIG.PSU__USE__IRQ0 0", system, "no pin pl_ps_irq0"),
-        ("block_design.tcl", "lappend clocked [tmv::ps_pin memory_clock $p]", "", system, "saxihp"),
+        ("block_design.tcl", "lappend clocked [tmv::ps_pin memory_clock $port]", "", system, "saxihp"),
     ];
     let zynq: &[Fault] = &[
         ("ps.tcl", "return 0\n", "return 1\n", system, "protocol AXI3 and AXI4"),
@@ -586,9 +597,12 @@ fn lint(folder: &Path) -> String {
     }
     // The wrapper is read as Verilog 2001, the unit as SystemVerilog.
     command.args(["--lint-only", "-Wall", "--assert", "+1364-2001ext+v", "--top-module", "tmv_wrapper"]);
-    command.arg(format!("-I{}", folder.join("rtl").display())).arg(rtl::dir().join("lint/verilator_waiver.vlt"));
+    command.arg(format!("-I{}", folder.join("rtl").display()));
+    for waiver in ["verilator", "vector", "sequencer", "system"] {
+        command.arg(rtl::dir().join(format!("lint/{waiver}_waiver.vlt")));
+    }
     let list = fs::read_to_string(folder.join("rtl/tmv_files.f")).unwrap();
-    command.args(list.lines().filter(|line| line.ends_with(".sv")).map(|line| folder.join("rtl").join(line)));
+    command.args(list.lines().filter(|line| !line.starts_with("//")).map(|line| folder.join("rtl").join(line)));
     let output = command.arg(folder.join("rtl/tmv_wrapper.v")).output().unwrap();
     let said = said(&output);
     if output.status.success() && !said.contains("%Warning") { String::new() } else { said }
@@ -634,7 +648,7 @@ fn the_wrapper_is_clean_and_is_the_boards_unit() {
     ] {
         assert!(wrapper.contains(part), "{part} is not in the wrapper");
     }
-    let two_bit = Folder::new("kv260", Codec::Weights2b, Some(300.0)).unwrap_or_else(|f| panic!("{}", f));
+    let two_bit = Folder::new("kv260", Codec::Weights2b, Some(300.0), None).unwrap_or_else(|f| panic!("{}", f));
     assert!(text(&two_bit, "rtl/tmv_wrapper.v").contains("parameter integer Codec = 0,"));
     assert!(text(&two_bit, "tmv.xdc").contains("-period 3.333 "));
 }
@@ -707,6 +721,116 @@ fn the_c_header_is_the_drivers() {
     assert!(output.status.success(), "{}", said(&output));
     let wrong = compile(&(program + "_Static_assert(TMV_RING_TAIL == 0u, \"wrong\");\n"));
     assert!(!wrong.status.success(), "the assertions are alive");
+}
+
+/// The folder of a whole system for a board.
+fn written_system(board: &str) -> (TempDir, PathBuf) {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("a system");
+    let output = sim(&["handoff", "--system", "--board", board, "--out", path.to_str().unwrap()]);
+    assert!(output.status.success(), "{board}: {}", said(&output));
+    (parent, path)
+}
+
+/// Every script runs, each memory port has a port of the processing system, and each interrupt a line of it; wrapper and RTL
+/// lint clean; overlays and headers compile; and all of it is listed.
+fn a_whole_system_is_built() {
+    for (board, ports) in [
+        ("kv260", &["HP0_FPD", "HP1_FPD", "HP2_FPD", "HP3_FPD", "HPC0_FPD", "HPC1_FPD", "LPD"][..]),
+        ("pynq-z2", &["HP0", "HP1", "HP2", "HP3", "ACP", "GP0"]),
+    ] {
+        let (_parent, path) = written_system(board);
+        let calls = said(&tcl(&path, &["block_design.tcl"], &[]));
+        for (port, name) in ports.iter().enumerate() {
+            let through = [format!("tmv_0/M_AXI_{port}"), format!("memory_{port}/M00_AXI")];
+            let found =
+                through.iter().any(|from| calls.contains(&format!("connect_bd_intf_net {from} ps/S_AXI_{name}\n")));
+            assert!(found, "{board}: M_AXI_{port} to {name}: {calls}");
+        }
+        for (line, name) in ["irq", "ternary_irq", "vector_irq"].iter().enumerate() {
+            assert!(
+                calls.contains(&format!("connect_bd_net tmv_0/{name} interrupts_0/In{line}\n")),
+                "{board}: {calls}"
+            );
+        }
+        for script in [&["build.tcl", "ooc"][..], &["build.tcl", "system"], &["build.tcl", "project"]] {
+            let output = tcl(&path, script, &[]);
+            assert!(output.status.success(), "{board}: {script:?}: {}", said(&output));
+        }
+        assert_eq!(lint(&path), "", "{board}");
+
+        let run = |program: &str, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).current_dir(&path).output().unwrap();
+            assert!(output.status.success() && said(&output).is_empty(), "{board}: {program}: {}", said(&output));
+        };
+        for overlay in ["tmv_boot", "tmv"] {
+            let (from, to) = (format!("{overlay}.dtso"), format!("{overlay}.dtbo"));
+            run("dtc", &["-@", "-Wno-avoid_unnecessary_addr_size", "-I", "dts", "-O", "dtb", "-o", &to, &from]);
+        }
+        let mut program =
+            String::from("#include \"tmv_regs.h\"\n#include \"tmv_vec_regs.h\"\n#include \"tmv_seq_regs.h\"\n");
+        for (name, value) in [
+            ("TMV_MAP_HASH_VALUE", regs::MAP_HASH_VALUE),
+            ("TMV_VEC_MAP_HASH_VALUE", vector::regs::MAP_HASH_VALUE),
+            ("TMV_SEQ_MAP_HASH_VALUE", sequencer::regs::MAP_HASH_VALUE),
+            ("TMV_SEQ_JOB", sequencer::regs::JOB),
+            ("TMV_VEC_RING_TAIL", vector::regs::RING_TAIL),
+        ] {
+            program += &format!("_Static_assert({name} == {value}u, \"{name}\");\n");
+        }
+        fs::write(path.join("registers/check.c"), program).unwrap();
+        run("cc", &["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", "registers/check.c"]);
+
+        let component = fs::read_to_string(path.join("registers/tmv_wrapper.xml")).unwrap();
+        let document = Document::parse(&component).unwrap();
+        let blocks = document.descendants().filter(|node| node.tag_name().name() == "baseAddress");
+        assert_eq!(blocks.map(|node| number(node.text().unwrap())).collect::<Vec<_>>(), [0, 0x1000, 0x2000]);
+        let list = fs::read_to_string(path.join("rtl/tmv_files.f")).unwrap();
+        let core = fs::read_to_string(path.join("tmv.core")).unwrap();
+        for name in list.lines().filter(|line| !line.starts_with("//")) {
+            assert!(
+                path.join("rtl").join(name).is_file() && core.contains(&format!("- rtl/{name}")),
+                "{board}: {name}"
+            );
+            assert!(component.contains(&format!("../rtl/{name}<")), "{board}: {name} in the component");
+        }
+        let firmware = fs::read(path.join("firmware/tmv_firmware.bin")).unwrap();
+        assert!(firmware.len() > 10_000 && firmware.len() % 4 == 0, "{board}: {} bytes", firmware.len());
+        let licence = fs::read_to_string(path.join("LICENSE-core")).unwrap();
+        assert!(licence.contains("MIT") || licence.contains("Permission is hereby granted"), "{licence}");
+    }
+}
+
+fn mistakes_in_a_system_are_noticed() {
+    let system: &[&str] = &["build.tcl", "system"];
+    let faults: &[Fault] = &[
+        ("board.tcl", "hpc1 lpd", "hpc1 hpc1", system, "is connected already"),
+        ("board.tcl", "hpc0 hpc1", "hpc0 hpc2", system, "has no port hpc2"),
+        ("board.tcl", "hpc1 lpd", "hpc1", system, "tmv_0/M_AXI_6 is not connected"),
+        ("board.tcl", "irq ternary_irq vector_irq", "irq ternary_irq", system, "tmv_0/vector_irq goes nowhere"),
+        ("board.tcl", "irq ternary_irq vector_irq", "irq ternary_irq core_irq", system, "has no pin core_irq"),
+        ("block_design.tcl", "[llength $interrupts]]", "4]", system, "interrupts_0/In3 is not driven"),
+        ("block_design.tcl", "get_bd_pins interrupts_0/dout", "get_bd_pins tmv_0/irq", system, "goes nowhere"),
+        ("ps.tcl", "return {6 S_AXI_LPD", "return {5 S_AXI_LPD", system, ""),
+        ("rtl/tmv_files.f", "VexRiscv_Full.v", "VexRiscv_Lite.v", system, "VexRiscv_Lite.v is missing"),
+        ("rtl/tmv_system.sv", "vector_irq_o,", "vector_interrupt_o,", system, "no port vector_irq_o"),
+        ("rtl/tmv_wrapper.v", "[13:0] s_axil_araddr", "[11:0] s_axil_araddr", system, "has 12 bits"),
+    ];
+    let (_parent, path) = written_system("kv260");
+    for (name, from, to, script, message) in faults {
+        let source = fs::read_to_string(path.join(name)).unwrap();
+        assert!(source.contains(from), "{name} does not say {from}");
+        fs::write(path.join(name), source.replacen(from, to, 1)).unwrap();
+        let output = tcl(&path, script, &[]);
+        let (said, fault) = (said(&output), format!("{from} as {to} in {name}"));
+        assert_eq!(output.status.code(), Some(1), "{fault} was not noticed: {said}");
+        assert!(said.contains(message), "{fault}: {message} is not in: {said}");
+        fs::write(path.join(name), source).unwrap();
+    }
+    assert!(tcl(&path, system, &[]).status.success(), "without a mistake");
+    let files = fs::read_dir(path.join("rtl")).unwrap().map(|entry| entry.unwrap().file_name());
+    let modules: Vec<_> = files.map(|name| name.to_string_lossy().into_owned()).collect();
+    assert!(modules.iter().all(|name| !name.starts_with("tmv_design")), "the name of the block design");
 }
 
 /// Parses a number in the notation of IP-XACT.

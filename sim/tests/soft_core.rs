@@ -5,7 +5,6 @@ mod core_bench;
 mod program;
 mod trials;
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use bitnet::checkpoint::Checkpoint;
@@ -41,18 +40,9 @@ const STAY: u32 = 0x0000_006F;
 /// VexRiscv's instruction that invalidates its data cache.
 const INVALIDATE: u32 = 0x0000_500F;
 
-/// The targets of Rust that are missing on this machine.
-fn missing(core: Core) -> Option<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let arguments = ["--print", "target-libdir", "--target", core.target()];
-    let output = Command::new(rustc).args(arguments).output().unwrap();
-    let library = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (!Path::new(&library).is_dir()).then(|| format!("Rust for {}", core.target()))
-}
-
 macro_rules! trials {
     ($($name:ident),* $(,)?) => {
-        vec![$(trials::trial(stringify!($name), missing(Core::VexRiscv), $name)),*]
+        vec![$(trials::trial(stringify!($name), trials::missing_target(Core::VexRiscv), $name)),*]
     };
 }
 

@@ -36,6 +36,11 @@ impl VectorConfig {
         }
     }
 
+    /// The unit for memory ports of `port_bits` bits.
+    pub const fn for_ports_of(port_bits: usize) -> Self {
+        Self::of(if port_bits == 64 { 8 } else { 32 })
+    }
+
     /// Bytes of a beat.
     pub const fn port_bytes(&self) -> usize {
         self.port_bits / 8

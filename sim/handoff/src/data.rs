@@ -22,6 +22,8 @@ pub(crate) struct Data {
 pub(crate) struct Ps {
     pub(crate) control: Sourced<u64>,
     pub(crate) spi: Sourced<u32>,
+    /// The ports of memory for a vector unit, and the one for the core.
+    pub(crate) system_ports: Sourced<Vec<String>>,
     pub(crate) cells: usize,
     /// The clock in MHz of a hand-off that nobody names a clock for; without it, the clock of the board.
     pub(crate) clock_mhz: Option<Sourced<f64>>,
@@ -42,6 +44,8 @@ pub(crate) struct BoardData {
     #[cfg_attr(not(test), expect(dead_code, reason = "a test compares `memory` with it"))]
     pub(crate) dram: Sourced<Vec<[u64; 2]>>,
     pub(crate) memory: Memory,
+    /// The same for a whole system, if it is not the same: 2B-4T with its output head is larger than what the core sees.
+    pub(crate) system_memory: Option<Memory>,
 }
 
 /// The part of the memory that is reserved for the unit.
@@ -68,8 +72,8 @@ mod tests {
     use crate::templates::PS;
 
     /// Linux can set the memory aside, and the memory is not in the way of anything else.
-    fn the_memory_is_usable(data: &BoardData) {
-        let (name, base, end) = (&data.name, data.memory.base, data.memory.base + data.memory.bytes);
+    fn the_memory_is_usable(data: &BoardData, memory: &Memory) {
+        let (name, base, end) = (&data.name, memory.base, memory.base + memory.bytes);
         // CMA_MIN_ALIGNMENT_BYTES of a kernel with pages of 4 KiB is at most 4 MiB.
         assert_eq!((base % (4 << 20), end % (4 << 20)), (0, 0), "{name}: CMA needs multiples of 4 MiB");
         let dram = &data.dram.value;
@@ -94,7 +98,11 @@ mod tests {
             let data = data.unwrap_or_else(|| panic!("{}: constraints/boards.toml has no entry", board.name));
             let part = board.part.to_lowercase();
             assert!(data.part.value.starts_with(&part), "{}: {} is no {part}", board.name, data.part.value);
-            the_memory_is_usable(data);
+            the_memory_is_usable(data, &data.memory);
+            if let Some(memory) = &data.system_memory {
+                the_memory_is_usable(data, memory);
+                assert_eq!(memory.base % (1 << 30), 0, "{}: the core sees a GiB", board.name);
+            }
         }
         assert_eq!(DATA.board.len(), BOARDS.len());
         let (ps, lowest) = (&DATA.ps["zynqmp"], 1500.0 / 7.0);

@@ -9,21 +9,14 @@ use program::folder::NewFolder;
 use program::interrupt::interrupted;
 use register_map::RegisterMap;
 use sha2::{Digest, Sha256};
-use tmv::codec;
 use tmv::config::UnitConfig;
 use tmv::regs::MAP_HASH_VALUE;
 
 use crate::data::{BoardData, DATA, names};
+use crate::design::{Design, SystemParts, address_bits};
 use crate::error::Error;
-use crate::templates::{PLAIN, PS, TEMPLATES, fill};
-use crate::wrapper::{self, FIXED, Interface, Shape, Traffic};
-
-/// Files of the RTL that a hand-off reads: the top module of the unit, the register map, the package of bus types, and
-/// the module that writes results.
-const UNIT: &str = "ternary/tmv_unit.sv";
-const MAP: &str = "ternary/registers.toml";
-const PACKAGE: &str = "axi/tmv_axi_pkg.sv";
-const WRITER: &str = "ternary/tmv_writer.sv";
+use crate::templates::{PLAIN, PS, SYSTEM, TEMPLATES, fill};
+use crate::wrapper;
 
 /// A hand-off: all files, by their names in the folder.
 #[derive(Clone, Debug)]
@@ -34,15 +27,18 @@ pub struct Folder {
     pub unit: UnitConfig,
     /// The content of each file, by its path in the folder with `/`.
     pub files: BTreeMap<String, Vec<u8>>,
+    design: Design,
+    /// The interrupts of the wrapper.
+    interrupts: Vec<String>,
 }
 
 impl Folder {
-    /// Makes the hand-off for a board. `clock_mhz` is the clock of the unit; `None` means the clock that
-    /// `constraints/boards.toml` names for hand-offs.
+    /// Makes the hand-off of the ternary unit for a board, or of a whole system. `clock_mhz` is its clock; `None` means the
+    /// clock that `constraints/boards.toml` names for hand-offs.
     ///
     /// # Errors
     /// If the board is unknown, or if a file of the RTL is missing or cannot be understood.
-    pub fn new(board: &str, codec: Codec, clock_mhz: Option<f64>) -> Result<Self, Error> {
+    pub fn new(board: &str, codec: Codec, clock_mhz: Option<f64>, system: Option<&SystemParts>) -> Result<Self, Error> {
         let unknown = || Error::UnknownBoard { name: board.into(), known: names() };
         let data = DATA.board.iter().find(|b| b.name.eq_ignore_ascii_case(board)).ok_or_else(unknown)?;
         let board = BOARDS.iter().find(|b| b.name == data.name).ok_or_else(unknown)?;
@@ -53,8 +49,13 @@ impl Folder {
             groups: board.groups,
             codec,
         };
-        let mut folder = Self { board, unit, files: BTreeMap::new() };
+        let design = match system {
+            Some(parts) => Design::system(board, data, parts),
+            None => Design::unit(board)?,
+        };
+        let mut folder = Self { board, unit, files: BTreeMap::new(), design, interrupts: Vec::new() };
         folder.add_rtl()?;
+        folder.add_core();
         folder.add_registers()?;
         folder.add_texts(data, clock_mhz);
         folder.add_checksums();
@@ -65,11 +66,12 @@ impl Folder {
         self.files.insert(name.into(), text.into());
     }
 
-    /// Adds the files of the unit, the files that they include, and the wrapper.
+    /// Adds the files of the design, the files that they include, and the wrapper.
     fn add_rtl(&mut self) -> Result<(), Error> {
         // All files are in one folder, so that other tools need only one include path.
-        let mut list = String::from("// Every file of the unit, in order of use.\n");
-        for path in rtl::listed(rtl::UNIT_LIST)? {
+        let mut list = String::from("// Every file of the design, in order of use.\n");
+        list.extend(self.design.system.iter().map(|parts| format!("{}\n", parts.core.0)));
+        for path in self.design.files.clone() {
             let name = file_name(&path);
             self.add(&format!("rtl/{name}"), rtl::read(&path)?);
             list += &format!("{name}\n");
@@ -79,59 +81,51 @@ impl Folder {
         }
         self.add("rtl/tmv_files.f", list);
 
-        let bad = |what: String| Error::NotUnderstood { path: rtl::dir().join(UNIT), what };
-        let interface = wrapper::parse(&rtl::read(UNIT)?, number(PACKAGE, "localparam", "AddrBits")?).map_err(bad)?;
-        let shape = self.shape(&interface)?;
+        let bad = |what: String| Error::NotUnderstood { path: rtl::dir().join(self.design.source), what };
+        let text = rtl::read(self.design.source)?;
+        let interface = wrapper::parse(&text, self.design.top, address_bits()?).map_err(bad)?;
+        let shape = self.design.shape(&interface, self.board, &self.unit)?;
         let text = interface.wrapper(&shape).map_err(bad)?;
+        self.interrupts = interface.interrupts().into_iter().map(String::from).collect();
         self.add("rtl/tmv_wrapper.v", text);
         Ok(())
     }
 
-    /// The values of the unit's parameters on this board.
-    fn shape(&self, interface: &Interface) -> Result<Shape, Error> {
-        let mut parameters = Vec::new();
-        for (name, default) in &interface.parameters {
-            let value = match name.as_str() {
-                fixed if FIXED.contains(&fixed) => continue,
-                "Vectors" => self.unit.vectors,
-                "Groups" => self.unit.groups,
-                "Codec" => codec::number(self.unit.codec) as usize,
-                "BankWords" => self.unit.bank_words(),
-                "UltraRam" => usize::from(self.board.device.uram > 0),
-                _ => default.parse().map_err(|_| Error::NotUnderstood {
-                    path: rtl::dir().join(UNIT),
-                    what: format!("parameter {name}: \"{default}\" is no number"),
-                })?,
-            };
-            parameters.push((name.clone(), value));
-        }
-        let traffic = Traffic {
-            reads: number(UNIT, "parameter", "Outstanding")?,
-            // The unit leaves this parameter of its writer at the default.
-            writes: number(WRITER, "parameter", "Outstanding")?,
-            burst_beats: number(PACKAGE, "localparam", "BurstBeats")?,
-        };
-        Ok(Shape { ports: self.unit.ports, port_bits: self.unit.port_bits, traffic, parameters })
-    }
-
-    /// Adds the register map in the formats for other programs.
+    /// Adds the register maps in the formats for other programs.
     fn add_registers(&mut self) -> Result<(), Error> {
-        let bad = |what: String| Error::NotUnderstood { path: rtl::dir().join(MAP), what };
-        let map = RegisterMap::parse(&rtl::read(MAP)?).map_err(bad)?;
+        let mut maps = Vec::new();
+        for (source, name, base) in self.design.maps {
+            let path = rtl::dir().join(source.path.trim_start_matches("rtl/"));
+            let bad = |what: String| Error::NotUnderstood { path: path.clone(), what };
+            let map = RegisterMap::parse(&rtl::read(source.path.trim_start_matches("rtl/"))?).map_err(bad)?;
+            self.add(&format!("registers/{name}_regs.h"), register_map::c::header(&map, source));
+            self.add(&format!("registers/{name}_regs.json"), register_map::json::document(&map));
+            maps.push((map, source, *base));
+        }
+        let (map, source, _) = &maps[0];
         // The Rust form of the map is compiled into this program.
         if map.hash != MAP_HASH_VALUE {
-            return Err(bad(format!(
+            let path = rtl::dir().join(source.path.trim_start_matches("rtl/"));
+            let what = format!(
                 "the map's hash is {:#010x}, and this program is built for {MAP_HASH_VALUE:#010x}: \
                  run `cargo run -p register_map` and build it again",
                 map.hash
-            )));
+            );
+            return Err(Error::NotUnderstood { path, what });
         }
-        self.add("registers/tmv_regs.h", register_map::c::header(&map));
-        self.add("registers/tmv_regs.json", register_map::json::document(&map));
         let files: Vec<String> = self.headers().map(String::from).chain(self.sources()).collect();
-        let component = register_map::ip_xact::component(&map, ip_version(), &files);
-        self.add("registers/tmv_wrapper.xml", component);
+        let placed: Vec<_> = maps.iter().map(|(map, source, base)| (map, *source, *base)).collect();
+        self.add("registers/tmv_wrapper.xml", register_map::ip_xact::component(&placed, ip_version(), &files));
         Ok(())
+    }
+
+    /// Adds the core's Verilog with its licence, and the firmware.
+    fn add_core(&mut self) {
+        let Some(parts) = self.design.system.take() else { return };
+        self.add(&format!("rtl/{}", parts.core.0), parts.core.1.clone());
+        self.add("LICENSE-core", parts.core_license.clone());
+        self.add("firmware/tmv_firmware.bin", parts.firmware.clone());
+        self.design.system = Some(parts);
     }
 
     /// The headers that the source files include.
@@ -142,8 +136,8 @@ impl Folder {
     /// The source files that a tool has to read, in order.
     fn sources(&self) -> Vec<String> {
         let list = String::from_utf8_lossy(&self.files["rtl/tmv_files.f"]).into_owned();
-        let unit = list.lines().map(str::trim).filter(|line| line.ends_with(".sv")).map(|line| format!("rtl/{line}"));
-        unit.chain(["rtl/tmv_wrapper.v".into()]).collect()
+        let files = list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+        files.map(|line| format!("rtl/{line}")).chain(["rtl/tmv_wrapper.v".into()]).collect()
     }
 
     /// Adds scripts, constraints and documents.
@@ -151,7 +145,9 @@ impl Folder {
         let texts = PS.iter().find(|texts| texts.name == data.ps).expect("constraints/boards.toml is tested");
         let given = clock_mhz.map(|value| Sourced { value, source: "given by --clock-mhz".into() });
         let clock = given.as_ref().or(DATA.ps[&data.ps].clock_mhz.as_ref()).unwrap_or(&self.board.clock_mhz);
-        let values = self.values(data, clock);
+        let mut values = self.values(data, clock);
+        let of_system = if self.design.system.is_some() { fill(SYSTEM, &values) } else { String::new() };
+        values.insert("SYSTEM", of_system);
         PLAIN.iter().for_each(|(name, text)| self.add(name, *text));
         self.add("ps.tcl", texts.tcl);
         for (name, text) in TEMPLATES.iter().chain(&texts.overlays) {
@@ -163,6 +159,9 @@ impl Folder {
     fn values(&self, data: &BoardData, clock: &Sourced<f64>) -> BTreeMap<&'static str, String> {
         let ps = &DATA.ps[&data.ps];
         let clock_mhz = clock.value;
+        let of_system = self.design.system.as_ref().and(data.system_memory.as_ref());
+        let memory = of_system.unwrap_or(&data.memory);
+        let lines: Vec<_> = (0..self.interrupts.len() as u32).map(|line| (ps.spi.value + line).to_string()).collect();
         let cells = |value: u64| match ps.cells {
             2 => format!("{:#x} {:#x}", value >> 32, value & 0xffff_ffff),
             _ => format!("{value:#x}"),
@@ -177,7 +176,13 @@ impl Folder {
             ("CLOCK_SOURCE", clock.source.clone()),
             ("CLOCK_HZ", format!("{:.0}", clock_mhz * 1e6)),
             ("PERIOD_NS", format!("{:.3}", 1e3 / clock_mhz)),
-            ("PORTS", self.unit.ports.to_string()),
+            ("TOP", self.design.top.into()),
+            ("WHAT", self.design.what(&self.unit)),
+            ("CORE_PACKAGE", self.design.system.iter().map(|parts| parts.core_package.as_str()).collect()),
+            ("PORTS", self.design.memory.len().to_string()),
+            ("MEMORY_PORTS", self.design.memory.join(" ")),
+            ("INTERRUPTS", self.interrupts.join(" ")),
+            ("INTERRUPT_NAMES", self.interrupts.join(", ")),
             ("PORT_BITS", self.unit.port_bits.to_string()),
             ("PARAMETERS", self.wrapper_parameters().join(" ")),
             ("CODEC", self.unit.codec.to_string()),
@@ -186,14 +191,16 @@ impl Folder {
             ("CONTROL_BASE", format!("{:#x}", ps.control.value)),
             ("CONTROL_UNIT", format!("{:x}", ps.control.value)),
             ("CONTROL_SOURCE", ps.control.source.clone()),
-            ("CONTROL_REG", format!("{} {}", cells(ps.control.value), cells(0x1000))),
-            ("SPI", ps.spi.value.to_string()),
+            ("CONTROL_REG", format!("{} {}", cells(ps.control.value), cells(self.design.control_bytes))),
+            ("CONTROL_KIB", (self.design.control_bytes >> 10).to_string()),
+            ("SPI", lines.join(", ")),
+            ("SPI_CELLS", lines.iter().map(|line| format!("<0 {line} 4>")).collect::<Vec<_>>().join(", ")),
             ("SPI_SOURCE", ps.spi.source.clone()),
-            ("MEMORY_UNIT", format!("{:x}", data.memory.base)),
-            ("MEMORY_BASE", format!("{:#x}", data.memory.base)),
-            ("MEMORY_MIB", (data.memory.bytes >> 20).to_string()),
-            ("MEMORY_REG", format!("{} {}", cells(data.memory.base), cells(data.memory.bytes))),
-            ("BUFFER_SIZE", cells(data.memory.bytes)),
+            ("MEMORY_UNIT", format!("{:x}", memory.base)),
+            ("MEMORY_BASE", format!("{:#x}", memory.base)),
+            ("MEMORY_MIB", (memory.bytes >> 20).to_string()),
+            ("MEMORY_REG", format!("{} {}", cells(memory.base), cells(memory.bytes))),
+            ("BUFFER_SIZE", cells(memory.bytes)),
             ("BIF_FILE", ps.bif_file.clone()),
             ("BOOTGEN_ARCH", data.ps.clone()),
             (
@@ -208,8 +215,10 @@ impl Folder {
                 "RTL_LIST",
                 self.sources()
                     .into_iter()
-                    .filter(|name| name.ends_with(".sv"))
-                    .map(|name| format!("      - {name}"))
+                    .map(|name| {
+                        let verilog = if name.ends_with(".v") { ": {file_type: verilogSource}" } else { "" };
+                        format!("      - {name}{verilog}")
+                    })
                     .collect::<Vec<_>>()
                     .join("\n"),
             ),
@@ -252,17 +261,6 @@ impl Folder {
 /// Version of the IP. Versions in Vivado have two numbers.
 fn ip_version() -> &'static str {
     concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"))
-}
-
-/// The number that a file of the RTL gives to a constant. `kind` is `parameter` or `localparam`.
-fn number(file: &str, kind: &str, name: &str) -> Result<usize, Error> {
-    let text = rtl::read(file)?;
-    let declared = format!("{kind} int unsigned {name} =");
-    let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-    let value = lines.find_map(|line| line.strip_prefix(&declared).map(String::from));
-    let value = value.and_then(|value| value.trim().trim_end_matches([';', ',']).parse().ok());
-    let what = format!("it does not say \"{declared} NUMBER\"");
-    value.ok_or_else(|| Error::NotUnderstood { path: rtl::dir().join(file), what })
 }
 
 /// The name of a file without its folder.

@@ -27,6 +27,9 @@ pub(crate) const TEMPLATES: &[(&str, &str)] = &[
     ("README.md", include_str!("../../../constraints/README.handoff.md")),
 ];
 
+/// What the README says of a whole system.
+pub(crate) const SYSTEM: &str = include_str!("../../../constraints/README.system.md");
+
 /// The texts for a processing system.
 pub(crate) struct PsTexts {
     /// Its name in the data.

@@ -1,5 +1,5 @@
-//! The register map as an IP-XACT component (IEEE 1685-2014): the memory map behind S_AXIL, and the files of the
-//! unit.
+//! Register maps as an IP-XACT component (IEEE 1685-2014): the memory map behind S_AXIL, and the files of the
+//! design.
 
 use std::io::Write;
 
@@ -7,23 +7,27 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use crate::map::{Access, Field, Register, RegisterMap};
-use crate::source::UNIT;
+use crate::source::Source;
 
 type Xml = Writer<Vec<u8>>;
 type Outcome = std::io::Result<()>;
 
 const NAMESPACE: &str = "http://www.accellera.org/XMLSchema/IPXACT/1685-2014";
 
+/// A register map, where it is from, and its address on the bus.
+pub type Placed<'a> = (&'a RegisterMap, &'a Source, u64);
+
 /// The text of the component. `version` is the version of the IP, and `files` are its source files.
-pub fn component(map: &RegisterMap, version: &str, files: &[String]) -> String {
+pub fn component(maps: &[Placed<'_>], version: &str, files: &[String]) -> String {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
-    write(&mut xml, map, version, files).expect("a vector takes every byte");
+    write(&mut xml, maps, version, files).expect("a vector takes every byte");
     String::from_utf8(xml.into_inner()).expect("only text was written") + "\n"
 }
 
-fn write(xml: &mut Xml, map: &RegisterMap, version: &str, files: &[String]) -> Outcome {
+fn write(xml: &mut Xml, maps: &[Placed<'_>], version: &str, files: &[String]) -> Outcome {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let comment = format!(" Made by `sim handoff` from {}; do not edit. ", UNIT.path);
+    let paths: Vec<&str> = maps.iter().map(|(_, source, _)| source.path).collect();
+    let comment = format!(" Made by `sim handoff` from {}; do not edit. ", paths.join(", "));
     xml.write_event(Event::Comment(BytesText::new(&comment)))?;
     let schema = format!("{NAMESPACE} {NAMESPACE}/index.xsd");
     let component = xml.create_element("ipxact:component").with_attributes([
@@ -37,9 +41,9 @@ fn write(xml: &mut Xml, map: &RegisterMap, version: &str, files: &[String]) -> O
         text(xml, "name", "tmv_wrapper")?;
         text(xml, "version", version)?;
         group(xml, "busInterfaces", |xml| group(xml, "busInterface", bus_interface))?;
-        group(xml, "memoryMaps", |xml| group(xml, "memoryMap", |xml| memory_map(xml, map)))?;
+        group(xml, "memoryMaps", |xml| group(xml, "memoryMap", |xml| memory_map(xml, maps)))?;
         group(xml, "fileSets", |xml| group(xml, "fileSet", |xml| file_set(xml, files)))?;
-        text(xml, "description", "Ternary matrix-vector unit: registers behind AXI4-Lite")
+        text(xml, "description", &format!("Registers behind AXI4-Lite: {}", devices(maps)))
     })?;
     Ok(())
 }
@@ -54,13 +58,22 @@ fn bus_interface(xml: &mut Xml) -> Outcome {
     })
 }
 
-fn memory_map(xml: &mut Xml, map: &RegisterMap) -> Outcome {
+fn devices(maps: &[Placed<'_>]) -> String {
+    maps.iter().map(|(_, source, _)| source.device).collect::<Vec<_>>().join(", ")
+}
+
+fn memory_map(xml: &mut Xml, maps: &[Placed<'_>]) -> Outcome {
     text(xml, "name", "S_AXIL")?;
+    maps.iter().enumerate().try_for_each(|(number, placed)| address_block(xml, number, placed))?;
+    text(xml, "addressUnitBits", "8")
+}
+
+fn address_block(xml: &mut Xml, number: usize, (map, source, base): &Placed<'_>) -> Outcome {
     group(xml, "addressBlock", |xml| {
-        text(xml, "name", "reg0")?;
-        let [major, minor] = map.version;
-        text(xml, "description", &format!("Version {major}.{minor}, hash {:#010x}", map.hash))?;
-        text(xml, "baseAddress", "0")?;
+        text(xml, "name", &format!("reg{number}"))?;
+        let ([major, minor], device) = (map.version, source.device);
+        text(xml, "description", &format!("{device}: version {major}.{minor}, hash {:#010x}", map.hash))?;
+        text(xml, "baseAddress", &format!("'h{base:x}"))?;
         text(xml, "range", "'h1000")?;
         text(xml, "width", "32")?;
         text(xml, "usage", "register")?;
@@ -70,8 +83,7 @@ fn memory_map(xml: &mut Xml, map: &RegisterMap) -> Outcome {
         let banked: Vec<&Register> = map.register.iter().filter(|r| r.count > 1).collect();
         let mut banks = banked.chunk_by(|a, b| (a.count, a.stride) == (b.count, b.stride));
         banks.try_for_each(|bank| register_file(xml, bank))
-    })?;
-    text(xml, "addressUnitBits", "8")
+    })
 }
 
 fn register_file(xml: &mut Xml, bank: &[&Register]) -> Outcome {

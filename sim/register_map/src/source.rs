@@ -11,6 +11,8 @@ pub struct Source {
     pub package: (&'static str, &'static str),
     /// The module of Rust constants.
     pub rust: &'static str,
+    /// The prefix of names in C.
+    pub c: &'static str,
     /// The page of documentation.
     pub page: &'static str,
     /// The title of the page.
@@ -25,6 +27,7 @@ pub const UNIT: Source = Source {
     device: "TMV unit",
     package: ("rtl/ternary", "tmv_reg_pkg"),
     rust: "host/tmv/src/regs.rs",
+    c: "TMV",
     page: "docs/registers.md",
     title: "Registers, descriptor and error codes",
     accesses: "\
@@ -40,6 +43,7 @@ pub const VECTOR: Source = Source {
     device: "vector unit",
     package: ("rtl/vector", "tmv_vec_reg_pkg"),
     rust: "host/vector/src/regs.rs",
+    c: "TMV_VEC",
     page: "docs/vector-registers.md",
     title: "Registers, descriptor and error codes of the vector unit",
     accesses: UNIT.accesses,
@@ -51,6 +55,7 @@ pub const SEQUENCER: Source = Source {
     device: "sequencer",
     package: ("rtl/system", "tmv_sys_reg_pkg"),
     rust: "host/sequencer/src/regs.rs",
+    c: "TMV_SEQ",
     page: "docs/sequencer-registers.md",
     title: "Registers of the sequencer",
     accesses: "\

@@ -34,6 +34,8 @@ pub struct Verilog {
     pub files: Vec<PathBuf>,
     /// The folders of its headers.
     pub include_dirs: Vec<PathBuf>,
+    /// Its licence.
+    pub license: PathBuf,
 }
 
 impl Core {
@@ -61,6 +63,15 @@ impl Core {
         }
     }
 
+    /// The package that has the core, with its version, as pip names it.
+    pub fn package(self) -> &'static str {
+        let package = match self {
+            Self::VexRiscv => VEXRISCV,
+            Self::Cv32e40p => CV32E40P,
+        };
+        package.requirement.split_whitespace().next().unwrap_or_default()
+    }
+
     /// The RTL of the core. Downloads its package if it is not in the cache.
     ///
     /// # Errors
@@ -75,12 +86,12 @@ impl Core {
 }
 
 fn vexriscv(home: &Path) -> Result<Verilog, String> {
-    let file = home.join("pythondata_cpu_vexriscv/verilog/VexRiscv_Full.v");
-    if file.is_file() {
-        Ok(Verilog { files: vec![file], include_dirs: Vec::new() })
-    } else {
-        Err(format!("{} is missing", file.display()))
+    let folder = home.join("pythondata_cpu_vexriscv/verilog");
+    let (file, license) = (folder.join("VexRiscv_Full.v"), folder.join("ext/VexRiscv/LICENSE"));
+    if let Some(missing) = [&file, &license].into_iter().find(|path| !path.is_file()) {
+        return Err(format!("{} is missing", missing.display()));
     }
+    Ok(Verilog { files: vec![file], include_dirs: Vec::new(), license })
 }
 
 fn cv32e40p(home: &Path) -> Result<Verilog, String> {
@@ -94,5 +105,6 @@ fn cv32e40p(home: &Path) -> Result<Verilog, String> {
     let (include_dirs, files): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.starts_with("+incdir+"));
     let include_dirs: Vec<PathBuf> = include_dirs.iter().map(|dir| dir.trim_start_matches("+incdir+").into()).collect();
     let include_dirs = include_dirs.into_iter().filter(|dir| dir.is_dir()).collect();
-    Ok(Verilog { files: files.into_iter().map(PathBuf::from).collect(), include_dirs })
+    let license = list.with_file_name("LICENSE");
+    Ok(Verilog { files: files.into_iter().map(PathBuf::from).collect(), include_dirs, license })
 }

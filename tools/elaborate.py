@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Reads the RTL with slang, a SystemVerilog front end that shares nothing with Verilator, and elaborates its tops.
+
+    tools/elaborate.py
+
+slang refuses what Verilator takes and other tools do not: names that are used before their declaration, parameters
+without parentheses, names that a package only imports.
+
+Exit codes: 0 no complaint, 1 complaints, 4 tool missing.
+pip installs slang (`pyslang`), pinned in mutate.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache directory.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import provision  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+# Tops, and their parameters on the two families.
+TOPS = [
+    ("tmv_unit", {"Ports": 4, "PortBits": 128, "Vectors": 4, "Groups": 2, "Codec": 1, "UltraRam": 1}),
+    ("tmv_unit", {"Ports": 4, "PortBits": 64, "Vectors": 2, "Groups": 4, "Codec": 0}),
+    ("tmv_vec_unit", {"Lanes": 32, "Ports": 2, "PortBits": 128}),
+    ("tmv_vec_unit", {"Lanes": 8, "Ports": 1, "PortBits": 64, "Words": 2048}),
+    ("tmv_system", {"Ports": 4, "PortBits": 128, "Lanes": 32, "VectorPorts": 2}),
+    ("tmv_system", {"Ports": 4, "PortBits": 64, "Lanes": 8, "VectorPorts": 1, "Words": 2048}),
+]
+
+
+def elaborate(words):
+    """Elaborates a top, as slang's options say; runs in the environment of mutate.txt. Returns whether nothing is wrong."""
+    import pyslang
+
+    driver = pyslang.driver.Driver()
+    driver.addStandardArgs()
+    line = " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in ["slang", *words])
+    if not (driver.parseCommandLine(line) and driver.processOptions() and driver.parseAllSources()):
+        return False
+    compilation = driver.createCompilation()
+    driver.reportCompilation(compilation, True)
+    return driver.reportDiagnostics(True)
+
+
+def main():
+    home = provision.environment("mutation", HERE / "mutate.txt", "pyslang")
+    failed = 0
+    for top, parameters in TOPS:
+        words = ["--top", top, "-I", provision.RTL / "prim", "--timescale", "1ns/1ps", "-D", "SYNTHESIS"]
+        words += [f"-G{name}={value}" for name, value in parameters.items()]
+        command = [home / "bin/python3", "-I", __file__, "--one", *words, *provision.sources(top)]
+        run = subprocess.run(command, env=provision.clean(), capture_output=True, text=True)
+        print(f"{top} {parameters}: {'ok' if run.returncode == 0 else 'refused'}", flush=True)
+        if run.returncode != 0:
+            failed = 1
+            print(run.stdout + run.stderr, file=sys.stderr, flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    try:
+        match sys.argv[1:]:
+            case ["--one", *words]:
+                sys.exit(0 if elaborate(words) else 1)
+            case []:
+                sys.exit(main())
+            case _:
+                print(__doc__, file=sys.stderr)
+                sys.exit(2)
+    except provision.Missing as error:
+        print(f"slang cannot be had: {error}", file=sys.stderr)
+        sys.exit(4)
