@@ -25,8 +25,8 @@ TOPS = [
     ("tmv_unit", {"Ports": 4, "PortBits": 64, "Vectors": 2, "Groups": 4, "Codec": 0}),
     ("tmv_vec_unit", {"Lanes": 32, "Ports": 2, "PortBits": 128}),
     ("tmv_vec_unit", {"Lanes": 8, "Ports": 1, "PortBits": 64, "Words": 2048}),
-    ("tmv_system", {"Ports": 4, "PortBits": 128, "Lanes": 32, "VectorPorts": 2}),
-    ("tmv_system", {"Ports": 4, "PortBits": 64, "Lanes": 8, "VectorPorts": 1, "Words": 2048}),
+    ("tmv_system", {"Ports": 4, "PortBits": 128, "Vectors": 1, "UltraRam": 1, "Lanes": 32, "VectorPorts": 2}),
+    ("tmv_system", {"Ports": 4, "PortBits": 64, "Vectors": 1, "Columns": 0, "Lanes": 8, "VectorPorts": 1, "Words": 2048}),
 ]
 
 

@@ -296,6 +296,24 @@ proc stub::elaborate {} {
     }
     if {$wrapper eq ""} { error "rtl/tmv_wrapper.v was not read" }
     parse_wrapper $wrapper
+    check_modules
+}
+
+# Every module that a file has an instance of is in a file that was read: Vivado would make it a black box.
+proc stub::check_modules {} {
+    variable files
+    set modules {}
+    set instances {}
+    foreach file $files {
+        set text [bare [read $file]]
+        foreach {- name} [regexp -all -inline -line {^(?:`\w+ )?module (\w+)} $text] { lappend modules $name }
+        foreach {- name} [regexp -all -inline -line {^\s+(tmv_\w+|VexRiscv|InstructionCache|DataCache) (?:#\(|\w+ \()} $text] {
+            dict set instances $name $file
+        }
+    }
+    dict for {name file} $instances {
+        if {$name ni $modules} { error "$file has an instance of $name, and no file that was read has this module" }
+    }
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -744,6 +762,7 @@ proc assign_bd_address {args} {
     if {[llength $segment] != 1} { error "assign_bd_address: [llength $segment] segments" }
     if {[info exists o(offset)] && $o(offset) % 4096} { error "assign_bd_address: offset $o(offset)" }
     lappend stub::assigned($o(target_address_space)) $segment
+    if {[info exists o(offset)]} { array set stub::control [list offset $o(offset) range $o(range)] }
 }
 proc exclude_bd_addr_seg {args} {
     array set o [stub::options exclude_bd_addr_seg $args target_address_space {} 1 1]
@@ -798,6 +817,25 @@ proc validate_bd_design {args} {
         }
     }
     if {![info exists stub::assigned(ps/Data)]} { error "the registers have no address" }
+    # As many bytes as the bus has addresses, at an address that the processing system leads to its master port.
+    set bytes [expr {1 << $stub::busif_parameters(S_AXIL,ADDR_WIDTH)}]
+    if {$stub::control(range) ne "[expr {$bytes >> 10}]K"} { error "the registers have $bytes bytes, not $stub::control(range)" }
+    foreach {ps first last} {
+        xilinx.com:ip:zynq_ultra_ps_e 0xa0000000 0xafffffff  xilinx.com:ip:processing_system7 0x40000000 0x7fffffff
+    } {
+        if {$ps ne $stub::cells(ps)} { continue }
+        if {$stub::control(offset) < $first || $stub::control(offset) + $bytes - 1 > $last} {
+            error "the master port does not lead to $stub::control(offset)"
+        }
+    }
+    # The overlay counts interrupts in this order.
+    if {[info exists stub::cells(interrupts_0)]} {
+        set line 0
+        foreach interrupt $tmv::interrupts {
+            if {$stub::driver(interrupts_0/In$line) ne "tmv_0/$interrupt"} { error "interrupts_0/In$line is not $interrupt" }
+            incr line
+        }
+    }
 }
 proc save_bd_design {args} {
     stub::options save_bd_design $args {} {} 0 0

@@ -1,6 +1,5 @@
-# The block design tmv_design (no module of the RTL may have its name), in a project that is open: processing system,
-# wrapper, SmartConnect for the registers and,
-# on Zynq-7000, for each memory port, reset, interrupts, addresses.
+# The block design tmv_design, in a project that is open: processing system, wrapper, SmartConnect for the registers and,
+# on Zynq-7000, for each memory port, reset, interrupts, addresses. No module of the RTL may have the name tmv_design.
 # As a script of its own it makes a project to look at: vivado -source block_design.tcl
 source [file join [file dirname [file normalize [info script]]] common.tcl]
 

@@ -88,7 +88,7 @@ proc tmv::deliver {folder slack bitstream} {
     {*}$bitstream [file join $place tmv.bit]
     tmv::firmware $place $mhz
     error "$missed. $place has a bitstream for [format %.3f $mhz] MHz and the overlay that sets this clock. There is no\
-        tmv.xsa, which would set the faster one. For a whole build: sim handoff --clock-mhz $ask"
+        tmv.xsa, which would set the faster one. For a whole build: $tmv::command --clock-mhz $ask"
 }
 
 # Optimises, places and routes the synthesised design that is open.

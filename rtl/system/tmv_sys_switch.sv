@@ -3,12 +3,16 @@
 /// The way to all registers of a system: the host reaches those of both units and of the sequencer, the core those of the
 /// units. Each has 4 KiB, in this order from address 0: ternary unit, vector unit, sequencer.
 ///
-/// The host may be any master of AXI4-Lite. Its accesses go on one at a time, a read and a write in turn if both wait. The
-/// core makes one access at a time, and offers address and data of a write together; nothing delays it but an access of the host to the same unit. An access of the host to
-/// 0x3000 and above goes to the last register of the sequencer's 4 KiB, which does not exist: the sequencer refuses and
-/// remembers it, as any other.
+/// The host may be any master of AXI4-Lite. The switch forwards one access of the host at a time. After a read, a waiting write
+/// is next, and after a write a waiting read. An access of the host to 0x3000 and above goes to byte address 0xfff of the
+/// sequencer, where no register is: the sequencer refuses and remembers it, as it does every access to no register.
 ///
-/// What the core sends and what a unit answers to it pass in the same cycle. What the host sends is held first.
+/// The core makes one access at a time, offers address and data of a write together, and leaves a cycle between two accesses, in
+/// which the host gets its turn. Nothing delays the core but an access of the host to the same unit.
+///
+/// What the core sends and what a unit answers to it pass in the same cycle. What the host sends is held first. A unit that never
+/// answers the core keeps the host from that unit; once the host asks it, the host's bus stands until a reset. The slaves of both
+/// units and of the sequencer answer every access.
 module tmv_sys_switch
   import tmv_axi_pkg::*;
 (
@@ -89,7 +93,7 @@ module tmv_sys_switch
 
   assign write_waits  = aw_held_q && w_held_q && !s_axil_bvalid;
   assign read_waits   = ar_held_q && !s_axil_rvalid;
-  // When one ends, the next of its kind is not held yet: reads and writes take turns.
+  // When an access ends, the next one of its kind is not held yet.
   assign choose       = !busy_q && (write_waits || read_waits);
   assign place        = write_q ? awaddr_q[13:12] : araddr_q[13:12];
   assign target       = place[1] ? 2'd2 : place;
@@ -113,6 +117,7 @@ module tmv_sys_switch
       s_axil_bvalid <= 1'b0;
       s_axil_rvalid <= 1'b0;
       c_open_q      <= 1'b0;
+      // Not for the result, but so that `target` and `c_target` are never 3.
       c_target_q    <= '0;
       write_q       <= 1'b0;
     end else begin
@@ -190,7 +195,12 @@ module tmv_sys_switch
   assign c_axil_rresp   = m_axil_rresp[c_target];
   assign c_axil_rdata   = m_axil_rdata[c_target];
 
-  `TMV_ASSERT(OneAccessOfTheCore, !(c_axil_arvalid && (c_axil_awvalid || c_axil_wvalid)))
+  logic c_done_q;
+
+  always_ff @(posedge clk_i) c_done_q <= rst_ni && c_done;
+
+  `TMV_ASSERT(OneAccessOfTheCore, !(c_axil_arvalid && (c_axil_awvalid || c_axil_wvalid)) && !(c_done_q && c_valid))
+  `TMV_ASSERT(AddressAndDataTogether, c_open_q || c_axil_awvalid == c_axil_wvalid)
   `TMV_COVER(HostWaitsForCore, busy_q && !owns_q && !free)
   `TMV_COVER(CoreWaitsForHost, c_valid && c_blocked)
   `TMV_COVER(ReadAndWriteWait, write_waits && read_waits)

@@ -1,6 +1,7 @@
 `include "tmv_macros.svh"
 
-/// A ternary unit, a vector unit and a sequencer that drives both: all that a token of BitNet needs beside a memory.
+/// A ternary unit, a vector unit and a sequencer that drives both. With a memory they compute all layers of a token and the
+/// output head.
 ///
 /// The host reaches the registers of all three on one AXI4-Lite bus of 16 KiB (`tmv_sys_switch`): the ternary unit's from 0 on,
 /// the vector unit's from 0x1000 on, the sequencer's from 0x2000 on. It gives jobs to the sequencer, or drives the units itself.
@@ -38,8 +39,8 @@ module tmv_system
   output logic vector_irq_o,
   /// Address of an instruction of the core, for simulation; zero in synthesis.
   output logic [31:0] pc_o,
-  /// What happens in this cycle, for measurements: the core rings the doorbell of the ternary unit, or of the vector unit; the
-  /// vector unit has completed an instruction; it tells the ternary unit; the ternary unit tells it.
+  /// What happens in this cycle, for measurements. Bit 0: the core rings the doorbell of the ternary unit; 1: that of the vector
+  /// unit; 2: the vector unit has completed an instruction; 3: it tells the ternary unit; 4: the ternary unit tells it.
   output logic [ 4:0] events_o,
   /// The host's way to all registers, AXI4-Lite.
   input  logic        s_axil_awvalid,

@@ -189,9 +189,9 @@ fn of_testbench(error: &testbench::Error) -> Exit {
 }
 
 fn of_soft_core(error: &soft_core::Error) -> Exit {
-    use soft_core::Error::{Device, Interrupted, Model, Rtl, Simulation, TooLarge, Toolchain, Unfit};
+    use soft_core::Error::{Device, Model, Rtl, Simulation, TooLarge, Toolchain, Unfit};
     match error {
-        Interrupted | Simulation(SimulationError::Interrupted) => Exit::Interrupted,
+        Simulation(SimulationError::Interrupted) => Exit::Interrupted,
         Model(error) | Simulation(SimulationError::Model(error)) => of_verilated(error),
         Toolchain(error) => of_toolchain(error),
         Device(error) => of_device(error),

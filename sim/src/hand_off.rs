@@ -66,7 +66,9 @@ fn system_parts(board: &str) -> Result<SystemParts, Failure> {
     let read = |path: &Path| {
         std::fs::read(path).map_err(|error| Failure::new(Exit::Tool, format!("{}: {error}", path.display())))
     };
-    let file = &verilog.files[0];
+    let [file] = &verilog.files[..] else {
+        return Err(Failure::new(Exit::Internal, format!("the core has {} files", verilog.files.len())));
+    };
     let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok(SystemParts {
         rtl: top_files(core)?,

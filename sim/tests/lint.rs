@@ -126,15 +126,22 @@ fn the_whole_system() {
     let mut files: Vec<PathBuf> =
         soft_core::model::top_files(Core::VexRiscv).unwrap().iter().map(|file| rtl::dir().join(file)).collect();
     let mut cases = vec![("tmv_sys_switch".into(), Vec::new())];
-    for (ports, bits, vectors, groups, lanes, vector_ports) in [(4, 128, 4, 2, 32, 2), (4, 64, 2, 4, 8, 1)] {
+    for (board, bits) in [("kv260", 128), ("pynq-z2", 64)] {
+        let board = cost::board::BOARDS.iter().find(|known| known.name == board).unwrap();
+        let vector = vector::VectorConfig::for_ports_of(bits);
         for define in ["-DTMV_LUT_BODIES", "-DSYNTHESIS"] {
             let options = [
-                ("Ports", ports),
+                ("Ports", board.family.ports.value),
                 ("PortBits", bits),
-                ("Vectors", vectors),
-                ("Groups", groups),
-                ("Lanes", lanes),
-                ("VectorPorts", vector_ports),
+                ("Vectors", board.vectors),
+                ("Groups", board.groups),
+                ("Codec", 1),
+                ("UltraRam", usize::from(board.device.uram > 0)),
+                ("FifoBeats", 64),
+                ("Outstanding", 4),
+                ("Lanes", vector.lanes),
+                ("VectorPorts", vector.ports),
+                ("Words", vector.words),
             ];
             let options = options.map(|(name, value)| format!("-G{name}={value}"));
             cases.push(("tmv_system".into(), [options.to_vec(), vec![define.into()]].concat()));

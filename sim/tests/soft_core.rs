@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         both_units_equal_golden,
         both_units_skip_rows,
         one_top_does_what_its_parts_do,
-        the_host_reaches_every_register_of_a_top,
+        the_host_reaches_all_three_of_a_top,
         both_units_agree_with_the_reference,
         layers_follow_each_other,
         layers_in_another_order_are_noticed,
@@ -214,8 +214,8 @@ fn one_top_does_what_its_parts_do() {
     }
 }
 
-/// The host finds both units and the sequencer, each refuses what it has not, and the interrupts of both units are the core's too.
-fn the_host_reaches_every_register_of_a_top() {
+/// The host finds both units and the sequencer, each refuses what it has not, and the sequencer sees the interrupts of both units.
+fn the_host_reaches_all_three_of_a_top() {
     use tmv::regs::{IRQ_ENABLE, IRQ_ENABLE_BAD_ACCESS, IRQ_STATUS};
     let mut case = tiny(1, 0, Dtype::Fp32).on_vector(8);
     case.unit.ports = 2;
@@ -489,6 +489,14 @@ fn the_command_runs_every_layer() {
     let token = whole["nonlinear"]["token"]["cycles"].as_u64().unwrap();
     assert!(all < token && token < all + 5_000, "a token of {token} cycles has parts of {all}");
     assert!(layers[0]["nonlinear"].get("token").is_none(), "a layer is no token");
+    // The same on one model of core and units.
+    let top = of(&["--all-layers", "--one-top"]);
+    let tops = [&top, &whole].map(|report| report["nonlinear"]["simulation"]["top"].as_str());
+    assert_eq!(tops, [Some("tmv_system"), None]);
+    assert_eq!((number(&top, "mismatches"), &top["nonlinear"]["head"]["mismatches"]), (0, &0.into()));
+    assert_eq!(number(&top, "elements"), number(&whole, "elements"));
+    let on_top = top["nonlinear"]["token"]["cycles"].as_u64().unwrap();
+    assert!(on_top.abs_diff(token) < token / 50, "a token of {on_top} cycles on one top, {token} otherwise");
     // One token's stream does not go through memory between layers.
     let [all, first, second] =
         [&["--all-layers"][..], &["--layer", "0"], &["--layer", "1"]].map(|what| of_layers(&after("5", what)));
@@ -868,6 +876,7 @@ fn options_that_do_not_go_together() {
         (&["--core-mhz", "5"], "--core-mhz"),
         (&["--context", "4096"], "4096"),
         (&["--skip-zeros"], "--skip-zeros"),
+        (&["--one-top"], "--one-top"),
     ] {
         sim(&[&COMMAND[..], more].concat()).code(2).says(&[why]);
     }

@@ -23,14 +23,22 @@ struct ReadInputs {
 }
 
 macro_rules! pins {
-    ($($name:ident),* ; $($optional:ident),*) => {
-        struct Pins { $($name: Pin,)* $($optional: Option<Pin>),* }
+    ($($name:ident),* $(,)?) => {
+        struct Pins { $($name: Pin,)* ids: Option<[Pin; 2]>, wstrb: Option<Pin> }
 
         impl Pins {
-            fn find(model: &Model, prefix: &str) -> Result<Self, verilated::Error> {
+            fn find(model: &Model, prefix: &str, signals: Signals) -> Result<Self, verilated::Error> {
+                let pin = |name: &str| model.pin(&format!("{prefix}_{name}"));
                 Ok(Self {
-                    $($name: model.pin(&format!("{prefix}_{}", stringify!($name)))?,)*
-                    $($optional: model.pin(&format!("{prefix}_{}", stringify!($optional))).ok()),*
+                    $($name: pin(stringify!($name))?,)*
+                    ids: match signals {
+                        Signals::Ids => Some([pin("arid")?, pin("rid")?]),
+                        Signals::Strobes => None,
+                    },
+                    wstrb: match signals {
+                        Signals::Ids => None,
+                        Signals::Strobes => Some(pin("wstrb")?),
+                    },
                 })
             }
         }
@@ -39,11 +47,19 @@ macro_rules! pins {
 
 pins! {
     arvalid, arready, araddr, arlen, rvalid, rready, rdata, rresp, rlast,
-    awvalid, awready, awaddr, awlen, wvalid, wready, wdata, wlast, bvalid, bready, bresp;
-    arid, rid, wstrb
+    awvalid, awready, awaddr, awlen, wvalid, wready, wdata, wlast, bvalid, bready, bresp,
 }
 
-/// Read ports, and the write channels of the first of them. Without pins for IDs, the IDs are 0; without strobes, all are set.
+/// The signals that a master has beside those that all have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signals {
+    /// IDs of reads. All strobes of its writes are set.
+    Ids,
+    /// Strobes of writes. The IDs of its reads are 0.
+    Strobes,
+}
+
+/// Read ports, and the write channels of the first of them.
 pub struct MemoryPorts {
     pins: Pins,
     ports: usize,
@@ -58,16 +74,33 @@ impl MemoryPorts {
     /// The `ports` ports of `port_bytes` bytes whose signals begin with `prefix`.
     ///
     /// # Errors
-    /// If the model has no such ports.
-    pub fn find(model: &Model, prefix: &str, ports: usize, port_bytes: usize) -> Result<Self, SimulationError> {
-        let pins = Pins::find(model, prefix)?;
+    /// If the model has not these pins.
+    ///
+    /// # Panics
+    /// If there are more ports, or ports of another width.
+    pub fn find(
+        model: &Model,
+        prefix: &str,
+        ports: usize,
+        port_bytes: usize,
+        signals: Signals,
+    ) -> Result<Self, SimulationError> {
+        let pins = Pins::find(model, prefix, signals)?;
+        let widths = [pins.arvalid, pins.rdata, pins.wdata].map(|pin| model.width(pin) as usize);
+        assert_eq!(
+            widths,
+            [ports, 8 * ports * port_bytes, 8 * port_bytes],
+            "{prefix}: {ports} ports of {port_bytes} bytes"
+        );
+        assert!(ports <= MAX_PORTS && port_bytes <= MAX_PORT_BYTES);
         Ok(Self { pins, ports, port_bytes, write_idle: false, read_inputs: ReadInputs::default() })
     }
 
     /// Sets all inputs to idle.
     pub fn hold(&mut self, model: &mut Model) {
         let p = &self.pins;
-        for pin in [p.arready, p.rvalid, p.rlast, p.rresp, p.awready, p.wready, p.bvalid].into_iter().chain(p.rid) {
+        let rid = p.ids.map(|[_, rid]| rid);
+        for pin in [p.arready, p.rvalid, p.rlast, p.rresp, p.awready, p.wready, p.bvalid].into_iter().chain(rid) {
             model.set(pin, 0);
         }
         self.read_inputs = ReadInputs::default();
@@ -90,7 +123,7 @@ impl MemoryPorts {
         let (arvalid, rready) = (model.get(p.arvalid), model.get(p.rready));
         let (lens, ids) = match arvalid {
             0 => (0, 0),
-            _ => (model.get(p.arlen), p.arid.map_or(0, |pin| model.get(pin))),
+            _ => (model.get(p.arlen), p.ids.map_or(0, |[arid, _]| model.get(arid))),
         };
         let mut inputs = ReadInputs::default();
         let mut data = [0; MAX_PORTS * MAX_PORT_BYTES];
@@ -132,8 +165,8 @@ impl MemoryPorts {
             ] {
                 model.set(pin, value);
             }
-            if let Some(pin) = p.rid {
-                model.set(pin, inputs.rid);
+            if let Some([_, rid]) = p.ids {
+                model.set(rid, inputs.rid);
             }
             *read_inputs = inputs;
         }

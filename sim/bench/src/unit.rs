@@ -7,7 +7,7 @@ use verilated::{Model, ModelLibrary, Pin, VerilatedContext};
 use zynq_memory::AxiMemory;
 
 use crate::error::SimulationError;
-use crate::ports::MemoryPorts;
+use crate::ports::{MemoryPorts, Signals};
 
 macro_rules! pins {
     ($($name:ident),* $(,)?) => {
@@ -48,7 +48,7 @@ impl VerilatedUnit {
     ) -> Result<Self, SimulationError> {
         let model = Model::new(library, context)?;
         let pins = Pins::find(&model)?;
-        let ports = MemoryPorts::find(&model, "m_axi", ports, port_bytes)?;
+        let ports = MemoryPorts::find(&model, "m_axi", ports, port_bytes, Signals::Ids)?;
         let mut unit = Self { model, pins, ports };
         unit.set_axil_inputs(&AxilInputs { bready: true, rready: true, ..AxilInputs::default() });
         unit.hold();

@@ -14,6 +14,7 @@ const PACKAGE: &str = "axi/tmv_axi_pkg.sv";
 const WRITER: &str = "ternary/tmv_writer.sv";
 const STORER: &str = "vector/tmv_vec_storer.sv";
 const WINDOW: &str = "system/tmv_core_window.sv";
+const CORE: &str = "system/tmv_sys_pkg.sv";
 
 /// What a whole system has beside the ternary unit.
 #[derive(Clone, Debug)]
@@ -82,6 +83,16 @@ impl Design {
         }
     }
 
+    /// The interfaces of the wrapper that write: the first one of each master.
+    pub(crate) fn writers(&self) -> String {
+        let vector = self.memory.iter().filter(|port| port.starts_with("hp") && !port.starts_with("hpc")).count();
+        let first = match self.system {
+            Some(_) => vec![0, vector, self.memory.len() - 1],
+            None => vec![0],
+        };
+        first.iter().map(|p| format!("M_AXI_{p}")).collect::<Vec<_>>().join(", ")
+    }
+
     /// What it is, for people.
     pub(crate) fn what(&self, unit: &UnitConfig) -> String {
         let UnitConfig { ports, port_bits, codec, .. } = unit;
@@ -98,7 +109,7 @@ impl Design {
         let burst_beats = number(PACKAGE, "localparam", "BurstBeats")?;
         let master = |prefix, ports, reads, writes| {
             let traffic = Traffic { reads, writes, burst_beats };
-            Master { prefix, ports, traffic }
+            Master { prefix, ports, traffic, ordered: false }
         };
         let mut fixed = vec![("Ports", unit.ports), ("PortBits", unit.port_bits), ("Outstanding", outstanding)];
         let mut given = vec![
@@ -115,17 +126,15 @@ impl Design {
             Some(parts) => {
                 fixed.push(("VectorPorts", parts.vector_ports));
                 given.extend(&parts.vector);
-                vec![
-                    master("m_axi_ternary_", unit.ports, outstanding, writes),
-                    master(
-                        "m_axi_vector_",
-                        parts.vector_ports,
-                        outstanding,
-                        number(STORER, "parameter", "Outstanding")?,
-                    ),
-                    // The core waits for each line that it reads.
-                    master("m_axi_core_", 1, 1, number(WINDOW, "parameter", "Writes")?),
-                ]
+                // Products of columns go into DSP blocks; the small devices are full without them.
+                given.push(("Columns", usize::from(unit.port_bits == 128)));
+                let stores = number(STORER, "parameter", "Outstanding")?;
+                let vector = master("m_axi_vector_", parts.vector_ports, outstanding, stores);
+                // The core waits for each line that it reads, and writes words.
+                let mut core = master("m_axi_core_", 1, 1, number(WINDOW, "parameter", "Writes")?);
+                core.traffic.burst_beats = 32 * number(CORE, "localparam", "LineWords")? / unit.port_bits;
+                let ordered = self.memory.iter().any(|port| port == "acp");
+                vec![master("m_axi_ternary_", unit.ports, outstanding, writes), Master { ordered, ..vector }, core]
             }
         };
         let mut parameters = Vec::new();

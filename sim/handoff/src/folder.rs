@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tmv::config::UnitConfig;
 use tmv::regs::MAP_HASH_VALUE;
 
-use crate::data::{BoardData, DATA, names};
+use crate::data::{BoardData, DATA, Ps, names};
 use crate::design::{Design, SystemParts, address_bits};
 use crate::error::Error;
 use crate::templates::{PLAIN, PS, SYSTEM, TEMPLATES, fill};
@@ -42,13 +42,10 @@ impl Folder {
         let unknown = || Error::UnknownBoard { name: board.into(), known: names() };
         let data = DATA.board.iter().find(|b| b.name.eq_ignore_ascii_case(board)).ok_or_else(unknown)?;
         let board = BOARDS.iter().find(|b| b.name == data.name).ok_or_else(unknown)?;
-        let unit = UnitConfig {
-            ports: board.family.ports.value,
-            port_bits: board.family.port_bits,
-            vectors: board.vectors,
-            groups: board.groups,
-            codec,
-        };
+        // Beside a vector unit there is room for one vector, which is what a token needs.
+        let (vectors, groups) = if system.is_some() { (1, 1) } else { (board.vectors, board.groups) };
+        let unit =
+            UnitConfig { ports: board.family.ports.value, port_bits: board.family.port_bits, vectors, groups, codec };
         let design = match system {
             Some(parts) => Design::system(board, data, parts),
             None => Design::unit(board)?,
@@ -161,6 +158,9 @@ impl Folder {
         let clock_mhz = clock.value;
         let of_system = self.design.system.as_ref().and(data.system_memory.as_ref());
         let memory = of_system.unwrap_or(&data.memory);
+        let option = if self.design.system.is_some() { " --system" } else { "" };
+        let (board, codec) = (&self.board.name, self.unit.codec);
+        let command = format!("sim handoff --board {board}{option} --codec {codec} --clock-mhz {clock_mhz}");
         let lines: Vec<_> = (0..self.interrupts.len() as u32).map(|line| (ps.spi.value + line).to_string()).collect();
         let cells = |value: u64| match ps.cells {
             2 => format!("{:#x} {:#x}", value >> 32, value & 0xffff_ffff),
@@ -178,6 +178,11 @@ impl Folder {
             ("PERIOD_NS", format!("{:.3}", 1e3 / clock_mhz)),
             ("TOP", self.design.top.into()),
             ("WHAT", self.design.what(&self.unit)),
+            ("WRITERS", self.design.writers()),
+            ("COMMAND", command),
+            ("OPTION", if self.design.system.is_some() { "--system " } else { "" }.into()),
+            ("WINDOW", format!("{:#x}", memory.base >> 30)),
+            ("NODES", self.nodes(ps)),
             ("CORE_PACKAGE", self.design.system.iter().map(|parts| parts.core_package.as_str()).collect()),
             ("PORTS", self.design.memory.len().to_string()),
             ("MEMORY_PORTS", self.design.memory.join(" ")),
@@ -189,12 +194,9 @@ impl Folder {
             ("IP_VERSION", ip_version().into()),
             ("VERSION", env!("CARGO_PKG_VERSION").into()),
             ("CONTROL_BASE", format!("{:#x}", ps.control.value)),
-            ("CONTROL_UNIT", format!("{:x}", ps.control.value)),
             ("CONTROL_SOURCE", ps.control.source.clone()),
-            ("CONTROL_REG", format!("{} {}", cells(ps.control.value), cells(self.design.control_bytes))),
             ("CONTROL_KIB", (self.design.control_bytes >> 10).to_string()),
             ("SPI", lines.join(", ")),
-            ("SPI_CELLS", lines.iter().map(|line| format!("<0 {line} 4>")).collect::<Vec<_>>().join(", ")),
             ("SPI_SOURCE", ps.spi.source.clone()),
             ("MEMORY_UNIT", format!("{:x}", memory.base)),
             ("MEMORY_BASE", format!("{:#x}", memory.base)),
@@ -223,6 +225,41 @@ impl Folder {
                     .join("\n"),
             ),
         ])
+    }
+
+    /// The nodes of the device tree for registers: one for each register map, because the driver for user space takes one
+    /// interrupt of a node.
+    fn nodes(&self, ps: &Ps) -> String {
+        let cell = |value: u64| {
+            if ps.cells == 2 { format!("{:#x} {:#x}", value >> 32, value & 0xffff_ffff) } else { format!("{value:#x}") }
+        };
+        let node = |(source, name, base): &(register_map::Source, &str, u64)| {
+            let address = ps.control.value + base;
+            let interrupt = match *name {
+                "tmv" if self.design.maps.len() > 1 => "ternary_irq",
+                "tmv_vec" => "vector_irq",
+                _ => "irq",
+            };
+            let line = self.interrupts.iter().position(|known| known == interrupt).unwrap_or(0) as u32;
+            let (label, device) = (name, source.device);
+            format!(
+                "\t/* Registers of the {device}. The interrupt is a level, high. */\n\
+                 \t{label}: {label}@{address:x} {{\n\
+                 \t\tcompatible = \"tmv,{label}-1.0\", \"generic-uio\";\n\
+                 \t\tlinux,uio-name = \"{label}\";\n\
+                 \t\treg = <{} {}>;\n\
+                 \t\tinterrupt-parent = <&{}>;\n\
+                 \t\tinterrupts = <0 {} 4>;\n\
+                 \t\tclocks = <&{}>;\n\
+                 \t}};\n",
+                cell(address),
+                cell(0x1000),
+                ps.interrupt_parent,
+                ps.spi.value + line,
+                ps.clock,
+            )
+        };
+        self.design.maps.iter().map(node).collect::<Vec<_>>().join("\n")
     }
 
     /// The parameters of the wrapper, each as a name and a value.

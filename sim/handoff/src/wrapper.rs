@@ -56,6 +56,8 @@ pub struct Master {
     pub ports: usize,
     /// What it does on them at most.
     pub traffic: Traffic,
+    /// Whether it writes through a cache that answers before memory has the data, unless writes are strongly ordered.
+    pub ordered: bool,
 }
 
 /// The most that a master does on its memory ports, as the RTL is built. Vivado assumes two bursts in flight where a
@@ -85,7 +87,13 @@ const CONSTANTS: &[Constant] = &[
     ("aw", "awsize", Some(3), |bytes| format!("3'd{}", bytes.trailing_zeros()), "beats of full width"),
     ("aw", "awburst", Some(2), |_| "2'b01".into(), "INCR"),
     ("aw", "awlock", Some(1), |_| "1'b0".into(), "no exclusive access"),
-    ("aw", "awcache", Some(4), |_| "4'b0011".into(), "modifiable and bufferable, not cached"),
+    (
+        "aw",
+        "awcache",
+        Some(4),
+        |_| "4'b0010".into(),
+        "modifiable, not cached; memory itself answers, no buffer on the way",
+    ),
     ("aw", "awprot", Some(3), |_| "3'b000".into(), "data, secure, unprivileged"),
     ("aw", "awqos", Some(4), |_| "4'b0000".into(), "no quality of service"),
     ("w", "wstrb", None, |bytes| format!("{{{bytes}{{1'b1}}}}"), "whole beats"),
@@ -315,7 +323,10 @@ impl Interface {
             let missing = |signal: &str| pins.iter().all(|(pin, _)| *pin != signal);
             for (_, signal, bits, value, why) in CONSTANTS.iter().filter(|c| c.0 == channel_name && missing(c.1)) {
                 add(signal, false, bits.unwrap_or(shape.port_bits / 8));
-                let value = value(shape.port_bits / 8);
+                let (value, why) = match (*signal, master.ordered) {
+                    ("awcache", true) => ("4'b0000".into(), "strongly ordered: the cache on the way does not answer"),
+                    _ => (value(shape.port_bits / 8), *why),
+                };
                 parts.constants += &format!("  assign m_axi_{p}_{signal} = {value};  // {why}\n");
             }
             for (_, signal) in IGNORED.iter().filter(|c| c.0 == channel_name && missing(c.1)) {
@@ -466,7 +477,7 @@ mod tests {
     fn shape() -> Shape {
         let traffic = Traffic { reads: 8, writes: 4, burst_beats: 16 };
         Shape {
-            masters: vec![Master { prefix: "m_axi_", ports: 2, traffic }],
+            masters: vec![Master { prefix: "m_axi_", ports: 2, traffic, ordered: false }],
             port_bits: 64,
             fixed: vec![("Ports".into(), 2), ("PortBits".into(), 64)],
             parameters: vec![("Vectors".into(), 2)],

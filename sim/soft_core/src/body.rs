@@ -22,19 +22,20 @@ pub enum Event {
 
 /// What is simulated: the pins of the host are those of one model.
 pub(crate) trait Body {
-    /// Resets everything. The inputs from the host are idle.
+    /// Resets the models after power-up. The inputs from the host are idle.
     fn reset(&mut self) -> Result<(), SimulationError>;
     /// The model with the pins of the host.
     fn host(&mut self) -> &mut Model;
-    /// Cycles since power-up, and those in which each unit was clocked.
+    /// Cycles since power-up, and those in which the ternary unit was clocked.
     fn cycles(&self) -> u64;
     fn unit_cycles(&self) -> u64;
-    fn vector_cycles(&self) -> u64;
     /// What happened since the last call, with its cycle.
     fn take_events(&mut self) -> Vec<(u64, Event)>;
     fn memory(&mut self) -> &mut AxiMemory;
-    /// Gives the ternary unit to the host, if the host has a way of its own to it. Returns whether it has.
-    fn with_unit(&mut self, use_it: &mut dyn FnMut(&mut dyn Device)) -> bool;
+    /// The ternary unit, if the host has a way to it beside its own pins; then no time passes for the others meanwhile.
+    fn unit(&mut self) -> Option<&mut dyn Device>;
+    /// Says that the host is done with the unit.
+    fn unit_is_done(&mut self) {}
     /// Simulates one clock cycle.
     fn step(&mut self) -> Result<(), SimulationError>;
 }

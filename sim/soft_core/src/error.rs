@@ -104,9 +104,6 @@ pub enum Error {
     /// The layer does not fit the vector unit.
     #[error(transparent)]
     Unfit(#[from] vector::layer::Unfit),
-    /// The user asked to stop.
-    #[error("interrupted")]
-    Interrupted,
 }
 
 /// An address of an instruction, and the function that it is in.

@@ -261,7 +261,9 @@ impl LoadedHead<'_> {
         let (rows, cols) = (self.weights.rows(), self.weights.cols());
         let patience = REST + PATIENCE * (rows * cols) as u64 + LOGIT * rows as u64;
         let busy = |system: &mut System| system.with_unit(|unit| unit.read_register(tmv::regs::BUSY_CYCLES));
-        let (start, busy_before) = (system.cycles(), busy(system)?);
+        // On a top, time passes while the host reads.
+        let busy_before = busy(system)?;
+        let start = system.cycles();
         let found = complete(system, firmware, self.job, self.records, patience)?;
         let cycles = system.cycles() - start;
         let [Record::Head([row, logit, logits])] = found[..] else {

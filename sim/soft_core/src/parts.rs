@@ -6,7 +6,7 @@
 
 use testbench::SimulationError;
 use testbench::device::VerilatedDevice;
-use testbench::ports::MemoryPorts;
+use testbench::ports::{MemoryPorts, Signals};
 use testbench::unit::{AxilInputs, AxilOutputs, VerilatedUnit};
 use tmv::config::UnitConfig;
 use tmv::device::Device;
@@ -53,14 +53,12 @@ enum Target {
 /// A vector unit.
 struct Vector {
     unit: VerilatedUnit,
-    /// Its port of the memory.
+    /// The first of its ports of the memory.
     port: usize,
     /// Its inputs on the bus of its registers, as last set.
     axil: AxilInputs,
     /// Cycles since it last had something to do.
     rest: u32,
-    /// Cycles in which it was clocked.
-    cycles: u64,
     /// What its input says by which the ternary unit tells.
     told: bool,
     busy: Pin,
@@ -97,8 +95,8 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Powers up the models. The memory has a port more than the unit, which is the core's, and another
-    /// one for a vector unit.
+    /// Powers up the models. Behind the unit's ports the memory has the core's, and then those of a
+    /// vector unit.
     pub(crate) fn new(
         core: &ModelLibrary,
         unit: &ModelLibrary,
@@ -111,17 +109,18 @@ impl Parts {
         let core = Model::new(core, &context)?;
         let others = 1 + vector.map_or(0, |(_, config)| config.ports);
         let unit = VerilatedDevice::with_others(unit, &context, config, memory, others)?;
-        let vector = vector.map(|(library, config)| Vector::new(library, &context, config, others)).transpose()?;
+        let vector =
+            vector.map(|(library, vector)| Vector::new(library, &context, vector, config.ports + 1)).transpose()?;
         Ok(Self {
             pins: Pins::find(&core)?,
-            core_port: MemoryPorts::find(&core, "m_axi", 1, config.port_bits / 8)?,
+            core_port: MemoryPorts::find(&core, "m_axi", 1, config.port_bits / 8, Signals::Strobes)?,
             core,
             unit,
             port: config.ports,
             rest: 0,
             unit_cycles: 0,
             axil: AxilInputs::default(),
-            vector: vector.map(|vector| Vector { port: config.ports + 1, ..vector }),
+            vector,
             target: Target::Ternary,
             owed: false,
             writing: false,
@@ -259,10 +258,6 @@ impl Body for Parts {
         self.unit_cycles
     }
 
-    fn vector_cycles(&self) -> u64 {
-        self.vector.as_ref().map_or(0, |vector| vector.cycles)
-    }
-
     fn take_events(&mut self) -> Vec<(u64, Event)> {
         std::mem::take(&mut self.events)
     }
@@ -272,11 +267,13 @@ impl Body for Parts {
     }
 
     /// The host drives the unit's registers in place of the core. Only the unit is clocked meanwhile.
-    fn with_unit(&mut self, use_it: &mut dyn FnMut(&mut dyn Device)) -> bool {
-        use_it(&mut self.unit);
+    fn unit(&mut self) -> Option<&mut dyn Device> {
+        Some(&mut self.unit)
+    }
+
+    fn unit_is_done(&mut self) {
         self.unit.set_axil_inputs(&self.axil);
         self.rest = 0;
-        true
     }
 
     fn step(&mut self) -> Result<(), SimulationError> {
@@ -340,7 +337,7 @@ impl Vector {
         unit.set_reset(true);
         unit.clock()?;
         let axil = AxilInputs { bready: true, rready: true, ..AxilInputs::default() };
-        Ok(Self { unit, port, axil, rest: 0, cycles: 0, told: false, busy, waits, done })
+        Ok(Self { unit, port, axil, rest: 0, told: false, busy, waits, done })
     }
 
     fn step(&mut self, memory: &mut AxiMemory, inputs: AxilInputs) -> Result<(), SimulationError> {
@@ -349,7 +346,6 @@ impl Vector {
             self.axil = inputs;
             self.rest = 0;
         }
-        self.cycles += 1;
         self.unit.serve(memory, self.port)?;
         self.unit.clock()?;
         let access = inputs.awvalid || inputs.wvalid || inputs.arvalid;

@@ -38,13 +38,15 @@ pins! {
     irq_o, pc_o,
     s_axil_awvalid, s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_awready, s_axil_wready,
     s_axil_bvalid, s_axil_bready, s_axil_arvalid, s_axil_arready, s_axil_araddr, s_axil_rvalid, s_axil_rready,
-    s_axil_rdata,
+    s_axil_rdata, s_axil_bresp, s_axil_rresp,
 }
 
 /// A sequencer and units on one memory.
 pub struct System {
     body: Box<dyn Body>,
     pins: Pins,
+    /// Physical address of the memory.
+    base: u64,
     /// Where the host finds the registers of the sequencer.
     sequencer: u32,
     stop: Option<fn() -> bool>,
@@ -96,7 +98,8 @@ impl System {
         }
         host.set(pins.s_axil_wstrb, 0xf);
         body.reset()?;
-        Ok(Self { body: Box::new(body), pins, sequencer, stop: None, progress: None, patience: None })
+        let base = body.memory().base();
+        Ok(Self { body: Box::new(body), pins, base, sequencer, stop: None, progress: None, patience: None })
     }
 
     /// Sets a function that is called from time to time. The simulation stops with an error when it returns `true`.
@@ -124,11 +127,6 @@ impl System {
         self.body.unit_cycles()
     }
 
-    /// Cycles in which the vector unit was clocked.
-    pub fn vector_cycles(&self) -> u64 {
-        self.body.vector_cycles()
-    }
-
     /// What happened since the last call, with its cycle.
     pub fn take_events(&mut self) -> Vec<(u64, Event)> {
         self.body.take_events()
@@ -141,12 +139,12 @@ impl System {
 
     /// Gives the ternary unit to the host, which drives its registers.
     pub fn with_unit<T>(&mut self, use_it: impl FnOnce(&mut dyn Device) -> T) -> T {
-        let (mut use_it, mut out) = (Some(use_it), None);
-        let mut once = |unit: &mut dyn Device| out = use_it.take().map(|use_it| use_it(unit));
-        if !self.body.with_unit(&mut once) {
-            once(&mut Ternary::of(self).expect("a top has the pin"));
-        }
-        out.expect("it is called once")
+        let out = match self.body.unit() {
+            Some(unit) => use_it(unit),
+            None => return use_it(&mut Ternary(self)),
+        };
+        self.body.unit_is_done();
+        out
     }
 
     /// Address of an instruction that the core is at.
@@ -195,9 +193,11 @@ impl System {
             host.set(p.s_axil_wvalid, u64::from(!w));
             aw |= host.get(p.s_axil_awready) != 0;
             w |= host.get(p.s_axil_wready) != 0;
-            let done = host.get(p.s_axil_bvalid) != 0;
+            let (done, response) = (host.get(p.s_axil_bvalid) != 0, host.get(p.s_axil_bresp));
             self.body.step()?;
             if done {
+                // The slaves refuse nothing on the bus.
+                assert_eq!(response, 0, "BRESP at {address:#x}");
                 return Ok(());
             }
         }
@@ -217,8 +217,10 @@ impl System {
             host.set(p.s_axil_arvalid, u64::from(!ar));
             ar |= host.get(p.s_axil_arready) != 0;
             let (done, value) = (host.get(p.s_axil_rvalid) != 0, host.get(p.s_axil_rdata) as u32);
+            let response = host.get(p.s_axil_rresp);
             self.body.step()?;
             if done {
+                assert_eq!(response, 0, "RRESP at {address:#x}");
                 return Ok(value);
             }
         }
@@ -245,13 +247,18 @@ impl System {
     /// # Errors
     /// If a model fails, or if the user asked to stop.
     pub fn wait(&mut self, limit: u64) -> Result<bool, Error> {
-        for cycle in 0..self.patience.unwrap_or(limit) {
-            if self.body.host().get(self.pins.irq_o) != 0 {
+        Ok(self.wait_for(self.pins.irq_o, self.patience.unwrap_or(limit))?)
+    }
+
+    /// Steps until `pin` is high, for at most `limit` cycles. Returns whether it is.
+    fn wait_for(&mut self, pin: Pin, limit: u64) -> Result<bool, SimulationError> {
+        for cycle in 0..limit {
+            if self.body.host().get(pin) != 0 {
                 return Ok(true);
             }
             if cycle % LOOK == 0 {
                 if self.stop.is_some_and(|stop| stop()) {
-                    return Err(Error::Interrupted);
+                    return Err(SimulationError::Interrupted);
                 }
                 if let Some(progress) = &mut self.progress {
                     progress(LOOK);
@@ -264,43 +271,30 @@ impl System {
 }
 
 /// The ternary unit of `tmv_system`, which the host reaches on its bus.
-struct Ternary<'a> {
-    system: &'a mut System,
-    irq: Pin,
-    base: u64,
-}
-
-impl<'a> Ternary<'a> {
-    fn of(system: &'a mut System) -> Result<Self, verilated::Error> {
-        let (irq, base) = (system.body.host().pin("ternary_irq_o")?, system.memory().base());
-        Ok(Self { system, irq, base })
-    }
-}
+struct Ternary<'a>(&'a mut System);
 
 impl Device for Ternary<'_> {
     fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError> {
-        Ok(self.system.read_at(offset)?)
+        Ok(self.0.read_at(offset)?)
     }
 
     fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
-        Ok(self.system.write_at(offset, value)?)
+        Ok(self.0.write_at(offset, value)?)
     }
 
     fn memory_base(&self) -> u64 {
-        self.base
+        self.0.base
     }
 
     fn memory(&mut self) -> &mut [u8] {
-        self.system.memory().bytes()
+        self.0.memory().bytes()
     }
 
     fn wait_interrupt(&mut self) -> Result<(), DeviceError> {
-        let cycles = self.system.patience.unwrap_or(u64::from(u32::MAX));
-        for _ in 0..cycles {
-            if self.system.body.host().get(self.irq) != 0 {
-                return Ok(());
-            }
-            self.system.step()?;
+        let irq = self.0.body.host().pin("ternary_irq_o").map_err(SimulationError::from)?;
+        let cycles = self.0.patience.unwrap_or(u64::from(u32::MAX));
+        if self.0.wait_for(irq, cycles)? {
+            return Ok(());
         }
         Err(DeviceError::Timeout { cycles, status: self.read_register(tmv::regs::STATUS)? })
     }

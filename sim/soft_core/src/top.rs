@@ -1,7 +1,7 @@
 //! `tmv_system`, the top of a board's design, as one Verilated model.
 
 use testbench::SimulationError;
-use testbench::ports::MemoryPorts;
+use testbench::ports::{MemoryPorts, Signals};
 use tmv::config::UnitConfig;
 use tmv::device::Device;
 use vector::VectorConfig;
@@ -17,7 +17,8 @@ const EVENTS: [Event; 5] =
 /// A model of `tmv_system` with its memory.
 pub(crate) struct Top {
     model: Model,
-    /// The masters of the memory, each with the number of its first port, in the order of [`Parts`](crate::parts::Parts).
+    /// The masters of the memory, in the order in which they have their turns in a cycle, each with the number of its first
+    /// port: as in [`Parts`](crate::parts::Parts).
     masters: [(MemoryPorts, usize); 3],
     memory: AxiMemory,
     events_o: Pin,
@@ -36,11 +37,11 @@ impl Top {
     ) -> Result<Self, SimulationError> {
         let model = Model::new(library, &VerilatedContext { seed, ..VerilatedContext::default() })?;
         let bytes = unit.port_bits / 8;
-        let ports = |name, count| MemoryPorts::find(&model, name, count, bytes);
+        let ports = |name, count, signals| MemoryPorts::find(&model, name, count, bytes, signals);
         let masters = [
-            (ports("m_axi_ternary", unit.ports)?, 0),
-            (ports("m_axi_core", 1)?, unit.ports),
-            (ports("m_axi_vector", vector.ports)?, unit.ports + 1),
+            (ports("m_axi_ternary", unit.ports, Signals::Ids)?, 0),
+            (ports("m_axi_vector", vector.ports, Signals::Ids)?, unit.ports + 1),
+            (ports("m_axi_core", 1, Signals::Strobes)?, unit.ports),
         ];
         let memory = AxiMemory::new(memory, unit.ports + 1 + vector.ports, bytes);
         let events_o = model.pin("events_o")?;
@@ -74,10 +75,6 @@ impl Body for Top {
         self.model.cycles()
     }
 
-    fn vector_cycles(&self) -> u64 {
-        self.model.cycles()
-    }
-
     fn take_events(&mut self) -> Vec<(u64, Event)> {
         std::mem::take(&mut self.events)
     }
@@ -86,9 +83,9 @@ impl Body for Top {
         &mut self.memory
     }
 
-    /// The host shares its bus with the sequencer.
-    fn with_unit(&mut self, _: &mut dyn FnMut(&mut dyn Device)) -> bool {
-        false
+    /// The host reaches it on its own bus.
+    fn unit(&mut self) -> Option<&mut dyn Device> {
+        None
     }
 
     fn step(&mut self) -> Result<(), SimulationError> {

@@ -11,7 +11,7 @@ use soft_core::core::Core;
 pub fn missing_target(core: Core) -> Option<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let arguments = ["--print", "target-libdir", "--target", core.target()];
-    let library = Command::new(rustc).args(arguments).output().ok()?.stdout;
+    let library = Command::new(rustc).args(arguments).output().expect("cargo test has a rustc").stdout;
     let library = String::from_utf8_lossy(&library).trim().to_owned();
     (!Path::new(&library).is_dir()).then(|| format!("Rust for {}", core.target()))
 }
