@@ -116,13 +116,18 @@ module tmv_sys_switch_fv
     core_strb_q <= c_axil_wstrb;
   end
 
-  // The core offers address and data of a write together, and the next access after the answer.
+  // The core offers address and data of a write together, and leaves a cycle after the answer.
+  logic core_ended_q;
+
+  always_ff @(posedge clk_i) core_ended_q <= rst_ni && core_end;
+
   assign core     = core_q || c_axil_awvalid || c_axil_arvalid;
   assign write    = core_q ? write_q : c_axil_awvalid;
   assign addr     = core_q ? addr_q : c_axil_awvalid ? c_axil_awaddr : c_axil_araddr;
   assign core_end = c_axil_bvalid && c_axil_bready || c_axil_rvalid && c_axil_rready;
 
   `TMV_ASSUME(CoreBegins, core_q || (c_axil_awvalid == c_axil_wvalid && !(c_axil_awvalid && c_axil_arvalid)))
+  `TMV_ASSUME(CoreLeavesACycle, !core_ended_q || !(c_axil_awvalid || c_axil_wvalid || c_axil_arvalid))
   `TMV_ASSUME(CoreGoesOn, !core_q || (c_axil_awvalid == (write_q && !aw_done_q)
       && c_axil_wvalid == (write_q && !w_done_q) && c_axil_arvalid == (!write_q && !ar_done_q)))
   `TMV_ASSUME(CoreStays, !core_q || ((!c_axil_awvalid || c_axil_awaddr == addr_q)
@@ -216,9 +221,9 @@ module tmv_sys_switch_fv
     `TMV_ASSERT(HelpCore, !((aw_q[t] || w_q[t] || ar_q[t]) && !host_q[t])
         || (core_q && t == int'(addr_q[12]) && (write_q ? !ar_q[t] : !aw_q[t] && !w_q[t])))
     `TMV_ASSERT(HelpOwns, !(u_switch.owns_q && u_switch.target == 2'(t))
-        || (u_switch.aw_sent_q == aw_q[t] && u_switch.w_sent_q == w_q[t] && u_switch.ar_sent_q == ar_q[t]
-            && (host_q[t] || !(aw_q[t] || w_q[t] || ar_q[t]))
-            && (u_switch.write_q ? !ar_q[t] : !aw_q[t] && !w_q[t])))
+        || ((host_q[t] || !(aw_q[t] || w_q[t] || ar_q[t]))
+            && (u_switch.write_q ? u_switch.aw_sent_q == aw_q[t] && u_switch.w_sent_q == w_q[t] && !ar_q[t]
+                : u_switch.ar_sent_q == ar_q[t] && !aw_q[t] && !w_q[t])))
     `TMV_ASSERT(HelpDone, !(core_q && t == int'(addr_q[12]))
         || (host_q[t] && (aw_q[t] || w_q[t] || ar_q[t]) ? !aw_done_q && !w_done_q && !ar_done_q
             : aw_done_q == aw_q[t] && w_done_q == w_q[t] && ar_done_q == ar_q[t]))
@@ -242,14 +247,15 @@ module tmv_sys_switch_fv
   `TMV_ASSERT(HelpBusy, !u_switch.busy_q
       || (u_switch.write_q ? have_aw_q && have_w_q && !answer_q : have_ar_q && !read_q))
   `TMV_ASSERT(HelpOwner, !u_switch.owns_q || u_switch.busy_q)
-  `TMV_ASSERT(HelpNobody, u_switch.owns_q
-      || !(u_switch.aw_sent_q || u_switch.w_sent_q || u_switch.ar_sent_q) || reset_q)
+  `TMV_ASSERT(HelpNobody, u_switch.owns_q || !u_switch.busy_q
+      || !(u_switch.aw_sent_q || u_switch.w_sent_q || u_switch.ar_sent_q))
   `TMV_ASSERT(HelpOpen, u_switch.c_open_q == core_q && (!core_q || u_switch.c_target_q == {1'b0, addr_q[12]})
       && !u_switch.c_target_q[1])
-  `TMV_ASSERT(HelpKind, !core_q || (write_q ? !ar_done_q : !aw_done_q && !w_done_q))
+  `TMV_ASSERT(HelpKind, core_q ? (write_q ? !ar_done_q : !aw_done_q && !w_done_q)
+      : !aw_done_q && !w_done_q && !ar_done_q)
 
-  `TMV_COVER(CoreWaitsForHost, core_q && u_switch.c_blocked && answer_q)
+  `TMV_COVER(CoreWaitsForHost, core_q && u_switch.c_blocked)
   `TMV_COVER(HostWaitsForCore, u_switch.busy_q && !u_switch.owns_q && c_axil_bvalid)
   `TMV_COVER(BothAtOnce, b[0] && r[2])
-  `TMV_COVER(SecondWriteWaits, answer_q && have_aw_q && have_w_q && read_q)
+  `TMV_COVER(SecondWriteWaits, answer_q && have_aw_q && have_w_q)
 endmodule
