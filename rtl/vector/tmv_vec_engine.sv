@@ -171,7 +171,7 @@ module tmv_vec_engine
 
   assign chain_first = is_sum ? at_begin[1] : at_begin[0];
   assign chain_last  = is_sum ? at_end[1] : at_end[0];
-  assign emit        = (is_sum || is_keep) && chain_last && !instr_q.hold;
+  assign emit        = chain_last && !instr_q.hold;
   assign acc         = (is_sum ? first[2] : first[1]) ? '0 : acc_q;
 
   // The words of the next block are here. The count of the cycle before decides, so words that arrive are seen a cycle late.

@@ -69,13 +69,13 @@ module tmv_vec_lane
     return {b[31] ^ op.b_neg, b[30:0]};
   endfunction
 
-  /// C of the operation. A chain begins with +0, as golden's sums do; otherwise nothing is -0.
+  /// C of the operation. A chain, which has no other addend, begins with +0, as golden's sums do; otherwise nothing is -0.
   function automatic f32_t c_of(lane_op_t op, f32_t y, f32_t acc, logic first);
     logic from_acc, from_imm, from_y;
     f32_t c;
     from_acc = op.chain && !first;
-    from_imm = !op.chain && op.c_sel == CImm;
-    from_y   = !op.chain && op.c_sel == CY;
+    from_imm = op.c_sel == CImm;
+    from_y   = op.c_sel == CY;
     c = (acc & {32{from_acc}}) | (op.imm_c & {32{from_imm}}) | (y & {32{from_y}});
     return {(from_acc || from_imm || from_y) ? c[31] ^ op.c_neg : !op.chain, c[30:0]};
   endfunction

@@ -107,7 +107,7 @@ module tmv_vec_storer
   // The last beat of the last word is the last beat of the range, and no other beat is.
   logic at_end, pass_end;
 
-  assign pass_end      = push && left_q == ($clog2(WordBeats) + 1)'(1) && last_q;
+  assign pass_end      = left_q == ($clog2(WordBeats) + 1)'(1) && last_q;
   assign at_end        = number_q == queue[1].row_beats;
   assign queue_take[1] = pass_end;
   assign wrong_o       = wrong_q;
@@ -210,7 +210,8 @@ module tmv_vec_storer
     .fault_o
   );
 
-  assign idle_o = !queue_valid[0] && !queue_valid[1] && !push && beats_q == '0 && cmd_ready && quiet_o;
+  // A word that is packed is of a range in the queue.
+  assign idle_o = !queue_valid[0] && !queue_valid[1] && beats_q == '0 && cmd_ready && quiet_o;
 
   `TMV_ASSERT(BeatsHaveRoom, !push || fifo_ready)
   `TMV_ASSERT(WordsFarApart, !(valid_i && left_q > ($clog2(WordBeats) + 1)'(1)))

@@ -14,7 +14,7 @@ use vector::driver::{Driver, Error};
 use vector::instruction::{A, At, B, C, Format, From, Kind, Op, Post, Range, To};
 use vector::machine::{Fault, Machine, Memory};
 use vector::{Instruction, VectorConfig, regs};
-use verilated::{Trace, VerilatedContext};
+use verilated::{PowerUp, Trace, VerilatedContext};
 use zynq_memory::{DECERR, Faults, MemoryConfig, ReadFault, SLVERR, Timing, WriteFault};
 
 /// Words of the scratchpad, and where memory has what.
@@ -25,6 +25,16 @@ const OUTPUT: usize = 256 << 10;
 const BYTES: usize = 512 << 10;
 
 fn open(config: &VectorConfig, memory: MemoryConfig, lut: bool) -> Driver<VerilatedDevice> {
+    open_from(config, memory, lut, &VerilatedContext::default())
+}
+
+/// A unit that powers up as `context` says.
+fn open_from(
+    config: &VectorConfig,
+    memory: MemoryConfig,
+    lut: bool,
+    context: &VerilatedContext,
+) -> Driver<VerilatedDevice> {
     let mut spec = vector_spec(config, Trace::Off).unwrap();
     if lut {
         spec.defines.insert("TMV_LUT_BODIES".into(), "1".into());
@@ -32,8 +42,7 @@ fn open(config: &VectorConfig, memory: MemoryConfig, lut: bool) -> Driver<Verila
     }
     let ports =
         UnitConfig { ports: config.ports, port_bits: config.port_bits, vectors: 1, groups: 1, codec: Codec::Weights2b };
-    let context = VerilatedContext::default();
-    let mut device = VerilatedDevice::new(&common::model(&spec), &context, &ports, memory).unwrap();
+    let mut device = VerilatedDevice::new(&common::model(&spec), context, &ports, memory).unwrap();
     device.set_patience(400_000);
     let driver = Driver::open(device).unwrap();
     assert_eq!(driver.config(), *config);
@@ -396,6 +405,67 @@ fn bad_instructions() {
     works(&mut driver);
 }
 
+/// Whatever registers and memories hold at power-up, the first program is right and takes as long.
+#[test]
+fn power_up_state_is_irrelevant() {
+    for config in small_and_wide() {
+        let powers = [PowerUp::Zeros, PowerUp::Ones].into_iter().chain([PowerUp::Random; 6]);
+        let mut cycles = powers.zip(1..).map(|(power_up, seed)| {
+            let context = VerilatedContext { power_up, seed, ..VerilatedContext::default() };
+            let mut driver = open_from(&config, memory(), false, &context);
+            works(&mut driver);
+            driver.device().cycles()
+        });
+        let first = cycles.next().unwrap();
+        assert!(cycles.all(|cycles| cycles == first), "{} lanes", config.lanes);
+    }
+}
+
+/// Codes that no field has, reserved bits, and loops without iterations, one at a time in an instruction that is right
+/// otherwise.
+#[test]
+fn fields_out_of_range() {
+    let mut driver = open(&small_unit(), memory(), false);
+    let good = Instruction { counts: [1, 2, 1, 1], x: At::row(1), d: At::row(9), ..Default::default() }.encode();
+    // Word, lowest bit, bits, values.
+    let fields: &[(&str, usize, u32, u32, &[u32])] = &[
+        ("kind", 0, 0, 3, &[5, 6, 7]),
+        ("operation", 0, 5, 2, &[3]),
+        ("A", 0, 7, 2, &[3]),
+        ("B", 0, 9, 3, &[5, 6, 7]),
+        ("C", 0, 13, 2, &[3]),
+        ("reserved", 14, 10, 6, &[1, 2, 4, 8, 16, 32]),
+        ("iterations of loop 0", 3, 0, 16, &[0]),
+        ("iterations of loop 1", 3, 16, 16, &[0]),
+        ("iterations of loop 2", 4, 0, 16, &[0]),
+        ("iterations of loop 3", 4, 16, 16, &[0]),
+    ];
+    for (field, word, low, bits, values) in fields {
+        for value in *values {
+            let mut bad = good;
+            bad[*word] = bad[*word] & !(((1 << bits) - 1) << low) | value << low;
+            let base = driver.device().memory_base();
+            let words = [vector::driver::descriptor(base + 64, 2, true), good, bad].concat();
+            let device = driver.device();
+            for (bytes, word) in device.memory().as_chunks_mut::<4>().0.iter_mut().zip(words) {
+                *bytes = word.to_le_bytes();
+            }
+            device.write_register(regs::RING_BASE_LO, base as u32).unwrap();
+            device.write_register(regs::RING_LOG2, 0).unwrap();
+            device.write_register(regs::RING_TAIL, 1).unwrap();
+            device.wait_interrupt().unwrap();
+            let error = device.read_register(regs::ERROR).unwrap();
+            let wanted = u32::from(regs::ERR_BAD_INSTRUCTION) | regs::SOURCE_FRONTEND << 8;
+            assert_eq!(error, wanted, "{field} {value}");
+            let at = device.read_register(regs::ERROR_ADDR_LO).unwrap();
+            assert_eq!(u64::from(at), base + 128, "{field} {value}: address of the instruction");
+            driver.reset().unwrap();
+            works(&mut driver);
+            driver.reset().unwrap();
+        }
+    }
+}
+
 /// A stream with a fence sees what the program wrote before, also in a memory that shows it late; after many instructions,
 /// and after one.
 #[test]
@@ -457,6 +527,7 @@ fn maxima_that_are_not_finite() {
         let program = [moved(base, INPUT, 2, &driver.config(), true), max];
         if fails {
             assert_eq!(fault_of(&mut driver, &program), (regs::ERR_NOT_FINITE, "the engine", 64), "{kind:?}, {value}");
+            assert_eq!(driver.counters().unwrap().instructions, 1, "{kind:?}, {value}: complete instructions");
         } else {
             driver.run(&program, PROGRAM, INPUT..BYTES).unwrap();
         }
@@ -755,6 +826,45 @@ fn large_numbers() {
     assert_eq!(driver.counters().unwrap().instructions, count as u32);
 }
 
+/// Cycles of programs with everything that keeps the lanes waiting, with a memory that answers after 8 cycles. A change of the
+/// RTL may change them: then the new ones belong here.
+#[test]
+fn cycles_of_programs() {
+    let mut found = Vec::new();
+    for lanes in [8, 16, 32] {
+        let mut driver = open(&if lanes == 8 { small_unit() } else { VectorConfig::of(lanes) }, memory(), false);
+        let (config, base) = (driver.config(), driver.device().memory_base());
+        let (sets, far) = (config.sets() as u16, At { base: 0, strides: [8, 1, 0, 0] });
+        let words = |counts, x: u16, d: u16| Instruction { counts, x: At::row(x), d: At::row(d), ..Default::default() };
+        let load = moved(base, INPUT, 32, &config, true);
+        for instruction in [
+            words([1, 100, 1, 1], 0, 20),
+            Instruction { op: Op::Div, b: B::Imm, imm_b: 3.0, ..words([1, 20, 1, 1], 0, 40) },
+            Instruction { op: Op::Root, ..words([1, 1, 1, 1], 1, 60) },
+            Instruction { kind: Kind::Max, r: 70, x: far, d: far, ..words([4, 6, 1, 1], 0, 0) },
+            Instruction { kind: Kind::MaxAbs, r: 70, x: far, d: far, ..words([3, 1, 1, 1], 0, 0) },
+            Instruction {
+                kind: Kind::Sum,
+                counts: [3, 4, 2, sets],
+                x: At { base: 0, strides: [8, 2, 0, 1] },
+                d: At { base: 600, strides: [1, 0, 1, 0] },
+                ..Default::default()
+            },
+            Instruction { kind: Kind::Keep, x: far, ..words([5, 3, 1, 1], 0, 50) },
+            Instruction { kind: Kind::Keep, x: far, ..words([5, 12, 1, 1], 0, 50) },
+            moved(base, OUTPUT, 60, &config, false),
+        ] {
+            found.push(driver.run(&[load, instruction], PROGRAM, INPUT..BYTES).unwrap().cycles);
+        }
+    }
+    let expected = [
+        [340, 418, 277, 273, 251, 411, 275, 300, 521],
+        [332, 410, 269, 266, 244, 371, 267, 292, 513],
+        [336, 414, 273, 278, 254, 365, 271, 296, 772],
+    ];
+    assert_eq!(found, expected.concat(), "8, 16 and 32 lanes");
+}
+
 /// Registers: identity, counters, and accesses that are refused.
 #[test]
 fn registers() {
@@ -766,6 +876,13 @@ fn registers() {
     assert_eq!((counters.slots, counters.instructions), (16, 2));
     // Eight words of eight singles: 32 beats of 64 bits each way, and a record of two.
     assert_eq!((counters.read_beats, counters.write_beats), (32, 34));
+    // The first words are late, and the lanes of a block wait for all of it.
+    assert_eq!((counters.stall_stream, counters.stall_store), (47, 0));
+    // Beats that a memory lets wait count once.
+    let mut slow = open(&small_unit(), MemoryConfig { stall: 200, ..memory() }, false);
+    slow.run(&program, PROGRAM, INPUT..BYTES).unwrap();
+    let counters = slow.counters().unwrap();
+    assert_eq!((counters.read_beats, counters.write_beats), (32, 34), "with stalls");
     let device = driver.device();
     let busy = device.read_register(regs::BUSY_CYCLES).unwrap();
     assert!(done.cycles > 60 && busy >= done.cycles, "{} cycles of {busy}", done.cycles);
