@@ -310,6 +310,7 @@ fn works(driver: &mut Driver<VerilatedDevice>) {
         moved(base, INPUT, 9, &config, true),
         Instruction { op: Op::Div, b: B::Imm, imm_b: 3.0, ..words([1, 4, 1, 1], 0, 9) },
         Instruction { op: Op::Root, ..words([1, 1, 1, 1], 1, 13) },
+        Instruction { b: B::Y, y: At::row(3), ..words([1, 1, 1, 1], 5, 8) },
         Instruction { kind: Kind::Max, r: 15 * config.lanes as u16, ..words([1, 1, 1, 1], 2, 14) },
         Instruction {
             kind: Kind::Sum,
@@ -354,6 +355,7 @@ fn bad_instructions() {
         ("hold without a chain", Instruction { hold: true, ..good }),
         ("nothing, negated", Instruction { c_negative: true, ..good }),
         ("Y twice", Instruction { b: B::Y, c: C::Y, ..good }),
+        ("Y twice, once as a power", Instruction { b: B::Exp2, c: C::Y, ..good }),
         ("a quotient plus Y", Instruction { op: Op::Div, b: B::Imm, c: C::Y, ..good }),
         ("two roots", Instruction { op: Op::Root, ..good }),
         ("a maximum in three loops", Instruction { counts: [1, 2, 2, 1], ..max }),
@@ -418,6 +420,35 @@ fn power_up_state_is_irrelevant() {
         });
         let first = cycles.next().unwrap();
         assert!(cycles.all(|cycles| cycles == first), "{} lanes", config.lanes);
+    }
+}
+
+/// S of 2^-13 and what is next to it, beside a product of zero and of something: which become zero.
+#[test]
+fn flushes_at_the_limit() {
+    let limit = 2f32.powi(-13);
+    for config in small_and_wide() {
+        let mut driver = open(&config, memory(), false);
+        for s in [limit, limit.next_down(), limit.next_up()] {
+            for (s, product) in [(s, 0.0), (-s, 0.0), (s, f32::from_bits(1))] {
+                let flush = Instruction {
+                    a: A::One,
+                    b: B::Imm,
+                    imm_b: product,
+                    c: C::Imm,
+                    imm_c: s,
+                    post: Post::Flush,
+                    d: At::fixed(0),
+                    ..Default::default()
+                };
+                let base = driver.device().memory_base();
+                let image = vec![0; BYTES];
+                compare(&mut driver, &[flush], &moved(base, OUTPUT, 1, &config, false), &image).unwrap();
+                let found = driver.device().memory()[OUTPUT..].first_chunk().copied().map(f32::from_le_bytes);
+                let kept = product != 0.0 || s.abs() > limit;
+                assert_eq!(found, Some(if kept { s } else { 0.0 }), "{s:e} beside a product of {product:e}");
+            }
+        }
     }
 }
 
@@ -857,6 +888,16 @@ fn cycles_of_programs() {
             found.push(driver.run(&[load, instruction], PROGRAM, INPUT..BYTES).unwrap().cycles);
         }
     }
+    // Without a fence, an instruction does not wait for what an earlier one stores.
+    let mut driver = open(&small_unit(), MemoryConfig { timing: Timing::ideal(200), ..memory() }, false);
+    let (config, base) = (driver.config(), driver.device().memory_base());
+    let after = Instruction { counts: [1, 100, 1, 1], x: At::row(0), d: At::row(20), ..Default::default() };
+    let fenced = Instruction { fence: true, ..after };
+    let both = [after, fenced].map(|last| {
+        let program = [moved(base, OUTPUT, 8, &config, false), last];
+        driver.run(&program, PROGRAM, INPUT..BYTES).unwrap().cycles
+    });
+    assert!(both[0] + 90 < both[1], "{both:?} cycles without and with a fence");
     let expected = [
         [340, 418, 277, 273, 251, 411, 275, 300, 521],
         [332, 410, 269, 266, 244, 371, 267, 292, 513],
