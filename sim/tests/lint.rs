@@ -138,7 +138,6 @@ fn the_whole_system() {
                 ("Codec", 1),
                 ("UltraRam", usize::from(board.device.uram > 0)),
                 ("FifoBeats", 64),
-                ("Outstanding", 4),
                 ("Lanes", vector.lanes),
                 ("VectorPorts", vector.ports),
                 ("Words", vector.words),

@@ -300,6 +300,26 @@ fn stores_are_in_memory_when_the_unit_tells() {
     }
 }
 
+/// A program of which beats are owed, while its first instruction waits for the other unit: the watchdog bites if and only if
+/// memory stops before all of the program has come.
+#[test]
+fn the_watchdog_bites_while_a_program_is_owed() {
+    let mut seen = [0; 2];
+    for after in (0..400).step_by(7) {
+        let mut unit = Vector::new(common::memory());
+        unit.device().write_register(regs::WATCHDOG, 1_000).unwrap();
+        let stop = Some((0, unit.device().cycles() + after));
+        *unit.device().axi_memory().faults() = Faults { starve_read_data: stop, ..Faults::default() };
+        unit.ring(&[Instruction { after: true, ..Default::default() }; 20]);
+        steps(unit.device(), LONG);
+        let owed = !unit.device().axi_memory().is_idle(0);
+        let bites = unit.read(regs::ERROR) & 0xff == u32::from(regs::ERR_WATCHDOG);
+        assert_eq!(bites, owed, "memory stops after {after} cycles");
+        seen[usize::from(owed)] += 1;
+    }
+    assert!(seen.iter().all(|times| *times > 3), "{seen:?}: with nothing owed, and with something");
+}
+
 /// A memory that never answers is noticed, although an instruction waits.
 #[test]
 fn the_watchdog_bites_while_an_instruction_waits() {
