@@ -3,7 +3,7 @@ namespace eval tmv {
     variable board @BOARD@
     variable top @TOP@
     # What writes this folder for another clock.
-    variable command {sim handoff --board @BOARD@ @OPTION@--codec @CODEC@}
+    variable command {@COMMAND@}
     variable part @PART@
     # Without its version: the newest that is installed is taken, unless TMV_BOARD_PART names one.
     variable board_part {@BOARD_PART@}

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use cost::board::BOARDS;
+use cost::board::Board;
 use golden::Codec;
+use handoff::folder::board;
 use handoff::{Folder, SystemParts};
 use program::console::tell;
 use program::folder::NewFolder;
@@ -40,14 +41,13 @@ pub(crate) struct HandoffArgs {
 /// Runs the command.
 pub(crate) fn run(args: &HandoffArgs) -> Result<Exit, Failure> {
     let out = || args.out.as_deref().ok_or_else(|| Failure::usage("--out DIR is missing: name a folder to write"));
-    // A board that is not known is told before anything is fetched.
-    let mut folder = Folder::new(&args.board, args.codec, args.clock_mhz, None)?;
+    // A board that is not known, or a folder that cannot be written, is told before anything is fetched.
+    let board = board(&args.board)?;
     let target = NewFolder::new("--out", out()?)?;
-    if args.system {
-        folder = Folder::new(&args.board, args.codec, args.clock_mhz, Some(&system_parts(&args.board)?))?;
-    }
+    let system = args.system.then(|| system_parts(board)).transpose()?;
+    let folder = Folder::new(&args.board, args.codec, args.clock_mhz, system.as_ref())?;
     folder.write(target)?;
-    let (files, board) = (folder.files.len(), &folder.board.name);
+    let (files, board) = (folder.files.len(), &board.name);
     let what = if args.system { "tmv_system" } else { "the unit" };
     tell(format_args!(
         "{}: wrote {files} files to build {what} for {board}. They were not run in Vivado; see README.md there",
@@ -57,9 +57,8 @@ pub(crate) fn run(args: &HandoffArgs) -> Result<Exit, Failure> {
 }
 
 /// What a system on a board has beside the ternary unit.
-fn system_parts(board: &str) -> Result<SystemParts, Failure> {
-    let (core, board) = (Core::VexRiscv, BOARDS.iter().find(|known| known.name.eq_ignore_ascii_case(board)));
-    let vector = VectorConfig::for_ports_of(board.map_or(128, |board| board.family.port_bits));
+fn system_parts(board: &Board) -> Result<SystemParts, Failure> {
+    let core = Core::VexRiscv;
     let cache = Cache::open(None).map_err(soft_core::Error::from)?;
     let verilog = core.verilog(&cache, &mut |step| tell(step)).map_err(soft_core::Error::from)?;
     let firmware = Firmware::build(core, &mut |step| tell(step))?;
@@ -76,7 +75,6 @@ fn system_parts(board: &str) -> Result<SystemParts, Failure> {
         core_license: read(&verilog.license)?,
         core_package: core.package().into(),
         firmware: firmware.image,
-        vector_ports: vector.ports,
-        vector: vec![("Lanes", vector.lanes), ("Words", vector.words), ("Accs", vector.accs)],
+        vector: VectorConfig::for_ports_of(board.family.port_bits),
     })
 }

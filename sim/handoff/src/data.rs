@@ -59,6 +59,16 @@ pub(crate) struct Memory {
     pub(crate) bytes: u64,
 }
 
+impl Ps {
+    /// An address or a size in cells of the device tree.
+    pub(crate) fn cells(&self, value: u64) -> String {
+        match self.cells {
+            2 => format!("{:#x} {:#x}", value >> 32, value & 0xffff_ffff),
+            _ => format!("{value:#x}"),
+        }
+    }
+}
+
 pub(crate) static DATA: LazyLock<Data> =
     LazyLock::new(|| toml::from_str(BOARD_DATA).expect("constraints/boards.toml is tested"));
 

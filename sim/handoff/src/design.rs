@@ -4,6 +4,7 @@ use cost::board::Board;
 use register_map::{SEQUENCER, Source, UNIT, VECTOR};
 use tmv::codec;
 use tmv::config::UnitConfig;
+use vector::VectorConfig;
 
 use crate::data::{BoardData, DATA};
 use crate::error::Error;
@@ -29,10 +30,21 @@ pub struct SystemParts {
     pub core_package: String,
     /// The firmware: what the host writes into on-chip memory.
     pub firmware: Vec<u8>,
-    /// AXI ports of the vector unit.
-    pub vector_ports: usize,
-    /// The parameters of the vector unit, by their names in `tmv_system`.
-    pub vector: Vec<(&'static str, usize)>,
+    /// The vector unit.
+    pub vector: VectorConfig,
+}
+
+/// Registers on the bus, and the interrupt that goes with them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Registers {
+    /// Where their map is from.
+    pub(crate) source: Source,
+    /// The begin of the names of their files.
+    pub(crate) name: &'static str,
+    /// Their address on the bus.
+    pub(crate) base: u64,
+    /// The interrupt of the wrapper.
+    pub(crate) interrupt: &'static str,
 }
 
 /// The top, its files, registers and ports.
@@ -43,8 +55,8 @@ pub(crate) struct Design {
     /// The file of the top, and all files in order of use, relative to the folder of the RTL.
     pub(crate) source: &'static str,
     pub(crate) files: Vec<String>,
-    /// The register maps: where each is from, the begin of the names of its files, its address on the bus.
-    pub(crate) maps: &'static [(Source, &'static str, u64)],
+    /// The registers, the ternary unit's first.
+    pub(crate) registers: &'static [Registers],
     /// Bytes of all registers on the bus.
     pub(crate) control_bytes: u64,
     /// The ports of the processing system that the memory ports are connected to, by their names in `ps.tcl`.
@@ -60,7 +72,7 @@ impl Design {
             top: "tmv_unit",
             source: "ternary/tmv_unit.sv",
             files: rtl::listed(rtl::UNIT_LIST)?,
-            maps: &[(UNIT, "tmv", 0)],
+            registers: &[Registers { source: UNIT, name: "tmv", base: 0, interrupt: "irq" }],
             control_bytes: 0x1000,
             memory: hp_ports(board),
             system: None,
@@ -71,26 +83,20 @@ impl Design {
     pub(crate) fn system(board: &Board, data: &BoardData, parts: &SystemParts) -> Self {
         let others = DATA.ps[&data.ps].system_ports.value.iter();
         // The last one is the core's.
-        let vector = others.clone().take(parts.vector_ports);
+        let vector = others.clone().take(parts.vector.ports);
         Self {
             top: "tmv_system",
             source: "system/tmv_system.sv",
             files: parts.rtl.clone(),
-            maps: &[(UNIT, "tmv", 0), (VECTOR, "tmv_vec", 0x1000), (SEQUENCER, "tmv_seq", 0x2000)],
+            registers: &[
+                Registers { source: UNIT, name: "tmv", base: 0, interrupt: "ternary_irq" },
+                Registers { source: VECTOR, name: "tmv_vec", base: 0x1000, interrupt: "vector_irq" },
+                Registers { source: SEQUENCER, name: "tmv_seq", base: 0x2000, interrupt: "irq" },
+            ],
             control_bytes: 0x4000,
             memory: hp_ports(board).into_iter().chain(vector.cloned()).chain(others.last().cloned()).collect(),
             system: Some(parts.clone()),
         }
-    }
-
-    /// The interfaces of the wrapper that write: the first one of each master.
-    pub(crate) fn writers(&self) -> String {
-        let vector = self.memory.iter().filter(|port| port.starts_with("hp") && !port.starts_with("hpc")).count();
-        let first = match self.system {
-            Some(_) => vec![0, vector, self.memory.len() - 1],
-            None => vec![0],
-        };
-        first.iter().map(|p| format!("M_AXI_{p}")).collect::<Vec<_>>().join(", ")
     }
 
     /// What it is, for people.
@@ -99,7 +105,7 @@ impl Design {
         let ternary =
             format!("ternary matrix-vector unit with {ports} AXI ports of {port_bits} bits and codec {codec}");
         let Some(parts) = &self.system else { return format!("a {ternary}") };
-        let lanes = parts.vector.iter().find(|(name, _)| *name == "Lanes").map_or(0, |(_, lanes)| *lanes);
+        let lanes = parts.vector.lanes;
         format!("`tmv_system`: a {ternary}, a vector unit of {lanes} lanes, and a RISC-V core that drives both")
     }
 
@@ -124,12 +130,13 @@ impl Design {
         let masters = match &self.system {
             None => vec![master("m_axi_", unit.ports, outstanding, writes)],
             Some(parts) => {
-                fixed.push(("VectorPorts", parts.vector_ports));
-                given.extend(&parts.vector);
+                let VectorConfig { ports, lanes, words, accs, .. } = parts.vector;
+                fixed.push(("VectorPorts", ports));
+                given.extend([("Lanes", lanes), ("Words", words), ("Accs", accs)]);
                 // Products of columns go into DSP blocks; the small devices are full without them.
                 given.push(("Columns", usize::from(unit.port_bits == 128)));
                 let stores = number(STORER, "parameter", "Outstanding")?;
-                let vector = master("m_axi_vector_", parts.vector_ports, outstanding, stores);
+                let vector = master("m_axi_vector_", ports, outstanding, stores);
                 // The core waits for each line that it reads, and writes words.
                 let mut core = master("m_axi_core_", 1, 1, number(WINDOW, "parameter", "Writes")?);
                 core.traffic.burst_beats = 32 * number(CORE, "localparam", "LineWords")? / unit.port_bits;

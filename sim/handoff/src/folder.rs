@@ -7,13 +7,13 @@ use cost::board::{BOARDS, Board, Sourced};
 use golden::Codec;
 use program::folder::NewFolder;
 use program::interrupt::interrupted;
-use register_map::RegisterMap;
+use register_map::{RegisterMap, UNIT};
 use sha2::{Digest, Sha256};
 use tmv::config::UnitConfig;
 use tmv::regs::MAP_HASH_VALUE;
 
 use crate::data::{BoardData, DATA, Ps, names};
-use crate::design::{Design, SystemParts, address_bits};
+use crate::design::{Design, Registers, SystemParts, address_bits};
 use crate::error::Error;
 use crate::templates::{PLAIN, PS, SYSTEM, TEMPLATES, fill};
 use crate::wrapper;
@@ -28,8 +28,9 @@ pub struct Folder {
     /// The content of each file, by its path in the folder with `/`.
     pub files: BTreeMap<String, Vec<u8>>,
     design: Design,
-    /// The interrupts of the wrapper.
+    /// The interrupts of the wrapper, and the interfaces that write.
     interrupts: Vec<String>,
+    writers: Vec<String>,
 }
 
 impl Folder {
@@ -39,9 +40,7 @@ impl Folder {
     /// # Errors
     /// If the board is unknown, or if a file of the RTL is missing or cannot be understood.
     pub fn new(board: &str, codec: Codec, clock_mhz: Option<f64>, system: Option<&SystemParts>) -> Result<Self, Error> {
-        let unknown = || Error::UnknownBoard { name: board.into(), known: names() };
-        let data = DATA.board.iter().find(|b| b.name.eq_ignore_ascii_case(board)).ok_or_else(unknown)?;
-        let board = BOARDS.iter().find(|b| b.name == data.name).ok_or_else(unknown)?;
+        let (board, data) = found(board)?;
         // Beside a vector unit there is room for one vector, which is what a token needs.
         let (vectors, groups) = if system.is_some() { (1, 1) } else { (board.vectors, board.groups) };
         let unit =
@@ -50,7 +49,8 @@ impl Folder {
             Some(parts) => Design::system(board, data, parts),
             None => Design::unit(board)?,
         };
-        let mut folder = Self { board, unit, files: BTreeMap::new(), design, interrupts: Vec::new() };
+        let mut folder =
+            Self { board, unit, files: BTreeMap::new(), design, interrupts: Vec::new(), writers: Vec::new() };
         folder.add_rtl()?;
         folder.add_core();
         folder.add_registers()?;
@@ -84,6 +84,11 @@ impl Folder {
         let shape = self.design.shape(&interface, self.board, &self.unit)?;
         let text = interface.wrapper(&shape).map_err(bad)?;
         self.interrupts = interface.interrupts().into_iter().map(String::from).collect();
+        self.writers = shape.first_interfaces().map(wrapper::interface_name).collect();
+        let known = |registers: &&Registers| self.interrupts.iter().any(|name| name == registers.interrupt);
+        if let Some(Registers { interrupt, .. }) = self.design.registers.iter().find(|registers| !known(registers)) {
+            return Err(bad(format!("{} has no port {interrupt}_o", self.design.top)));
+        }
         self.add("rtl/tmv_wrapper.v", text);
         Ok(())
     }
@@ -91,24 +96,21 @@ impl Folder {
     /// Adds the register maps in the formats for other programs.
     fn add_registers(&mut self) -> Result<(), Error> {
         let mut maps = Vec::new();
-        for (source, name, base) in self.design.maps {
-            let path = rtl::dir().join(source.path.trim_start_matches("rtl/"));
-            let bad = |what: String| Error::NotUnderstood { path: path.clone(), what };
-            let map = RegisterMap::parse(&rtl::read(source.path.trim_start_matches("rtl/"))?).map_err(bad)?;
+        for Registers { source, name, base, .. } in self.design.registers {
+            let path = source.path.strip_prefix("rtl/").unwrap_or(source.path);
+            let bad = |what: String| Error::NotUnderstood { path: rtl::dir().join(path), what };
+            let map = RegisterMap::parse(&rtl::read(path)?).map_err(bad)?;
+            // The Rust form of the ternary unit's map is compiled into this program.
+            if source.path == UNIT.path && map.hash != MAP_HASH_VALUE {
+                return Err(bad(format!(
+                    "the map's hash is {:#010x}, and this program is built for {MAP_HASH_VALUE:#010x}: \
+                     run `cargo run -p register_map` and build it again",
+                    map.hash
+                )));
+            }
             self.add(&format!("registers/{name}_regs.h"), register_map::c::header(&map, source));
             self.add(&format!("registers/{name}_regs.json"), register_map::json::document(&map));
             maps.push((map, source, *base));
-        }
-        let (map, source, _) = &maps[0];
-        // The Rust form of the map is compiled into this program.
-        if map.hash != MAP_HASH_VALUE {
-            let path = rtl::dir().join(source.path.trim_start_matches("rtl/"));
-            let what = format!(
-                "the map's hash is {:#010x}, and this program is built for {MAP_HASH_VALUE:#010x}: \
-                 run `cargo run -p register_map` and build it again",
-                map.hash
-            );
-            return Err(Error::NotUnderstood { path, what });
         }
         let files: Vec<String> = self.headers().map(String::from).chain(self.sources()).collect();
         let placed: Vec<_> = maps.iter().map(|(map, source, base)| (map, *source, *base)).collect();
@@ -118,11 +120,12 @@ impl Folder {
 
     /// Adds the core's Verilog with its licence, and the firmware.
     fn add_core(&mut self) {
-        let Some(parts) = self.design.system.take() else { return };
-        self.add(&format!("rtl/{}", parts.core.0), parts.core.1.clone());
-        self.add("LICENSE-core", parts.core_license.clone());
-        self.add("firmware/tmv_firmware.bin", parts.firmware.clone());
-        self.design.system = Some(parts);
+        let Some(SystemParts { core: (name, text), core_license, firmware, .. }) = self.design.system.clone() else {
+            return;
+        };
+        self.add(&format!("rtl/{name}"), text);
+        self.add("LICENSE-core", core_license);
+        self.add("firmware/tmv_firmware.bin", firmware);
     }
 
     /// The headers that the source files include.
@@ -160,12 +163,8 @@ impl Folder {
         let memory = of_system.unwrap_or(&data.memory);
         let option = if self.design.system.is_some() { " --system" } else { "" };
         let (board, codec) = (&self.board.name, self.unit.codec);
-        let command = format!("sim handoff --board {board}{option} --codec {codec} --clock-mhz {clock_mhz}");
+        let command = format!("sim handoff --board {board}{option} --codec {codec}");
         let lines: Vec<_> = (0..self.interrupts.len() as u32).map(|line| (ps.spi.value + line).to_string()).collect();
-        let cells = |value: u64| match ps.cells {
-            2 => format!("{:#x} {:#x}", value >> 32, value & 0xffff_ffff),
-            _ => format!("{value:#x}"),
-        };
         BTreeMap::from([
             ("BOARD", self.board.name.clone()),
             ("PART", data.part.value.clone()),
@@ -178,19 +177,16 @@ impl Folder {
             ("PERIOD_NS", format!("{:.3}", 1e3 / clock_mhz)),
             ("TOP", self.design.top.into()),
             ("WHAT", self.design.what(&self.unit)),
-            ("WRITERS", self.design.writers()),
+            ("WRITERS", self.writers.join(", ")),
             ("COMMAND", command),
-            ("OPTION", if self.design.system.is_some() { "--system " } else { "" }.into()),
             ("WINDOW", format!("{:#x}", memory.base >> 30)),
             ("NODES", self.nodes(ps)),
             ("CORE_PACKAGE", self.design.system.iter().map(|parts| parts.core_package.as_str()).collect()),
-            ("PORTS", self.design.memory.len().to_string()),
             ("MEMORY_PORTS", self.design.memory.join(" ")),
             ("INTERRUPTS", self.interrupts.join(" ")),
             ("INTERRUPT_NAMES", self.interrupts.join(", ")),
             ("PORT_BITS", self.unit.port_bits.to_string()),
             ("PARAMETERS", self.wrapper_parameters().join(" ")),
-            ("CODEC", self.unit.codec.to_string()),
             ("IP_VERSION", ip_version().into()),
             ("VERSION", env!("CARGO_PKG_VERSION").into()),
             ("CONTROL_BASE", format!("{:#x}", ps.control.value)),
@@ -201,8 +197,8 @@ impl Folder {
             ("MEMORY_UNIT", format!("{:x}", memory.base)),
             ("MEMORY_BASE", format!("{:#x}", memory.base)),
             ("MEMORY_MIB", (memory.bytes >> 20).to_string()),
-            ("MEMORY_REG", format!("{} {}", cells(memory.base), cells(memory.bytes))),
-            ("BUFFER_SIZE", cells(memory.bytes)),
+            ("MEMORY_REG", format!("{} {}", ps.cells(memory.base), ps.cells(memory.bytes))),
+            ("BUFFER_SIZE", ps.cells(memory.bytes)),
             ("BIF_FILE", ps.bif_file.clone()),
             ("BOOTGEN_ARCH", data.ps.clone()),
             (
@@ -230,18 +226,10 @@ impl Folder {
     /// The nodes of the device tree for registers: one for each register map, because the driver for user space takes one
     /// interrupt of a node.
     fn nodes(&self, ps: &Ps) -> String {
-        let cell = |value: u64| {
-            if ps.cells == 2 { format!("{:#x} {:#x}", value >> 32, value & 0xffff_ffff) } else { format!("{value:#x}") }
-        };
-        let node = |(source, name, base): &(register_map::Source, &str, u64)| {
-            let address = ps.control.value + base;
-            let interrupt = match *name {
-                "tmv" if self.design.maps.len() > 1 => "ternary_irq",
-                "tmv_vec" => "vector_irq",
-                _ => "irq",
-            };
-            let line = self.interrupts.iter().position(|known| known == interrupt).unwrap_or(0) as u32;
-            let (label, device) = (name, source.device);
+        let node = |registers: &Registers| {
+            let Registers { source, name: label, base, interrupt } = registers;
+            let line = self.interrupts.iter().position(|known| known == interrupt).expect("add_rtl looked");
+            let (address, device) = (ps.control.value + base, source.device);
             format!(
                 "\t/* Registers of the {device}. The interrupt is a level, high. */\n\
                  \t{label}: {label}@{address:x} {{\n\
@@ -252,14 +240,14 @@ impl Folder {
                  \t\tinterrupts = <0 {} 4>;\n\
                  \t\tclocks = <&{}>;\n\
                  \t}};\n",
-                cell(address),
-                cell(0x1000),
+                ps.cells(address),
+                ps.cells(0x1000),
                 ps.interrupt_parent,
-                ps.spi.value + line,
+                ps.spi.value + line as u32,
                 ps.clock,
             )
         };
-        self.design.maps.iter().map(node).collect::<Vec<_>>().join("\n")
+        self.design.registers.iter().map(node).collect::<Vec<_>>().join("\n")
     }
 
     /// The parameters of the wrapper, each as a name and a value.
@@ -293,6 +281,20 @@ impl Folder {
         }
         Ok(out.publish()?)
     }
+}
+
+/// The board of a name, for which there is a hand-off.
+///
+/// # Errors
+/// [`Error::UnknownBoard`].
+pub fn board(name: &str) -> Result<&'static Board, Error> {
+    found(name).map(|(board, _)| board)
+}
+
+fn found(name: &str) -> Result<(&'static Board, &'static BoardData), Error> {
+    let unknown = || Error::UnknownBoard { name: name.into(), known: names() };
+    let data = DATA.board.iter().find(|b| b.name.eq_ignore_ascii_case(name)).ok_or_else(unknown)?;
+    Ok((BOARDS.iter().find(|b| b.name == data.name).ok_or_else(unknown)?, data))
 }
 
 /// Version of the IP. Versions in Vivado have two numbers.

@@ -188,13 +188,11 @@ impl Interface {
         let mut parts = Parts::default();
         self.add_clocking(shape, &mut parts)?;
         self.add_control(shape, &mut parts);
-        let mut first = 0;
-        for master in &shape.masters {
+        for (master, first) in shape.masters.iter().zip(shape.first_interfaces()) {
             for p in 0..master.ports {
                 self.add_memory_port(shape, master, p, first + p, &mut parts)?;
             }
             self.connect_memory_ports(master, first, &mut parts);
-            first += master.ports;
         }
         self.add_wires(&mut parts);
         let connected = |port: &Port| parts.connections.iter().any(|(name, _)| *name == port.name);
@@ -391,7 +389,7 @@ impl Interface {
 }
 
 /// The name of the interface of memory port `p`.
-fn interface_name(p: usize) -> String {
+pub(crate) fn interface_name(p: usize) -> String {
     format!("M_AXI_{p}")
 }
 
@@ -438,6 +436,11 @@ impl Master {
 }
 
 impl Shape {
+    /// The number of the first interface of each master, the one that also writes.
+    pub fn first_interfaces(&self) -> impl Iterator<Item = usize> {
+        self.masters.iter().scan(0, |next, master| Some(std::mem::replace(next, *next + master.ports)))
+    }
+
     fn bits(&self, bits: &Bits) -> usize {
         match bits {
             Bits::Fixed(bits) => *bits,
