@@ -1,6 +1,6 @@
 //! The memory ports of a Verilated master, and their turn in a cycle.
 
-use verilated::{Model, Pin};
+use verilated::{Model, Pin, pins};
 use zynq_memory::{ALL_BYTES, Address, AxiMemory};
 
 use crate::error::SimulationError;
@@ -22,32 +22,11 @@ struct ReadInputs {
     rresp: u64,
 }
 
-macro_rules! pins {
-    ($($name:ident),* $(,)?) => {
-        struct Pins { $($name: Pin,)* ids: Option<[Pin; 2]>, wstrb: Option<Pin> }
-
-        impl Pins {
-            fn find(model: &Model, prefix: &str, signals: Signals) -> Result<Self, verilated::Error> {
-                let pin = |name: &str| model.pin(&format!("{prefix}_{name}"));
-                Ok(Self {
-                    $($name: pin(stringify!($name))?,)*
-                    ids: match signals {
-                        Signals::Ids => Some([pin("arid")?, pin("rid")?]),
-                        Signals::Strobes => None,
-                    },
-                    wstrb: match signals {
-                        Signals::Ids => None,
-                        Signals::Strobes => Some(pin("wstrb")?),
-                    },
-                })
-            }
-        }
-    };
-}
-
 pins! {
-    arvalid, arready, araddr, arlen, rvalid, rready, rdata, rresp, rlast,
-    awvalid, awready, awaddr, awlen, wvalid, wready, wdata, wlast, bvalid, bready, bresp,
+    struct Pins {
+        arvalid, arready, araddr, arlen, rvalid, rready, rdata, rresp, rlast,
+        awvalid, awready, awaddr, awlen, wvalid, wready, wdata, wlast, bvalid, bready, bresp,
+    }
 }
 
 /// The signals that a master has beside those that all have.
@@ -62,6 +41,9 @@ pub enum Signals {
 /// Read ports, and the write channels of the first of them.
 pub struct MemoryPorts {
     pins: Pins,
+    /// ARID and RID, if it has IDs.
+    ids: Option<[Pin; 2]>,
+    wstrb: Option<Pin>,
     ports: usize,
     port_bytes: usize,
     /// Inputs of the read channels as last set.
@@ -85,7 +67,12 @@ impl MemoryPorts {
         port_bytes: usize,
         signals: Signals,
     ) -> Result<Self, SimulationError> {
-        let pins = Pins::find(model, prefix, signals)?;
+        let pins = Pins::find(model, &format!("{prefix}_"))?;
+        let pin = |name| model.pin(&format!("{prefix}_{name}"));
+        let (ids, wstrb) = match signals {
+            Signals::Ids => (Some([pin("arid")?, pin("rid")?]), None),
+            Signals::Strobes => (None, Some(pin("wstrb")?)),
+        };
         let widths = [pins.arvalid, pins.rdata, pins.wdata].map(|pin| model.width(pin) as usize);
         assert_eq!(
             widths,
@@ -93,13 +80,13 @@ impl MemoryPorts {
             "{prefix}: {ports} ports of {port_bytes} bytes"
         );
         assert!(ports <= MAX_PORTS && port_bytes <= MAX_PORT_BYTES);
-        Ok(Self { pins, ports, port_bytes, write_idle: false, read_inputs: ReadInputs::default() })
+        Ok(Self { pins, ids, wstrb, ports, port_bytes, write_idle: false, read_inputs: ReadInputs::default() })
     }
 
     /// Sets all inputs to idle.
     pub fn hold(&mut self, model: &mut Model) {
         let p = &self.pins;
-        let rid = p.ids.map(|[_, rid]| rid);
+        let rid = self.ids.map(|[_, rid]| rid);
         for pin in [p.arready, p.rvalid, p.rlast, p.rresp, p.awready, p.wready, p.bvalid].into_iter().chain(rid) {
             model.set(pin, 0);
         }
@@ -118,12 +105,12 @@ impl MemoryPorts {
     /// The protocol rule that the master broke.
     #[inline]
     pub fn serve(&mut self, model: &mut Model, memory: &mut AxiMemory, first: usize) -> Result<(), SimulationError> {
-        let Self { pins: p, write_idle, read_inputs, ports, port_bytes } = self;
+        let Self { pins: p, ids, wstrb, write_idle, read_inputs, ports, port_bytes } = self;
         let (ports, port_bytes) = (*ports, *port_bytes);
         let (arvalid, rready) = (model.get(p.arvalid), model.get(p.rready));
-        let (lens, ids) = match arvalid {
+        let (lens, arids) = match arvalid {
             0 => (0, 0),
-            _ => (model.get(p.arlen), p.ids.map_or(0, |[arid, _]| model.get(arid))),
+            _ => (model.get(p.arlen), ids.map_or(0, |[arid, _]| model.get(arid))),
         };
         let mut inputs = ReadInputs::default();
         let mut data = [0; MAX_PORTS * MAX_PORT_BYTES];
@@ -134,7 +121,7 @@ impl MemoryPorts {
             let mut ar = Address::default();
             if arvalid >> port & 1 != 0 {
                 let addr = address(model, p.araddr, port);
-                ar = Address { valid: true, addr, len: (lens >> (8 * port)) as u8, id: (ids >> port & 1) as u8 };
+                ar = Address { valid: true, addr, len: (lens >> (8 * port)) as u8, id: (arids >> port & 1) as u8 };
             }
             inputs.arready |= u64::from(memory.read_address(first + port, ar)?) << port;
             let beat = memory.read_data(first + port, rready >> port & 1 != 0)?;
@@ -165,7 +152,7 @@ impl MemoryPorts {
             ] {
                 model.set(pin, value);
             }
-            if let Some([_, rid]) = p.ids {
+            if let Some([_, rid]) = *ids {
                 model.set(rid, inputs.rid);
             }
             *read_inputs = inputs;
@@ -185,7 +172,7 @@ impl MemoryPorts {
             let mut strobes = ALL_BYTES;
             if wvalid {
                 model.get_bytes(p.wdata, 0, &mut data[..port_bytes]);
-                strobes = p.wstrb.map_or(ALL_BYTES, |pin| model.get(pin) as u32);
+                strobes = wstrb.map_or(ALL_BYTES, |pin| model.get(pin) as u32);
             }
             let wlast = wvalid && model.get(p.wlast) != 0;
             let wready = memory.write_data(first, wvalid, &data[..port_bytes], strobes, wlast)?;

@@ -3,29 +3,19 @@
 //! A unit has no combinational path from an input to an output. So a clock cycle is: sample its outputs, compute the
 //! memory's answers, set its inputs, and clock the edge, with one evaluation.
 
-use verilated::{Model, ModelLibrary, Pin, VerilatedContext};
+use verilated::{Model, ModelLibrary, VerilatedContext, pins};
 use zynq_memory::AxiMemory;
 
 use crate::error::SimulationError;
 use crate::ports::{MemoryPorts, Signals};
 
-macro_rules! pins {
-    ($($name:ident),* $(,)?) => {
-        pub(crate) struct Pins { $(pub(crate) $name: Pin),* }
-
-        impl Pins {
-            fn find(model: &Model) -> Result<Self, verilated::Error> {
-                Ok(Self { $($name: model.pin(stringify!($name))?),* })
-            }
-        }
-    };
-}
-
 pins! {
-    rst_ni, irq_o, tell_o, told_i,
-    s_axil_awvalid, s_axil_awready, s_axil_awaddr, s_axil_wvalid, s_axil_wready, s_axil_wdata, s_axil_wstrb,
-    s_axil_bvalid, s_axil_bready, s_axil_bresp,
-    s_axil_arvalid, s_axil_arready, s_axil_araddr, s_axil_rvalid, s_axil_rready, s_axil_rdata, s_axil_rresp,
+    pub(crate) struct Pins {
+        rst_ni, irq_o, tell_o, told_i,
+        s_axil_awvalid, s_axil_awready, s_axil_awaddr, s_axil_wvalid, s_axil_wready, s_axil_wdata, s_axil_wstrb,
+        s_axil_bvalid, s_axil_bready, s_axil_bresp,
+        s_axil_arvalid, s_axil_arready, s_axil_araddr, s_axil_rvalid, s_axil_rready, s_axil_rdata, s_axil_rresp,
+    }
 }
 
 /// A Verilated unit with read ports, the write channels of its first port, and registers.
@@ -47,7 +37,7 @@ impl VerilatedUnit {
         port_bytes: usize,
     ) -> Result<Self, SimulationError> {
         let model = Model::new(library, context)?;
-        let pins = Pins::find(&model)?;
+        let pins = Pins::find(&model, "")?;
         let ports = MemoryPorts::find(&model, "m_axi", ports, port_bytes, Signals::Ids)?;
         let mut unit = Self { model, pins, ports };
         unit.set_axil_inputs(&AxilInputs { bready: true, rready: true, ..AxilInputs::default() });

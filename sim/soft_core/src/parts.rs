@@ -11,7 +11,7 @@ use testbench::unit::{AxilInputs, AxilOutputs, VerilatedUnit};
 use tmv::config::UnitConfig;
 use tmv::device::Device;
 use vector::VectorConfig;
-use verilated::{Model, ModelLibrary, Pin, VerilatedContext};
+use verilated::{Model, ModelLibrary, Pin, VerilatedContext, pins};
 use zynq_memory::{AxiMemory, MemoryConfig};
 
 use crate::body::{Body, Event};
@@ -22,23 +22,13 @@ const REST: u32 = 16_384;
 /// The same for the vector unit, which says whether it is busy: what a register access takes.
 const VECTOR_REST: u32 = 64;
 
-macro_rules! pins {
-    ($($name:ident),* $(,)?) => {
-        struct Pins { $($name: Pin),* }
-
-        impl Pins {
-            fn find(model: &Model) -> Result<Self, verilated::Error> {
-                Ok(Self { $($name: model.pin(stringify!($name))?),* })
-            }
-        }
-    };
-}
-
 pins! {
-    rst_ni, unit_irq_i, vector_irq_i,
-    m_axil_awvalid, m_axil_awready, m_axil_awaddr, m_axil_wvalid, m_axil_wready, m_axil_wdata, m_axil_wstrb,
-    m_axil_bvalid, m_axil_bresp,
-    m_axil_arvalid, m_axil_arready, m_axil_araddr, m_axil_rvalid, m_axil_rdata, m_axil_rresp,
+    struct Pins {
+        rst_ni, unit_irq_i, vector_irq_i,
+        m_axil_awvalid, m_axil_awready, m_axil_awaddr, m_axil_wvalid, m_axil_wready, m_axil_wdata, m_axil_wstrb,
+        m_axil_bvalid, m_axil_bresp,
+        m_axil_arvalid, m_axil_arready, m_axil_araddr, m_axil_rvalid, m_axil_rdata, m_axil_rresp,
+    }
 }
 
 /// The registers that the core's access goes to.
@@ -112,7 +102,7 @@ impl Parts {
         let vector =
             vector.map(|(library, vector)| Vector::new(library, &context, vector, config.ports + 1)).transpose()?;
         Ok(Self {
-            pins: Pins::find(&core)?,
+            pins: Pins::find(&core, "")?,
             core_port: MemoryPorts::find(&core, "m_axi", 1, config.port_bits / 8, Signals::Strobes)?,
             core,
             unit,

@@ -5,7 +5,7 @@ use testbench::SimulationError;
 use tmv::config::UnitConfig;
 use tmv::device::{Device, DeviceError};
 use vector::VectorConfig;
-use verilated::{Model, ModelLibrary, Pin};
+use verilated::{ModelLibrary, Pin, pins};
 use zynq_memory::{AxiMemory, MemoryConfig};
 
 use crate::body::{Body, Event};
@@ -22,23 +22,13 @@ const LOOK: u64 = 4096;
 /// Where `tmv_system` has the registers of the sequencer.
 const SEQUENCER: u32 = 0x2000;
 
-macro_rules! pins {
-    ($($name:ident),* $(,)?) => {
-        struct Pins { $($name: Pin),* }
-
-        impl Pins {
-            fn find(model: &Model) -> Result<Self, verilated::Error> {
-                Ok(Self { $($name: model.pin(stringify!($name))?),* })
-            }
-        }
-    };
-}
-
 pins! {
-    irq_o, pc_o,
-    s_axil_awvalid, s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_awready, s_axil_wready,
-    s_axil_bvalid, s_axil_bready, s_axil_arvalid, s_axil_arready, s_axil_araddr, s_axil_rvalid, s_axil_rready,
-    s_axil_rdata, s_axil_bresp, s_axil_rresp,
+    struct Pins {
+        irq_o, pc_o,
+        s_axil_awvalid, s_axil_awaddr, s_axil_wvalid, s_axil_wdata, s_axil_wstrb, s_axil_awready, s_axil_wready,
+        s_axil_bvalid, s_axil_bready, s_axil_arvalid, s_axil_arready, s_axil_araddr, s_axil_rvalid, s_axil_rready,
+        s_axil_rdata, s_axil_bresp, s_axil_rresp,
+    }
 }
 
 /// A sequencer and units on one memory.
@@ -89,7 +79,7 @@ impl System {
 
     fn of(mut body: impl Body + 'static, sequencer: u32) -> Result<Self, Error> {
         let host = body.host();
-        let pins = Pins::find(host).map_err(SimulationError::from)?;
+        let pins = Pins::find(host, "").map_err(SimulationError::from)?;
         for pin in [pins.s_axil_awvalid, pins.s_axil_wvalid, pins.s_axil_arvalid] {
             host.set(pin, 0);
         }
@@ -242,7 +232,8 @@ impl System {
         Ok(())
     }
 
-    /// Steps until the sequencer raises its interrupt, for at most `limit` cycles, or [`System::set_patience`] of them. Returns whether it did.
+    /// Steps until the sequencer raises its interrupt, for at most `limit` cycles, or [`System::set_patience`] of them.
+    /// Returns whether it did.
     ///
     /// # Errors
     /// If a model fails, or if the user asked to stop.

@@ -12,6 +12,7 @@ mod error;
 mod ffi;
 mod files;
 mod model;
+mod pins;
 mod recipe;
 mod shim;
 mod spec;
