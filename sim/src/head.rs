@@ -68,7 +68,7 @@ impl<'a> Head<'a> {
         margin: f32,
     ) -> Result<Self, Failure> {
         let no_unit = || Failure::new(Exit::Internal, "the system has no vector unit");
-        let unit = parts.vector.ok_or_else(no_unit)?;
+        let unit = *parts.vector().ok_or_else(no_unit)?;
         let weights = HeadWeights::of(source, dtype)?;
         let config = source.config();
         let ternary = setup.unit.weight_bytes(config.vocab_size, config.hidden_size) + ALIGNMENT;

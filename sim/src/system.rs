@@ -21,14 +21,12 @@ const BASE: u64 = 0x1000_0000;
 pub(crate) struct Parts {
     pub(crate) firmware: Firmware,
     models: Models,
-    /// The vector unit, if the system has one.
-    pub(crate) vector: Option<VectorConfig>,
 }
 
 /// The models of core and units.
 enum Models {
     /// One for each, stepped together.
-    Apart { core: ModelLibrary, unit: ModelLibrary, vector: Option<ModelLibrary> },
+    Apart { core: ModelLibrary, unit: ModelLibrary, vector: Option<(ModelLibrary, VectorConfig)> },
     /// One of `tmv_system`, which has a vector unit.
     Top(ModelLibrary, VectorConfig),
 }
@@ -39,16 +37,18 @@ impl Parts {
         let firmware = Firmware::build(which, &mut |step| tell(step))?;
         let core = soft_core::model::build(which, setup.unit.port_bits, Trace::Off, &mut |step| tell(step))?;
         let unit = model::build(&setup.unit, Trace::Off, &mut |step| tell(step))?;
-        let of = |config| model::build_vector(config, Trace::Off, &mut |step| tell(step));
-        let models = Models::Apart { core, unit, vector: vector.as_ref().map(of).transpose()? };
-        Ok(Self { firmware, models, vector })
+        let vector = vector.map(|config| {
+            let library = model::build_vector(&config, Trace::Off, &mut |step| tell(step))?;
+            Ok::<_, Failure>((library, config))
+        });
+        Ok(Self { firmware, models: Models::Apart { core, unit, vector: vector.transpose()? } })
     }
 
     /// Builds the firmware, and one model of core and units.
     pub(crate) fn build_top(which: Core, setup: &Setup, vector: VectorConfig) -> Result<Self, Failure> {
         let firmware = Firmware::build(which, &mut |step| tell(step))?;
         let top = soft_core::model::build_top(which, &setup.unit, &vector, &mut |step| tell(step))?;
-        Ok(Self { firmware, models: Models::Top(top, vector), vector: Some(vector) })
+        Ok(Self { firmware, models: Models::Top(top, vector) })
     }
 
     /// A system with `bytes` bytes of memory, whose core has booted.
@@ -57,7 +57,7 @@ impl Parts {
         let memory = MemoryConfig { stall: setup.stall, seed, ..plain };
         let mut system = match &self.models {
             Models::Apart { core, unit, vector } => {
-                let vector = vector.as_ref().zip(self.vector.as_ref());
+                let vector = vector.as_ref().map(|(library, config)| (library, config));
                 System::new(core, unit, &setup.unit, vector, memory, seed)?
             }
             Models::Top(top, vector) => System::top(top, &setup.unit, vector, memory, seed)?,
@@ -65,6 +65,14 @@ impl Parts {
         system.set_stop(interrupted);
         boot(&mut system, &self.firmware)?;
         Ok(system)
+    }
+
+    /// The vector unit, if the system has one.
+    pub(crate) fn vector(&self) -> Option<&VectorConfig> {
+        match &self.models {
+            Models::Apart { vector, .. } => vector.as_ref().map(|(_, config)| config),
+            Models::Top(_, config) => Some(config),
+        }
     }
 
     /// The name of the top, if one model has core and units.

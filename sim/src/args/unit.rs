@@ -43,18 +43,44 @@ pub(crate) enum SwitchArg {
     Off,
 }
 
-/// What the unit skips of a model: all that it can, unless the user wants it off. The user may demand it, and then has to
-/// get it; nobody does if it is off `by_default`.
-pub(crate) fn skips(choice: Option<SwitchArg>, by_default: bool, config: &ModelConfig) -> Result<Skips, Failure> {
-    let (wanted, possible) = (choice.map_or(by_default, |choice| choice == SwitchArg::On), possible_skips(config));
-    if choice == Some(SwitchArg::On) && possible != Skips::ALL {
-        let ModelConfig { hidden_size, intermediate_size, .. } = config;
-        return Err(Failure::usage(format!(
-            "--skip-zeros: the unit has no room for a model of hidden_size {hidden_size} and intermediate_size \
-             {intermediate_size}: at most {MAX_COLUMN_ROWS} and {MAX_COLUMNS}"
-        )));
+/// What the unit skips.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct SkipArgs {
+    /// In passes of one token, skip weights that meet a zero: rows of up_proj whose gate is not above zero, and columns of
+    /// down_proj whose activation is zero. `off` reads all [default: on with one token, as far as the unit has room]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "on|off",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        hide_possible_values = true,
+        help_heading = "Unit"
+    )]
+    skip_zeros: Option<SwitchArg>,
+}
+
+impl SkipArgs {
+    /// Whether the user demands it.
+    pub(crate) fn demanded(self) -> bool {
+        self.skip_zeros == Some(SwitchArg::On)
     }
-    Ok(if wanted { possible } else { Skips::default() })
+
+    /// What the unit skips of a model: all that it can, unless the user wants it off. The user may demand it, and then has to
+    /// get it; nobody does if it is off `by_default`.
+    pub(crate) fn skips(self, by_default: bool, config: &ModelConfig) -> Result<Skips, Failure> {
+        let possible = possible_skips(config);
+        if self.demanded() && possible != Skips::ALL {
+            let ModelConfig { hidden_size, intermediate_size, .. } = config;
+            return Err(Failure::usage(format!(
+                "--skip-zeros: the unit has no room for a model of hidden_size {hidden_size} and intermediate_size \
+                 {intermediate_size}: at most {MAX_COLUMN_ROWS} and {MAX_COLUMNS}"
+            )));
+        }
+        let wanted = self.skip_zeros.map_or(by_default, |_| self.demanded());
+        Ok(if wanted { possible } else { Skips::default() })
+    }
 }
 
 /// A fault that is injected into the first run.
@@ -220,7 +246,7 @@ mod tests {
         let of = |choice, by_default, hidden, intermediate| {
             let mut config = ModelConfig::bitnet_2b_4t();
             (config.hidden_size, config.intermediate_size) = (hidden, intermediate);
-            skips(choice, by_default, &config)
+            SkipArgs { skip_zeros: choice }.skips(by_default, &config)
         };
         let rows = Skips { rows: true, columns: false };
         for (hidden, intermediate, possible) in

@@ -7,7 +7,7 @@ use program::options::positive;
 
 use crate::args::model::ModelArgs;
 use crate::args::numbers::{lanes, margin};
-use crate::args::unit::{SwitchArg, UnitArgs};
+use crate::args::unit::{SkipArgs, UnitArgs};
 use crate::head::MARGIN;
 
 /// Where the ternary products are computed.
@@ -69,19 +69,9 @@ pub(crate) struct GenerateArgs {
     /// Sample only from the most likely tokens whose probabilities add up to P
     #[arg(long, value_name = "P", requires = "temperature", allow_negative_numbers = true, help_heading = "Sampling")]
     pub(crate) top_p: Option<f64>,
-    /// In passes of one token, skip weights that meet a zero: rows of up_proj whose gate is not above zero, and columns of
-    /// down_proj whose activation is zero. `off` reads all [default: on, as far as the unit has room]
-    #[arg(
-        long,
-        value_enum,
-        value_name = "on|off",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "on",
-        hide_possible_values = true,
-        help_heading = "Unit"
-    )]
-    pub(crate) skip_zeros: Option<SwitchArg>,
+    /// What the unit skips
+    #[command(flatten)]
+    pub(crate) skip: SkipArgs,
     /// Where the ternary products are computed
     #[arg(long, value_enum, default_value = "rtl", help_heading = "Unit")]
     pub(crate) device: DeviceKind,

@@ -14,7 +14,7 @@ use vector::VectorConfig;
 
 use super::args::{DeviceKind, GenerateArgs, HeadKind};
 use super::stops::Stops;
-use crate::args::unit::{SwitchArg, check_width, skips};
+use crate::args::unit::check_width;
 use crate::failure::Failure;
 use crate::head::MARGIN;
 use crate::source::{Source, check_length};
@@ -56,7 +56,7 @@ impl<'a> Job<'a> {
         remarks.extend(stops.remarks);
         let stop_tokens = stops.tokens;
         let limits = Limits { tokens: args.tokens, stop: stop_tokens.iter().map(|token| token.id).collect() };
-        if args.skip_zeros == Some(SwitchArg::On) && args.device == DeviceKind::Golden {
+        if args.skip.demanded() && args.device == DeviceKind::Golden {
             return Err(Failure::usage("--skip-zeros: the unit skips weights, and --device golden uses no unit"));
         }
         let on_units = args.head == HeadKind::Units;
@@ -69,7 +69,7 @@ impl<'a> Job<'a> {
         if !on_units && (args.lanes.is_some() || args.head_margin != MARGIN) {
             return Err(Failure::usage("--lanes and --head-margin belong to --head units"));
         }
-        let skips = skips(args.skip_zeros, true, config)?;
+        let skips = args.skip.skips(true, config)?;
         let vector = on_units.then(|| vector_config(&setup, args.lanes)).transpose()?;
         let rtl = match (args.device, rtl::unit_sha256()) {
             // Generation on the CPU alone does not need the RTL.

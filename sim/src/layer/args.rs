@@ -10,7 +10,7 @@ use soft_core::core::Core;
 
 use crate::args::model::ModelArgs;
 use crate::args::numbers::{clock, lanes, overhead};
-use crate::args::unit::{SwitchArg, UnitArgs};
+use crate::args::unit::{SkipArgs, UnitArgs};
 
 /// Where the operators between the BitLinears run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,19 +68,9 @@ pub(crate) struct LayerArgs {
     /// Number of tokens in the forward pass [default: the number of --prompt-ids, or 3 as in the CPU profile]
     #[arg(long, value_name = "T", value_parser = positive(), help_heading = "What")]
     pub(crate) tokens: Option<usize>,
-    /// With one token, skip weights that meet a zero: rows of up_proj whose gate is not above zero, and columns of down_proj
-    /// whose activation is zero. `off` reads all [default: on with one token, as far as the unit has room]
-    #[arg(
-        long,
-        value_enum,
-        value_name = "on|off",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "on",
-        hide_possible_values = true,
-        help_heading = "What"
-    )]
-    pub(crate) skip_zeros: Option<SwitchArg>,
+    /// What the unit skips
+    #[command(flatten)]
+    pub(crate) skip: SkipArgs,
     /// Where the operators between the BitLinears run: `host` (this CPU), `soft-core` (a RISC-V core, simulated
     /// beside the unit cycle by cycle; minutes), or `vector` (a vector unit that the core drives; seconds)
     #[arg(

@@ -17,7 +17,7 @@ use testbench::pool::threads;
 use testbench::recorder::Selection;
 
 use super::args::{LayerArgs, NonlinearArg};
-use crate::args::unit::{SwitchArg, bench, check_width, skips};
+use crate::args::unit::{bench, check_width};
 use crate::failure::Failure;
 use crate::source::{DEFAULT_TOKENS, Source, check_length};
 
@@ -58,7 +58,7 @@ impl<'a> Job<'a> {
         };
         let (ids, tokens) = prompt(args, &source)?;
         let by_default = tokens == 1 && args.nonlinear != NonlinearArg::SoftCore;
-        let skips = skips(args.skip_zeros, by_default, config)?;
+        let skips = args.skip.skips(by_default, config)?;
         let chosen = |l: &Linear| args.operators.is_empty() || args.operators.contains(l);
         let linears: Vec<Linear> = Linear::ALL.into_iter().filter(chosen).collect();
         check_width(&setup, config, &linears)?;
@@ -179,7 +179,7 @@ fn check_nonlinear(args: &LayerArgs) -> Result<(), Failure> {
     };
     let refused = [
         ("--all-layers", args.all_layers && args.nonlinear == NonlinearArg::SoftCore),
-        ("--skip-zeros", args.skip_zeros == Some(SwitchArg::On) && args.nonlinear == NonlinearArg::SoftCore),
+        ("--skip-zeros", args.skip.demanded() && args.nonlinear == NonlinearArg::SoftCore),
         ("--op", !args.operators.is_empty()),
         ("--shard", args.shard.is_some()),
         ("--journal", args.journal.is_some()),

@@ -82,7 +82,7 @@ impl Job<'_> {
 
     /// Runs the layers on the core, and compares every tensor with golden's.
     pub(super) fn nonlinear(&self, prepared: &Parts) -> Result<Nonlinear, Failure> {
-        let (runs, each) = if prepared.vector.is_some() { (2, VECTOR_CYCLES) } else { (1, CYCLES) };
+        let (runs, each) = if prepared.vector().is_some() { (2, VECTOR_CYCLES) } else { (1, CYCLES) };
         let work = work(self.config(), self.tokens, self.args.context());
         let progress = Progress::new("simulating the core", runs * each * (work * self.layers.len()) as u64);
         let ran = match (self.args.layer, &self.ids) {
@@ -108,7 +108,7 @@ impl Job<'_> {
     /// Runs a layer.
     fn on_core_one(&self, on: &Parts, case: &Case, progress: &Progress) -> Result<OnCore, Failure> {
         let (layer, started) = (case.entering.layer, Instant::now());
-        if on.vector.is_none() {
+        if on.vector().is_none() {
             let output = self.run_layer(on, case, true, progress)?;
             let compared = [compare_all(&case.expected, &output.layers[0]), compare_stream(&case.expected, &output)];
             let seconds = started.elapsed().as_secs_f64();
@@ -175,7 +175,7 @@ impl Job<'_> {
     fn run_layer(&self, on: &Parts, case: &Case, tensors: bool, progress: &Progress) -> Result<Output, Failure> {
         let mut system = self.system(on, self.core_memory_bytes(1), progress)?;
         let (stream, input) = (case.stream(), self.input(case));
-        Ok(match &on.vector {
+        Ok(match on.vector() {
             Some(unit) => whole::run(&mut system, &on.firmware, unit, &stream, &[input], tensors)?,
             None => run(&mut system, &on.firmware, &stream, &input, tensors)?,
         })
@@ -223,7 +223,7 @@ impl Job<'_> {
     fn core_section(&self, prepared: &Parts, ran: OnCore) -> Nonlinear {
         let OnCore { output, compared, head, seconds } = ran;
         let (firmware, context) = (&prepared.firmware, self.args.context());
-        let lanes = prepared.vector.as_ref().map(|config| config.lanes);
+        let lanes = prepared.vector().map(|config| config.lanes);
         // The vector unit has the clock of the ternary unit.
         let clock_mhz = if lanes.is_some() { self.setup.clock_mhz } else { self.args.core_mhz };
         let ms = |cycles: u64| cycles as f64 / clock_mhz / 1e3;
