@@ -14,16 +14,45 @@ use crate::error::Error;
 /// # Errors
 /// If a file list of the RTL is missing.
 pub fn spec(top: &str, trace: Trace) -> Result<ModelSpec, rtl::Error> {
+    let mut spec = spec_of(top, &["verilator"], rtl::listed(rtl::UNIT_LIST)?, trace);
+    spec.checkers = checkers()?;
+    Ok(spec)
+}
+
+/// The checkers that are bound to every ternary unit.
+///
+/// # Errors
+/// If their list is missing.
+pub fn checkers() -> Result<Vec<PathBuf>, rtl::Error> {
+    Ok(rtl::listed(rtl::CHECKER_LIST)?.into_iter().map(|file| rtl::dir().join(file)).collect())
+}
+
+/// The specification of a model with module `top` as its top level. `waivers` are the names of lists of waivers; `files` are
+/// relative to the folder of the RTL.
+pub fn spec_of(top: &str, waivers: &[&str], files: Vec<String>, trace: Trace) -> ModelSpec {
     let dir = rtl::dir();
-    let sources = |list| -> Result<Vec<PathBuf>, rtl::Error> {
-        Ok(rtl::listed(list)?.iter().map(|file| dir.join(file)).collect())
-    };
-    let waivers = dir.join("lint/verilator_waiver.vlt");
-    let mut spec = ModelSpec::new(top, std::iter::once(waivers).chain(sources(rtl::UNIT_LIST)?));
-    spec.checkers = sources(rtl::CHECKER_LIST)?;
+    let waivers = waivers.iter().map(|name| format!("lint/{name}_waiver.vlt"));
+    let mut spec = ModelSpec::new(top, waivers.chain(files).map(|file| dir.join(file)));
     spec.include_dirs.extend(rtl::HEADERS.iter().filter_map(|header| Some(dir.join(header).parent()?.into())));
     spec.trace = trace;
-    Ok(spec)
+    spec
+}
+
+/// Sets the parameters of a ternary unit, by their names in `tmv_unit` and in `tmv_system`.
+#[must_use]
+pub fn with_unit(spec: ModelSpec, unit: &UnitConfig) -> ModelSpec {
+    spec.param("Ports", unit.ports)
+        .param("PortBits", unit.port_bits)
+        .param("Vectors", unit.vectors)
+        .param("Groups", unit.groups)
+        .param("BankWords", unit.bank_words())
+        .param("Codec", codec::number(unit.codec))
+}
+
+/// A ternary unit in a few words.
+pub fn unit_label(unit: &UnitConfig) -> String {
+    let UnitConfig { ports, port_bits, vectors, groups, codec } = unit;
+    format!("tmv_unit {ports} x {port_bits} bits, {vectors} vectors x {groups}, {codec}")
 }
 
 /// The specification of a model of the whole unit `unit`, with the checkers bound.
@@ -31,22 +60,13 @@ pub fn spec(top: &str, trace: Trace) -> Result<ModelSpec, rtl::Error> {
 /// # Errors
 /// If a file list of the RTL is missing.
 pub fn unit_spec(unit: &UnitConfig, trace: Trace) -> Result<ModelSpec, rtl::Error> {
-    let mut spec = spec("tmv_unit", trace)?
-        .param("Ports", unit.ports)
-        .param("PortBits", unit.port_bits)
-        .param("Vectors", unit.vectors)
-        .param("Groups", unit.groups)
-        .param("BankWords", unit.bank_words())
-        .param("Codec", codec::number(unit.codec));
+    let mut spec = with_unit(spec("tmv_unit", trace)?, unit);
     // These settings let all ports share one body of code, and keep statements in the order that needs no copies:
     // docs/adr/0018.
     spec.files.insert(0, rtl::dir().join("lint/verilator_model.vlt"));
     spec.flags.extend(["--fno-dfg", "--fno-split", "--fno-table"].map(String::from));
     spec.shared.push(("tmv_dot".into(), "gen_port[0].u_port.u_engine.gen_vector[0].u_dot".into()));
-    spec.label = format!(
-        "tmv_unit {} x {} bits, {} vectors x {}, {}",
-        unit.ports, unit.port_bits, unit.vectors, unit.groups, unit.codec
-    );
+    spec.label = unit_label(unit);
     Ok(spec)
 }
 
@@ -67,18 +87,12 @@ pub fn build_vector(
 /// # Errors
 /// If a file list of the RTL is missing.
 pub fn vector_spec(unit: &VectorConfig, trace: Trace) -> Result<ModelSpec, rtl::Error> {
-    let dir = rtl::dir();
-    let files = rtl::listed(rtl::VECTOR_LIST)?;
-    let waivers = dir.join("lint/vector_waiver.vlt");
-    let mut spec =
-        ModelSpec::new("tmv_vec_unit", std::iter::once(waivers).chain(files.iter().map(|file| dir.join(file))))
-            .param("Lanes", unit.lanes)
-            .param("Ports", unit.ports)
-            .param("PortBits", unit.port_bits)
-            .param("Words", unit.words)
-            .param("Accs", unit.accs);
-    spec.include_dirs.extend(rtl::HEADERS.iter().filter_map(|header| Some(dir.join(header).parent()?.into())));
-    spec.trace = trace;
+    let mut spec = spec_of("tmv_vec_unit", &["vector"], rtl::listed(rtl::VECTOR_LIST)?, trace)
+        .param("Lanes", unit.lanes)
+        .param("Ports", unit.ports)
+        .param("PortBits", unit.port_bits)
+        .param("Words", unit.words)
+        .param("Accs", unit.accs);
     spec.label = format!("tmv_vec_unit, {} lanes", unit.lanes);
     Ok(spec)
 }

@@ -1,5 +1,6 @@
 //! Verilator models of the sequencer, and of the top with all units.
 
+use testbench::model::{checkers, spec_of, unit_label, with_unit};
 use tmv::config::UnitConfig;
 use toolchain::cache::Cache;
 use toolchain::progress::Progress;
@@ -20,17 +21,17 @@ pub fn build(
     trace: Trace,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<ModelLibrary, Error> {
+    let spec = spec_of("tmv_sequencer", &["sequencer"], core_files(core)?, trace).param("PortBits", port_bits);
+    let label = format!("tmv_sequencer with {}", core.name());
+    build_with(core, ModelSpec { label, ..spec }, progress)
+}
+
+/// Builds a model of which `core` is a part.
+fn build_with(core: Core, mut spec: ModelSpec, progress: &mut dyn FnMut(Progress<'_>)) -> Result<ModelLibrary, Error> {
     let cache = Cache::open(None).map_err(verilated::Error::from)?;
     let verilog = core.verilog(&cache, progress).map_err(verilated::Error::from)?;
-    let dir = rtl::dir();
-    let own = core_files(core)?.into_iter().map(|file| dir.join(file));
-    let waivers = dir.join("lint/sequencer_waiver.vlt");
-    let mut spec = ModelSpec::new("tmv_sequencer", std::iter::once(waivers).chain(own).chain(verilog.files))
-        .param("PortBits", port_bits);
-    spec.include_dirs.extend(rtl::HEADERS.iter().filter_map(|header| Some(dir.join(header).parent()?.into())));
+    spec.files.extend(verilog.files);
     spec.include_dirs.extend(verilog.include_dirs);
-    spec.trace = trace;
-    spec.label = format!("tmv_sequencer with {}", core.name());
     Ok(verilated::build(&spec, progress)?)
 }
 
@@ -44,25 +45,14 @@ pub fn build_top(
     vector: &VectorConfig,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<ModelLibrary, Error> {
-    let cache = Cache::open(None).map_err(verilated::Error::from)?;
-    let verilog = core.verilog(&cache, progress).map_err(verilated::Error::from)?;
-    let dir = rtl::dir();
-    let mut spec = testbench::model::unit_spec(unit, Trace::Off)?;
-    spec.top = "tmv_system".into();
-    let waivers = ["verilator", "sequencer", "vector", "system"].map(|name| format!("lint/{name}_waiver.vlt"));
-    let own = waivers.into_iter().chain(top_files(core)?);
-    spec.files = own.map(|file| dir.join(file)).chain(verilog.files).collect();
-    spec.include_dirs.extend(verilog.include_dirs);
-    // These are for a model of the ternary unit alone.
-    spec.flags.clear();
-    spec.shared.clear();
-    for (name, value) in
-        [("Lanes", vector.lanes), ("VectorPorts", vector.ports), ("Words", vector.words), ("Accs", vector.accs)]
-    {
-        spec = spec.param(name, value);
-    }
-    spec.label = format!("tmv_system with {}, {}, {} lanes", core.name(), spec.label, vector.lanes);
-    Ok(verilated::build(&spec, progress)?)
+    let waivers = ["verilator", "sequencer", "vector", "system"];
+    let spec = with_unit(spec_of("tmv_system", &waivers, top_files(core)?, Trace::Off), unit)
+        .param("Lanes", vector.lanes)
+        .param("VectorPorts", vector.ports)
+        .param("Words", vector.words)
+        .param("Accs", vector.accs);
+    let label = format!("tmv_system with {}, {}, {} lanes", core.name(), unit_label(unit), vector.lanes);
+    build_with(core, ModelSpec { label, checkers: checkers()?, ..spec }, progress)
 }
 
 /// The files of `tmv_system` with `core`, in order of use, relative to the folder of the RTL.
