@@ -297,6 +297,24 @@ fn fault_of(driver: &mut Driver<VerilatedDevice>, program: &[Instruction]) -> (u
     }
 }
 
+/// The register ERROR and the error's address, after `words` at the begin of memory and a doorbell for `tail` descriptors of the
+/// ring at `ring`. The unit works again.
+fn error_of(driver: &mut Driver<VerilatedDevice>, words: &[u32], ring: u64, tail: u32) -> (u32, u64) {
+    let device = driver.device();
+    for (bytes, word) in device.memory().as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        *bytes = word.to_le_bytes();
+    }
+    device.write_register(regs::RING_BASE_LO, ring as u32).unwrap();
+    device.write_register(regs::RING_LOG2, 0).unwrap();
+    device.write_register(regs::RING_TAIL, tail).unwrap();
+    device.wait_interrupt().unwrap();
+    let (error, at) = (device.read_register(regs::ERROR).unwrap(), device.read_register(regs::ERROR_ADDR_LO).unwrap());
+    driver.reset().unwrap();
+    works(driver);
+    driver.reset().unwrap();
+    (error, at.into())
+}
+
 /// A unit works after an error, and what it computes is right: quotients, a root, a sum and a maximum of a stream.
 fn works(driver: &mut Driver<VerilatedDevice>) {
     let (config, base) = (driver.config(), driver.device().memory_base());
@@ -477,22 +495,10 @@ fn fields_out_of_range() {
             bad[*word] = bad[*word] & !(((1 << bits) - 1) << low) | value << low;
             let base = driver.device().memory_base();
             let words = [vector::driver::descriptor(base + 64, 2, true), good, bad].concat();
-            let device = driver.device();
-            for (bytes, word) in device.memory().as_chunks_mut::<4>().0.iter_mut().zip(words) {
-                *bytes = word.to_le_bytes();
-            }
-            device.write_register(regs::RING_BASE_LO, base as u32).unwrap();
-            device.write_register(regs::RING_LOG2, 0).unwrap();
-            device.write_register(regs::RING_TAIL, 1).unwrap();
-            device.wait_interrupt().unwrap();
-            let error = device.read_register(regs::ERROR).unwrap();
+            let (error, at) = error_of(&mut driver, &words, base, 1);
             let wanted = u32::from(regs::ERR_BAD_INSTRUCTION) | regs::SOURCE_FRONTEND << 8;
             assert_eq!(error, wanted, "{field} {value}");
-            let at = device.read_register(regs::ERROR_ADDR_LO).unwrap();
-            assert_eq!(u64::from(at), base + 128, "{field} {value}: address of the instruction");
-            driver.reset().unwrap();
-            works(&mut driver);
-            driver.reset().unwrap();
+            assert_eq!(at, base + 128, "{field} {value}: address of the instruction");
         }
     }
 }
@@ -606,21 +612,10 @@ fn bad_descriptors() {
     let mut driver = open(&small_unit(), memory(), false);
     let base = driver.device().memory_base();
     let error = |driver: &mut Driver<VerilatedDevice>, ring: u64, descriptor: [u32; 16], tail: u32| {
-        let words: Vec<u8> = descriptor.into_iter().flat_map(u32::to_le_bytes).collect();
-        let device = driver.device();
-        device.memory()[..64].copy_from_slice(&words);
-        device.write_register(regs::RING_BASE_LO, ring as u32).unwrap();
-        device.write_register(regs::RING_LOG2, 0).unwrap();
-        device.write_register(regs::RING_TAIL, tail).unwrap();
-        device.wait_interrupt().unwrap();
-        let code = device.read_register(regs::ERROR).unwrap();
+        let (code, at) = error_of(driver, &descriptor, ring, tail);
         if code & regs::ERROR_CODE != u32::from(regs::ERR_BAD_DOORBELL) {
-            let at = device.read_register(regs::ERROR_ADDR_LO).unwrap();
-            assert_eq!(u64::from(at), ring & !63, "address of the descriptor");
+            assert_eq!(at, ring & !63, "address of the descriptor");
         }
-        driver.reset().unwrap();
-        works(driver);
-        driver.reset().unwrap();
         code
     };
     let good = vector::driver::descriptor(base + 64, 1, true);
