@@ -156,7 +156,7 @@ impl Recipe for Build<'_> {
             let mut command = self.compile_command(&work, level);
             command.args(&defines);
             if name == "fast" {
-                command.args(self.compiler.straight);
+                command.args(self.compiler.model);
             }
             (command, work.join(format!("{name}.cpp")), work.join(format!("{name}.o")))
         }))?;
