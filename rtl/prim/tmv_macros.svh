@@ -18,20 +18,26 @@
 `define TMV_WHOLE
 `endif
 
+// `TMV_ASSERT_IF` asserts `expr` in the cycles in which `when` is high: in the others, a simulator does not look at `expr`.
 `ifdef SYNTHESIS
 `define TMV_ASSERT(name, expr)
+`define TMV_ASSERT_IF(name, when, expr)
 `elsif FORMAL
 `define TMV_ASSERT(name, expr) \
   always @(posedge clk_i) begin : name \
     if (rst_ni) assert (expr); \
   end
+`define TMV_ASSERT_IF(name, when, expr) `TMV_ASSERT(name, !(when) || (expr))
 `else
-`define TMV_ASSERT(name, expr) \
+`define TMV_ASSERT(name, expr) `TMV_ASSERT_IF(name, !(expr), 1'b0)
+`define TMV_ASSERT_IF(name, when, expr) \
   always @(posedge clk_i) begin : name \
-    if (!(expr)) begin \
-      if (rst_ni) begin \
-        $display("%%Error: %s violated", `"name`"); \
-        $stop; \
+    if (when) begin \
+      if (!(expr)) begin \
+        if (rst_ni) begin \
+          $display("%%Error: %s violated", `"name`"); \
+          $stop; \
+        end \
       end \
     end \
   end
