@@ -91,7 +91,8 @@ module tmv_csr
 
   // Registers that can be written are below 0x80. Five bits of the address select one, so that the path is short.
   always_comb begin
-    unique case ({5'b0, write_addr_i[6:2], 2'b0})
+    refused = 1'b1;
+    if (write_i) unique case ({5'b0, write_addr_i[6:2], 2'b0})
       ControlOffset:    refused = |(write_data_i & ~ControlBits);
       IrqEnableOffset:  refused = |(write_data_i & ~IrqEnableBits);
       IrqStatusOffset:  refused = |(write_data_i & ~IrqStatusBits);

@@ -150,7 +150,7 @@ module tmv_read_bursts
   `TMV_REQUIRE(room, FifoBeats >= 2 * BurstBeats, "tmv_read_bursts: FifoBeats must hold two bursts")
   `TMV_REQUIRE(table, Outstanding >= 2 && (1 << TableBits) == Outstanding,
                "tmv_read_bursts: Outstanding must be a power of two, at least 2")
-  `TMV_ASSERT(LengthFits, !busy_q || (length_q != '0 && length_q <= length_t'(BurstBeats)))
+  `TMV_ASSERT_IF(LengthFits, busy_q, length_q != '0 && length_q <= length_t'(BurstBeats))
   `TMV_ASSERT(SpaceFits, space_q <= SpaceBits'(FifoBeats))
   `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))
   `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))

@@ -93,6 +93,6 @@ module tmv_read_stream
     .rdata_o (beat_o)
   );
 
-  `TMV_ASSERT(RoomReserved, !r_taken_o || fifo_ready)
+  `TMV_ASSERT_IF(RoomReserved, r_taken_o, fifo_ready)
   `TMV_COVER(ConsumerStalls, beat_valid_o && !beat_ready_i)
 endmodule

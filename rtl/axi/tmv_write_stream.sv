@@ -166,8 +166,8 @@ module tmv_write_stream
   `TMV_REQUIRE(count, CountBits > BurstBits, "tmv_write_stream: a command must be able to have a whole burst")
   `TMV_REQUIRE(table, Outstanding >= 2 && (1 << TableBits) == Outstanding,
                "tmv_write_stream: Outstanding must be a power of two, at least 2")
-  `TMV_ASSERT(OpenHasBeats, !open_q || burst_left_q != '0)
-  `TMV_ASSERT(LengthFits, !busy_q || (length_q != '0 && length_q <= length_t'(BurstBeats)))
+  `TMV_ASSERT_IF(OpenHasBeats, open_q, burst_left_q != '0)
+  `TMV_ASSERT_IF(LengthFits, busy_q, length_q != '0 && length_q <= length_t'(BurstBeats))
   `TMV_ASSERT(TableHolds, inflight_q <= (TableBits + 1)'(Outstanding))
   `TMV_ASSERT(CompleteWasIssued, complete_q <= inflight_q)
   `TMV_COVER(AllBurstsInFlight, inflight_q == (TableBits + 1)'(Outstanding))

@@ -25,7 +25,7 @@ module tmv_credits #(
     else if (take_i && !told_i) count_q <= count_q - 1'b1;
   end
 
-  `TMV_ASSERT(TakesWhatIsThere, !take_i || any_o)
+  `TMV_ASSERT_IF(TakesWhatIsThere, take_i, any_o)
   `TMV_COVER(ToldWhileTaken, told_i && take_i)
   `TMV_COVER(ToldTooOften, told_i && !take_i && count_q == '1)
 endmodule

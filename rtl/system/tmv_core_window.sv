@@ -167,7 +167,7 @@ module tmv_core_window
 
   `TMV_REQUIRE(port_bits, PortBits == 64 || PortBits == 128, "PortBits must be 64 or 128")
   `TMV_REQUIRE(writes, Writes >= 1 && Writes == 1 << $clog2(Writes), "Writes must be a power of two")
-  `TMV_ASSERT(ReadsFollowWrites, !m_axi_arvalid || quiet_o)
+  `TMV_ASSERT_IF(ReadsFollowWrites, m_axi_arvalid, quiet_o)
   `TMV_ASSERT(LinesAreAligned, !(req_i.valid && req_i.len != '0 && req_i.addr[4:0] != '0))
   `TMV_ASSERT(LinesAreWhole, !(req_i.valid && !(req_i.len inside {3'd0, 3'(LineWords - 1)})))
   `TMV_COVER(ReadWaitsForWrites, req_i.valid && !req_i.write && !quiet_o)

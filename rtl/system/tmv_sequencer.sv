@@ -330,5 +330,5 @@ module tmv_sequencer
   );
 
   `TMV_ASSERT(RegistersFollowWrites, !(m_axil_awvalid || m_axil_wvalid || m_axil_arvalid) || quiet)
-  `TMV_ASSERT(HostWritesArrive, !ram_write || !busy && data_ram_rsp.ready)
+  `TMV_ASSERT_IF(HostWritesArrive, ram_write, !busy && data_ram_rsp.ready)
 endmodule

@@ -165,8 +165,8 @@ module tmv_collector
   `TMV_REQUIRE(window, Window >= 16 && (1 << $bits(slot_t)) == Window && Window * Tokens < (1 << $bits(words_t)),
                "tmv_collector: Window must be a power of two, at least 16, and its words fit words_t")
   `TMV_ASSERT(ScanningIsUnscanned, scanning_q == (unscanned_q != '0))
-  `TMV_ASSERT(StartAfterEnd, !start_i || (unscanned_q == '0 && ready_words_o == '0))
-  `TMV_ASSERT(SlotOnce, !copy_done || !done_q[result_slot_i[port_q]])
+  `TMV_ASSERT_IF(StartAfterEnd, start_i, unscanned_q == '0 && ready_words_o == '0)
+  `TMV_ASSERT_IF(SlotOnce, copy_done, !done_q[result_slot_i[port_q]])
   `TMV_COVER(OutOfOrder, copy_done && result_slot_i[port_q] != scan_slot_q)
   `TMV_COVER(EnginesCompete, $countones(result_valid_i) > 1)
   `TMV_COVER(WriterStalls, word_valid_o && !word_ready_i)

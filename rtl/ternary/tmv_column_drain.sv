@@ -120,8 +120,8 @@ module tmv_column_drain
   end
 
   `TMV_REQUIRE(words, MaxColumnRows <= RowBlock * 1023, "tmv_column_drain: a number of words must fit 10 bits")
-  `TMV_ASSERT(OneAtATime, !begin_i || (!busy_o && state_q == Idle))
-  `TMV_ASSERT(StartAfterEnd, !start_i || state_q == Idle)
+  `TMV_ASSERT_IF(OneAtATime, begin_i, !busy_o && state_q == Idle)
+  `TMV_ASSERT_IF(StartAfterEnd, start_i, state_q == Idle)
   `TMV_COVER(WriterStalls, word_valid_o && !word_ready_i)
   `TMV_COVER(EngineIsLate, state_q == Wait && dealt_q && !(&idle_i))
 endmodule

@@ -27,7 +27,9 @@ module tmv_column_engine
 ) (
   input  logic                              clk_i,
   input  logic                              rst_ni,
-  /// An operator begins: all sums are zero.
+  /// An operator reads columns: from its begin until its sums were read. Nothing moves without it.
+  input  logic                              active_i,
+  /// It begins: all sums are zero.
   input  logic                              start_i,
   /// A block is granted; the activation of its next column. The columns that a block lacks get zero.
   input  logic                              block_i,
@@ -61,18 +63,6 @@ module tmv_column_engine
   activation_t [RowBlock-1:0] open_values_q;
   logic [BlockBits-1:0] push_q, pop_q;
   logic [$clog2(RowBlock)-1:0] column_q;
-
-  always_ff @(posedge clk_i) begin
-    if (block_i || column_i) begin
-      automatic activation_t [RowBlock-1:0] open_values = block_i ? '0 : open_values_q;
-      if (column_i) open_values[column_q] = value_i;
-      values[block_i ? push_q : push_q - 1'b1] <= open_values;
-      open_values_q <= open_values;
-      column_q      <= block_i ? '0 : column_q + 1'b1;
-    end
-    if (!rst_ni) push_q <= '0;
-    else if (block_i) push_q <= push_q + 1'b1;
-  end
 
   // Beside the pipeline travels what a beat is: element 0 with the planes, 3 with their sums.
   typedef struct packed {
@@ -125,12 +115,12 @@ module tmv_column_engine
   assign sums_o = read_q;
 
   // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies,
-  // and has nothing to do while no column is read. There are no functions, because with them the simulator would not share
+  // and has nothing to do while no operator reads columns. There are no functions, because with them the simulator would not share
   // the code of the ports.
   always_ff @(posedge clk_i) begin
-    if (!idle_o || read_i || adding_q || !rst_ni) begin
+    if (active_i || !rst_ni) begin
       if (adding_q) begin
-        automatic sums_t sums;
+        automatic sums_t sums = '0;
         for (int unsigned l = 0; l < SumLanes; l++) begin
           // One adder: what the field below borrowed comes in as the carry of a bit below.
           sums[l] = ColumnSumBits'(({read_q[l], 1'b1} + {ColumnSumBits'(signed'(add_q[l])), add_borrow_q[l]}) >> 1);
@@ -147,36 +137,33 @@ module tmv_column_engine
         if (fresh_q) read_q <= '0;
         else read_q <= mem[stepping_q ? index_q : read_index_i];
       end
-      if (word_done) begin
-        index_q     <= place_q[3].first_word ? '0 : index_q + 1'b1;
-        last_word_q <= place_q[3].last_word;
-        step_q      <= '0;
-      end else if (stepping_q) begin
-        step_q <= step_q + 1'b1;
-        if (step_q != StepBits'(Steps - 1)) index_q <= index_q + 1'b1;
+      if (start_i) fresh_q <= 1'b1;
+      else if (block_done) fresh_q <= 1'b0;
+      if (!rst_ni) pending_q <= '0;
+      else if (block_i != block_done) pending_q <= block_i ? pending_q + 1'b1 : pending_q - 1'b1;
+      if (word_done) last_word_q <= place_q[3].last_word;
+      if (word_done || (stepping_q && step_q != StepBits'(Steps - 1))) begin
+        index_q <= (word_done && place_q[3].first_word) ? '0 : index_q + 1'b1;
       end
+      adding_q <= stepping_q && rst_ni;
+      stepping_q <= (word_done || (stepping_q && step_q != StepBits'(Steps - 1))) && rst_ni;
+      step_q <= word_done ? '0 : step_q + StepBits'(stepping_q);
       if (take_i) value_q <= values[pop_q][take_column_i];
       place_q <= {place_q[2:0], place_t'({take_column_i == '1, take_first_i, take_last_i})};
       first_q <= {first_q[1:0], take_column_i == '0};
-      valid_q <= {valid_q[2:0], take_i};
-      adding_q <= stepping_q;
-      if (word_done) stepping_q <= 1'b1;
-      else if (step_q == StepBits'(Steps - 1)) stepping_q <= 1'b0;
-      if (take_i && take_column_i == '1 && take_last_i) pop_q <= pop_q + 1'b1;
-      if (!rst_ni) begin
-        valid_q    <= '0;
-        adding_q   <= 1'b0;
-        stepping_q <= 1'b0;
-        pop_q      <= '0;
+      valid_q <= rst_ni ? {valid_q[2:0], take_i} : '0;
+      if (!rst_ni) pop_q <= '0;
+      else if (take_i && take_column_i == '1 && take_last_i) pop_q <= pop_q + 1'b1;
+      if (block_i || column_i) begin
+        automatic activation_t [RowBlock-1:0] open_values = block_i ? '0 : open_values_q;
+        if (column_i) open_values[column_q] = value_i;
+        values[block_i ? push_q : push_q - 1'b1] <= open_values;
+        open_values_q <= open_values;
+        column_q      <= block_i ? '0 : column_q + 1'b1;
       end
+      if (!rst_ni) push_q <= '0;
+      else if (block_i) push_q <= push_q + 1'b1;
     end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) pending_q <= '0;
-    else if (block_i != block_done) pending_q <= block_i ? pending_q + 1'b1 : pending_q - 1'b1;
-    if (start_i) fresh_q <= 1'b1;
-    else if (block_done) fresh_q <= 1'b0;
   end
 
   `TMV_REQUIRE(steps, Steps * SumLanes == Lanes && Steps + 1 <= RowBlock,
@@ -184,9 +171,10 @@ module tmv_column_engine
   `TMV_REQUIRE(blocks, Blocks >= 2 && (1 << BlockBits) == Blocks, "tmv_column_engine: Blocks must be a power of two")
   `TMV_REQUIRE(entries, (MaxColumnRows + Lanes - 1) / Lanes * Steps <= ColumnSumEntries,
                "tmv_column_engine: the sums of MaxColumnRows rows must fit their memory")
-  `TMV_ASSERT(BlocksFit, !block_i || pending_q < (BlockBits + 1)'(Blocks))
-  `TMV_ASSERT(StartIdle, !start_i || idle_o)
-  `TMV_ASSERT(ReadIdle, !read_i || idle_o)
-  `TMV_ASSERT(WordComplete, !word_done || !stepping_q)
+  `TMV_ASSERT_IF(ActiveWithBlocks, block_i, active_i)
+  `TMV_ASSERT_IF(BlocksFit, block_i, pending_q < (BlockBits + 1)'(Blocks))
+  `TMV_ASSERT_IF(StartIdle, start_i, idle_o)
+  `TMV_ASSERT_IF(ReadIdle, read_i, idle_o)
+  `TMV_ASSERT_IF(WordComplete, word_done, !stepping_q)
   `TMV_COVER(BlocksOverlap, take_i && take_first_i && pending_q > (BlockBits + 1)'(1))
 endmodule

@@ -165,7 +165,7 @@ module tmv_dispatcher
   end
 
   `TMV_ASSERT(FullIsFull, full_q == (used_q == ($clog2(Window) + 1)'(Window)))
-  `TMV_ASSERT(SlotsBalanced, !slot_free_i || used_q != '0)
+  `TMV_ASSERT_IF(SlotsBalanced, slot_free_i, used_q != '0)
   `TMV_ASSERT(RowsForOnePort, $onehot0(row_o) && $onehot0(row_end_o))
   `TMV_COVER(NoRowRecorded, active_q && op_q.rows && !sending_q && scan_end)
   `TMV_COVER(BlockOfFewRows, finish && !send)

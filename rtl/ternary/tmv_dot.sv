@@ -1,3 +1,5 @@
+`include "tmv_macros.svh"
+
 /// Dot product of one beat of ternary weights with the activations of one vector, both in bit planes.
 ///
 /// With weight planes nz, neg and two's complement activation planes x0..x7, because -x = ~x + 1:
@@ -6,6 +8,9 @@
 /// adder of three numbers, which is one carry chain. Activations stay until the next load. pop(neg) is common to all
 /// vectors and comes from outside, a cycle after the planes. No multiplier.
 /// A sum has clog2(128 * Lanes) + 2 bits, because -128 times -1 is +128. Does not accumulate, does not check codes.
+///
+/// Two bodies have the same function: for synthesis (`TMV_LUT_BODIES`), counts by `tmv_plane` and their sums in two steps;
+/// for simulators, `$countones`, one machine instruction a slice, and all of it in the first step.
 module tmv_dot
   import tmv_pkg::*;
 #(
@@ -40,6 +45,7 @@ module tmv_dot
 
   always_ff @(posedge clk_i) load_q <= load_i;
 
+`ifdef TMV_LUT_BODIES
   for (genvar p = 0; p < 8; p++) begin : gen_plane
     logic [CountBits-1:0] count;
 
@@ -69,4 +75,35 @@ module tmv_dot
       high_q   <= (sum_t'(gen_plane[6].count) << 6) - (sum_t'(gen_plane[7].count) << 7) + sum_t'(neg_count_i);
     end
   end
+`else
+  sum_t counts_q, all_q;
+
+  // No block above has the names of these: Verilator 5.048 confuses blocks of one name below a module that it does not
+  // inline.
+  for (genvar p = 0; p < 8; p++) begin : gen_count
+    int unsigned count;
+
+    for (genvar s = 0; s < int'(Slices); s++) begin : gen_count_slice
+      logic [SliceLanes-1:0] x_q, ones;
+
+      always_ff @(posedge clk_i) if (load_q) x_q <= x_i[p][SliceLanes*s+:SliceLanes];
+
+      assign ones = nz_i[s] & (x_q ^ neg_i[s]);
+    end
+
+    assign count = $countones(gen_count_slice[0].ones)
+        + ((Slices == 1) ? 0 : $countones(gen_count_slice[Slices-1].ones));
+  end
+
+  // One sum of everything: no counts and no parts to keep. Statements stand in the order of use.
+  always_ff @(posedge clk_i) begin
+    if (valid_qq_i) sum_o <= all_q;
+    if (valid_q_i) all_q <= counts_q + sum_t'(neg_count_i);
+    if (valid_i) begin
+      counts_q <= sum_t'(gen_count[0].count + (gen_count[1].count << 1) + (gen_count[2].count << 2)
+          + (gen_count[3].count << 3) + (gen_count[4].count << 4) + (gen_count[5].count << 5)
+          + (gen_count[6].count << 6) - (gen_count[7].count << 7));
+    end
+  end
+`endif
 endmodule

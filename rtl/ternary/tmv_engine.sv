@@ -387,18 +387,19 @@ module tmv_engine
   end
 
   // Results are a chain with a link for each vector. Rows shift into the link of their vector; links leave at link 0.
-  // The link of a vector without a token is don't-care.
+  // The link of a vector without a token is don't-care. One assignment, because a simulator would copy a register that
+  // has two.
   typedef logic [Vectors-1:0][RowBlock-1:0][AccBits-1:0] results_t;
   results_t result_q;
 
   assign result_o = result_q[0];
 
   always_ff @(posedge clk_i) begin
-    if (sum_last) begin
-      automatic results_t next;
-      for (int unsigned v = 0; v < Vectors; v++) next[v] = {acc[v], result_q[v][RowBlock-1:1]};
+    if (sum_last || result_pop) begin
+      automatic results_t next = result_q >> (RowBlock * AccBits);
+      for (int unsigned v = 0; v < Vectors; v++) if (sum_last) next[v] = {acc[v], result_q[v][RowBlock-1:1]};
       result_q <= next;
-    end else if (result_pop) result_q <= result_q >> (RowBlock * AccBits);
+    end
   end
 
   // -128 times -1 in every lane of every word is the largest sum, and accumulators have a sign.
@@ -412,11 +413,11 @@ module tmv_engine
   `TMV_ASSERT(ReadyIsRoom, block_ready_o == ((push_q - compute_q) != (BlockBits + 1)'(BlockFifo)))
   `TMV_ASSERT(FetchIsQueued, fetch_valid_q == (push_q != fetch_q))
   // Planes take `next_q` a cycle after `word_shift`, so no word may come in its place in the cycle of `word_shift`.
-  `TMV_ASSERT(WordExpected, !x_valid_i || !next_valid_q)
-  `TMV_ASSERT(BlockOfBeat, !beat_valid_q || current_valid_q)
+  `TMV_ASSERT_IF(WordExpected, x_valid_i, !next_valid_q)
+  `TMV_ASSERT_IF(BlockOfBeat, beat_valid_q, current_valid_q)
   `TMV_ASSERT(OneCause, $onehot0({busy_o, stall_data_o, stall_x_o, stall_result_o}))
   `TMV_ASSERT(ResultKept, !(sum_last && result_valid_o))
-  `TMV_ASSERT(TakenInSuccession, !result_valid_o || result_first_q || result_ready_i)
+  `TMV_ASSERT_IF(TakenInSuccession, result_valid_o, result_first_q || result_ready_i)
   `TMV_COVER(WeightsMissing, stall_data_o)
   `TMV_COVER(ActivationsMissing, stall_x_o)
   `TMV_COVER(ResultBlocked, stall_result_o)

@@ -413,15 +413,12 @@ module tmv_frontend
   logic [15-ByteBits:0] x_beats_q;
   logic [ByteBits-1:0] x_rest_q;
   logic whole_q;
-  logic [PortBytes-1:0] is_x;
 
-  // A table, because synthesis would make a carry chain of a comparison.
-  always_comb begin
-    is_x = '0;
-    for (int unsigned rest = 0; rest < PortBytes; rest++) begin
-      if (x_rest_q == ByteBits'(rest)) is_x = PortBytes'((1 << rest) - 1);
-    end
-  end
+  /// The bytes of a beat before byte `rest`. A table, because synthesis would make a carry chain of a comparison.
+  function automatic logic [PortBytes-1:0] bytes_before(logic [ByteBits-1:0] rest);
+    bytes_before = '0;
+    for (int unsigned i = 0; i < PortBytes; i++) if (rest == ByteBits'(i)) bytes_before = PortBytes'((1 << i) - 1);
+  endfunction
 
   always_ff @(posedge clk_i) begin
     if (state_q == WaitBank || (word_full && word_last)) begin
@@ -435,15 +432,17 @@ module tmv_frontend
     end
   end
 
-  // The zeros come second: so they become resets of registers, which cost less than gates.
-  for (genvar b = 0; b < 8; b++) begin : gen_plane
-    always_ff @(posedge clk_i) begin
-      if (beat_valid_i) begin
-        x_data_o[b] <= {transpose(beat_i, b), x_data_o[b][Lanes-1:PortBytes]};
-        for (int unsigned i = 0; i < PortBytes; i++) begin
-          if (!whole_q && !is_x[i]) x_data_o[b][Lanes-PortBytes+i] <= 1'b0;
-        end
+  // The zeros come second: so they become resets of registers, which cost less than gates. One assignment, because a
+  // simulator would copy a register that has two.
+  always_ff @(posedge clk_i) begin
+    if (beat_valid_i) begin
+      automatic logic [PortBytes-1:0] is_x = whole_q ? '1 : bytes_before(x_rest_q);
+      automatic logic [7:0][Lanes-1:0] next = '0;
+      for (int unsigned b = 0; b < 8; b++) begin
+        next[b] = {transpose(beat_i, b), x_data_o[b][Lanes-1:PortBytes]};
+        for (int unsigned i = 0; i < PortBytes; i++) if (!is_x[i]) next[b][Lanes-PortBytes+i] = 1'b0;
       end
+      x_data_o <= next;
     end
   end
 

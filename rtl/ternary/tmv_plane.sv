@@ -3,8 +3,7 @@
 /// One plane of a word of activations of one vector, and its count for each beat of weights.
 ///
 /// count = pop(nz & (x ^ neg)). Throughput one beat a cycle, latency one cycle. The plane stays until the next load.
-/// Two bodies have the same function: `$countones` for simulation, one machine instruction a slice, and the LUTs of
-/// `tmv_popcount` for synthesis (`TMV_LUT_BODIES`).
+/// `tmv_dot` has it in the body for synthesis.
 module tmv_plane
   import tmv_pkg::*;
 #(
@@ -25,21 +24,15 @@ module tmv_plane
   input  logic [SliceLanes-1:0] neg_i [Slices],
   output logic [ CountBits-1:0] count_o
 );
-  // No block above has this name: Verilator 5.048 confuses blocks of one name below a module that it does not inline.
-  for (genvar s = 0; s < int'(Slices); s++) begin : gen_plane_slice
-    logic [SliceLanes-1:0] x_q, ones;
-
-    always_ff @(posedge clk_i) if (load_i) x_q <= x_i[SliceLanes*s+:SliceLanes];
-
-    assign ones = nz_i[s] & (x_q ^ neg_i[s]);
-  end
-
-`ifdef TMV_LUT_BODIES
   logic [SliceLanes-1:0] ones[Slices];
   logic [CountBits-1:0] count;
 
-  for (genvar s = 0; s < int'(Slices); s++) begin : gen_ones
-    assign ones[s] = gen_plane_slice[s].ones;
+  for (genvar s = 0; s < int'(Slices); s++) begin : gen_slice
+    logic [SliceLanes-1:0] x_q;
+
+    always_ff @(posedge clk_i) if (load_i) x_q <= x_i[SliceLanes*s+:SliceLanes];
+
+    assign ones[s] = nz_i[s] & (x_q ^ neg_i[s]);
   end
 
   tmv_popcount #(
@@ -51,15 +44,6 @@ module tmv_plane
   );
 
   always_ff @(posedge clk_i) if (valid_i) count_o <= count;
-`else
-  if (Slices == 1) begin : gen_one
-    always_ff @(posedge clk_i) if (valid_i) count_o <= CountBits'($countones(gen_plane_slice[0].ones));
-  end else begin : gen_two
-    always_ff @(posedge clk_i) begin
-      if (valid_i) count_o <= CountBits'($countones(gen_plane_slice[0].ones) + $countones(gen_plane_slice[1].ones));
-    end
-  end
-`endif
 
   `TMV_REQUIRE(lanes, Lanes >= 1 && Lanes <= 128 && Slices * SliceLanes == Lanes,
                "tmv_plane: Lanes must be 1 to 64, or an even number up to 128")

@@ -71,6 +71,7 @@ module tmv_port
   output logic                                              result_last_o,
   output logic                                              result_done_o,
   /// Sums of columns, see `tmv_column_engine`.
+  input  logic                                              columns_active_i,
   input  logic                                              columns_start_i,
   output logic                                              columns_idle_o,
   input  logic                                              columns_read_i,
@@ -233,6 +234,7 @@ module tmv_port
     ) u_columns (
       .clk_i,
       .rst_ni,
+      .active_i     (columns_active_i),
       .start_i      (columns_start_i),
       .block_i      (grant_i && block_i.columns),
       .column_i     (row_i && open_q),

@@ -94,8 +94,8 @@ module tmv_row_mask
     end
   end
 
-  `TMV_ASSERT(RecordsDispatched, !scan_ready_o || !scan_req_i || ahead_q <= ($clog2(Contexts) + 1)'(Contexts))
-  `TMV_ASSERT(RecordFits, !byte_valid_q || written_q < ($bits(mask_index_t) + 1)'(Bytes / 2))
+  `TMV_ASSERT_IF(RecordsDispatched, scan_req_i, !scan_ready_o || ahead_q <= ($clog2(Contexts) + 1)'(Contexts))
+  `TMV_ASSERT_IF(RecordFits, byte_valid_q, written_q < ($bits(mask_index_t) + 1)'(Bytes / 2))
   `TMV_COVER(ScanWaits, !scan_ready_o && ahead_q == '0 && {1'b0, scan_index_i} == written_q)
   `TMV_COVER(ScanOlder, scan_req_i && scan_older_i)
 endmodule

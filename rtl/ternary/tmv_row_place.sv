@@ -103,8 +103,8 @@ module tmv_row_place
     .rdata_o (word_o)
   );
 
-  `TMV_ASSERT(WordFits, !push_q || word_room)
-  `TMV_ASSERT(StartAfterEnd, !start_i || (scan_end && ready_words_o == '0 && from_q == '0))
+  `TMV_ASSERT_IF(WordFits, push_q, word_room)
+  `TMV_ASSERT_IF(StartAfterEnd, start_i, scan_end && ready_words_o == '0 && from_q == '0)
   `TMV_COVER(WriterStalls, !room_q && row_valid)
   `TMV_COVER(RestDropped, rest && word_valid_i)
 endmodule

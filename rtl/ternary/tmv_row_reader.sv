@@ -89,9 +89,9 @@ module tmv_row_reader
     end
   end
 
-  `TMV_ASSERT(StartIdle, !start_i || !busy_o)
-  `TMV_ASSERT(RowsFit, !row_valid_i || (open_q && received_q < (RowBits + 1)'(RowBlock)))
-  `TMV_ASSERT(NotEmpty, !end_i || row_valid_i || received_q != '0)
+  `TMV_ASSERT_IF(StartIdle, start_i, !busy_o)
+  `TMV_ASSERT_IF(RowsFit, row_valid_i, open_q && received_q < (RowBits + 1)'(RowBlock))
+  `TMV_ASSERT_IF(NotEmpty, end_i, row_valid_i || received_q != '0)
   `TMV_COVER(FilledUp, working_q && !open_q && rows_q && (RowBits + 1)'(row_q) >= received_q)
   `TMV_COVER(RowsLate, working_q && open_q && (RowBits + 1)'(row_q) >= received_q)
 endmodule

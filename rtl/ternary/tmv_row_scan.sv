@@ -75,6 +75,6 @@ module tmv_row_scan
     end
   end
 
-  `TMV_ASSERT(StartAtEnd, !start_i || end_o)
-  `TMV_ASSERT(MoreIsLeft, !more_q || left_q != '0)
+  `TMV_ASSERT_IF(StartAtEnd, start_i, end_o)
+  `TMV_ASSERT_IF(MoreIsLeft, more_q, left_q != '0)
 endmodule

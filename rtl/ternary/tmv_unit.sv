@@ -159,7 +159,8 @@ module tmv_unit
   // Columns.
   localparam int unsigned ColumnXBits = $clog2(MaxColumns * 8 / PortBits) + 1;
 
-  logic column_x_write, column_x_bank, columns_begin, columns_dealt, columns_busy, columns_read, drain_valid, draining_q;
+  logic column_x_write, column_x_bank, columns_begin, columns_dealt, columns_busy, columns_active;
+  logic columns_read, drain_valid, draining_q;
   logic [ColumnXBits-1:0] column_x_addr;
   activation_t value;
   activation_t [RowBlock-1:0] x_values;
@@ -172,6 +173,8 @@ module tmv_unit
   logic [RowBlock*AccBits-1:0] drain_word;
   // To the writer.
   logic word_take;
+
+  assign columns_active = columns_begin || columns_busy;
 
   assign m_axi_rready = '1;
   assign m_axi_bready = 1'b1;
@@ -371,6 +374,7 @@ module tmv_unit
       .result_token_o (result_token[p]),
       .result_last_o  (result_last[p]),
       .result_done_o  (result_done[p]),
+      .columns_active_i(columns_active),
       .columns_start_i(columns_begin),
       .columns_idle_o (columns_idle[p]),
       .columns_read_i (columns_read),

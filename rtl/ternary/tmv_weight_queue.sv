@@ -144,8 +144,8 @@ module tmv_weight_queue
   `TMV_REQUIRE(beats, FifoBeats >= 32 && (1 << PtrBits) == FifoBeats,
                "tmv_weight_queue: FifoBeats must be a power of two, at least 32")
   `TMV_REQUIRE(blocks, Blocks >= 2 && (1 << BlockBits) == Blocks, "tmv_weight_queue: Blocks must be a power of two")
-  `TMV_ASSERT(BlockFits, !block_valid_i || push_q - pop_q != (BlockBits + 1)'(Blocks))
-  `TMV_ASSERT(Room, !write_i || rows_q || ptr_t'(write_q - read_q) < ptr_t'(FifoBeats))
+  `TMV_ASSERT_IF(BlockFits, block_valid_i, push_q - pop_q != (BlockBits + 1)'(Blocks))
+  `TMV_ASSERT_IF(Room, write_i, rows_q || ptr_t'(write_q - read_q) < ptr_t'(FifoBeats))
   `TMV_COVER(RowsAfterBlock, block_valid_i && block_rows_i && active_q && !rows_q)
   `TMV_COVER(BlockAfterRows, block_valid_i && !block_rows_i && active_q && rows_q)
   `TMV_COVER(PanelIncomplete, active_q && rows_q && row_q != '0 && read_q - write_q < ptr_t'(FifoBeats))

@@ -207,7 +207,7 @@ module tmv_writer
   );
 
   `TMV_REQUIRE(group, GroupBytes / WordBytes <= Window, "tmv_writer: a group must fit the reorder window")
-  `TMV_ASSERT(BurstBacked, !(state_q == Results && beat_ready) || word_valid_i || ready_words_i != '0)
+  `TMV_ASSERT_IF(BurstBacked, state_q == Results && beat_ready, word_valid_i || ready_words_i != '0)
   `TMV_ASSERT(StreamIsIdle, state_q != Idle || cmd_ready)
   `TMV_COVER(ResultsGathered, state_q == Results && burst_valid && ready_words_i != '0 && !draining_q)
   `TMV_COVER(RecordWaits, state_q == Record && burst_valid && !quiet_o)

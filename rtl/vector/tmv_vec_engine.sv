@@ -505,7 +505,7 @@ module tmv_vec_engine
   `TMV_REQUIRE(lanes, Lanes == 8 || Lanes == 16 || Lanes == 32, "tmv_vec_engine: Lanes must be 8, 16 or 32")
   `TMV_REQUIRE(beats, WordBeats <= DivideSlots, "tmv_vec_engine: a stored word must not take longer than a division")
   `TMV_REQUIRE(words, Words * Lanes <= (1 << 16), "tmv_vec_engine: the number of an element has 16 bits")
-  `TMV_ASSERT(FoldQueueHolds, !(valid[Last] && is_sum && slot_q[Last].emit) || fold_wready)
-  `TMV_ASSERT(AllIsPutAway, !(done_o && !instr_q.hold) || d_last[0])
+  `TMV_ASSERT_IF(FoldQueueHolds, valid[Last] && is_sum && slot_q[Last].emit, fold_wready)
+  `TMV_ASSERT_IF(AllIsPutAway, done_o && !instr_q.hold, d_last[0])
   `TMV_ASSERT(OneMaximumWaits, !(max_valid && max_pending_q && !r_write))
 endmodule

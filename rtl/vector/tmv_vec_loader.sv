@@ -274,6 +274,6 @@ module tmv_vec_loader
 
   `TMV_REQUIRE(ports, Ports == 1 || Ports == 2, "tmv_vec_loader: Ports must be 1 or 2")
   `TMV_REQUIRE(ring, RingWords >= 4 && (1 << RingBits) == RingWords, "tmv_vec_loader: RingWords must be a power of two")
-  `TMV_ASSERT(TakesWhatIsHere, !take_i || take_words_i <= count_o)
+  `TMV_ASSERT_IF(TakesWhatIsHere, take_i, take_words_i <= count_o)
   `TMV_ASSERT(RingHolds, count_o <= (RingBits + 1)'(RingWords))
 endmodule

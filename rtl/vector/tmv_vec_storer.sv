@@ -213,8 +213,8 @@ module tmv_vec_storer
   // A word that is packed is of a range in the queue.
   assign idle_o = !queue_valid[0] && !queue_valid[1] && beats_q == '0 && cmd_ready && quiet_o;
 
-  `TMV_ASSERT(BeatsHaveRoom, !push || fifo_ready)
+  `TMV_ASSERT_IF(BeatsHaveRoom, push, fifo_ready)
   `TMV_ASSERT(WordsFarApart, !(valid_i && left_q > ($clog2(WordBeats) + 1)'(1)))
-  `TMV_ASSERT(RecordAlone, !record_i || idle_o)
+  `TMV_ASSERT_IF(RecordAlone, record_i, idle_o)
   `TMV_COVER(NoRoom, !room_o)
 endmodule
