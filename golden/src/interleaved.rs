@@ -193,35 +193,48 @@ fn block_products(kernel: Kernel, out: Vec<(&Interleaved, &mut [i32])>, x: &[i8]
     let x = Packed::new(x, out[0].0.cols);
     let tokens = x.sums.len();
     let work = out.iter().map(|(w, _)| steps(&[8, w.rows, w.cols.div_ceil(WORD), tokens])).sum();
+    let range = |first: usize, rows: usize| first..first + rows.div_ceil(ROWS);
+    if tokens == 1 {
+        // Without a list of tokens for each task: one token takes so little time that making the lists shows.
+        let tasks = out.into_iter().flat_map(|(w, out)| {
+            let parts = out.chunks_mut(GROUPS * ROWS).zip((0..).step_by(GROUPS));
+            parts.map(move |(out, first)| (w.groups(range(first, out.len())), out))
+        });
+        return for_each(tasks, work, |(lines, out)| token_task(kernel, lines, &x, out));
+    }
     let tasks = out.into_iter().flat_map(|(w, out)| {
         let mut out: Vec<_> = out.chunks_mut(w.rows.max(1)).collect();
         (0..w.rows.div_ceil(ROWS)).step_by(GROUPS).map(move |first| {
             let rows = out[0].len().min(GROUPS * ROWS);
             let part = out.iter_mut().map(|out| out.split_off_mut(..rows).expect("each token has all rows"));
-            (w.groups(first..first + rows.div_ceil(ROWS)), part.collect::<Vec<_>>())
+            (w.groups(range(first, rows)), part.collect::<Vec<_>>())
         })
     });
     for_each(tasks, work, |(lines, out)| task(kernel, lines, &x, out));
 }
 
+/// Writes the sums of a group for token `t`: the codes are one more than the weights.
+fn write(out: &mut [i32], sums: &Sums, x: &Packed, t: usize) {
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum.wrapping_sub(x.sums[t]));
+}
+
+/// Multiplies at most [`GROUPS`] groups by one token. `out` has the rows of the groups.
+fn token_task(kernel: Kernel, lines: &[Line], x: &Packed, out: &mut [i32]) {
+    let mut sums = [[0; ROWS]; GROUPS];
+    (kernel.token)(lines, &x.words, &mut sums[..out.len().div_ceil(ROWS)]);
+    out.chunks_mut(ROWS).zip(&sums).for_each(|(out, sums)| write(out, sums, x, 0));
+}
+
 /// Multiplies at most [`GROUPS`] groups. `out` has the rows of the groups for each token.
 fn task(kernel: Kernel, lines: &[Line], x: &Packed, mut out: Vec<&mut [i32]>) {
-    let write = |out: &mut [i32], sums: &Sums, t: usize| {
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum.wrapping_sub(x.sums[t]));
-    };
     let groups = out[0].len().div_ceil(ROWS);
-    if let [out] = &mut *out {
-        let mut sums = [[0; ROWS]; GROUPS];
-        (kernel.token)(lines, &x.words, &mut sums[..groups]);
-        return out.chunks_mut(ROWS).zip(&sums).for_each(|(out, sums)| write(out, sums, 0));
-    }
     for (group, lines) in lines.chunks_exact(lines.len() / groups).enumerate() {
         for (first, tokens, words) in x.tiles() {
             let mut sums = [[0; ROWS]; TILE];
             (kernel.group)(lines, words, &mut sums[..tokens]);
             for ((t, out), sums) in (first..).zip(&mut out[first..first + tokens]).zip(&sums) {
                 let rows = group * ROWS..out.len().min((group + 1) * ROWS);
-                write(&mut out[rows], sums, t);
+                write(&mut out[rows], sums, x, t);
             }
         }
     }

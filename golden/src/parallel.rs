@@ -52,7 +52,7 @@ pub(crate) fn for_each<T: Send>(tasks: impl Iterator<Item = T>, work: usize, f: 
     #[cfg(feature = "parallel")]
     if work >= WORTH_IT {
         use rayon::prelude::*;
-        return tasks.collect::<Vec<_>>().into_par_iter().for_each(f);
+        return tasks.collect::<Vec<_>>().into_par_iter().with_max_len(1).for_each(f);
     }
     let _ = work;
     tasks.for_each(f);
