@@ -14,6 +14,7 @@ const AHEAD: usize = 1024;
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn dots<const ROWS: usize>(q: &[i8], rows: [&[i8]; ROWS]) -> [i32; ROWS] {
+    let columns = q.len();
     let (q, q_tail) = q.as_chunks::<WIDTH>();
     let offset = _mm512_set1_epi8(i8::MIN);
     let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
@@ -21,7 +22,10 @@ pub(super) fn dots<const ROWS: usize>(q: &[i8], rows: [&[i8]; ROWS]) -> [i32; RO
         let q = _mm512_xor_si512(bytemuck::must_cast(*q), offset);
         for (sums, row) in sums.iter_mut().zip(rows) {
             let (chunks, _) = row.as_chunks::<WIDTH>();
-            prefetch(row, i * WIDTH + AHEAD, WIDTH);
+            // Behind the end of the rows, the rows that the next call reads: they lie behind all of these.
+            let next = i * WIDTH + AHEAD;
+            let next = if next < columns { next } else { next + (ROWS - 1) * columns };
+            prefetch(row, next, WIDTH);
             let codes = bytemuck::must_cast(chunks[i]);
             sums[0] = _mm512_dpbusd_epi32(sums[0], q, codes);
             sums[1] = _mm512_dpbusd_epi32(sums[1], offset, codes);

@@ -15,6 +15,7 @@ const WIDTH: usize = 16;
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 pub(crate) fn dots<E: Element, const AHEAD: usize, const ROWS: usize>(a: &[f32], rows: [&[E]; ROWS]) -> [f32; ROWS] {
+    let columns = a.len();
     let (a, a_tail) = a.as_chunks::<LANES>();
     let mut chunks: [&[[E; LANES]]; ROWS] = [&[]; ROWS];
     for (chunks, row) in chunks.iter_mut().zip(rows) {
@@ -25,7 +26,10 @@ pub(crate) fn dots<E: Element, const AHEAD: usize, const ROWS: usize>(a: &[f32],
         let a = registers(a);
         for (sums, row) in sums.iter_mut().zip(chunks) {
             if AHEAD > 0 {
-                prefetch(row.as_flattened(), i * LANES + AHEAD, LANES);
+                // Behind the end of the rows, the rows that the next call reads: they lie behind all of these.
+                let next = i * LANES + AHEAD;
+                let next = if next < columns { next } else { next + (ROWS - 1) * columns };
+                prefetch(row.as_flattened(), next, LANES);
             }
             for ((sum, a), x) in sums.iter_mut().zip(a).zip(registers(&row[i])) {
                 *sum = _mm512_add_ps(*sum, _mm512_mul_ps(a, x));
