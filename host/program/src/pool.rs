@@ -17,9 +17,17 @@ pub fn threads() -> usize {
 ///
 /// If the threads were made before, they stay as they are.
 pub fn join(threads: usize) {
+    keep_memory();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
     // An error says that there is a pool.
     let _ = pool.build_global();
+}
+
+/// Makes the allocator of glibc keep memory that is freed. It gives blocks back to the system which are larger than any that
+/// was freed before, up to 32 MB, and then the system has to clear new pages for each job of a long prompt.
+fn keep_memory() {
+    const LARGEST: usize = 31 << 20;
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGEST)));
 }
 
 /// Runs `f`. Meanwhile the other threads do not sleep: they look for jobs all the time, and use all of their processors. A
