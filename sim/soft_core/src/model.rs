@@ -21,9 +21,12 @@ pub fn build(
     trace: Trace,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<ModelLibrary, Error> {
-    let spec = spec_of("tmv_sequencer", &["sequencer"], core_files(core)?, trace).param("PortBits", port_bits);
-    let label = format!("tmv_sequencer with {}", core.name());
-    build_with(core, ModelSpec { label, ..spec }, progress)
+    let mut spec = spec_of("tmv_sequencer", &["sequencer"], core_files(core)?, trace).param("PortBits", port_bits);
+    spec.label = format!("tmv_sequencer with {}", core.name());
+    // A layer takes tens of millions of cycles. In one piece, the code of the core is faster.
+    spec.flags.push("--flatten".into());
+    spec.long_runs = true;
+    build_with(core, spec, progress)
 }
 
 /// Builds a model of which `core` is a part.

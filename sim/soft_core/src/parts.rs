@@ -184,6 +184,12 @@ impl Parts {
         out
     }
 
+    /// Whether neither unit is clocked and nobody is owed an answer: then the core sees what it saw in the cycle before.
+    fn is_at_rest(&self) -> bool {
+        let vector = self.vector.as_ref();
+        self.rest >= REST && !self.owed && vector.is_none_or(|vector| vector.rest >= VECTOR_REST)
+    }
+
     /// Clocks the unit.
     fn step_unit(&mut self, inputs: AxilInputs) -> Result<(), SimulationError> {
         if inputs != self.axil {
@@ -269,6 +275,12 @@ impl Body for Parts {
     fn step(&mut self) -> Result<(), SimulationError> {
         let request = self.core_outputs();
         let active = request.awvalid || request.wvalid || request.arvalid;
+        if !active && self.is_at_rest() {
+            self.offered = false;
+            self.unit.axi_memory().tick();
+            self.core_port.serve_if_busy(&mut self.core, self.unit.axi_memory(), self.port)?;
+            return Ok(self.core.cycle()?);
+        }
         match active {
             true => self.route(&request),
             false => self.offered = false,

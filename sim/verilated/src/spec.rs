@@ -78,6 +78,8 @@ pub struct ModelSpec {
     pub coverage: bool,
     /// Whether assertions are checked; true by default.
     pub assertions: bool,
+    /// Whether the model runs for many millions of cycles, so that compiling its code at level 2 pays.
+    pub long_runs: bool,
     /// Further options for Verilator.
     pub flags: Vec<String>,
     /// Modules for which CXXRTL generates code only once, each with the path of one instance. All instances of such a
@@ -102,6 +104,7 @@ impl ModelSpec {
             trace: Trace::Off,
             coverage: false,
             assertions: true,
+            long_runs: false,
             flags: Vec::new(),
             shared: Vec::new(),
             simulator: None,
