@@ -12,3 +12,11 @@ pub(crate) fn prefetch<E>(x: &[E], first: usize, count: usize) {
     }
     let _ = (x, first, count, LINE);
 }
+
+/// What to ask for instead of element `at` of each of `rows` rows of `len` elements that are read at the same time: behind the
+/// end of a row is the next of these rows, so it is the element of the rows that come after all of them.
+#[inline(always)]
+#[cfg(all(feature = "parallel", target_arch = "x86_64"))]
+pub(crate) fn in_next_rows(at: usize, len: usize, rows: usize) -> usize {
+    if at < len { at } else { at + (rows - 1) * len }
+}

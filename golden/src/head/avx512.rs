@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::memory::prefetch;
+use crate::memory::{in_next_rows, prefetch};
 
 /// Bytes of a register.
 const WIDTH: usize = 64;
@@ -22,10 +22,7 @@ pub(super) fn dots<const ROWS: usize>(q: &[i8], rows: [&[i8]; ROWS]) -> [i32; RO
         let q = _mm512_xor_si512(bytemuck::must_cast(*q), offset);
         for (sums, row) in sums.iter_mut().zip(rows) {
             let (chunks, _) = row.as_chunks::<WIDTH>();
-            // Behind the end of the rows, the rows that the next call reads: they lie behind all of these.
-            let next = i * WIDTH + AHEAD;
-            let next = if next < columns { next } else { next + (ROWS - 1) * columns };
-            prefetch(row, next, WIDTH);
+            prefetch(row, in_next_rows(i * WIDTH + AHEAD, columns, ROWS), WIDTH);
             let codes = bytemuck::must_cast(chunks[i]);
             sums[0] = _mm512_dpbusd_epi32(sums[0], q, codes);
             sums[1] = _mm512_dpbusd_epi32(sums[1], offset, codes);

@@ -13,6 +13,8 @@ use multiversion::multiversion;
 use multiversion::target::match_target;
 use prefetch_index::prefetch_index;
 
+use crate::memory::in_next_rows;
+
 use super::lines::{CHUNK, CLASSES, Kernel, Line, ROWS, Sums, chunks};
 
 /// The kernels of this file that this machine can run, from the slowest to the fastest.
@@ -123,9 +125,7 @@ macro_rules! kernel {
                     let ((x0, x1), (x2, x3)) = (low.split_at(count), high.split_at(count));
                     for i in 0..count {
                         let x = [[x0[i], x2[i]], [x1[i], x3[i]]];
-                        // At the end of a group, the groups that the next call reads.
-                        let next = start + i + AHEAD;
-                        let next = if next < group { next } else { next + (N - 1) * group };
+                        let next = in_next_rows(start + i + AHEAD, group, N);
                         for (n, acc) in acc.iter_mut().enumerate() {
                             let lines = &lines[n * group..];
                             for half in 0..2 {

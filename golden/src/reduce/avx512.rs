@@ -6,7 +6,7 @@ use core::arch::x86_64::*;
 
 use super::lanes::LANES;
 use crate::dtype::Element;
-use crate::memory::prefetch;
+use crate::memory::{in_next_rows, prefetch};
 
 /// Values of a register.
 const WIDTH: usize = 16;
@@ -26,10 +26,7 @@ pub(crate) fn dots<E: Element, const AHEAD: usize, const ROWS: usize>(a: &[f32],
         let a = registers(a);
         for (sums, row) in sums.iter_mut().zip(chunks) {
             if AHEAD > 0 {
-                // Behind the end of the rows, the rows that the next call reads: they lie behind all of these.
-                let next = i * LANES + AHEAD;
-                let next = if next < columns { next } else { next + (ROWS - 1) * columns };
-                prefetch(row.as_flattened(), next, LANES);
+                prefetch(row.as_flattened(), in_next_rows(i * LANES + AHEAD, columns, ROWS), LANES);
             }
             for ((sum, a), x) in sums.iter_mut().zip(a).zip(registers(&row[i])) {
                 *sum = _mm512_add_ps(*sum, _mm512_mul_ps(a, x));
