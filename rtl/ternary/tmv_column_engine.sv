@@ -115,8 +115,8 @@ module tmv_column_engine
   assign sums_o = read_q;
 
   // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies,
-  // and has nothing to do while no operator reads columns. There are no functions, because with them the simulator would not share
-  // the code of the ports.
+  // and has nothing to do while no operator reads columns. There are no functions, because with them the simulator would
+  // not share the code of the ports.
   always_ff @(posedge clk_i) begin
     if (active_i || !rst_ni) begin
       if (adding_q) begin

@@ -93,31 +93,29 @@ module tmv_column_products
 
   // Statements stand in the order of use: readers before the writer of a register. The simulator then needs no copies.
   always_ff @(posedge clk_i) begin
-    if (|valid_i || done_i) begin
-      if (done_i) begin
-        automatic logic [Lanes-1:0][FieldBits-1:0] lanes;
-        for (int unsigned l = 0; l < Lanes; l++) lanes[l] = sum_q[l/4][16*(l%4)+:FieldBits];
-        sum_o <= lanes;
+    if (done_i) begin
+      automatic logic [Lanes-1:0][FieldBits-1:0] lanes;
+      for (int unsigned l = 0; l < Lanes; l++) lanes[l] = sum_q[l/4][16*(l%4)+:FieldBits];
+      sum_o <= lanes;
+    end
+    if (valid_i[2]) begin
+      automatic logic [Lanes/4-1:0][63:0] sums = first_i ? {Lanes / 4{Ones << 15}} : sum_q;
+      automatic logic [63:0] x = 64'(signed'(x_q[1]));
+      for (int unsigned i = 0; i < Lanes / 4; i++) begin
+        automatic logic [63:0] plus = (64'(plus_q[1][4*i+:4]) * Spread) & Ones;
+        automatic logic [63:0] minus = (64'(minus_q[1][4*i+:4]) * Spread) & Ones;
+        sums[i] += (plus - minus) * x;
       end
-      if (valid_i[2]) begin
-        automatic logic [Lanes/4-1:0][63:0] sums = first_i ? {Lanes / 4{Ones << 15}} : sum_q;
-        automatic logic [63:0] x = 64'(signed'(x_q[1]));
-        for (int unsigned i = 0; i < Lanes / 4; i++) begin
-          automatic logic [63:0] plus = (64'(plus_q[1][4*i+:4]) * Spread) & Ones;
-          automatic logic [63:0] minus = (64'(minus_q[1][4*i+:4]) * Spread) & Ones;
-          sums[i] += (plus - minus) * x;
-        end
-        sum_q <= sums;
+      sum_q <= sums;
+    end
+    if (valid_i[1]) {plus_q[1], minus_q[1], x_q[1]} <= {plus_q[0], minus_q[0], x_q[0]};
+    if (valid_i[0]) begin
+      automatic logic [Lanes-1:0] plus_lanes, minus_lanes;
+      for (int unsigned s = 0; s < Slices; s++) begin
+        plus_lanes[SliceLanes*s+:SliceLanes]  = nz_i[s] & ~neg_i[s];
+        minus_lanes[SliceLanes*s+:SliceLanes] = neg_i[s];
       end
-      if (valid_i[1]) {plus_q[1], minus_q[1], x_q[1]} <= {plus_q[0], minus_q[0], x_q[0]};
-      if (valid_i[0]) begin
-        automatic logic [Lanes-1:0] plus_lanes, minus_lanes;
-        for (int unsigned s = 0; s < Slices; s++) begin
-          plus_lanes[SliceLanes*s+:SliceLanes]  = nz_i[s] & ~neg_i[s];
-          minus_lanes[SliceLanes*s+:SliceLanes] = neg_i[s];
-        end
-        {plus_q[0], minus_q[0], x_q[0]} <= {plus_lanes, minus_lanes, x_i};
-      end
+      {plus_q[0], minus_q[0], x_q[0]} <= {plus_lanes, minus_lanes, x_i};
     end
   end
 
