@@ -40,6 +40,9 @@ enum Target {
     Nobody,
 }
 
+/// What the core sees of the units: answers of registers, and the interrupts of both.
+type CoreInputs = (AxilOutputs, [bool; 2]);
+
 /// A vector unit.
 struct Vector {
     unit: VerilatedUnit,
@@ -157,7 +160,7 @@ impl Parts {
     }
 
     /// What the registers answer to the core, and the interrupts of both units, before the clock edge.
-    fn answers(&self) -> (AxilOutputs, [bool; 2]) {
+    fn answers(&self) -> CoreInputs {
         let ready = AxilOutputs { awready: true, wready: true, arready: true, ..AxilOutputs::default() };
         let outputs = match (self.target, &self.vector) {
             (Target::Vector, Some(vector)) => vector.unit.axil_outputs(),
@@ -206,8 +209,37 @@ impl Parts {
         Ok(())
     }
 
+    /// Clocks the units that have something to do, for the core's request. Returns what the core sees of them.
+    fn step_units(&mut self, request: AxilInputs, active: bool) -> Result<CoreInputs, SimulationError> {
+        let idle = |last: AxilInputs| AxilInputs { awvalid: false, wvalid: false, arvalid: false, ..last };
+        let to = |target: Target, last: AxilInputs| {
+            let local = AxilInputs { awaddr: request.awaddr & 0xfff, araddr: request.araddr & 0xfff, ..request };
+            if active && target == self.target {
+                local
+            } else {
+                AxilInputs { bready: true, rready: true, ..idle(last) }
+            }
+        };
+        let to_unit = to(Target::Ternary, self.axil);
+        let to_vector = self.vector.as_ref().map(|vector| to(Target::Vector, vector.axil));
+        let from = self.answers();
+        self.tell();
+        if self.rest < REST || to_unit != self.axil {
+            self.step_unit(to_unit)?;
+        }
+        if let Some((vector, inputs)) = self.vector.as_mut().zip(to_vector)
+            && (vector.rest < VECTOR_REST || inputs != vector.axil)
+        {
+            vector.step(self.unit.axi_memory(), inputs)?;
+            if vector.unit.model().get(vector.done) != 0 {
+                self.events.push((self.core.cycles() + 1, Event::Instruction));
+            }
+        }
+        Ok(from)
+    }
+
     /// Sets the core's inputs from the units.
-    fn set_core_inputs(&mut self, (from, irqs): (AxilOutputs, [bool; 2])) {
+    fn set_core_inputs(&mut self, (from, irqs): CoreInputs) {
         let (core, p) = (&mut self.core, &self.pins);
         for (pin, value) in [
             (p.unit_irq_i, u64::from(irqs[0])),
@@ -275,47 +307,15 @@ impl Body for Parts {
     fn step(&mut self) -> Result<(), SimulationError> {
         let request = self.core_outputs();
         let active = request.awvalid || request.wvalid || request.arvalid;
-        if !active && self.is_at_rest() {
-            self.offered = false;
-            self.unit.axi_memory().tick();
-            self.core_port.serve_if_busy(&mut self.core, self.unit.axi_memory(), self.port)?;
-            return Ok(self.core.cycle()?);
-        }
         match active {
             true => self.route(&request),
             false => self.offered = false,
         }
-        let idle = |last: AxilInputs| AxilInputs { awvalid: false, wvalid: false, arvalid: false, ..last };
-        let to = |target: Target, last: AxilInputs| {
-            let local = AxilInputs { awaddr: request.awaddr & 0xfff, araddr: request.araddr & 0xfff, ..request };
-            if active && target == self.target {
-                local
-            } else {
-                AxilInputs { bready: true, rready: true, ..idle(last) }
-            }
-        };
-        let to_unit = to(Target::Ternary, self.axil);
-        let to_vector = self.vector.as_ref().map(|vector| to(Target::Vector, vector.axil));
-        let from = self.answers();
-        self.tell();
         self.unit.axi_memory().tick();
-        let mut awake = active || self.owed;
-        if self.rest < REST || to_unit != self.axil {
-            awake = true;
-            self.step_unit(to_unit)?;
-        }
-        if let Some((vector, inputs)) = self.vector.as_mut().zip(to_vector)
-            && (vector.rest < VECTOR_REST || inputs != vector.axil)
-        {
-            awake = true;
-            vector.step(self.unit.axi_memory(), inputs)?;
-            if vector.unit.model().get(vector.done) != 0 {
-                self.events.push((self.core.cycles() + 1, Event::Instruction));
-            }
-        }
+        let seen = (active || !self.is_at_rest()).then(|| self.step_units(request, active)).transpose()?;
         self.core_port.serve_if_busy(&mut self.core, self.unit.axi_memory(), self.port)?;
-        if awake {
-            self.set_core_inputs(from);
+        if let Some(seen) = seen {
+            self.set_core_inputs(seen);
         }
         self.owed = active && self.target == Target::Nobody;
         self.core.cycle()?;
