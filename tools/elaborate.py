@@ -44,19 +44,23 @@ def elaborate(words):
     return driver.reportDiagnostics(True)
 
 
-def main():
+def check(top, parameters, folder=provision.RTL, define="SYNTHESIS"):
+    """Elaborates a top of the RTL in a folder, and says so. Returns whether nothing is wrong."""
     home = provision.environment("mutation", HERE / "mutate.txt", "pyslang")
-    failed = 0
-    for top, parameters in TOPS:
-        words = ["--top", top, "-I", provision.RTL / "prim", "--timescale", "1ns/1ps", "-D", "SYNTHESIS"]
-        words += [f"-G{name}={value}" for name, value in parameters.items()]
-        command = [home / "bin/python3", "-I", __file__, "--one", *words, *provision.sources(top)]
-        run = subprocess.run(command, env=provision.clean(), capture_output=True, text=True)
-        print(f"{top} {parameters}: {'ok' if run.returncode == 0 else 'refused'}", flush=True)
-        if run.returncode != 0:
-            failed = 1
-            print(run.stdout + run.stderr, file=sys.stderr, flush=True)
-    return failed
+    words = ["--top", top, "-I", folder / "prim", "--timescale", "1ns/1ps", "-D", define]
+    words += [f"-G{name}={value}" for name, value in parameters.items()]
+    inside = provision.sources(top)
+    files = [folder / file.relative_to(provision.RTL) if file.is_relative_to(provision.RTL) else file for file in inside]
+    command = [home / "bin/python3", "-I", __file__, "--one", *map(str, words), *map(str, files)]
+    run = subprocess.run(command, env=provision.clean(), capture_output=True, text=True)
+    print(f"{top} {parameters}: {'ok' if run.returncode == 0 else 'refused'}", flush=True)
+    if run.returncode != 0:
+        print(run.stdout + run.stderr, file=sys.stderr, flush=True)
+    return run.returncode == 0
+
+
+def main():
+    return 0 if all([check(top, parameters) for top, parameters in TOPS]) else 1
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
     ./mutate.py --list              the mutants, without running anything
     ./mutate.py --semantic          bugs that a person could make; all of them, or those of --only and --file
     ./mutate.py --unit vector       the vector unit and the float cells, in place of the ternary unit
+    ./mutate.py --check             whether the RTL of both units elaborates with all mutants inside; runs no test
 
 A mutant is one change of one expression or statement: an operand left out of a condition, a comparison off by one, plus
 for minus, an assignment left out. One copy of the RTL holds all mutants, and a number in the environment selects one
@@ -28,6 +29,7 @@ import argparse
 import collections
 import concurrent.futures
 import functools
+import itertools
 import json
 import os
 import random
@@ -42,11 +44,13 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import elaborate  # noqa: E402
 import provision  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RTL = provision.RTL
-UNITS = ["ternary", "vector"]
+# Units, and their tops.
+UNITS = {"ternary": "tmv_unit", "vector": "tmv_vec_unit"}
 BAR = 0.95
 PATIENCE = 5  # a test hangs if it takes this many times its usual time, and a minute
 SWAPS = {
@@ -104,7 +108,7 @@ class Mutator:
         self.path, self.mutants, self.selected = path, mutants, selected
         self.text = path.read_text()
         assert self.text.isascii()
-        self.clocked = False
+        self.clocked = self.continuous = False
 
     def plain(self, node):
         return self.text[node.sourceRange.start.offset : node.sourceRange.end.offset]
@@ -129,6 +133,8 @@ class Mutator:
         fixed = set()
         if kind == "ForLoopStatement":
             fixed = set(range(len(children) - 1))
+        elif kind == "AssignmentExpression" and self.continuous:
+            fixed = {0}  # what a net is must be constant
         elif kind in ("CastExpression", "SignedCastExpression", "TimingControlStatement"):
             fixed = {0}
         start, text = node.sourceRange.start.offset, ""
@@ -171,7 +177,7 @@ class Mutator:
         def visit(node):
             kind = node.kind.name
             if kind in ("AlwaysFFBlock", "AlwaysCombBlock", "ContinuousAssign", "FunctionDeclaration"):
-                self.clocked = kind == "AlwaysFFBlock"
+                self.clocked, self.continuous = kind == "AlwaysFFBlock", kind == "ContinuousAssign"
                 edits.append((node.sourceRange.start.offset, node.sourceRange.end.offset, self.render(node)))
                 return
             if kind != "AlwaysBlock":
@@ -246,18 +252,34 @@ def semantic(folder, unit):
     return mutants, known
 
 
-def mutate(folder, unit, by_hand):
+# The number of the mutant at work, in Verilator's language.
+SELECTED = '$c32("(std::getenv(\\"TMV_MUTANT\\") ? std::atoi(std::getenv(\\"TMV_MUTANT\\")) : 0)")'
+
+
+def mutate(folder, unit, by_hand, selected=SELECTED):
     """Writes a mutated copy of the RTL to `folder`. Returns its mutants, and the reasons why some survive."""
     shutil.copytree(RTL, folder, ignore=shutil.ignore_patterns("formal"))
     mutants, known = semantic(folder, unit) if by_hand else (operators(folder, unit), reasons(unit))
     package = (folder / unit.package).read_text()
-    number = '$c32("(std::getenv(\\"TMV_MUTANT\\") ? std::atoi(std::getenv(\\"TMV_MUTANT\\")) : 0)")'
-    package = re.sub(r"^(package \w+;\n)", lambda found: f"{found[1]}  int mutant = {number};\n", package, flags=re.M)
+    package = re.sub(r"^(package \w+;\n)", lambda found: f"{found[1]}  int mutant = {selected};\n", package, flags=re.M)
     (folder / unit.package).write_text(package)
     # Mutants cause warnings: no lint.
     for waiver in (folder / "lint").glob("*_waiver.vlt"):
         waiver.write_text("`verilator_config\nlint_off\n")
     return mutants, known
+
+
+def check():
+    """Elaborates the RTL of each unit with its mutants inside. Returns whether nothing is wrong."""
+    good = []
+    for name, by_hand in itertools.product(UNITS, (False, True)):
+        with tempfile.TemporaryDirectory(prefix="tmv-mutants-") as temporary:
+            folder = Path(temporary) / "rtl"
+            mutate(folder, Unit(name), by_hand, "0")
+            tops = [(top, parameters) for top, parameters in elaborate.TOPS if top == UNITS[name]]
+            # A define that means nothing: simulators see the RTL without any.
+            good += [elaborate.check(top, parameters, folder, "TMV_MUTANTS") for top, parameters in tops]
+    return all(good)
 
 
 @functools.cache
@@ -351,15 +373,18 @@ def main():
     arguments.add_argument("--sample", type=int, default=200, metavar="N", help="so many mutants (default 200)")
     arguments.add_argument("--seed", type=int, default=1, help="of the sample (default 1)")
     arguments.add_argument("--semantic", action="store_true", help="the mutants of semantic.toml")
-    arguments.add_argument("--unit", choices=UNITS, default=UNITS[0], help=f"whose RTL (default {UNITS[0]})")
+    arguments.add_argument("--unit", choices=UNITS, default="ternary", help="whose RTL (default ternary)")
     arguments.add_argument("--only", metavar="N,N", help="these mutants, by their numbers; or names, with --semantic")
     arguments.add_argument("--file", metavar="NAME", help="mutants of this file only")
     arguments.add_argument("--jobs", type=int, default=2, help="mutants at a time (default 2)")
+    arguments.add_argument("--check", action="store_true", help="elaborate the RTL with all mutants inside, and end")
     arguments.add_argument("--list", action="store_true", help="print the mutants and end")
     options = arguments.parse_args()
     try:
         if not options.semantic:
             parser()
+        if options.check:
+            return 0 if check() else 1
         with tempfile.TemporaryDirectory(prefix="tmv-mutants-") as temporary:
             # The cache finds models by the text of the RTL, so the folder may have any name.
             folder = Path(temporary) / "rtl"

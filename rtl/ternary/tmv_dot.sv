@@ -18,6 +18,7 @@ module tmv_dot
   parameter  int unsigned Lanes = 64,
   /// Planes come in slices of up to 64 lanes: a simulator counts ones of a machine word at a time.
   localparam int unsigned Slices = slices_of(Lanes),
+  localparam int unsigned LastSlice = Slices - 1,
   localparam int unsigned SliceLanes = Lanes / Slices,
   /// Bits of a sum.
   localparam int unsigned SumBits = $clog2(128 * Lanes) + 2,
@@ -92,7 +93,7 @@ module tmv_dot
     end
 
     assign count = $countones(gen_count_slice[0].ones)
-        + ((Slices == 1) ? 0 : $countones(gen_count_slice[Slices-1].ones));
+        + ((Slices == 1) ? 0 : $countones(gen_count_slice[LastSlice].ones));
   end
 
   // One sum of everything: no counts and no parts to keep. Statements stand in the order of use.
