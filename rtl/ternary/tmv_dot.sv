@@ -18,7 +18,6 @@ module tmv_dot
   parameter  int unsigned Lanes = 64,
   /// Planes come in slices of up to 64 lanes: a simulator counts ones of a machine word at a time.
   localparam int unsigned Slices = slices_of(Lanes),
-  localparam int unsigned LastSlice = Slices - 1,
   localparam int unsigned SliceLanes = Lanes / Slices,
   /// Bits of a sum.
   localparam int unsigned SumBits = $clog2(128 * Lanes) + 2,
@@ -78,6 +77,8 @@ module tmv_dot
   end
 `else
   sum_t counts_q, all_q;
+
+  localparam int unsigned LastSlice = Slices - 1;
 
   // No block above has the names of these: Verilator 5.048 confuses blocks of one name below a module that it does not
   // inline.

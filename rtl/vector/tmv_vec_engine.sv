@@ -44,7 +44,6 @@ module tmv_vec_engine
   input  logic [PortNumBits-1:0] stream_bank_i,
   output logic                stream_take_o,
   output logic [RingBits:0]   stream_take_words_o,
-  input  logic                stream_take_last_i,
   /// Storer, see `tmv_vec_storer`.
   input  logic                store_room_i,
   input  logic                store_packing_i,
@@ -52,7 +51,7 @@ module tmv_vec_engine
   output to_e                 store_to_o,
   output logic                store_last_o,
   output f32_t [Lanes-1:0]    store_word_o,
-  /// The instruction reaches beyond the scratchpad, the accumulators or its stream; a value is not finite.
+  /// The instruction reaches beyond the scratchpad, the accumulators or its block; a value is not finite.
   output logic                bad_o,
   output logic                not_finite_o
 );
@@ -456,24 +455,21 @@ module tmv_vec_engine
     end
   end
 
-  // Addresses beyond the scratchpad. They are told while the pass is at work, and the unit stops.
+  // Addresses beyond the scratchpad, the accumulators or the block. They are told while the pass is at work, and the unit stops.
   localparam count_t WordMask = count_t'(Words - 1);
   localparam count_t ElementMask = count_t'(Words * Lanes - 1);
 
-  logic issued_q, taken_q, x_bad_q, y_bad_q, acc_bad_q, end_bad_q, word_bad, element_bad;
+  logic issued_q, x_bad_q, y_bad_q, acc_bad_q, word_bad, element_bad;
 
   assign word_bad    = d_word && !to_store && (d_addr & ~WordMask) != '0;
   assign element_bad = (sum_valid || r_write) && (element_addr & ~ElementMask) != '0;
 
   always_ff @(posedge clk_i) begin
     issued_q     <= rst_ni && issue;
-    taken_q      <= rst_ni && stream_take_o;
-    x_bad_q      <= uses_x && (x_addr & ~(from_stream ? count_t'(RingWords - 1) : WordMask)) != '0;
+    x_bad_q      <= uses_x && (from_stream ? x_addr >= instr_q.x0 : (x_addr & ~WordMask) != '0);
     y_bad_q      <= uses_y && (y_addr & ~(instr_q.y_element ? ElementMask : WordMask)) != '0;
     acc_bad_q    <= op.chain && acc[AccBits];
-    end_bad_q    <= stream_take_last_i != last[0];
-    bad_o <= rst_ni
-        && ((issued_q && (x_bad_q || y_bad_q || acc_bad_q)) || (taken_q && end_bad_q) || word_bad || element_bad);
+    bad_o        <= rst_ni && ((issued_q && (x_bad_q || y_bad_q || acc_bad_q)) || word_bad || element_bad);
     not_finite_o <= rst_ni && max_valid && max_bad;
   end
 

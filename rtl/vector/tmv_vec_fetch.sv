@@ -21,13 +21,12 @@ module tmv_vec_fetch
   input  logic                halt_i,
   output logic [TableBits:0]  inflight_o,
   output logic                quiet_o,
-  /// Segments: beats of one word at most, unless this is the only port. `last_i`: the last one of its range.
+  /// Segments: beats of one word at most, unless this is the only port.
   input  logic                valid_i,
   output logic                ready_o,
   input  addr_t               addr_i,
   input  count_t              beats_i,
   input  from_e               from_i,
-  input  logic                last_i,
   /// Read channels, see `tmv_read_stream`.
   output logic                ar_valid_o,
   input  logic                ar_ready_i,
@@ -40,13 +39,11 @@ module tmv_vec_fetch
   /// There is a place for a word; a word takes it.
   input  logic                room_i,
   output logic                begin_o,
-  /// A word, and whether it is the last one of its range.
+  /// A word.
   output logic                word_valid_o,
-  output logic                word_last_o,
   output f32_t [Lanes-1:0]    word_o,
-  /// The bus failed; a range is no whole number of words.
-  output bus_fault_t          fault_o,
-  output logic                ragged_o
+  /// The bus failed.
+  output bus_fault_t          fault_o
 );
   localparam int unsigned Singles = PortBits / 32;
   /// Beats of a word of singles.
@@ -57,7 +54,6 @@ module tmv_vec_fetch
   typedef struct packed {
     count_t last_beat;
     from_e  from;
-    logic   last;
   } kind_t;
 
   logic cmd_ready, queue_ready, queue_valid, queue_take;
@@ -73,7 +69,7 @@ module tmv_vec_fetch
     .rst_ni,
     .wvalid_i(valid_i && ready_o),
     .wready_o(queue_ready),
-    .wdata_i ({beats_i - 1'b1, from_i, last_i}),
+    .wdata_i ({beats_i - 1'b1, from_i}),
     .rvalid_o(queue_valid),
     .rready_i(queue_take),
     .rdata_o (kind)
@@ -116,7 +112,6 @@ module tmv_vec_fetch
   typedef struct packed {
     logic valid;
     logic word;
-    logic last;
     logic from_int;
   } mark_t;
 
@@ -135,7 +130,6 @@ module tmv_vec_fetch
   assign mark = '{
     valid: beat_valid && queue_valid && (part_q != '0 || room_i),
     word: word_end,
-    last: segment_end && kind.last,
     from_int: kind.from == FromI32
   };
   assign queue_take  = mark.valid && segment_end;
@@ -146,14 +140,12 @@ module tmv_vec_fetch
       done_q  <= '0;
       part_q  <= '0;
       upper_q <= 1'b0;
-      mark_q <= '0;
-      ragged_o <= 1'b0;
+      mark_q  <= '0;
     end else begin
       if (mark.valid) part_q <= word_end ? '0 : part_q + 1'b1;
       if (mark.valid) upper_q <= is_bf16 && !upper_q;
       if (beat_ready) done_q <= segment_end ? '0 : done_q + 1'b1;
       mark_q <= {mark_q[FromIntLatency-2:0], mark};
-      ragged_o <= mark_q[0].valid && mark_q[0].last && !mark_q[0].word;
     end
   end
 
@@ -182,7 +174,6 @@ module tmv_vec_fetch
 
   always_ff @(posedge clk_i) begin
     if (made.valid) word_o <= {singles, word_o[Lanes-1:Singles]};
-    word_last_o  <= made.last;
     word_valid_o <= rst_ni && made.valid && made.word;
   end
 

@@ -15,7 +15,9 @@ module tmv_vec_frontend
   import tmv_vec_reg_pkg::*;
 #(
   parameter int unsigned Lanes = 32,
-  parameter int unsigned PortBits = 128
+  parameter int unsigned PortBits = 128,
+  /// Words of the loader's queue: the largest block of a stream.
+  parameter int unsigned RingWords = 32
 ) (
   input  logic                clk_i,
   input  logic                rst_ni,
@@ -67,6 +69,8 @@ module tmv_vec_frontend
   localparam int unsigned PortBytes = PortBits / 8;
   localparam int unsigned ItemBeats = InstrBytes / PortBytes;
   localparam int unsigned WordBeats = 32 * Lanes / PortBits;
+  localparam int unsigned WordBits = $clog2(WordBeats);
+  localparam int unsigned RingBits = $clog2(RingWords);
 
   typedef enum logic [2:0] {
     Idle,
@@ -137,8 +141,9 @@ module tmv_vec_frontend
 
   // An instruction.
   instr_t instr;
-  logic bad_instr, checked_q, bad_instr_q, loads, stores, ready_q, fenced, store_idle_q;
+  logic bad_instr, checked_q, bad_instr_q, ragged, wrong, loads, stores, ready_q, fenced, store_idle_q;
   logic good, tell, telling_q, told_q, told;
+  logic [31:0] range_beats_q, words_q;
 
   assign instr = instr_t'(item_q);
 
@@ -162,7 +167,7 @@ module tmv_vec_frontend
         || (i.kind == KindSum && Lanes < Partials && i.n3 != 16'(Partials / Lanes))
         || i.last > 6'(Lanes) || (i.last != '0 && !maximum)
         || (i.x_from != FromScratch && (i.a_sel == AOne || i.d_to != ToScratch || i.rows == '0 || i.row_beats == '0
-            || i.x0 == '0 || i.addr[$clog2(PortBytes)-1:0] != '0 || i.x_base != '0))
+            || i.x0 == '0 || i.x0 > count_t'(RingWords) || i.addr[$clog2(PortBytes)-1:0] != '0 || i.x_base != '0))
         || (i.d_to != ToScratch && (i.rows != 16'd1 || i.row_beats == '0 || i.addr[$clog2(PortBytes)-1:0] != '0));
   endfunction
 
@@ -170,8 +175,11 @@ module tmv_vec_frontend
   assign stores    = instr.d_to != ToScratch;
   assign fenced    = instr.fence && !store_idle_q;
   assign bad_instr = is_bad(instr);
+  // A range has the beats of the blocks that the pass takes. The products are made while the rest is checked.
+  assign ragged    = range_beats_q != (instr.x_from == FromBf16 ? words_q << (WordBits - 1) : words_q << WordBits);
+  assign wrong     = checked_q && (bad_instr_q || (loads && ragged));
   // An instruction tells before it waits.
-  assign good      = state_q == Program && checked_q && !bad_instr_q && !halt_i;
+  assign good      = state_q == Program && checked_q && !wrong && !halt_i;
   assign tell      = good && instr.tell && !telling_q && store_idle_q;
   assign deal      = good && !fenced && ready_q && (telling_q || !instr.tell) && (told_q || !instr.after);
   assign waits_o   = good && instr.after && !told_q && (telling_q || !instr.tell) && dealt_q == done_q && store_idle_q;
@@ -205,6 +213,8 @@ module tmv_vec_frontend
     ready_q      <= instr_ready_i && load_ready_i && store_ready_i;
     checked_q    <= rst_ni && state_q == Program && item_valid_q && !deal;
     bad_instr_q  <= bad_instr;
+    range_beats_q <= 32'(instr.rows) * 32'(instr.row_beats);
+    words_q       <= 32'(instr.n0) * 32'(instr.x0[RingBits:0]);
     telling_q    <= tell || (telling_q && item_valid_q && !deal);
     told_q       <= told;
   end
@@ -225,7 +235,7 @@ module tmv_vec_frontend
 
   assign fault_o = '{
     valid: (state_q == Ask && (bad_q || misaligned_q))
-        || (state_q == Program && checked_q && bad_instr_q && dealt_q == done_q && store_idle_q),
+        || (state_q == Program && wrong && dealt_q == done_q && store_idle_q),
     code: (state_q != Ask) ? ErrBadInstruction : bad_q ? ErrBadDescriptor : ErrMisaligned,
     addr: (state_q != Ask) ? instr_addr_o : desc_addr_q
   };
@@ -276,5 +286,5 @@ module tmv_vec_frontend
   `TMV_COVER(FenceWaits, state_q == Program && item_valid_q && fenced)
   `TMV_COVER(TellWaits, state_q == Program && checked_q && instr.tell && !store_idle_q)
   `TMV_COVER(QueuesFull, state_q == Program && item_valid_q && !ready_q)
-  `TMV_COVER(BadBehindGood, state_q == Program && checked_q && bad_instr_q && dealt_q != done_q)
+  `TMV_COVER(BadBehindGood, state_q == Program && wrong && dealt_q != done_q)
 endmodule

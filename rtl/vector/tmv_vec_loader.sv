@@ -4,8 +4,7 @@
 /// order before it takes the block.
 ///
 /// Ranges are read ahead, as far as there is room. With two ports, four words come from each in turn: four words of
-/// bfloat16 are a burst, and a memory port takes few bursts ahead. The range of a pass must be as long as the pass says;
-/// the last word of a range has a mark.
+/// bfloat16 are a burst, and a memory port takes few bursts ahead. A range must be whole words, as many as its pass takes.
 module tmv_vec_loader
   import tmv_axi_pkg::*;
   import tmv_fp_pkg::*;
@@ -47,13 +46,11 @@ module tmv_vec_loader
   input  logic [RingBits-1:0]             offset_i,
   output f32_t [Ports-1:0][Lanes-1:0]     words_o,
   output logic [PortNumBits-1:0]          bank_o,
-  /// Takes the oldest `take_words_i` words; whether the last of them is the last of its range.
+  /// Takes the oldest `take_words_i` words.
   input  logic                            take_i,
   input  logic [RingBits:0]               take_words_i,
-  output logic                            take_last_o,
-  /// The bus failed, at each port; a range is no whole number of words.
-  output bus_fault_t [Ports-1:0]          fault_o,
-  output logic                            ragged_o
+  /// The bus failed, at each port.
+  output bus_fault_t [Ports-1:0]          fault_o
 );
   localparam int unsigned WordBits = $clog2(32 * Lanes / PortBits);
   localparam int unsigned BankWords = RingWords / Ports;
@@ -87,7 +84,7 @@ module tmv_vec_loader
   count_t rows_left_q, row_left_q, segment, segment_q, stripe_q, stripe_left;
   addr_t row_addr_q, addr_q;
   logic [PortNumBits-1:0] port_q;
-  logic [Ports-1:0] fetch_valid, fetch_ready, quiet, ragged;
+  logic [Ports-1:0] fetch_valid, fetch_ready, quiet;
 
   assign is_bf16     = queue.from == FromBf16;
   assign stripe_left = stripe_q - segment_q;
@@ -124,7 +121,7 @@ module tmv_vec_loader
       end
       if (Ports > 1 && segment_ready) begin
         if (stripe_end_q) port_q <= port_q + 1'b1;
-        // A range is whole words: at its end, what is left of the stripe is too.
+        // At the end of a range, what is left of the stripe is whole words too.
         turn_q <= 2'(3'd4 - 3'(is_bf16 ? stripe_left >> (WordBits - 1) : stripe_left >> WordBits));
       end
     end
@@ -155,8 +152,8 @@ module tmv_vec_loader
   // port that have a place, and that are here.
   number_t [Ports-1:0] begun_q, come_q;
   number_t taken_q, here, here_q, left;
-  logic [Ports-1:0] bank_last, begins, comes;
-  logic [RingBits-1:0] read_at_q, take_at;
+  logic [Ports-1:0] begins, comes;
+  logic [RingBits-1:0] read_at_q;
   logic read_q;
 
   /// Number of word `index` of a port.
@@ -169,13 +166,9 @@ module tmv_vec_loader
     return (Ports == 1) ? BankBits'(place) : BankBits'({place[RingBits-1:3], place[1:0]});
   endfunction
 
-  assign take_at = RingBits'(taken_q) + RingBits'(take_words_i) - 1'b1;
-
   for (genvar p = 0; p < int'(Ports); p++) begin : gen_port
     f32_t [Lanes-1:0] word;
     f32_t [Lanes-1:0] bank[BankWords];
-    logic [BankWords-1:0] lasts_q;
-    logic word_last;
     number_t number;
 
     // The number of the port's next word: it has a place if it is less than a ring ahead of those that were taken.
@@ -196,7 +189,6 @@ module tmv_vec_loader
       .addr_i      (addr_q),
       .beats_i     (segment_q),
       .from_i      (queue.from),
-      .last_i      (range_end_q),
       .ar_valid_o  (ar_valid_o[p]),
       .ar_ready_i  (ar_ready_i[p]),
       .ar_held_i   (ar_held_i[p]),
@@ -208,23 +200,16 @@ module tmv_vec_loader
       .room_i      (number - taken_q < number_t'(RingWords)),
       .begin_o     (begins[p]),
       .word_valid_o(comes[p]),
-      .word_last_o (word_last),
       .word_o      (word),
-      .fault_o     (fault_o[p]),
-      .ragged_o    (ragged[p])
+      .fault_o     (fault_o[p])
     );
 
     assign fetch_valid[p] = known_q && port_q == PortNumBits'(p);
 
     always_ff @(posedge clk_i) begin
-      if (comes[p]) begin
-        bank[come_q[p][BankBits-1:0]]    <= word;
-        lasts_q[come_q[p][BankBits-1:0]] <= word_last;
-      end
+      if (comes[p]) bank[come_q[p][BankBits-1:0]] <= word;
       if (read_q) words_o[p] <= bank[place_of(read_at_q)];
     end
-
-    assign bank_last[p] = lasts_q[place_of(take_at)];
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
@@ -238,9 +223,8 @@ module tmv_vec_loader
   end
 
   if (Ports == 1) begin : gen_one
-    assign here        = come_q[0];
-    assign take_last_o = bank_last[0];
-    assign bank_o      = '0;
+    assign here   = come_q[0];
+    assign bank_o = '0;
   end else begin : gen_two
     // Words without a gap: up to the port that has fewer fours. The ports are less than a ring apart.
     logic [RingBits-1:0] fours_apart;
@@ -250,13 +234,11 @@ module tmv_vec_loader
     assign fours_apart = come_q[0][RingBits+1:2] - come_q[1][RingBits+1:2];
     assign ahead       = fours_apart != '0 && !fours_apart[RingBits-1];
     assign here        = ahead ? number_of(come_q[1], 1'b1) : number_of(come_q[0], 1'b0);
-    assign take_last_o = bank_last[take_at[2]];
     always_ff @(posedge clk_i) if (read_q) bank_o <= read_at_q[2];
   end
 
-  assign quiet_o  = &quiet;
-  assign ragged_o = |ragged;
-  assign left     = here_q - taken_q;
+  assign quiet_o = &quiet;
+  assign left    = here_q - taken_q;
 
   always_ff @(posedge clk_i) begin
     read_q <= read_i;

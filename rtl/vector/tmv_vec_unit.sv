@@ -200,11 +200,11 @@ module tmv_vec_unit
   bus_fault_t frontend_stream_fault, write_fault;
   bus_fault_t [Ports-1:0] load_fault;
   addr_t instr_addr;
-  logic ragged, wrong, bad, not_finite;
+  logic wrong, bad, not_finite;
 
   always_ff @(posedge clk_i) begin
     for (int p = int'(Ports) - 1; p >= 0; p--) if (load_fault[p].valid) port_fault[0] <= fault_t'(load_fault[p]);
-    if (!port_fault[1].valid && (bad || ragged || wrong || not_finite)) begin
+    if (!port_fault[1].valid && (bad || wrong || not_finite)) begin
       port_fault[1] <= '{valid: 1'b1, code: not_finite ? ErrNotFinite : ErrBadInstruction, addr: instr_addr};
     end
     frontend_fault <= frontend_stream_fault.valid ? fault_t'(frontend_stream_fault) : frontend_item_fault;
@@ -329,7 +329,8 @@ module tmv_vec_unit
 
   tmv_vec_frontend #(
     .Lanes(Lanes),
-    .PortBits(PortBits)
+    .PortBits(PortBits),
+    .RingWords(RingWords)
   ) u_frontend (
     .clk_i,
     .rst_ni       (core_rst_n),
@@ -383,7 +384,7 @@ module tmv_vec_unit
   );
 
   logic [RingBits:0] stream_count, stream_take_words;
-  logic stream_read, stream_take, stream_take_last;
+  logic stream_read, stream_take;
   logic [Ports-1:0] load_taken;
   logic [RingBits-1:0] stream_offset;
   f32_t [Ports-1:0][Lanes-1:0] stream_words;
@@ -422,9 +423,7 @@ module tmv_vec_unit
     .bank_o       (stream_bank),
     .take_i       (stream_take),
     .take_words_i (stream_take_words),
-    .take_last_o  (stream_take_last),
-    .fault_o      (load_fault),
-    .ragged_o     (ragged)
+    .fault_o      (load_fault)
   );
 
   tmv_vec_engine #(
@@ -451,7 +450,6 @@ module tmv_vec_unit
     .stream_bank_i      (stream_bank),
     .stream_take_o      (stream_take),
     .stream_take_words_o(stream_take_words),
-    .stream_take_last_i (stream_take_last),
     .store_room_i       (store_room),
     .store_packing_i    (store_packing),
     .store_valid_o      (store_valid),

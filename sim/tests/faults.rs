@@ -672,7 +672,8 @@ fn bad_weights_on_every_port() {
                 let op = bench.operator(&mut rng, 16 * unit.ports, 2 * bench.info.lanes(), 1);
                 let beat = below(&mut rng, 16) * bench.info.port_bytes;
                 let address = op.descriptor.w_addr + (bad * op.descriptor.w_stride + beat) as u64;
-                bench.bytes(address, bench.info.port_bytes).fill(0xff);
+                let beat = bench.info.port_bytes;
+                bench.bytes(address, beat).fill(0xff);
                 let planes = bench.info.port_bytes / 2;
                 if unit.codec == golden::Codec::Weights2b {
                     bench.bytes(address, planes).fill(0);

@@ -439,7 +439,7 @@ fn events_in_the_cycle_of_their_clearing() {
                 bench.queue_bytes(&[0; 64]);
             }
             bench.ring();
-            bench.device
+            bench.ring.device
         };
         let mut device = started();
         let irq = device.model().pin("irq_o").unwrap();

@@ -57,6 +57,8 @@ struct Found {
 struct Unit {
     /// The plan, relative to the workspace.
     plan: &'static str,
+    /// Its conformance suite.
+    suite: &'static str,
     /// Folders in `rtl` with modules, and with proofs.
     rooms: &'static [&'static str],
     proved: &'static [&'static str],
@@ -68,6 +70,7 @@ struct Unit {
 
 const TERNARY: Unit = Unit {
     plan: "rtl/ternary/testplan.toml",
+    suite: "host/tmv/src/conformance/mod.rs",
     rooms: &["prim", "axi", "ternary"],
     proved: &["prim", "axi", "ternary"],
     programs: &["unit", "cells", "faults", "hostile", "long", "registers", "cycles", "conformance"],
@@ -78,9 +81,10 @@ const TERNARY: Unit = Unit {
 /// Its rooms for cells and bus parts are in the plan of the ternary unit.
 const VECTOR: Unit = Unit {
     plan: "rtl/vector/testplan.toml",
+    suite: "host/vector/src/conformance/mod.rs",
     rooms: &["float", "vector"],
     proved: &[],
-    programs: &["float", "vector", "vector_layer"],
+    programs: &["float", "vector", "vector_layer", "conformance"],
     registers: vector::regs::REGISTERS,
     errors: vector::regs::ERRORS,
 };
@@ -120,7 +124,14 @@ fn covers_of(source: &str) -> Vec<&str> {
 impl Found {
     fn of(unit: &Unit) -> Self {
         let (root, mut found) = (workspace(), Self { programs: unit.programs.into(), ..Self::default() });
-        for folder in ["sim/tests", "host/model/tests", "host/tmv/tests", "golden/tests", "sim/verilated/tests"] {
+        for folder in [
+            "sim/tests",
+            "host/model/tests",
+            "host/tmv/tests",
+            "host/vector/tests",
+            "golden/tests",
+            "sim/verilated/tests",
+        ] {
             for entry in std::fs::read_dir(root.join(folder)).unwrap() {
                 let path = entry.unwrap().path();
                 let Some(program) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".rs")) else {
@@ -130,7 +141,7 @@ impl Found {
                 found.tests.extend(tests_of(&read(&path)).iter().map(|test| format!("{prefix}::{test}")));
             }
         }
-        let suite = read(&root.join("host/tmv/src/conformance/mod.rs"));
+        let suite = read(&root.join(unit.suite));
         found.tests.extend(conformance_rules(&suite).iter().map(|rule| format!("conformance::{rule}")));
         for room in unit.proved {
             let list = root.join("rtl").join(room).join("formal/proofs.toml");

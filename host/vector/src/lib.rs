@@ -9,6 +9,8 @@
 //! | [`config`] | what a unit is built with |
 //! | [`instruction`] | an instruction, and its words in memory |
 //! | [`machine`] | the arithmetic of a program, without hardware |
+//! | [`functional`] | a unit without hardware: registers, ring, errors |
+//! | `conformance` | rules for every vector unit, behind a feature |
 //! | [`program`] | passes for the operators of a layer |
 //! | [`layer`] | the programs of a decoder layer |
 //! | [`head`] | the programs of the output head |
@@ -18,9 +20,14 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "conformance")]
+extern crate std;
 
 pub mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod driver;
+pub mod functional;
 pub mod head;
 pub mod instruction;
 pub mod layer;

@@ -1,8 +1,7 @@
 //! The arithmetic of programs, without hardware: what a vector unit computes, slot by slot.
 //!
-//! The model also finds what a program may not do: reach beyond the scratchpad, read a word that the same pass wrote,
-//! write a word and a maximum in it, or give its stream another length than its loops. A unit tells the first and the last of these; what it makes of the
-//! second depends on its pipeline.
+//! The model also finds what a program may not do. A unit tells all of it but [`Fault::Overlap`]: what it makes of that
+//! depends on its pipeline.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -15,14 +14,18 @@ use crate::instruction::{A, At, B, C, Format, From, Instruction, Kind, Op, Post,
 /// The reason why a program stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A field is out of range, or the instruction reaches beyond the scratchpad, the accumulators or its range.
-    BadInstruction,
+    /// A field of the instruction is out of range, or contradicts another one.
+    Illegal,
+    /// The pass reaches beyond the scratchpad, the accumulators or its block, or stores more or fewer words than its range has.
+    Beyond,
     /// A maximum is not finite.
     NotFinite,
     /// The pass reads a word that it wrote, or writes a word and an element of it.
     Overlap,
-    /// The range is not in memory.
-    Memory,
+    /// What a pass reads is not in memory, from this address on.
+    Read(u64),
+    /// What a pass writes is not in memory, from this address on.
+    Write(u64),
 }
 
 /// Memory that programs see.
@@ -32,6 +35,21 @@ pub struct Memory<'a> {
     pub base: u64,
     /// The bytes.
     pub bytes: &'a mut [u8],
+}
+
+impl Memory<'_> {
+    /// The bytes `[address, address + len)`.
+    ///
+    /// # Errors
+    /// The address of the first one that is not there.
+    pub fn slice(&mut self, address: u64, len: usize) -> Result<&mut [u8], u64> {
+        let size = self.bytes.len() as u64;
+        let start = address.wrapping_sub(self.base);
+        if start > size || len as u64 > size - start {
+            return Err(if start < size { self.base + size } else { address });
+        }
+        Ok(&mut self.bytes[start as usize..start as usize + len])
+    }
 }
 
 /// The state of a vector unit between instructions.
@@ -90,13 +108,17 @@ impl Machine {
         program.iter().enumerate().try_for_each(|(i, instr)| self.step(instr, &mut memory).map_err(|fault| (i, fault)))
     }
 
-    fn step(&mut self, instr: &Instruction, memory: &mut Memory<'_>) -> Result<(), Fault> {
-        if instr.counts.contains(&0) {
-            return Err(Fault::BadInstruction);
+    /// Runs one instruction.
+    ///
+    /// # Errors
+    /// What is wrong with it. Then the content of scratchpad and accumulators has no meaning.
+    pub fn step(&mut self, instr: &Instruction, memory: &mut Memory<'_>) -> Result<(), Fault> {
+        if !is_legal(instr, &self.config) {
+            return Err(Fault::Illegal);
         }
         self.written.fill(Written::Nothing);
         let stream = match instr.from {
-            From::Memory(range) => Some(self.load(range, memory)?),
+            From::Memory(range) => Some(load(range, memory, self.config.port_bytes())?),
             From::Scratch => None,
         };
         let mut pass = Pass { machine: self, instr, stream: stream.as_deref(), out: Vec::new(), row: None, rows: 0 };
@@ -107,25 +129,75 @@ impl Machine {
             To::Scratch => Ok(()),
         }
     }
+}
 
-    /// The singles of a range.
-    fn load(&self, range: Range, memory: &Memory<'_>) -> Result<Vec<f32>, Fault> {
-        let mut singles = Vec::new();
-        let bytes = usize::from(range.row_beats) * self.config.port_bytes();
-        for row in 0..u64::from(range.rows) {
-            let at = (range.address + row * u64::from(range.row_stride)).wrapping_sub(memory.base) as usize;
-            let end = at.checked_add(bytes).ok_or(Fault::Memory)?;
-            let row = memory.bytes.get(at..end).ok_or(Fault::Memory)?;
-            match range.format {
-                Format::F32 => singles.extend(row.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b))),
-                Format::Bf16 => singles.extend(
-                    row.as_chunks::<2>().0.iter().map(|b| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16)),
-                ),
-                Format::Int => singles.extend(row.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b) as f32)),
-            }
+/// Whether every field of an instruction is in range for a unit, and none contradicts another one.
+pub fn is_legal(instr: &Instruction, config: &VectorConfig) -> bool {
+    let [n0, n1, n2, n3] = instr.counts;
+    let chain = matches!(instr.kind, Kind::Sum | Kind::Keep);
+    let maximum = matches!(instr.kind, Kind::Max | Kind::MaxAbs);
+    let is_beat = |range: Range| range.row_beats > 0 && range.address.is_multiple_of(config.port_bytes() as u64);
+    let kind = match instr.kind {
+        Kind::Map => true,
+        // Partial sums of a fold come in words one after the other.
+        Kind::Sum => config.sets() == 1 || usize::from(n3) == config.sets(),
+        Kind::Keep => true,
+        Kind::Max | Kind::MaxAbs => n2 == 1 && n3 == 1 && instr.op == Op::Mul,
+    };
+    // The addend of a chain is its accumulator.
+    let addend = if chain {
+        instr.c == C::None && instr.op == Op::Mul && instr.post == Post::None
+    } else {
+        !instr.more && !instr.hold
+    };
+    // Y is read once, and late if it is the addend.
+    let y = instr.c != C::Y || (!matches!(instr.b, B::Y | B::Exp2) && instr.op == Op::Mul);
+    let from = match instr.from {
+        From::Scratch => true,
+        From::Memory(range) => {
+            let block = usize::from(instr.x.strides[0]);
+            let bits = if range.format == Format::Bf16 { 16 } else { 32 };
+            // It has the words of the blocks, no more and no less.
+            let words = u64::from(n0) * block as u64 * (config.lanes * bits / config.port_bits) as u64;
+            let beats = u64::from(range.rows) * u64::from(range.row_beats);
+            instr.a != A::One
+                && instr.to == To::Scratch
+                && range.rows > 0
+                && is_beat(range)
+                && (1..=config.stream_words).contains(&block)
+                && instr.x.base == 0
+                && beats == words
         }
-        if singles.len().is_multiple_of(self.config.lanes) { Ok(singles) } else { Err(Fault::BadInstruction) }
+    };
+    let to = match instr.to {
+        To::Scratch => true,
+        To::Memory(range) => instr.kind == Kind::Map && range.rows == 1 && is_beat(range),
+    };
+    !instr.counts.contains(&0)
+        && kind
+        && addend
+        && (instr.c != C::None || !instr.c_negative)
+        && y
+        && (instr.op != Op::Root || [n0, n1, n2, n3] == [1; 4])
+        && (instr.last == 0 || (maximum && usize::from(instr.last) <= config.lanes))
+        && from
+        && to
+}
+
+/// The singles of a range.
+fn load(range: Range, memory: &mut Memory<'_>, port_bytes: usize) -> Result<Vec<f32>, Fault> {
+    let mut singles = Vec::new();
+    for row in 0..u64::from(range.rows) {
+        let address = range.address + row * u64::from(range.row_stride);
+        let row = memory.slice(address, usize::from(range.row_beats) * port_bytes).map_err(Fault::Read)?;
+        match range.format {
+            Format::F32 => singles.extend(row.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b))),
+            Format::Bf16 => singles
+                .extend(row.as_chunks::<2>().0.iter().map(|b| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16))),
+            Format::Int => singles.extend(row.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b) as f32)),
+        }
     }
+    Ok(singles)
 }
 
 fn store(range: Range, out: &[f32], memory: &mut Memory<'_>, port_bytes: usize) -> Result<(), Fault> {
@@ -135,11 +207,9 @@ fn store(range: Range, out: &[f32], memory: &mut Memory<'_>, port_bytes: usize) 
         Format::Int => out.iter().map(|x| x.to_bits() as u8).collect(),
     };
     if bytes.len() != usize::from(range.row_beats) * port_bytes {
-        return Err(Fault::BadInstruction);
+        return Err(Fault::Beyond);
     }
-    let at = range.address.wrapping_sub(memory.base) as usize;
-    let end = at.checked_add(bytes.len()).ok_or(Fault::Memory)?;
-    memory.bytes.get_mut(at..end).ok_or(Fault::Memory)?.copy_from_slice(&bytes);
+    memory.slice(range.address, bytes.len()).map_err(Fault::Write)?.copy_from_slice(&bytes);
     Ok(())
 }
 
@@ -193,10 +263,7 @@ impl Pass<'_> {
                 }
             }
         }
-        match self.stream {
-            Some(stream) if begin * self.machine.config.lanes != stream.len() => Err(Fault::BadInstruction),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn address(at: At, i: [u16; 4]) -> usize {
@@ -206,14 +273,14 @@ impl Pass<'_> {
 
     fn word(&self, word: usize) -> Result<Vec<f32>, Fault> {
         let lanes = self.machine.config.lanes;
-        if *self.machine.written.get(word).ok_or(Fault::BadInstruction)? != Written::Nothing {
+        if *self.machine.written.get(word).ok_or(Fault::Beyond)? != Written::Nothing {
             return Err(Fault::Overlap);
         }
         Ok(self.machine.scratch[word * lanes..(word + 1) * lanes].to_vec())
     }
 
     fn element(&mut self, element: usize, value: f32) -> Result<(), Fault> {
-        *self.machine.scratch.get_mut(element).ok_or(Fault::BadInstruction)? = value;
+        *self.machine.scratch.get_mut(element).ok_or(Fault::Beyond)? = value;
         self.write(element / self.machine.config.lanes, Written::Elements)
     }
 
@@ -229,9 +296,13 @@ impl Pass<'_> {
         let [n0, n1, ..] = instr.counts;
         let x = match (self.stream, instr.a) {
             (Some(stream), _) => {
-                let within = At { strides: [0, instr.x.strides[1], instr.x.strides[2], instr.x.strides[3]], ..instr.x };
-                let word = begin + Self::address(within, i);
-                stream.get(word * lanes..(word + 1) * lanes).ok_or(Fault::BadInstruction)?.to_vec()
+                let [block, outer, middle, inner] = instr.x.strides;
+                let within = Self::address(At { strides: [0, outer, middle, inner], ..instr.x }, i);
+                if within >= usize::from(block) {
+                    return Err(Fault::Beyond);
+                }
+                let word = begin + within;
+                stream[word * lanes..(word + 1) * lanes].to_vec()
             }
             (None, A::One) => vec![1.0; lanes],
             (None, _) => self.word(Self::address(instr.x, i))?,
@@ -244,7 +315,7 @@ impl Pass<'_> {
         };
         let chain = matches!(instr.kind, Kind::Sum | Kind::Keep);
         if chain && acc >= self.machine.config.accs {
-            return Err(Fault::BadInstruction);
+            return Err(Fault::Beyond);
         }
         let (link, links) = if instr.kind == Kind::Sum { (i[1], n1) } else { (i[0], n0) };
         let emit = chain && link + 1 == links && !instr.hold;
@@ -296,7 +367,7 @@ impl Pass<'_> {
         let i = if instr.kind == Kind::Keep { [0, i[1], i[2], i[3]] } else { i };
         let (at, lanes) = (Self::address(instr.d, i), self.machine.config.lanes);
         if at >= self.machine.config.words {
-            return Err(Fault::BadInstruction);
+            return Err(Fault::Beyond);
         }
         self.machine.scratch[at * lanes..(at + 1) * lanes].copy_from_slice(word);
         self.write(at, Written::Word)

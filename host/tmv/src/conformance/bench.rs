@@ -1,21 +1,17 @@
-//! The bench of the conformance suite: a device with a ring of descriptors, operators with their expected results.
+//! Operators in a unit's memory, with their expected results.
 
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 
 use golden::{Codec, Layout, TernaryMatrix};
-use rand_core::{Rng, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_core::Rng;
 
-use crate::descriptor::{self, Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
-use crate::device::{Device, DeviceError};
+use super::ring::{Random, Ring};
+use crate::descriptor::{Completion, DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
+use crate::device::Device;
 use crate::info::UnitInfo;
 use crate::regs;
 
-pub type Random = Xoshiro256PlusPlus;
-
-pub(super) const FRONT_END: u8 = regs::SOURCE_FRONTEND as u8;
-pub(super) const WRITER: u8 = regs::SOURCE_WRITER as u8;
-pub(super) const ALL_SOURCES: u32 = regs::IRQ_ENABLE_DONE | regs::IRQ_ENABLE_ERROR | regs::IRQ_ENABLE_BAD_ACCESS;
 /// The byte that fills result memory before a run.
 pub(super) const STALE: u8 = 0xa5;
 
@@ -31,16 +27,24 @@ pub struct Operator {
     pub read: u32,
 }
 
-/// A device with a descriptor ring at the start of its memory.
+/// A ternary unit and its ring, with operators in its memory.
 pub struct Bench<D> {
-    pub device: D,
+    pub ring: Ring<D>,
     pub info: UnitInfo,
-    /// log2 of the number of descriptors in the ring.
-    pub log2: u32,
-    /// Descriptors queued since reset.
-    pub queued: u16,
-    /// Bytes of memory in use.
-    pub(super) used: usize,
+}
+
+impl<D> Deref for Bench<D> {
+    type Target = Ring<D>;
+
+    fn deref(&self) -> &Ring<D> {
+        &self.ring
+    }
+}
+
+impl<D> DerefMut for Bench<D> {
+    fn deref_mut(&mut self) -> &mut Ring<D> {
+        &mut self.ring
+    }
 }
 
 impl<D: Device> Bench<D> {
@@ -50,41 +54,7 @@ impl<D: Device> Bench<D> {
 
     pub fn with_ring(mut device: D, log2: u32) -> Self {
         let info = UnitInfo::read(&mut device).unwrap();
-        let mut bench = Self { device, info, log2, queued: 0, used: DESCRIPTOR_BYTES << log2 };
-        bench.set_up();
-        bench
-    }
-
-    /// Programs the ring and the interrupts, as is necessary after a reset.
-    pub fn set_up(&mut self) {
-        let base = self.device.memory_base();
-        self.write(regs::RING_BASE_LO, base as u32);
-        self.write(regs::RING_BASE_HI, (base >> 32) as u32);
-        self.write(regs::RING_LOG2, self.log2);
-        self.write(regs::IRQ_STATUS, ALL_SOURCES);
-        self.write(regs::IRQ_ENABLE, ALL_SOURCES);
-        self.queued = 0;
-    }
-
-    pub fn read(&mut self, offset: u32) -> u32 {
-        self.device.read_register(offset).unwrap()
-    }
-
-    pub fn write(&mut self, offset: u32, value: u32) {
-        self.device.write_register(offset, value).unwrap();
-    }
-
-    /// Allocates `bytes` with the alignment of a descriptor. Returns the address.
-    pub fn allocate(&mut self, bytes: usize) -> u64 {
-        let at = self.used.next_multiple_of(DESCRIPTOR_BYTES);
-        self.used = at + bytes;
-        assert!(self.used <= self.device.memory().len(), "the test's memory is too small");
-        self.device.memory_base() + at as u64
-    }
-
-    pub fn bytes(&mut self, address: u64, len: usize) -> &mut [u8] {
-        let at = (address - self.device.memory_base()) as usize;
-        &mut self.device.memory()[at..at + len]
+        Self { ring: Ring::new(device, log2), info }
     }
 
     /// Creates an operator with random weights and activations.
@@ -138,14 +108,6 @@ impl<D: Device> Bench<D> {
         Operator { descriptor, matrix, x, expected, read }
     }
 
-    /// Writes the next descriptor of the ring and returns its number. [`Bench::ring`] rings the doorbell.
-    pub fn queue_bytes(&mut self, descriptor: &[u8; DESCRIPTOR_BYTES]) -> u16 {
-        let slot = self.slot(self.queued);
-        self.bytes(slot, DESCRIPTOR_BYTES).copy_from_slice(descriptor);
-        self.queued = self.queued.wrapping_add(1);
-        self.queued.wrapping_sub(1)
-    }
-
     /// Queues an operator and returns the number of its descriptor.
     pub fn queue(&mut self, operator: &Operator) -> u16 {
         let bytes = operator.descriptor.result_bytes();
@@ -167,63 +129,6 @@ impl<D: Device> Bench<D> {
         before
     }
 
-    /// Frees all memory but the ring.
-    pub(super) fn unload(&mut self) {
-        self.used = DESCRIPTOR_BYTES << self.log2;
-    }
-
-    /// Address of descriptor `number`.
-    pub fn slot(&self, number: u16) -> u64 {
-        let index = u64::from(number) & ((1 << self.log2) - 1);
-        self.device.memory_base() + index * DESCRIPTOR_BYTES as u64
-    }
-
-    /// Rings the doorbell.
-    pub fn ring(&mut self) {
-        self.doorbell(self.queued);
-    }
-
-    /// Rings the doorbell for all that is queued; the activations of the last `late` descriptors are not in memory.
-    pub fn ring_late(&mut self, late: u16) {
-        self.write_doorbell(descriptor::doorbell(self.queued, late));
-    }
-
-    /// Writes the doorbell, with everything in memory visible to the unit.
-    pub fn doorbell(&mut self, tail: u16) {
-        self.write_doorbell(descriptor::doorbell(tail, 0));
-    }
-
-    fn write_doorbell(&mut self, value: u32) {
-        let whole = 0..self.device.memory().len();
-        self.device.to_device(whole).unwrap();
-        self.device.barrier();
-        self.write(regs::RING_TAIL, value);
-    }
-
-    /// Makes everything in memory visible to the host. The unit must be idle, or halted by an error.
-    pub fn settle(&mut self) {
-        self.device.barrier();
-        let whole = 0..self.device.memory().len();
-        self.device.from_device(whole).unwrap();
-    }
-
-    /// Waits for the interrupt and clears it. Returns the pending sources.
-    pub fn wait(&mut self) -> u32 {
-        self.device.wait_interrupt().unwrap();
-        let pending = self.read(regs::IRQ_STATUS);
-        self.write(regs::IRQ_STATUS, pending);
-        pending
-    }
-
-    /// Rings the doorbell and waits until all queued descriptors are complete.
-    pub fn finish(&mut self) {
-        self.ring();
-        while self.read(regs::RING_HEAD) != u32::from(self.queued) {
-            assert_eq!(self.wait(), regs::IRQ_ENABLE_DONE, "{:?}", self.error());
-        }
-        self.write(regs::IRQ_STATUS, ALL_SOURCES);
-    }
-
     /// Queues the operators, runs them, and checks their records and results.
     pub fn run(&mut self, operators: &[Operator]) {
         let numbers: Vec<u16> = operators.iter().map(|op| self.queue(op)).collect();
@@ -243,12 +148,6 @@ impl<D: Device> Bench<D> {
         assert_eq!(self.results(op), op.expected, "results of descriptor {number}");
     }
 
-    pub fn record(&mut self, number: u16) -> Completion {
-        let slot = self.slot(number);
-        let bytes: &[u8] = self.bytes(slot, DESCRIPTOR_BYTES);
-        Completion::decode(bytes.try_into().unwrap())
-    }
-
     /// Results in memory, `[tokens, rows]`.
     pub fn results(&mut self, op: &Operator) -> Vec<i32> {
         let (tokens, rows) = (op.descriptor.tokens, op.descriptor.out_features);
@@ -256,61 +155,6 @@ impl<D: Device> Bench<D> {
         let words: Vec<i32> = image.as_chunks().0.iter().map(|b| i32::from_le_bytes(*b)).collect();
         let at = |token: usize, row: usize| words[(row / ROW_BLOCK * tokens + token) * ROW_BLOCK + row % ROW_BLOCK];
         (0..tokens).flat_map(|token| (0..rows).map(move |row| at(token, row))).collect()
-    }
-
-    /// The error code, the source and the address in the error registers.
-    pub fn error(&mut self) -> (u8, u8, u64) {
-        let error = self.read(regs::ERROR);
-        let address = u64::from(self.read(regs::ERROR_ADDR_LO)) | u64::from(self.read(regs::ERROR_ADDR_HI)) << 32;
-        (error as u8, (error >> 8) as u8, address)
-    }
-
-    /// Waits for an error and checks its code. Returns its source and address.
-    pub fn expect_error(&mut self, code: u8) -> (u8, u64) {
-        while self.wait() & regs::IRQ_ENABLE_ERROR == 0 {}
-        assert_eq!(self.read(regs::STATUS) & regs::STATUS_ERROR, regs::STATUS_ERROR);
-        let (found, source, address) = self.error();
-        assert_eq!(found, code, "{}", regs::ERRORS[usize::from(code)].1);
-        (source, address)
-    }
-
-    /// Does a soft reset and waits for the end of draining.
-    pub fn soft_reset(&mut self) {
-        self.write(regs::CONTROL, regs::CONTROL_SOFT_RESET);
-        for _ in 0..10_000 {
-            if self.read(regs::STATUS) == 0 {
-                assert_eq!(self.error(), (0, 0, 0));
-                assert_eq!((self.read(regs::RING_TAIL), self.read(regs::RING_HEAD)), (0, 0));
-                return self.set_up();
-            }
-        }
-        panic!("the soft reset does not end: STATUS is {:#x}", self.read(regs::STATUS));
-    }
-}
-
-pub(super) fn rng(seed: u64) -> Random {
-    Random::seed_from_u64(seed)
-}
-
-/// The refused access that the unit remembers: offset, and whether it is a write. The unit forgets it.
-pub fn take_refused<D: Device>(device: &mut D) -> Option<(u32, bool)> {
-    let error = device.read_register(regs::ACCESS_ERROR).unwrap();
-    let pending = device.read_register(regs::IRQ_STATUS).unwrap() & regs::IRQ_ENABLE_BAD_ACCESS != 0;
-    assert_eq!(pending, error & regs::ACCESS_ERROR_VALID != 0, "BAD_ACCESS and ACCESS_ERROR contradict each other");
-    device.write_register(regs::IRQ_STATUS, regs::IRQ_ENABLE_BAD_ACCESS).unwrap();
-    pending.then_some((error & regs::ACCESS_ERROR_OFFSET, error & regs::ACCESS_ERROR_WRITE != 0))
-}
-
-/// Writes a register. Returns whether the unit refused this access.
-pub(super) fn refuses<D: Device>(device: &mut D, offset: u32, value: u32) -> bool {
-    take_refused(device);
-    device.write_register(offset, value).unwrap();
-    match take_refused(device) {
-        None => false,
-        Some(found) => {
-            assert_eq!(found, (offset & 0xfff, true), "the refused access");
-            true
-        }
     }
 }
 
@@ -322,18 +166,7 @@ pub(super) fn fails<D: Device>(
     bytes: &[u8; DESCRIPTOR_BYTES],
     code: u8,
 ) -> (u8, u64) {
-    bench.queue_bytes(bytes);
-    bench.ring();
-    let found = bench.expect_error(code);
-    // The unit must ignore the doorbell now.
-    let ring = |bench: &mut Bench<D>| (bench.read(regs::RING_HEAD), bench.read(regs::RING_TAIL));
-    let before = ring(bench);
-    bench.queue(good);
-    assert!(refuses(&mut bench.device, regs::RING_TAIL, u32::from(bench.queued)));
-    assert!(matches!(bench.device.wait_interrupt(), Err(DeviceError::Timeout { .. })));
-    assert_eq!(ring(bench), before);
-    assert_eq!(bench.error().0, code, "errors are sticky");
-    assert_eq!(bench.record(bench.queued.wrapping_sub(1)).status, 0);
+    let found = bench.expect_stop(bytes, &good.descriptor.encode(), code);
     bench.soft_reset();
     bench.run(std::slice::from_ref(good));
     found

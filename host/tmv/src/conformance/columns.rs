@@ -7,7 +7,8 @@ use std::println;
 use golden::{Layout, TernaryMatrix};
 use rand_core::Rng;
 
-use super::bench::{Bench, FRONT_END, Operator, Random, fails, rng};
+use super::bench::{Bench, Operator, fails};
+use super::ring::{FRONT_END, Random, rng};
 use crate::descriptor::{DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK, Selection};
 use crate::device::Device;
 use crate::regs;

@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::bench::{Bench, FRONT_END, Operator, STALE, rng};
+use super::bench::{Bench, Operator, STALE};
+use super::ring::{FRONT_END, rng};
 use crate::descriptor::{DESCRIPTOR_BYTES, Descriptor};
 use crate::device::Device;
 use crate::regs;

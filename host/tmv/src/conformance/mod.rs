@@ -36,11 +36,15 @@ macro_rules! conformance_suite {
 mod bench;
 mod columns;
 mod late;
+mod registers;
+mod ring;
 mod rows;
 mod rules;
 
-pub use bench::{Bench, Operator, Random, take_refused};
+pub use bench::{Bench, Operator};
 pub use columns::*;
 pub use late::*;
+pub use registers::{Map, first_refused_access, no_interrupt, read_write_registers};
+pub use ring::{ALL_SOURCES, FRONT_END, Random, Ring, WRITER, refuses, rng, take_refused};
 pub use rows::*;
 pub use rules::*;

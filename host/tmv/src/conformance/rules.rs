@@ -7,20 +7,23 @@ use std::{format, println};
 use golden::{Codec, TernaryMatrix};
 use rand_core::Rng;
 
-use super::bench::{ALL_SOURCES, Bench, FRONT_END, Operator, STALE, WRITER, fails, refuses, rng, take_refused};
+use super::bench::{Bench, Operator, STALE, fails};
+use super::registers::Map;
+use super::ring::{ALL_SOURCES, FRONT_END, WRITER, refuses, rng, take_refused};
 use crate::descriptor::{DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
 use crate::device::{Device, DeviceError};
 use crate::info::UnitInfo;
 use crate::regs;
 
-/// Offsets of all registers with their access. Registers that exist once per port are listed for every port.
-fn registers(info: &UnitInfo) -> Vec<(u32, &'static str)> {
+/// The registers of this unit. Those that exist once per port are listed for every port.
+fn map<D: Device>(device: &mut D) -> Map {
+    let ports = UnitInfo::read(device).unwrap().ports as u32;
     let all = regs::REGISTERS.iter();
-    all.flat_map(|(_, offset, access)| {
-        let copies = if *offset >= regs::PORT_BUSY { info.ports as u32 } else { 1 };
+    let registers = all.flat_map(|(_, offset, access)| {
+        let copies = if *offset >= regs::PORT_BUSY { ports } else { 1 };
         (0..copies).map(move |copy| (offset + copy * regs::PORT_BUSY_STRIDE, *access))
-    })
-    .collect()
+    });
+    Map { registers: registers.collect(), writable: regs::WRITABLE }
 }
 
 pub fn identity<D: Device>(mut device: D) {
@@ -40,86 +43,19 @@ pub fn reset_values<D: Device>(mut device: D) {
 
 /// Checks the values of the registers after a hardware reset.
 pub fn check_reset_values<D: Device>(device: &mut D) {
-    let info = UnitInfo::read(device).unwrap();
-    for (offset, access) in registers(&info) {
-        let expected = match offset {
-            regs::ID..=regs::PARAM1 | regs::CYCLE_LO | regs::CYCLE_HI => continue,
-            regs::WATCHDOG => regs::WATCHDOG_RESET,
-            _ => 0,
-        };
-        assert_eq!(device.read_register(offset).unwrap(), expected, "{access} register {offset:#05x}");
-    }
-}
-
-pub fn read_write_registers<D: Device>(mut device: D) {
-    let mut rng = rng(1);
-    for (offset, mask) in [
-        (regs::IRQ_ENABLE, 7),
-        (regs::WATCHDOG, u32::MAX),
-        (regs::RING_BASE_LO, u32::MAX),
-        (regs::RING_BASE_HI, 0xff),
-        (regs::RING_LOG2, 0xf),
-    ] {
-        for value in [u32::MAX, 0, rng.next_u32(), rng.next_u32()].map(|value| value & mask) {
-            device.write_register(offset, value).unwrap();
-            assert_eq!(device.read_register(offset).unwrap(), value, "register {offset:#05x}");
-        }
-    }
-    assert_eq!(device.read_register(regs::STATUS).unwrap(), 0);
+    map(device).check_reset_values(device);
 }
 
 pub fn read_only_registers<D: Device>(mut device: D) {
-    let info = UnitInfo::read(&mut device).unwrap();
-    for (offset, access) in registers(&info) {
-        if access == "ro" {
-            let before = device.read_register(offset).unwrap();
-            assert!(refuses(&mut device, offset, !before), "register {offset:#05x}");
-            let after = device.read_register(offset).unwrap();
-            assert!(after == before || offset == regs::CYCLE_LO, "register {offset:#05x}");
-        }
-    }
+    map(&mut device).check_read_only(&mut device);
 }
 
-/// Every reserved bit of every register that can be written. The register keeps its value.
 pub fn reserved_register_bits<D: Device>(mut device: D) {
-    for (offset, allowed) in regs::WRITABLE {
-        for bit in (0..32).map(|bit| 1 << bit).filter(|bit| bit & allowed == 0) {
-            let before = device.read_register(*offset).unwrap();
-            assert!(refuses(&mut device, *offset, bit | (!before & allowed)), "register {offset:#05x}, bit {bit:#x}");
-            assert_eq!(device.read_register(*offset).unwrap(), before, "register {offset:#05x}, bit {bit:#x}");
-        }
-    }
-    assert_eq!(device.read_register(regs::STATUS).unwrap(), 0);
-}
-
-/// ACCESS_ERROR keeps the first refused access until BAD_ACCESS is cleared. A refused access raises the interrupt.
-pub fn first_refused_access<D: Device>(mut device: D) {
-    assert_eq!(take_refused(&mut device), None);
-    device.read_register(0xffc).unwrap();
-    device.write_register(regs::ID, 1).unwrap();
-    assert_eq!(take_refused(&mut device), Some((0xffc, false)));
-    assert_eq!(take_refused(&mut device), None);
-    device.write_register(regs::RING_HEAD, 1).unwrap();
-    device.read_register(0x44c).unwrap();
-    assert!(matches!(device.wait_interrupt(), Err(DeviceError::Timeout { .. })), "the source is not enabled");
-    device.write_register(regs::IRQ_ENABLE, regs::IRQ_ENABLE_BAD_ACCESS).unwrap();
-    device.wait_interrupt().unwrap();
-    assert_eq!(take_refused(&mut device), Some((regs::RING_HEAD, true)));
-    assert!(matches!(device.wait_interrupt(), Err(DeviceError::Timeout { .. })));
+    map(&mut device).check_reserved_bits(&mut device);
 }
 
 pub fn unknown_offsets<D: Device>(mut device: D) {
-    let info = UnitInfo::read(&mut device).unwrap();
-    let known = registers(&info);
-    for offset in (0..0x1000).step_by(4).chain([1, regs::STATUS + 2, regs::WATCHDOG + 1, regs::PORT_BUSY + 3]) {
-        if !known.iter().any(|(register, _)| *register == offset) {
-            assert_eq!(device.read_register(offset).unwrap(), 0, "offset {offset:#05x}");
-            assert_eq!(take_refused(&mut device), Some((offset, false)));
-            assert!(refuses(&mut device, offset, 1), "offset {offset:#05x}");
-        }
-    }
-    assert_eq!(device.read_register(regs::STATUS).unwrap(), 0);
-    assert_eq!(device.read_register(regs::WATCHDOG).unwrap(), regs::WATCHDOG_RESET);
+    map(&mut device).check_unknown_offsets(&mut device);
 }
 
 pub fn run_and_record<D: Device>(device: D) {
@@ -155,7 +91,7 @@ pub fn ring_wraps<D: Device>(device: D) {
     bench.finish();
     bench.check(&op, 0);
     // A ring of one descriptor.
-    let mut bench = Bench { log2: 0, ..bench };
+    bench.log2 = 0;
     bench.soft_reset();
     for _ in 0..3 {
         let op = bench.operator(&mut rng, 5, 40, 1);
@@ -205,10 +141,6 @@ pub fn interrupts<D: Device>(device: D) {
     bench.write(regs::IRQ_STATUS, regs::IRQ_ENABLE_DONE);
     assert_eq!(bench.read(regs::IRQ_STATUS), 0);
     assert!(matches!(bench.device.wait_interrupt(), Err(DeviceError::Timeout { .. })));
-}
-
-pub fn no_interrupt<D: Device>(mut device: D) {
-    assert!(matches!(device.wait_interrupt(), Err(DeviceError::Timeout { status: 0, .. })));
 }
 
 /// Of operators in flight together, each raises DONE by its own flag only, also if it shares activations.

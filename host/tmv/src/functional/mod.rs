@@ -5,16 +5,18 @@
 //! be developed against it. Its cycle counters stay zero. Its errors have the same codes as in hardware, and the same
 //! addresses where hardware reports the address of a beat.
 
+pub mod csr;
 mod request;
 
 use alloc::vec;
 use alloc::vec::Vec;
 
+use csr::{Command, Csr, Fault};
 use golden::{Layout, TernaryMatrix};
 use request::{Request, record};
 
 use crate::codec;
-use crate::descriptor::{Completion, DESCRIPTOR_BYTES, ROW_BLOCK, doorbell};
+use crate::descriptor::{Completion, DESCRIPTOR_BYTES, ROW_BLOCK};
 use crate::device::{Device, DeviceError, Origin};
 use crate::info::UnitInfo;
 use crate::regs;
@@ -24,21 +26,11 @@ pub struct FunctionalDevice {
     info: UnitInfo,
     base: u64,
     memory: Vec<u8>,
-    irq_enable: u32,
-    irq_status: u32,
-    watchdog: u32,
-    access_error: u32,
-    ring_base: u64,
-    ring_log2: u32,
-    tail: u16,
-    /// Descriptors at the end of the queue whose activations are not in memory.
-    late: u16,
+    csr: Csr,
     /// How often the other unit told, and no descriptor waited for it yet.
     told: u8,
     /// How often this unit told.
     tells: usize,
-    head: u16,
-    error: Option<Fault>,
     /// The activations that a KEEP_X descriptor may use.
     held: Option<Activations>,
     /// Of the last two descriptors with RECORD, the last one first: out_features, and which rows had a result above zero.
@@ -52,14 +44,6 @@ struct Activations {
     rows: Vec<Vec<u8>>,
 }
 
-/// An error code, the part of the unit that reports it, and the address.
-#[derive(Clone, Copy)]
-struct Fault {
-    code: u8,
-    source: Origin,
-    address: u64,
-}
-
 impl FunctionalDevice {
     /// Creates a unit with the given parameters and `bytes` of memory at the physical address `base`.
     pub fn new(info: UnitInfo, base: u64, bytes: usize) -> Self {
@@ -67,25 +51,16 @@ impl FunctionalDevice {
             info,
             base,
             memory: vec![0; bytes],
-            irq_enable: 0,
-            irq_status: 0,
-            watchdog: regs::WATCHDOG_RESET,
-            access_error: 0,
-            ring_base: 0,
-            ring_log2: 0,
-            tail: 0,
-            late: 0,
+            csr: Csr::new(u32::MAX),
             told: 0,
             tells: 0,
-            head: 0,
-            error: None,
             held: None,
             recorded: Vec::new(),
         }
     }
 
     fn soft_reset(&mut self) {
-        (self.tail, self.late, self.told, self.head, self.error, self.held) = (0, 0, 0, 0, None, None);
+        (self.told, self.held) = (0, None);
         self.recorded.clear();
     }
 
@@ -106,49 +81,18 @@ impl FunctionalDevice {
         let size = self.memory.len() as u64;
         let start = address.wrapping_sub(self.base);
         let outside = if start < size { self.base + size } else { address };
+        let source = source.source();
         let fits = start <= size && len as u64 <= size - start;
         let range = start as usize..(start as usize).wrapping_add(len);
         if fits { Ok(&mut self.memory[range]) } else { Err(Fault { code, source, address: outside }) }
     }
 
-    /// Records an access that is not allowed.
-    fn refuse(&mut self, offset: u32, write: u32) {
-        if self.irq_status & regs::IRQ_ENABLE_BAD_ACCESS == 0 {
-            self.access_error = offset | write | regs::ACCESS_ERROR_VALID;
-        }
-        self.irq_status |= regs::IRQ_ENABLE_BAD_ACCESS;
-    }
-
-    fn stop(&mut self, fault: Fault) {
-        self.error = Some(fault);
-        self.irq_status |= regs::IRQ_ENABLE_ERROR;
-    }
-
-    /// Takes a new number of queued descriptors, unless it takes descriptors back, the ring cannot hold all of them, or more
-    /// are late than are queued.
-    fn doorbell(&mut self, value: u32) {
-        let (tail, late) = (value as u16, (value >> regs::RING_TAIL_LATE.trailing_zeros()) as u16);
-        let (ahead, before) = (tail.wrapping_sub(self.head), self.tail.wrapping_sub(self.head));
-        if ahead < before || u32::from(ahead) > 1 << self.ring_log2 || late > ahead {
-            let address = u64::from(tail);
-            return self.stop(Fault { code: regs::ERR_BAD_DOORBELL, source: Origin::FrontEnd, address });
-        }
-        (self.tail, self.late) = (tail, late);
-        self.run();
-    }
-
     fn run(&mut self) {
-        while self.head != self.tail && self.error.is_none() {
-            let index = u64::from(self.head) & ((1 << self.ring_log2) - 1);
-            let address = (self.ring_base & !(DESCRIPTOR_BYTES as u64 - 1)) + index * DESCRIPTOR_BYTES as u64;
-            let late = self.tail.wrapping_sub(self.head) <= self.late;
-            match self.descriptor(address, late) {
+        while let Some(address) = self.csr.next() {
+            match self.descriptor(address, self.csr.is_late()) {
                 Ok(None) => return,
-                Ok(Some(irq)) => {
-                    self.head = self.head.wrapping_add(1);
-                    self.irq_status |= if irq { regs::IRQ_ENABLE_DONE } else { 0 };
-                }
-                Err(fault) => self.stop(fault),
+                Ok(Some(irq)) => self.csr.complete(irq),
+                Err(fault) => self.csr.stop(fault),
             }
         }
     }
@@ -158,8 +102,8 @@ impl FunctionalDevice {
     fn descriptor(&mut self, address: u64, late: bool) -> Result<Option<bool>, Fault> {
         let mut bytes = [0; DESCRIPTOR_BYTES];
         bytes.copy_from_slice(self.slice(address, DESCRIPTOR_BYTES, regs::ERR_READ_DECERR, Origin::FrontEnd)?);
-        let fault = |code| Fault { code, source: Origin::FrontEnd, address };
-        if !self.ring_base.is_multiple_of(DESCRIPTOR_BYTES as u64) {
+        let fault = |code| Fault { code, source: regs::SOURCE_FRONTEND, address };
+        if !self.csr.is_ring_aligned() {
             return Err(fault(regs::ERR_MISALIGNED));
         }
         let d = Request::read(&bytes).filter(|d| self.accepts(d)).ok_or(fault(regs::ERR_BAD_DESCRIPTOR))?;
@@ -195,7 +139,7 @@ impl FunctionalDevice {
         }
         self.tells += usize::from(d.tell);
         let at = address + Completion::OFFSET as u64;
-        let tag = self.head;
+        let tag = self.csr.head();
         self.slice(at, 16, regs::ERR_WRITE_DECERR, Origin::Writer)?
             .copy_from_slice(&record(tag, read.map_or(0, |read| read.iter().filter(|read| **read).count())));
         Ok(Some(d.irq))
@@ -249,7 +193,7 @@ impl FunctionalDevice {
                 (golden::Error::ImageCode { row, col }, Layout::Columns) => col * d.w_stride + row / lanes * port_bytes,
                 _ => 0,
             };
-            Fault { code: regs::ERR_BAD_WEIGHT, source: Origin::Port(0), address: d.w_addr + beat as u64 }
+            Fault { code: regs::ERR_BAD_WEIGHT, source: 0, address: d.w_addr + beat as u64 }
         })
     }
 
@@ -294,8 +238,10 @@ impl FunctionalDevice {
 
 impl Device for FunctionalDevice {
     fn read_register(&mut self, offset: u32) -> Result<u32, DeviceError> {
-        let fault = self.error.unwrap_or(Fault { code: 0, source: Origin::Port(0), address: 0 });
         let bank = regs::PORT_BUSY..regs::PORT_BUSY + regs::PORT_BUSY_STRIDE * self.info.ports as u32;
+        if let Some(value) = self.csr.read(offset) {
+            return Ok(value);
+        }
         Ok(match offset {
             regs::ID => regs::ID_VALUE,
             regs::VERSION => regs::MAP_VERSION,
@@ -314,61 +260,20 @@ impl Device for FunctionalDevice {
                 let columns = u32::from(self.info.columns) << regs::PARAM1_COLUMNS.trailing_zeros();
                 self.info.bank_words as u32 | (ROW_BLOCK as u32) << 16 | regs::CONTEXTS << 20 | columns
             }
-            regs::STATUS => {
-                let busy = self.head != self.tail;
-                (if busy { regs::STATUS_BUSY } else { 0 }) | (if self.error.is_some() { regs::STATUS_ERROR } else { 0 })
-            }
-            regs::ERROR => u32::from(fault.code) | fault.source.source() << 8,
-            regs::ERROR_ADDR_LO => fault.address as u32,
-            regs::ERROR_ADDR_HI => (fault.address >> 32) as u32,
-            regs::ACCESS_ERROR if self.irq_status & regs::IRQ_ENABLE_BAD_ACCESS != 0 => self.access_error,
-            regs::ACCESS_ERROR => 0,
-            regs::IRQ_ENABLE => self.irq_enable,
-            regs::IRQ_STATUS => self.irq_status,
-            regs::WATCHDOG => self.watchdog,
-            regs::RING_BASE_LO => self.ring_base as u32,
-            regs::RING_BASE_HI => (self.ring_base >> 32) as u32,
-            regs::RING_LOG2 => self.ring_log2,
-            regs::RING_TAIL => doorbell(self.tail, self.late),
-            regs::RING_HEAD => u32::from(self.head),
-            regs::CONTROL | regs::CYCLE_LO | regs::CYCLE_HI | regs::RUN_START | regs::BUSY_CYCLES => 0,
             offset if bank.contains(&offset) && offset % 4 == 0 && offset % regs::PORT_BUSY_STRIDE < 28 => 0,
             offset => {
-                self.refuse(offset, 0);
+                self.csr.refuse(offset, 0);
                 0
             }
         })
     }
 
     fn write_register(&mut self, offset: u32, value: u32) -> Result<(), DeviceError> {
-        // The bits of each register that may be set, from `docs/registers.md`.
-        let allowed = match offset {
-            regs::CONTROL | regs::IRQ_ENABLE | regs::IRQ_STATUS => 0x7,
-            regs::WATCHDOG => u32::MAX,
-            // The model is never busy between two accesses, unless an error stopped it.
-            regs::RING_BASE_LO if self.head == self.tail => u32::MAX,
-            regs::RING_BASE_HI if self.head == self.tail => 0xff,
-            regs::RING_LOG2 if self.head == self.tail => 0xf,
-            regs::RING_TAIL if self.error.is_none() => u32::MAX,
-            _ => {
-                self.refuse(offset, regs::ACCESS_ERROR_WRITE);
-                return Ok(());
-            }
-        };
-        if value & !allowed != 0 {
-            self.refuse(offset, regs::ACCESS_ERROR_WRITE);
-            return Ok(());
-        }
-        match offset {
-            regs::CONTROL if value & (regs::CONTROL_SOFT_RESET | regs::CONTROL_ABORT) != 0 => self.soft_reset(),
-            regs::IRQ_ENABLE => self.irq_enable = value,
-            regs::IRQ_STATUS => self.irq_status &= !value,
-            regs::WATCHDOG => self.watchdog = value,
-            regs::RING_BASE_LO => self.ring_base = self.ring_base & !0xffff_ffff | u64::from(value),
-            regs::RING_BASE_HI => self.ring_base = self.ring_base & 0xffff_ffff | u64::from(value) << 32,
-            regs::RING_LOG2 => self.ring_log2 = value,
-            regs::RING_TAIL => self.doorbell(value),
-            _ => {}
+        match self.csr.write(offset, value) {
+            Command::Control { reset: true, .. } => self.soft_reset(),
+            Command::Run => self.run(),
+            // The counters stay zero.
+            Command::Control { .. } | Command::None => {}
         }
         Ok(())
     }
@@ -382,9 +287,6 @@ impl Device for FunctionalDevice {
     }
 
     fn wait_interrupt(&mut self) -> Result<(), DeviceError> {
-        match self.irq_status & self.irq_enable {
-            0 => Err(DeviceError::Timeout { cycles: 0, status: self.read_register(regs::STATUS)? }),
-            _ => Ok(()),
-        }
+        self.csr.wait_interrupt()
     }
 }
