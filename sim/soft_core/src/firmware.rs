@@ -8,7 +8,7 @@ use object::read::elf::ElfFile32;
 use object::{LittleEndian, Object, ObjectSegment, ObjectSymbol};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use toolchain::cache::Cache;
+use toolchain::cache::{self, Cache};
 use toolchain::process::{log, output, stdout};
 use toolchain::progress::Progress;
 use toolchain::{Error as ToolError, io};
@@ -58,10 +58,10 @@ impl Firmware {
         let entry = cache.path("firmware", &format!("{target}-{}", &key[..16]));
         let file = entry.join("firmware");
         let mut was_cached = true;
-        if !file.is_file() {
+        if !cache::intact(&file) {
             // One lock for all: builds share cargo's folder of products.
             let _lock = cache.lock("firmware", "products", || progress(Progress::Waiting))?;
-            if !file.is_file() {
+            if !cache::intact(&file) {
                 was_cached = false;
                 progress(Progress::Firmware(target));
                 let scratch = compile(&cache, &root, target)?;
@@ -155,10 +155,18 @@ fn changed(root: &Path) -> ToolError {
     ToolError::ToolMissing { tool: "the firmware".into(), hint }
 }
 
+/// Name of the folder of cargo's products. They name files of the checkout that they were built from, and cargo takes those of
+/// another one as its own: so each checkout has a folder.
+fn products(root: &Path) -> Result<String, ToolError> {
+    let checkout = root.canonicalize().map_err(io(root))?;
+    let checkout = cache::hash(&[checkout.as_os_str().as_encoded_bytes()]);
+    Ok(format!("target-{}", &checkout[..16]))
+}
+
 /// Compiles the firmware. Returns a scratch folder with it.
 fn compile(cache: &Cache, root: &Path, target: &'static str) -> Result<TempDir, ToolError> {
     let scratch = cache.scratch("firmware")?;
-    let products = cache.path("firmware", "target");
+    let products = cache.path("firmware", &products(root)?);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--locked", "--package", "firmware", "--profile", "firmware", "--target", target]);
     cargo.arg("--target-dir").arg(&products).current_dir(root);
@@ -175,7 +183,9 @@ fn compile(cache: &Cache, root: &Path, target: &'static str) -> Result<TempDir, 
         return Err(failed(log(&built)));
     }
     let from = products.join(target).join("firmware/firmware");
-    std::fs::copy(&from, scratch.path().join("firmware")).map_err(io(&from))?;
+    let to = scratch.path().join("firmware");
+    std::fs::copy(&from, &to).map_err(io(&from))?;
+    cache::seal(&to)?;
     Ok(scratch)
 }
 
@@ -199,4 +209,18 @@ fn load(elf: &[u8]) -> Result<Loaded, String> {
     let layout = file.symbols().filter(|symbol| symbol.is_global());
     let layout = layout.map(|symbol| (symbol.name().unwrap_or("?").to_owned(), symbol.address() as u32));
     Ok((image, named.collect(), layout.collect()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkouts_share_no_products() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let other = tempfile::tempdir().unwrap();
+        assert_eq!(products(&root).unwrap(), products(&root.canonicalize().unwrap()).unwrap());
+        assert_ne!(products(&root).unwrap(), products(other.path()).unwrap());
+    }
 }

@@ -133,7 +133,7 @@ impl Cache {
         }
         for entry in fs::read_dir(self.dir.join("models")).into_iter().flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name());
-            let used = fs::metadata(path.join(CHECKSUM)).or_else(|_| entry.metadata());
+            let used = fs::metadata(checksum(&path.join(LIBRARY))).or_else(|_| entry.metadata());
             let Ok(used) = used.and_then(|meta| meta.modified()) else {
                 continue;
             };
@@ -166,27 +166,28 @@ impl Cache {
 
 /// File name of the shared library in the entry of a model.
 pub const LIBRARY: &str = "model.so";
-/// File name of the library's SHA-256 in hexadecimal. The time stamp of this file is the time of the last use.
-const CHECKSUM: &str = "model.sha256";
+/// The file with the SHA-256 of a product, in hexadecimal. Its time stamp is the time of the last use.
+fn checksum(product: &Path) -> PathBuf {
+    product.with_extension("sha256")
+}
 
-/// Writes the checksum of the library in `entry`.
+/// Writes the checksum of a product beside it.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn seal(entry: &Path) -> Result<(), Error> {
-    let library = entry.join(LIBRARY);
-    let sum = hash(&[&fs::read(&library).map_err(io(&library))?]);
-    fs::write(entry.join(CHECKSUM), sum).map_err(io(entry.join(CHECKSUM)))
+pub fn seal(product: &Path) -> Result<(), Error> {
+    let sum = hash(&[&fs::read(product).map_err(io(product))?]);
+    fs::write(checksum(product), sum).map_err(io(checksum(product)))
 }
 
-/// Whether `entry` holds a library that matches its checksum. If so, the current time is stored as time of the last
-/// use.
-pub fn intact(entry: &Path) -> bool {
-    let good = match (fs::read(entry.join(LIBRARY)), fs::read_to_string(entry.join(CHECKSUM))) {
-        (Ok(library), Ok(sum)) => hash(&[&library]) == sum,
+/// Whether a product is there and matches its checksum. If so, the current time is stored as time of the last use.
+pub fn intact(product: &Path) -> bool {
+    let checksum = checksum(product);
+    let good = match (fs::read(product), fs::read_to_string(&checksum)) {
+        (Ok(bytes), Ok(sum)) => hash(&[&bytes]) == sum,
         _ => false,
     };
-    if good && let Ok(file) = File::options().write(true).open(entry.join(CHECKSUM)) {
+    if good && let Ok(file) = File::options().write(true).open(checksum) {
         let _ = file.set_modified(SystemTime::now());
     }
     good
@@ -219,6 +220,24 @@ mod tests {
         Cache::publish(cache.scratch("models").unwrap(), &entry).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&entry), mode(&plain));
+    }
+
+    #[test]
+    fn damaged_products_are_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [LIBRARY, "firmware"] {
+            let product = dir.path().join(name);
+            fs::write(&product, "product").unwrap();
+            assert!(!intact(&product), "without a checksum");
+            seal(&product).unwrap();
+            assert!(intact(&product));
+            for damaged in ["productt", "produc", "Product", ""] {
+                fs::write(&product, damaged).unwrap();
+                assert!(!intact(&product), "{damaged}");
+            }
+            fs::remove_file(&product).unwrap();
+            assert!(!intact(&product), "missing");
+        }
     }
 
     #[test]

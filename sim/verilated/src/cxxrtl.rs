@@ -83,7 +83,7 @@ impl Recipe for Build<'_> {
         command.arg(work.join("shim.cpp")).arg("-o").arg(&library);
         compile(&mut command, &library)?;
         fs::remove_dir_all(&work).map_err(io(&work))?;
-        cache::seal(entry.path())?;
+        cache::seal(&library)?;
         Ok(entry)
     }
 }

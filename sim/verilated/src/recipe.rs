@@ -40,7 +40,7 @@ pub(crate) fn cached(
         let (key, inputs) = recipe.key()?;
         let entry = cache.path("models", &key);
         let _lock = cache.lock("models", &key, || progress(Progress::Waiting))?;
-        let was_cached = cache::intact(&entry);
+        let was_cached = cache::intact(&entry.join(cache::LIBRARY));
         if !was_cached {
             let built = recipe.make(&inputs, progress);
             // If a file changed during the build, the library must not be cached under the key of the old text.

@@ -173,7 +173,7 @@ impl Recipe for Build<'_> {
         link.args(units.map(|(name, _)| work.join(format!("{name}.o")))).args(runtime);
         compile(&mut link, &library)?;
         fs::remove_dir_all(&work).map_err(io(&work))?;
-        cache::seal(entry.path())?;
+        cache::seal(&library)?;
         Ok(entry)
     }
 }
