@@ -13,9 +13,12 @@ use std::process::{Command, Stdio};
 use common::{Random, SMALLEST, activations, restless, ternary};
 use golden::Codec;
 use rand_core::SeedableRng;
-use testbench::model::unit_spec;
+use testbench::model::{unit_spec, vector_spec};
 use tmv::config::UnitConfig;
 use tmv::driver::{Driver, RunResult};
+use vector::VectorConfig;
+use vector::conformance::bench::{BYTES, USED};
+use vector::conformance::random;
 use verilated::{ModelLibrary, ModelSpec, PowerUp, Simulator, Trace};
 use zynq_memory::{MemoryConfig, Timing};
 
@@ -61,6 +64,32 @@ fn equal_results_and_cycles() {
         let expected = outcome(&verilator, &memory, power_up, seed);
         let found = outcome(&cxxrtl, &memory, power_up, seed);
         assert_eq!(expected, found, "seed {seed}, {power_up:?}: Verilator, then CXXRTL");
+    }
+}
+
+/// A vector unit with 8 lanes on both simulators: random programs with all errors of instructions, whose results are compared
+/// with their arithmetic, take the same cycles. CXXRTL simulates the bodies for LUTs, Verilator those that simulate fast.
+#[test]
+#[ignore = "fetches Yosys and compiles a model for minutes"]
+fn equal_cycles_of_the_vector_unit() {
+    let unit = VectorConfig { words: usize::from(USED), ..VectorConfig::of(8) };
+    let verilator = vector_spec(&unit, Trace::Off).unwrap();
+    let mut cxxrtl = verilator.clone();
+    cxxrtl.defines.insert("TMV_LUT_BODIES".into(), "1".into());
+    let models = [model(Simulator::Verilator, verilator), model(Simulator::Cxxrtl, cxxrtl)];
+    for seed in 1..=3 {
+        let memory = MemoryConfig { bytes: BYTES, ..restless(&mut Random::seed_from_u64(seed)) };
+        let cycles = models.each_ref().map(|library| {
+            let mut rng = Random::seed_from_u64(seed);
+            let ports = UnitConfig { ports: unit.ports, port_bits: unit.port_bits, ..SMALLEST };
+            let device = common::device_of(library, &ports, memory.clone(), PowerUp::Random, seed);
+            let mut driver = vector::driver::Driver::open(device).unwrap();
+            random::check_programs(&mut driver, &mut rng, 2);
+            let programs = driver.device().cycles();
+            random::check_instructions(&mut driver, &mut rng, 20);
+            (programs, driver.device().cycles(), driver.counters().unwrap())
+        });
+        assert_eq!(cycles[0], cycles[1], "seed {seed}: Verilator, then CXXRTL");
     }
 }
 

@@ -91,7 +91,7 @@ fn a_telling_ends_one_wait() {
     }
 }
 
-/// A telling in the cycle in which a wait ends counts for the next one.
+/// A telling in the cycle in which a wait ends counts for the next one, and not for those after it.
 #[test]
 fn a_telling_beside_the_end_of_a_wait() {
     for gap in 0..16 {
@@ -105,6 +105,10 @@ fn a_telling_beside_the_end_of_a_wait() {
         tell(&mut bench.device, 1);
         bench.finish();
         numbers.into_iter().for_each(|number| bench.check(&op, number));
+        // And for one only.
+        bench.queue(&op);
+        bench.ring();
+        assert_eq!(completed(&mut bench), 2, "{gap} cycles apart");
     }
 }
 

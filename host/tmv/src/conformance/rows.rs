@@ -211,4 +211,13 @@ pub fn reset_forgets_records<D: Device>(device: D) {
     up.descriptor.keep_x = false;
     let found = fails(&mut bench, &gate, &up.descriptor.encode(), regs::ERR_BAD_DESCRIPTOR);
     assert_eq!(found, (FRONT_END, bench.slot(0)));
+    // Operators that record nothing are no records, however many there are and whatever was recorded before.
+    let plain = bench.operator(&mut rng, 3 * ROW_BLOCK, 40, 1);
+    for selection in [Selection::Skip, Selection::SkipOlder] {
+        bench.soft_reset();
+        bench.run(&[plain.clone(), plain.clone()]);
+        up.descriptor.selection = selection;
+        let found = fails(&mut bench, &gate, &up.descriptor.encode(), regs::ERR_BAD_DESCRIPTOR);
+        assert_eq!(found, (FRONT_END, bench.slot(2)), "{selection:?}");
+    }
 }

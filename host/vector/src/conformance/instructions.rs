@@ -69,7 +69,15 @@ pub fn bad_instructions<D: Device>(device: D) {
         ("a stream between beats", Instruction { from: odd(range.address + within, 1, 2 * beats), ..stream }),
         ("blocks without words", Instruction { x: At::default(), ..stream }),
         ("a stream that begins later", Instruction { x: At { base: 1, ..stream.x }, ..stream }),
-        ("blocks that no stream holds", Instruction { x: block(limit + 1, 0), ..stream }),
+        (
+            "a block that no stream holds",
+            Instruction {
+                counts: [1; 4],
+                from: odd(range.address, 1, (limit + 1) * beats),
+                x: block(limit + 1, 0),
+                ..stream
+            },
+        ),
         ("two rows of a store", Instruction { to: To::Memory(Range { rows: 2, ..range }), ..store }),
         ("a store without beats", Instruction { to: To::Memory(Range { row_beats: 0, ..range }), ..store }),
         (
