@@ -8,7 +8,8 @@
     ./mutate.py --list              the mutants, without running anything
     ./mutate.py --semantic          bugs that a person could make; all of them, or those of --only and --file
     ./mutate.py --unit vector       the vector unit and the float cells, in place of the ternary unit
-    ./mutate.py --check             whether the RTL of both units elaborates with all mutants inside; runs no test
+    ./mutate.py --unit system       the sequencer around the core, and the switch of a system
+    ./mutate.py --check             whether the RTL of all units elaborates with all mutants inside; runs no test
 
 A mutant is one change of one expression or statement: an operand left out of a condition, a comparison off by one, plus
 for minus, an assignment left out. One copy of the RTL holds all mutants, and a number in the environment selects one
@@ -50,7 +51,7 @@ import provision  # noqa: E402
 HERE = Path(__file__).resolve().parent
 RTL = provision.RTL
 # Units, and their tops.
-UNITS = {"ternary": "tmv_unit", "vector": "tmv_vec_unit"}
+UNITS = {"ternary": "tmv_unit", "vector": "tmv_vec_unit", "system": "tmv_system"}
 BAR = 0.95
 PATIENCE = 5  # a test hangs if it takes this many times its usual time, and a minute
 SWAPS = {
@@ -84,7 +85,8 @@ class Unit:
             plan = tomllib.load(file)
         self.tests = [Test(**test) for test in plan["test"]]
         self.untested, self.survivors = plan.get("untested", []), plan.get("survivor", [])
-        self.files = provision.rtl_files(plan["list"])
+        lists = [plan["list"]] if isinstance(plan["list"], str) else plan["list"]
+        self.files = [file for name in lists for file in provision.rtl_files(name)]
         self.changed = [name for name in self.files if Path(name).name not in plan["skipped"]]
         # The package that has the number of the mutant.
         self.package = plan["package"]

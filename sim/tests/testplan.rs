@@ -329,6 +329,12 @@ fn mutants_of(unit: &str, list: &str, rooms: &[&str]) -> (Mutants, Vec<(String, 
 fn semantic_mutants_fit_the_rtl() {
     let (list, modules) = mutants_of("vector", rtl::VECTOR_LIST, &["float/", "vector/"]);
     assert_eq!(bad_mutants(&list.mutant, &modules), Vec::<String>::new());
+    for list in [rtl::SEQUENCER_LIST, rtl::SYSTEM_LIST] {
+        let modules = mutants_of("system", list, &["system/tmv_core", "system/tmv_se", "system/tmv_sys_"]).1;
+        let files: Vec<&str> = modules.iter().map(|(file, _)| file.as_str()).collect();
+        let of_list = mutants_of("system", list, &[]).0.mutant.into_iter().filter(|m| files.contains(&m.file.as_str()));
+        assert_eq!(bad_mutants(&of_list.collect::<Vec<_>>(), &modules), Vec::<String>::new());
+    }
     let (mut list, modules) = mutants_of("ternary", rtl::UNIT_LIST, &[""]);
     assert_eq!(bad_mutants(&list.mutant, &modules), Vec::<String>::new());
 

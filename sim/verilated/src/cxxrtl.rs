@@ -130,7 +130,10 @@ fn ports(source: &str) -> Option<(&str, String)> {
     let class = source.split_once(&format!("struct {top} : public module {{"))?.1.split_once("\n};")?.0;
     let mut list = String::new();
     for line in class.lines() {
-        let Some((direction, rest)) = line.trim().strip_prefix("/*").and_then(|line| line.split_once("*/ value<"))
+        // An output that is a register is a wire.
+        let port = line.trim().strip_prefix("/*");
+        let Some((direction, rest)) =
+            port.and_then(|line| line.split_once("*/ value<").or_else(|| line.split_once("*/ wire<")))
         else {
             continue;
         };
@@ -149,9 +152,10 @@ mod tests {
     #[test]
     fn ports_of_the_top() {
         let source = "struct p_inner : public module {\n\t/*input*/ value<3> p_in;\n};\n\
-            struct p_top__m : public module {\n\t/*input*/ value<1> p_clk__i;\n\t/*output*/ value<70> p_q__o;\n};\n\
+            struct p_top__m : public module {\n\t/*input*/ value<1> p_clk__i;\n\t/*output*/ value<70> p_q__o;\n\
+            \t/*output*/ wire<1> p_r__o;\n};\n\
             unique_ptr<cxxrtl_design::p_top__m>(new cxxrtl_design::p_top__m) };\n";
-        let list = "TMV_PORT(\"clk_i\", p_clk__i, 0)\nTMV_PORT(\"q_o\", p_q__o, 1)\n";
+        let list = "TMV_PORT(\"clk_i\", p_clk__i, 0)\nTMV_PORT(\"q_o\", p_q__o, 1)\nTMV_PORT(\"r_o\", p_r__o, 1)\n";
         assert_eq!(ports(source), Some(("p_top__m", list.into())));
         assert_eq!(ports("struct p_top : public module {\n};\nnew cxxrtl_design::p_top)"), None);
     }

@@ -30,6 +30,10 @@ struct Tmv : cxxrtl::performer {
         state.resize(state.size() + words);
     }
 
+    template <size_t Bits> void add(const char* name, cxxrtl::wire<Bits>& field, uint32_t direction) {
+        add(name, field.curr, direction);
+    }
+
     Tmv() {
 #define TMV_PORT(name, field, direction) add(name, model.field, direction);
 #include "ports.inc"
