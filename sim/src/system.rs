@@ -32,10 +32,16 @@ enum Models {
 }
 
 impl Parts {
-    /// Builds the firmware and the models of a system with `setup`'s ternary unit.
-    pub(crate) fn build(which: Core, setup: &Setup, vector: Option<VectorConfig>) -> Result<Self, Failure> {
+    /// Builds the firmware and the models of a system with `setup`'s ternary unit; that of the core can write a waveform in the
+    /// form `trace`.
+    pub(crate) fn build(
+        which: Core,
+        setup: &Setup,
+        vector: Option<VectorConfig>,
+        trace: Trace,
+    ) -> Result<Self, Failure> {
         let firmware = Firmware::build(which, &mut |step| tell(step))?;
-        let core = soft_core::model::build(which, setup.unit.port_bits, Trace::Off, &mut |step| tell(step))?;
+        let core = soft_core::model::build(which, setup.unit.port_bits, trace, &mut |step| tell(step))?;
         let unit = model::build(&setup.unit, Trace::Off, &mut |step| tell(step))?;
         let vector = vector.map(|config| {
             let library = model::build_vector(&config, Trace::Off, &mut |step| tell(step))?;
@@ -45,9 +51,9 @@ impl Parts {
     }
 
     /// Builds the firmware, and one model of core and units.
-    pub(crate) fn build_top(which: Core, setup: &Setup, vector: VectorConfig) -> Result<Self, Failure> {
+    pub(crate) fn build_top(which: Core, setup: &Setup, vector: VectorConfig, trace: Trace) -> Result<Self, Failure> {
         let firmware = Firmware::build(which, &mut |step| tell(step))?;
-        let top = soft_core::model::build_top(which, &setup.unit, &vector, &mut |step| tell(step))?;
+        let top = soft_core::model::build_top(which, &setup.unit, &vector, trace, &mut |step| tell(step))?;
         Ok(Self { firmware, models: Models::Top(top, vector) })
     }
 

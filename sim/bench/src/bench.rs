@@ -1,5 +1,6 @@
 //! The bench: executes one run on one freshly powered unit.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bitnet::config::Linear;
@@ -39,12 +40,27 @@ const KEPT_MISMATCHES: usize = 8;
 pub struct TraceRequest {
     /// The file to write.
     pub target: Target,
-    /// First cycle to record, counted from power-up.
+    /// First cycle to record, counted from the begin of the run.
     pub from: u64,
     /// Number of cycles to record.
     pub cycles: u64,
     /// The reason why the waveform could not be written. The run is compared nevertheless.
     pub failure: Arc<Mutex<Option<program::Error>>>,
+}
+
+impl TraceRequest {
+    /// The cycles to record.
+    pub fn window(&self) -> Range<u64> {
+        self.from..self.from.saturating_add(self.cycles)
+    }
+
+    /// Puts the waveform where it is wanted, if it could be `closed`. A failure is kept, because the run has a result all the
+    /// same.
+    pub fn finish(&self, file: TempPath, closed: std::io::Result<()>) {
+        let closed = closed.map_err(|error| self.target.failure(&error));
+        let written = closed.and_then(|()| self.target.publish(file));
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = written.err();
+    }
 }
 
 /// The settings with which runs are executed.
@@ -81,9 +97,7 @@ impl Bench {
         let result = driver.run(&weights, &run.x_q, run.tokens).map_err(Error::from);
         let (seconds, simulated_cycles) = (clock.seconds(), driver.device().cycles() - start);
         if let Some((request, file)) = trace {
-            let closed = driver.device().model().close_trace().map_err(|error| request.target.failure(&error));
-            let written = closed.and_then(|()| request.target.publish(file));
-            *request.failure.lock().unwrap_or_else(PoisonError::into_inner) = written.err();
+            request.finish(file, driver.device().model().close_trace());
         }
         let result = match &injected {
             Some(what) => result.map_err(|error| error.at(format!("injected {what}")))?,
@@ -140,8 +154,7 @@ impl Bench {
     ) -> Result<Option<(&TraceRequest, TempPath)>, Error> {
         let Some(request) = self.trace.as_ref().filter(|_| run.first) else { return Ok(None) };
         let file = request.target.temporary()?;
-        let window = request.from..request.from.saturating_add(request.cycles);
-        driver.device().model().open_trace(&file, window)?;
+        driver.device().model().open_trace(&file, request.window())?;
         Ok(Some((request, file)))
     }
 

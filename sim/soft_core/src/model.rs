@@ -46,10 +46,11 @@ pub fn build_top(
     core: Core,
     unit: &UnitConfig,
     vector: &VectorConfig,
+    trace: Trace,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<ModelLibrary, Error> {
     let waivers = ["verilator", "sequencer", "vector", "system"];
-    let spec = with_unit(spec_of("tmv_system", &waivers, top_files(core)?, Trace::Off), unit)
+    let spec = with_unit(spec_of("tmv_system", &waivers, top_files(core)?, trace), unit)
         .param("Lanes", vector.lanes)
         .param("VectorPorts", vector.ports)
         .param("Words", vector.words)

@@ -1,5 +1,8 @@
 //! A sequencer, units and memory, as the host sees them.
 
+use std::ops::Range;
+use std::path::Path;
+
 use sequencer::regs;
 use testbench::SimulationError;
 use tmv::config::UnitConfig;
@@ -100,6 +103,24 @@ impl System {
     /// Sets a function that is called from time to time during a wait, with the cycles since the last call.
     pub fn set_progress(&mut self, progress: impl FnMut(u64) + 'static) {
         self.progress = Some(Box::new(progress));
+    }
+
+    /// Records a waveform of the model with the core, of the cycles in `window`, counted from now.
+    ///
+    /// # Errors
+    /// If the model was built without waveforms, or the file cannot be opened.
+    pub fn open_trace(&mut self, file: &Path, window: Range<u64>) -> Result<(), Error> {
+        let now = self.body.cycles();
+        let window = now.saturating_add(window.start)..now.saturating_add(window.end);
+        Ok(self.body.host().open_trace(file, window).map_err(SimulationError::from)?)
+    }
+
+    /// Ends the waveform.
+    ///
+    /// # Errors
+    /// If it could not be written.
+    pub fn close_trace(&mut self) -> std::io::Result<()> {
+        self.body.host().close_trace()
     }
 
     /// Limits every wait for the core to `cycles` clock cycles.

@@ -10,6 +10,7 @@ use golden::Dtype;
 use report::head::OutputHead;
 use soft_core::core::Core;
 use testbench::pool::drain_with;
+use verilated::Trace;
 
 use super::job::Job;
 use crate::failure::{Exit, Failure};
@@ -27,7 +28,7 @@ impl Job<'_> {
         generate: impl FnOnce(Each<'_>) -> Result<T, Failure>,
     ) -> Result<(T, Option<OutputHead>), Failure> {
         let Some(vector) = self.vector else { return Ok((generate(&|_, _| {})?, None)) };
-        let parts = Parts::build(Core::VexRiscv, &self.setup, Some(vector))?;
+        let parts = Parts::build(Core::VexRiscv, &self.setup, Some(vector), Trace::Off)?;
         let (source, dtype) = (self.source.weights(), Dtype::from(self.args.model.dtype));
         let head = Head::new(&parts, &self.setup, source, dtype, self.args.head_margin)?;
         let progress = Progress::new("choosing on units", self.limits.tokens as u64);

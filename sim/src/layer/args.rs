@@ -141,10 +141,10 @@ pub(crate) struct LayerArgs {
     /// Write every tensor of the layers: inputs, int8 codes, scales, accumulators, outputs
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Report")]
     pub(crate) dump: Option<PathBuf>,
-    /// Record a waveform of the first run (FST, or VCD if the name ends in .vcd)
+    /// Record a waveform of the first run, with --nonlinear that of the core (FST, or VCD if the name ends in .vcd)
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) trace: Option<PathBuf>,
-    /// First cycle of the waveform
+    /// First cycle of the waveform, counted from the begin of the run
     #[arg(long, value_name = "CYCLE", default_value_t = 0, requires = "trace", help_heading = "Report")]
     pub(crate) trace_from: u64,
     /// Length of the waveform in cycles

@@ -15,6 +15,7 @@ use testbench::bench::{Bench, TraceRequest};
 use testbench::outcome::Outcome;
 use testbench::pool::threads;
 use testbench::recorder::Selection;
+use verilated::Trace;
 
 use super::args::{LayerArgs, NonlinearArg};
 use crate::args::unit::{bench, check_width};
@@ -129,6 +130,11 @@ impl<'a> Job<'a> {
         let done: HashMap<usize, String> = resumed.iter().map(|o| (o.index, o.sha256.clone())).collect();
         let runs = self.args.shard.map(|shard| shard.runs(self.runs_in_all()).collect());
         Selection { linears: self.linears.clone(), runs, done, skips: self.skips }
+    }
+
+    /// The form of the waveform, if one is requested.
+    pub(super) fn trace_format(&self) -> Trace {
+        self.args.trace.as_deref().map_or(Trace::Off, Trace::for_path)
     }
 
     /// The bench, with a waveform if one is requested.

@@ -27,6 +27,7 @@ use testbench::recorder::{Recorder, Zeros};
 use verilated::Trace;
 
 pub(crate) use args::LayerArgs;
+use args::NonlinearArg;
 use dump::Dump;
 use forward::Pass;
 use job::Job;
@@ -59,8 +60,17 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
         Err(failure) => return Err(failure.repeat_with(&job.repeatable(command))),
     };
     check_complete(&job, &ran.outcomes)?;
-    let nonlinear = core.map(|prepared| job.nonlinear(&prepared)).transpose();
-    let nonlinear = nonlinear.map_err(|failure| failure.repeat_with(&job.repeatable(command)))?;
+    let nonlinear = match core.map(|prepared| job.nonlinear(&prepared, outputs.trace.as_ref())).transpose() {
+        Ok(nonlinear) => nonlinear,
+        Err(failure) if failure.exit == Exit::Interrupted => {
+            return Err(interrupted(&job, &outputs, &report(Some(forward), None, ran.simulation, false)));
+        }
+        Err(failure) => {
+            let again = job.repeatable(command);
+            let waveform = if args.trace.is_none() { " --trace core.fst, with the cycles that matter" } else { "" };
+            return Err(failure.repeat_with(&format!("{again}{waveform}")));
+        }
+    };
     ran.simulation.wall_s = started.elapsed().as_secs_f64();
     let report = report(Some(forward), nonlinear, ran.simulation, true);
     let mut written = outputs.put(&report);
@@ -116,11 +126,13 @@ fn execute(
         memory.fetch_max(machine::anonymous_bytes().unwrap_or(0), Ordering::Relaxed);
         Ok(journal.map_or(Ok(()), |journal| journal.add(outcome))?)
     };
-    let trace = job.args.trace.as_deref().map_or(Trace::Off, Trace::for_path);
+    // With a core, the waveform is the core's.
+    let on_host = job.args.nonlinear == NonlinearArg::Host;
+    let trace = if on_host { job.trace_format() } else { Trace::Off };
     let mut pass = Pass { dump: Dump::new(outputs.dump.is_some()), conflict: None, zeros: Vec::new(), seconds: 0.0 };
     let selection = job.selection(&resumed);
     let verified: Verified<Forward, Failure> = verify(
-        &job.bench(outputs.trace.clone()),
+        &job.bench(outputs.trace.clone().filter(|_| on_host)),
         job.jobs,
         || Ok(model::build(&job.setup.unit, trace, &mut |step| progress.say(step))?),
         done,

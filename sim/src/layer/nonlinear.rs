@@ -18,6 +18,7 @@ use soft_core::operators::{Operator, operators, results};
 use soft_core::system::System;
 use soft_core::token::{self, TokenOutput};
 use soft_core::whole;
+use testbench::bench::TraceRequest;
 use testbench::pool::drain;
 
 use super::args::NonlinearArg;
@@ -75,19 +76,23 @@ impl Job<'_> {
         let on_vector = self.args.nonlinear == NonlinearArg::Vector;
         let vector = on_vector.then(|| vector_config(&self.setup, self.args.lanes)).transpose()?;
         Ok(Some(match vector {
-            Some(vector) if self.args.one_top => Parts::build_top(which, &self.setup, vector)?,
-            vector => Parts::build(which, &self.setup, vector)?,
+            Some(vector) if self.args.one_top => Parts::build_top(which, &self.setup, vector, self.trace_format())?,
+            vector => Parts::build(which, &self.setup, vector, self.trace_format())?,
         }))
     }
 
-    /// Runs the layers on the core, and compares every tensor with golden's.
-    pub(super) fn nonlinear(&self, prepared: &Parts) -> Result<Nonlinear, Failure> {
+    /// Runs the layers on the core, and compares every tensor with golden's. `trace` is the waveform to record of the run of which
+    /// the cycles are.
+    pub(super) fn nonlinear(&self, prepared: &Parts, trace: Option<&TraceRequest>) -> Result<Nonlinear, Failure> {
         let (runs, each) = if prepared.vector().is_some() { (2, VECTOR_CYCLES) } else { (1, CYCLES) };
         let work = work(self.config(), self.tokens, self.args.context());
         let progress = Progress::new("simulating the core", runs * each * (work * self.layers.len()) as u64);
         let ran = match (self.args.layer, &self.ids) {
-            (None, Some(ids)) => self.on_core_all(prepared, ids, &progress)?,
-            _ => self.on_core_one(prepared, &self.case(self.entering_layer(self.layers.start)?)?, &progress)?,
+            (None, Some(ids)) => self.on_core_all(prepared, ids, trace, &progress)?,
+            _ => {
+                let case = self.case(self.entering_layer(self.layers.start)?)?;
+                self.on_core_one(prepared, &case, trace, &progress)?
+            }
         };
         progress.finish();
         Ok(self.core_section(prepared, ran))
@@ -106,17 +111,23 @@ impl Job<'_> {
     }
 
     /// Runs a layer.
-    fn on_core_one(&self, on: &Parts, case: &Case, progress: &Progress) -> Result<OnCore, Failure> {
+    fn on_core_one(
+        &self,
+        on: &Parts,
+        case: &Case,
+        trace: Option<&TraceRequest>,
+        progress: &Progress,
+    ) -> Result<OnCore, Failure> {
         let (layer, started) = (case.entering.layer, Instant::now());
         if on.vector().is_none() {
-            let output = self.run_layer(on, case, true, progress)?;
+            let output = self.run_layer(on, case, true, trace, progress)?;
             let compared = [compare_all(&case.expected, &output.layers[0]), compare_stream(&case.expected, &output)];
             let seconds = started.elapsed().as_secs_f64();
             return Ok(OnCore { output, compared: vec![(layer, compared.concat())], head: None, seconds });
         }
         // Tensors in memory cost the vector unit time, so cycles come from a run without them.
         let (shown, output) = thread::scope(|scope| {
-            let timed = scope.spawn(|| self.run_layer(on, case, false, progress));
+            let timed = scope.spawn(|| self.run_layer(on, case, false, trace, progress));
             (self.shown(on, case, progress), timed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let (shown, output) = (shown?, output?);
@@ -127,7 +138,13 @@ impl Job<'_> {
 
     /// Runs all layers: some at the same time, each for its tensors, and beside them all of them one behind the other, with
     /// the output head behind them, for the cycles of a token.
-    fn on_core_all(&self, on: &Parts, ids: &[u32], progress: &Progress) -> Result<OnCore, Failure> {
+    fn on_core_all(
+        &self,
+        on: &Parts,
+        ids: &[u32],
+        trace: Option<&TraceRequest>,
+        progress: &Progress,
+    ) -> Result<OnCore, Failure> {
         // A head that does not fit is told before the layers run.
         let head = Head::new(on, &self.setup, self.source.weights(), self.args.model.dtype.into(), MARGIN)?;
         let mut cases = Vec::new();
@@ -138,7 +155,7 @@ impl Job<'_> {
             Ok(hidden.expect("a layer keeps the shape"))
         })?;
         let (shown, ran) = thread::scope(|scope| {
-            let token = scope.spawn(|| self.run_token(on, &cases, &head, progress));
+            let token = scope.spawn(|| self.run_token(on, &cases, &head, trace, progress));
             let (sender, receiver) = channel();
             cases.iter().try_for_each(|case| sender.send(case)).expect("the receiver is here");
             drop(sender);
@@ -172,18 +189,27 @@ impl Job<'_> {
     }
 
     /// Runs a layer alone. `tensors` says whether all of them are recorded.
-    fn run_layer(&self, on: &Parts, case: &Case, tensors: bool, progress: &Progress) -> Result<Output, Failure> {
+    fn run_layer(
+        &self,
+        on: &Parts,
+        case: &Case,
+        tensors: bool,
+        trace: Option<&TraceRequest>,
+        progress: &Progress,
+    ) -> Result<Output, Failure> {
         let mut system = self.system(on, self.core_memory_bytes(1), progress)?;
         let (stream, input) = (case.stream(), self.input(case));
-        Ok(match on.vector() {
-            Some(unit) => whole::run(&mut system, &on.firmware, unit, &stream, &[input], tensors)?,
-            None => run(&mut system, &on.firmware, &stream, &input, tensors)?,
+        traced(&mut system, trace, |system| {
+            Ok(match on.vector() {
+                Some(unit) => whole::run(system, &on.firmware, unit, &stream, &[input], tensors)?,
+                None => run(system, &on.firmware, &stream, &input, tensors)?,
+            })
         })
     }
 
     /// Runs a layer alone on both units, and compares all of its tensors.
     fn shown(&self, on: &Parts, case: &Case, progress: &Progress) -> Result<OfLayer, Failure> {
-        let output = self.run_layer(on, case, true, progress)?;
+        let output = self.run_layer(on, case, true, None, progress)?;
         let tensors = compare_named(&case.expected, &output.layers[0], &results());
         Ok((case.entering.layer, [tensors, compare_stream(&case.expected, &output)].concat()))
     }
@@ -194,6 +220,7 @@ impl Job<'_> {
         on: &Parts,
         cases: &[Case],
         head: &Head<'_>,
+        trace: Option<&TraceRequest>,
         progress: &Progress,
     ) -> Result<TokenOutput, Failure> {
         let [near, far] = head.bytes;
@@ -202,7 +229,9 @@ impl Job<'_> {
         let mut system = self.system(on, near + far, progress)?;
         let inputs: Vec<_> = cases.iter().map(|case| self.input(case)).collect();
         let (stream, with_margin) = (cases[0].stream(), (&head.weights, head.margin));
-        Ok(token::run(&mut system, &on.firmware, &head.unit, &stream, &inputs, with_margin)?)
+        traced(&mut system, trace, |system| {
+            Ok(token::run(system, &on.firmware, &head.unit, &stream, &inputs, with_margin)?)
+        })
     }
 
     /// Bytes of memory that core and units need for so many layers.
@@ -277,6 +306,20 @@ impl Job<'_> {
             head,
         }
     }
+}
+
+/// Does `work`, and records the waveform of it that `trace` asks for, also if the work fails.
+fn traced<T>(
+    system: &mut System,
+    trace: Option<&TraceRequest>,
+    work: impl FnOnce(&mut System) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let Some(request) = trace else { return work(system) };
+    let file = request.target.temporary()?;
+    system.open_trace(&file, request.window())?;
+    let done = work(system);
+    request.finish(file, system.close_trace());
+    done
 }
 
 /// Compares what layers left in the run of which the cycles are: the tensors that lie in memory, and the residual stream

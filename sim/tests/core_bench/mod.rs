@@ -156,7 +156,7 @@ impl Case {
     /// A system of one model, the top of a design, with this case's memory, on which the core runs.
     pub fn top(&self) -> System {
         let vector = self.vector.as_ref().expect("a top has a vector unit");
-        let library = soft_core::model::build_top(self.core, &self.unit, vector, &mut |_| {}).unwrap();
+        let library = soft_core::model::build_top(self.core, &self.unit, vector, Trace::Off, &mut |_| {}).unwrap();
         let mut system = System::top(&library, &self.unit, vector, self.memory.clone(), 3).unwrap();
         boot(&mut system, &self.firmware).unwrap();
         system
