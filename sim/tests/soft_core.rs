@@ -5,7 +5,8 @@ mod core_bench;
 mod program;
 mod trials;
 
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use bitnet::checkpoint::Checkpoint;
 use bitnet::layer::{CpuBackend, DecoderLayer, KvCache};
@@ -85,6 +86,8 @@ fn main() -> ExitCode {
         the_command_runs_every_operator,
         the_command_runs_every_layer,
         the_command_chooses_tokens,
+        the_command_records_the_core,
+        the_command_reports_what_it_verified,
         options_that_do_not_go_together,
         a_machine_without_the_target,
     ];
@@ -866,6 +869,45 @@ fn the_command_reports_every_operator() {
     let sum: u64 = operators.iter().map(|operator| operator["cycles"].as_u64().unwrap()).sum();
     assert_eq!(nonlinear["cycles"], sum);
     assert_eq!(report["totals"]["mismatches"], 0);
+}
+
+/// The waveform is the core's, of as many cycles of the layer as were asked for.
+fn the_command_records_the_core() {
+    let folder = tempfile::tempdir().unwrap();
+    let wave = folder.path().join("core.vcd");
+    let model = testdata("tiny-packed").display().to_string();
+    let mut arguments =
+        vec!["--layer", "1", "--model", &model, "--prompt-ids", program::PROMPT, "--nonlinear", "vector"];
+    arguments.extend(["--trace", wave.to_str().unwrap(), "--trace-from", "2000", "--trace-cycles", "50"]);
+    sim(&arguments).code(0);
+    let wave = std::fs::read_to_string(&wave).unwrap();
+    assert!(wave.contains("u_core") && wave.contains("pc_o"), "{}", wave.lines().take(40).collect::<String>());
+    // The program counter of a core at work takes many values.
+    let name = wave.lines().find(|line| line.contains(" pc_o ")).unwrap().split_whitespace().nth(3).unwrap();
+    let values = wave.lines().filter(|line| line.starts_with('b') && line.ends_with(&format!(" {name}"))).count();
+    assert!((5..=100).contains(&values), "{values} values of the program counter");
+}
+
+/// Ctrl-C while the core runs: the products that were verified before are reported.
+fn the_command_reports_what_it_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    for seconds in [2, 4, 8, 16, 32] {
+        let mut command = program::program();
+        command.args(COMMAND).arg("--json").arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_secs(seconds));
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        let ran = program::Ran::new("sim, kill -INT".into(), &child.wait_with_output().unwrap()).code(130);
+        // The products take a moment, the core takes minutes.
+        if ran.err.contains("interrupted: 4 of 4 runs verified; partial report written") {
+            let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            assert_eq!((&report["complete"], &report["nonlinear"]), (&false.into(), &serde_json::Value::Null));
+            assert_eq!(report["operators"].as_array().unwrap().len(), 7);
+            return;
+        }
+    }
+    panic!("the core was never interrupted");
 }
 
 fn options_that_do_not_go_together() {
