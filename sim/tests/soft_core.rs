@@ -65,6 +65,8 @@ fn main() -> ExitCode {
         registers_refuse_by_name,
         a_reset_in_the_middle,
         a_stop_loses_no_word,
+        a_core_at_rest_has_nothing_in_flight,
+        a_core_waits_for_its_last_access,
         the_window_takes_no_stray_answer,
         a_cache_of_keys_keeps_its_old_rows,
         the_command_reports_every_operator,
@@ -834,6 +836,44 @@ fn a_reset_in_the_middle() {
         soft_core::layer::boot(&mut system, &case.firmware).unwrap();
         case.check(&case.run(&mut system).unwrap(), &format!("reset after {cycles} cycles"));
     }
+}
+
+/// A core that was stopped rests when nothing of it is in flight: the host may then use its memory for something else.
+fn a_core_at_rest_has_nothing_in_flight() {
+    let mut case = Case::new(small(), 1, 1, Dtype::Fp32);
+    case.memory.stall = 200;
+    case.memory.late_writes = true;
+    case.memory.shy = true;
+    case.memory.timing = zynq_memory::Timing::ideal(40);
+    let port = case.unit.ports;
+    let mut system = case.system();
+    for cycles in 0..40 {
+        system.set_patience(20_000 + 397 * cycles);
+        assert!(matches!(case.run(&mut system), Err(Error::NoAnswer { .. })));
+        system.write(regs::CONTROL, 0).unwrap();
+        while system.read(regs::STATUS).unwrap() & regs::STATUS_RUNNING != 0 {}
+        assert!(system.memory().is_idle(port), "try {cycles}");
+        soft_core::layer::boot(&mut system, &case.firmware).unwrap();
+    }
+}
+
+/// A core does not start over an access of its last run: here a read that memory never answers.
+fn a_core_waits_for_its_last_access() {
+    let case = Case::new(small(), 1, 1, Dtype::Fp32);
+    let mut system = case.system();
+    let starved = system.cycles() + 30_000;
+    system.memory().faults().starve_read_data = Some((case.unit.ports, starved));
+    system.set_patience(60_000);
+    assert!(matches!(case.run(&mut system), Err(Error::NoAnswer { .. })));
+    system.write(regs::CONTROL, 0).unwrap();
+    (0..100).for_each(|_| system.step().unwrap());
+    let reset = system.pc();
+    system.write(regs::CONTROL, regs::CONTROL_RUN).unwrap();
+    for _ in 0..1_000 {
+        system.step().unwrap();
+        assert_eq!(system.pc(), reset, "the core runs");
+    }
+    assert_ne!(system.read(regs::STATUS).unwrap() & regs::STATUS_RUNNING, 0);
 }
 
 fn a_cache_of_keys_keeps_its_old_rows() {
