@@ -126,6 +126,10 @@ struct InFlight {
     wait: usize,
 }
 
+/// A burst that was asked for: its first word, its beats with their responses and the marks of the last one, and in how many cycles
+/// the next one comes.
+type Burst = (usize, VecDeque<(u64, bool)>, usize);
+
 /// The window to memory: reads have what was written before them, words come in order, errors are those of their beats, and
 /// what belongs to no burst is told and changes nothing.
 #[test]
@@ -147,8 +151,7 @@ fn run_window(port_bits: usize, seed: u64, rng: &mut Random) {
     // What the core is owed: words with their errors, or none for a write.
     let mut owed: VecDeque<Vec<(u32, bool)>> = VecDeque::new();
     let mut writes: VecDeque<InFlight> = VecDeque::new();
-    // A burst that was asked for: first word, and beats with their responses and the marks of the last one.
-    let mut read: Option<(usize, VecDeque<(u64, bool)>, usize)> = None;
+    let mut read: Option<Burst> = None;
     let mut reading: Option<Req> = None;
     let (mut done, mut strays) = (0, 0);
     for cycle in 0.. {
@@ -336,7 +339,10 @@ fn demux() {
                     (none, 0),
                 ];
                 let (base, lines) = pick(rng, &places);
-                req = Some(Req::random(rng, base, lines));
+                let any = Req::random(rng, base, lines);
+                // An access of a byte has its address.
+                let byte = if any.words == 1 { below(rng, 4) as u32 } else { 0 };
+                req = Some(Req { address: any.address | byte, ..any });
             }
             bench.set("req_i", req.map_or(0, |req| req.bits() | 1 << 40));
             let is_quiet = chance(rng, quiet);

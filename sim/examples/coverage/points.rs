@@ -58,9 +58,9 @@ pub(crate) type Modules = BTreeMap<String, Module>;
 /// The modules of a unit, without points.
 pub(crate) fn modules(rtl: &Path, unit: Unit) -> anyhow::Result<Modules> {
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
-    let (list, folders) = unit.files();
-    let list = read(&rtl.join(list))?;
-    let files = list.lines().filter(|line| line.ends_with(".sv"));
+    let (lists, folders) = unit.files();
+    let lists = lists.iter().map(|list| read(&rtl.join(list))).collect::<Result<Vec<_>, _>>()?;
+    let files = lists.iter().flat_map(|list| list.lines()).filter(|line| line.ends_with(".sv"));
     files
         .filter(|file| folders.iter().any(|folder| file.starts_with(folder)))
         .map(|file| {

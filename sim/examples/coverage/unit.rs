@@ -9,6 +9,8 @@ pub(crate) enum Unit {
     Ternary,
     /// The vector unit, with the cells for floats.
     Vector,
+    /// The sequencer around the core, and the switch of a system.
+    System,
 }
 
 impl Unit {
@@ -17,14 +19,20 @@ impl Unit {
         match self {
             Self::Ternary => &["cells", "registers", "unit", "faults", "hostile", "late", "tell", "long", "cycles"],
             Self::Vector => &["float", "vector", "vector_layer", "tell"],
+            Self::System => &["bus_parts", "switch", "soft_core"],
         }
     }
 
-    /// Its list of files, and the folders in it whose modules are measured.
-    pub(crate) fn files(self) -> (&'static str, &'static [&'static str]) {
+    /// Its lists of files, and with what the files begin whose modules are measured.
+    pub(crate) fn files(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Self::Ternary => (rtl::UNIT_LIST, &[""]),
-            Self::Vector => (rtl::VECTOR_LIST, &["float/", "vector/"]),
+            Self::Ternary => (&[rtl::UNIT_LIST], &[""]),
+            Self::Vector => (&[rtl::VECTOR_LIST], &["float/", "vector/"]),
+            // The core's own wires and the wires of the top are not measured.
+            Self::System => (
+                &[rtl::SEQUENCER_LIST, rtl::SYSTEM_LIST],
+                &["system/tmv_core_", "system/tmv_sequencer", "system/tmv_sys_"],
+            ),
         }
     }
 
@@ -33,7 +41,7 @@ impl Unit {
     pub(crate) fn other_top(self) -> Option<&'static str> {
         match self {
             Self::Ternary => Some("TOP.tmv_vec_unit."),
-            Self::Vector => None,
+            Self::Vector | Self::System => None,
         }
     }
 
@@ -42,6 +50,7 @@ impl Unit {
         match self {
             Self::Ternary => "ternary/coverage.toml",
             Self::Vector => "vector/coverage.toml",
+            Self::System => "system/coverage.toml",
         }
     }
 }
