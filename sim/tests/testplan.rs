@@ -1,4 +1,4 @@
-//! Checks the test plans of both units against the existing tests, proofs, cover points, registers and error codes.
+//! Checks the test plans of the units and of a system against the existing tests, proofs, cover points, registers and error codes.
 //!
 //! `cargo test -p sim --test testplan -- --nocapture` prints the plan as a table.
 #![allow(clippy::unwrap_used)]
@@ -57,8 +57,8 @@ struct Found {
 struct Unit {
     /// The plan, relative to the workspace.
     plan: &'static str,
-    /// Its conformance suite.
-    suite: &'static str,
+    /// Its conformance suite, if it has one.
+    suite: Option<&'static str>,
     /// Folders in `rtl` with modules, and with proofs.
     rooms: &'static [&'static str],
     proved: &'static [&'static str],
@@ -70,7 +70,7 @@ struct Unit {
 
 const TERNARY: Unit = Unit {
     plan: "rtl/ternary/testplan.toml",
-    suite: "host/tmv/src/conformance/mod.rs",
+    suite: Some("host/tmv/src/conformance/mod.rs"),
     rooms: &["prim", "axi", "ternary"],
     proved: &["prim", "axi", "ternary"],
     programs: &["unit", "cells", "faults", "hostile", "long", "registers", "cycles", "conformance"],
@@ -81,12 +81,23 @@ const TERNARY: Unit = Unit {
 /// Its rooms for cells and bus parts are in the plan of the ternary unit.
 const VECTOR: Unit = Unit {
     plan: "rtl/vector/testplan.toml",
-    suite: "host/vector/src/conformance/mod.rs",
+    suite: Some("host/vector/src/conformance/mod.rs"),
     rooms: &["float", "vector"],
     proved: &[],
     programs: &["float", "vector", "vector_layer", "conformance"],
     registers: vector::regs::REGISTERS,
     errors: vector::regs::ERRORS,
+};
+
+/// Its error codes are those of the firmware.
+const SYSTEM: Unit = Unit {
+    plan: "rtl/system/testplan.toml",
+    suite: None,
+    rooms: &["system"],
+    proved: &["system"],
+    programs: &["bus_parts", "switch", "soft_core"],
+    registers: sequencer::regs::REGISTERS,
+    errors: &[],
 };
 
 fn workspace() -> PathBuf {
@@ -109,9 +120,17 @@ fn tests_of(source: &str) -> Vec<&str> {
     found
 }
 
+/// Names of the tests in a program with a harness of its own: those in `trials![...]`, and those that are ignored.
+fn trials_of(source: &str) -> Vec<&str> {
+    let listed = source.split_once("= trials![").map_or("", |(_, list)| list.split_once(']').unwrap().0);
+    let alone = source.split("trials::trial(\"").skip(1).filter_map(|text| text.split_once('"')).map(|(name, _)| name);
+    listed.split(',').map(str::trim).filter(|name| !name.is_empty()).chain(alone).collect()
+}
+
 /// The rules from which `conformance_suite!` makes tests.
 fn conformance_rules(source: &str) -> Vec<&str> {
-    let list = source.split_once("$fresh, identity").unwrap().1.split_once(");").unwrap().0;
+    let Some((_, list)) = source.split_once("$fresh, identity") else { return Vec::new() };
+    let list = list.split_once(");").unwrap().0;
     std::iter::once("identity").chain(list.split(',').map(str::trim).filter(|rule| !rule.is_empty())).collect()
 }
 
@@ -138,10 +157,12 @@ impl Found {
                     continue;
                 };
                 let prefix = if folder == "sim/tests" { program.to_string() } else { format!("{folder}/{program}.rs") };
-                found.tests.extend(tests_of(&read(&path)).iter().map(|test| format!("{prefix}::{test}")));
+                let source = read(&path);
+                let tests = tests_of(&source).into_iter().chain(trials_of(&source));
+                found.tests.extend(tests.map(|test| format!("{prefix}::{test}")));
             }
         }
-        let suite = read(&root.join(unit.suite));
+        let suite = unit.suite.map_or(String::new(), |suite| read(&root.join(suite)));
         found.tests.extend(conformance_rules(&suite).iter().map(|rule| format!("conformance::{rule}")));
         for room in unit.proved {
             let list = root.join("rtl").join(room).join("formal/proofs.toml");
@@ -211,7 +232,7 @@ fn plan(unit: &Unit) -> Plan {
 
 #[test]
 fn the_plans_are_whole() {
-    for unit in [TERNARY, VECTOR] {
+    for unit in [TERNARY, VECTOR, SYSTEM] {
         let (plan, found) = (plan(&unit), Found::of(&unit));
         let wrong = complaints(&plan, &found);
         assert!(wrong.is_empty(), "{}:\n{}", unit.plan, wrong.join("\n"));
