@@ -857,23 +857,30 @@ fn a_core_at_rest_has_nothing_in_flight() {
     }
 }
 
-/// A core does not start over an access of its last run: here a read that memory never answers.
+/// A core does not start over an access of its last run: here one that memory never answers.
 fn a_core_waits_for_its_last_access() {
-    let case = Case::new(small(), 1, 1, Dtype::Fp32);
-    let mut system = case.system();
-    let starved = system.cycles() + 30_000;
-    system.memory().faults().starve_read_data = Some((case.unit.ports, starved));
-    system.set_patience(60_000);
-    assert!(matches!(case.run(&mut system), Err(Error::NoAnswer { .. })));
-    system.write(regs::CONTROL, 0).unwrap();
-    (0..100).for_each(|_| system.step().unwrap());
-    let reset = system.pc();
-    system.write(regs::CONTROL, regs::CONTROL_RUN).unwrap();
-    for _ in 0..1_000 {
-        system.step().unwrap();
-        assert_eq!(system.pc(), reset, "the core runs");
+    for write in [false, true] {
+        let case = Case::new(small(), 1, 1, Dtype::Fp32);
+        let mut system = case.system();
+        let (port, starved) = (case.unit.ports, system.cycles() + 30_000);
+        let faults = system.memory().faults();
+        if write {
+            (faults.write_port, faults.starve_write) = (port, Some(starved));
+        } else {
+            faults.starve_read_data = Some((port, starved));
+        }
+        system.set_patience(60_000);
+        assert!(matches!(case.run(&mut system), Err(Error::NoAnswer { .. })));
+        system.write(regs::CONTROL, 0).unwrap();
+        (0..100).for_each(|_| system.step().unwrap());
+        assert_ne!(system.read(regs::STATUS).unwrap() & regs::STATUS_RUNNING, 0, "write: {write}");
+        let reset = system.pc();
+        system.write(regs::CONTROL, regs::CONTROL_RUN).unwrap();
+        for _ in 0..1_000 {
+            system.step().unwrap();
+            assert_eq!(system.pc(), reset, "the core runs; write: {write}");
+        }
     }
-    assert_ne!(system.read(regs::STATUS).unwrap() & regs::STATUS_RUNNING, 0);
 }
 
 fn a_cache_of_keys_keeps_its_old_rows() {
