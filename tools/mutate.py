@@ -279,6 +279,9 @@ def check():
             folder = Path(temporary) / "rtl"
             mutate(folder, Unit(name), by_hand, "0")
             tops = [(top, parameters) for top, parameters in elaborate.TOPS if top == UNITS[name]]
+            if not tops:
+                raise BadPlan(f"elaborate.py has no top {UNITS[name]}")
+            print(f"{name}, mutants {'made by hand' if by_hand else 'of operators'}:", flush=True)
             # A define that means nothing: simulators see the RTL without any.
             good += [elaborate.check(top, parameters, folder, "TMV_MUTANTS") for top, parameters in tops]
     return all(good)
@@ -383,7 +386,7 @@ def main():
     arguments.add_argument("--list", action="store_true", help="print the mutants and end")
     options = arguments.parse_args()
     try:
-        if not options.semantic:
+        if options.check or not options.semantic:
             parser()
         if options.check:
             return 0 if check() else 1

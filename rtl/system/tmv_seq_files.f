@@ -5,6 +5,7 @@ system/tmv_sys_reg_pkg.sv
 system/tmv_sys_pkg.sv
 axi/tmv_axil_slave.sv
 system/tmv_core_ram.sv
+system/tmv_core_inst.sv
 system/tmv_core_window.sv
 system/tmv_core_axil.sv
 system/tmv_core_demux.sv

@@ -87,7 +87,7 @@ module tmv_sequencer
   input  logic [           1:0] m_axi_bresp
 );
   // The core.
-  logic run, running_q, idle, inst_busy_q, busy;
+  logic run, running_q, idle, inst_busy, busy;
   logic [3:0] core_kind;
   logic [31:0] data_wdata;
   bus_req_t inst_req, inst_ram_req, data_req, data_ram_req, ram_req, window_req, unit_req, regs_req;
@@ -99,7 +99,7 @@ module tmv_sequencer
     else running_q <= run && (running_q || !busy);
   end
   // After the core stops, its accesses still end, and its writes to memory arrive.
-  assign busy = running_q || !idle || inst_busy_q;
+  assign busy = running_q || !idle || inst_busy;
 
   tmv_core u_core (
     .clk_i,
@@ -115,38 +115,17 @@ module tmv_sequencer
     .pc_o
   );
 
-  // Instructions come from on-chip memory; elsewhere there are none.
-  logic inst_target, inst_none_q, inst_open;
-  logic [2:0] inst_left_q;
-
-  assign inst_target = target_of(inst_req.addr, RamWords) == TargetRam;
-
-  always_comb begin
-    inst_ram_req       = inst_req;
-    inst_ram_req.valid = inst_req.valid && inst_target && inst_open;
-    inst_rsp           = inst_ram_rsp;
-    if (inst_none_q) inst_rsp = '{ready: 1'b0, valid: 1'b1, error: 1'b1, rdata: '0};
-    inst_rsp.valid &= inst_busy_q;
-    inst_rsp.ready = inst_open;
-  end
-
-  // A request is taken with the last answer before it, so a word a cycle is read.
-  assign inst_open = !inst_busy_q || (inst_none_q || inst_ram_rsp.valid) && inst_left_q == '0;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) inst_busy_q <= 1'b0;
-    else if (inst_req.valid && inst_rsp.ready) inst_busy_q <= 1'b1;
-    else if (inst_rsp.valid && inst_left_q == '0) inst_busy_q <= 1'b0;
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (inst_req.valid && inst_rsp.ready) begin
-      inst_none_q <= !inst_target;
-      inst_left_q <= inst_req.len;
-    end else if (inst_rsp.valid) begin
-      inst_left_q <= inst_left_q - 3'd1;
-    end
-  end
+  tmv_core_inst #(
+    .RamWords(RamWords)
+  ) u_inst (
+    .clk_i,
+    .rst_ni,
+    .req_i    (inst_req),
+    .rsp_o    (inst_rsp),
+    .busy_o   (inst_busy),
+    .ram_req_o(inst_ram_req),
+    .ram_rsp_i(inst_ram_rsp)
+  );
 
   // On-chip memory. The host writes it while the core is in reset.
   logic ram_write;

@@ -21,7 +21,7 @@ module tmv_vec_fetch
   input  logic                halt_i,
   output logic [TableBits:0]  inflight_o,
   output logic                quiet_o,
-  /// Segments: beats of one word at most, unless this is the only port.
+  /// Segments: with two ports, beats of four words at most.
   input  logic                valid_i,
   output logic                ready_o,
   input  addr_t               addr_i,

@@ -175,7 +175,8 @@ module tmv_vec_frontend
   assign stores    = instr.d_to != ToScratch;
   assign fenced    = instr.fence && !store_idle_q;
   assign bad_instr = is_bad(instr);
-  // A range has the beats of the blocks that the pass takes. The products are made while the rest is checked.
+  // A range must have exactly the beats of all blocks: rows * beats = n0 * words of a block. Both products are made in the
+  // cycle in which the rest is checked.
   assign ragged    = range_beats_q != (instr.x_from == FromBf16 ? words_q << (WordBits - 1) : words_q << WordBits);
   assign wrong     = checked_q && (bad_instr_q || (loads && ragged));
   // An instruction tells before it waits.

@@ -69,6 +69,23 @@ impl Failure {
         self
     }
 
+    /// Adds how to see a fault of the core, or why its waveform is not there. Other failures stay as they are.
+    #[must_use]
+    pub(crate) fn see_with_trace(mut self, is_new: bool, unwritten: Option<program::Error>) -> Self {
+        if self.exit == Exit::Fault && is_new {
+            self.message += "\nfor a waveform of it, add: --trace core.fst --trace-from CYCLE";
+        }
+        unwritten.into_iter().for_each(|error| self.message += &format!("\n{error}"));
+        self
+    }
+
+    /// Adds what else there is to say.
+    #[must_use]
+    pub(crate) fn note(mut self, what: &str) -> Self {
+        self.message += &format!("; {what}");
+        self
+    }
+
     /// The failure after Ctrl-C.
     pub(crate) fn interrupted() -> Self {
         Self::new(Exit::Interrupted, "interrupted: nothing was written")

@@ -1,5 +1,5 @@
-//! What lies between the sequencer's core and its buses, module by module: the core's masters are random here, which a core with
-//! caches is not.
+//! The modules between the sequencer's core and its buses. Each is tested alone with random masters, because a core with caches
+//! makes few kinds of requests.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -145,6 +145,9 @@ fn run_window(port_bits: usize, seed: u64, rng: &mut Random) {
     let beat_words = port_bits / 32;
     let window = u64::from(rng.next_u32() & 0x3ff);
     bench.set("window_i", window);
+    // Some words anywhere in the window of 1 GiB.
+    let base = WINDOW + (rng.next_u32() & 0x3fff_ffff & !(4 * WORDS as u32 - 1));
+    let mut held = [false; 3];
     let mut memory: Vec<u32> = (0..WORDS).map(|_| rng.next_u32()).collect();
     let [begin, ready, answer, wrong] = [&[60, 256][..], &[40, 256], &[30, 256], &[0, 60]].map(|of| pick(rng, of));
     let mut req: Option<Req> = None;
@@ -160,7 +163,7 @@ fn run_window(port_bits: usize, seed: u64, rng: &mut Random) {
             break;
         }
         if req.is_none() && done <= 400 && chance(rng, begin) {
-            let address = WINDOW + 4 * below(rng, WORDS) as u32;
+            let address = base + 4 * below(rng, WORDS) as u32;
             req = Some(Req::random(rng, address, 3));
         }
         bench.set("req_i", req.map_or(0, |req| req.bits() | 1 << 40));
@@ -211,7 +214,12 @@ fn run_window(port_bits: usize, seed: u64, rng: &mut Random) {
                 owed.pop_front();
             }
         }
-        // What the window sends.
+        // What the window sends. What is not taken stays.
+        for (channel, (was_held, is_taken)) in ["ar", "aw", "w"].iter().zip(held.iter_mut().zip(taken)) {
+            let offered = bench.get(&format!("m_axi_{channel}valid")) == 1;
+            assert!(offered || !*was_held, "{what}: {channel} was taken back");
+            *was_held = offered && !is_taken;
+        }
         if bench.get("m_axi_arvalid") == 1 {
             let wanted = reading.unwrap_or_else(|| panic!("{what}: a burst for nothing"));
             assert!(writes.is_empty() && read.is_none(), "{what}: a read beside others");
@@ -220,14 +228,14 @@ fn run_window(port_bits: usize, seed: u64, rng: &mut Random) {
             let address = window << 30 | u64::from(at & 0x3fff_ffff);
             assert_eq!((bench.get("m_axi_araddr"), bench.get("m_axi_arlen")), (address, beats as u64 - 1), "{what}");
             if taken[0] {
-                let first = (at - WINDOW) as usize / 4;
+                let first = (at - base) as usize / 4;
                 let marks: VecDeque<(u64, bool)> = (0..beats)
                     .map(|beat| {
                         let resp = if chance(rng, wrong) { pick(rng, &[1, 2, 3]) } else { 0 };
                         (resp, (beat + 1 == beats) != chance(rng, wrong / 2))
                     })
                     .collect();
-                let from = (wanted.address - WINDOW) as usize / 4;
+                let from = (wanted.address - base) as usize / 4;
                 let words = (from..from + wanted.words).map(|at| {
                     let beat = (at - first) / beat_words;
                     (memory[at], marks[beat].0 != 0 || marks[beat].1 != (beat + 1 == beats))
@@ -267,7 +275,7 @@ fn run_window(port_bits: usize, seed: u64, rng: &mut Random) {
         }
         if gone {
             let Req { address, data, strobes, .. } = writes.pop_front().unwrap().req;
-            let at = (address - WINDOW) as usize / 4;
+            let at = (address - base) as usize / 4;
             memory[at] = merge(memory[at], data, strobes);
         } else if let Some(write) = writes.front_mut() {
             write.wait = write.wait.saturating_sub(usize::from(write.address && write.data));
@@ -423,6 +431,69 @@ fn demux() {
     });
 }
 
+/// Fetches of instructions: each arrives at the memory once, answers come back in order, and an access elsewhere is an error for each
+/// of its words.
+#[test]
+fn inst() {
+    for_seeds(12, |seed, rng| {
+        const RAM_WORDS: usize = 1024;
+        let mut bench = Bench::new("tmv_core_inst", &[("RamWords", RAM_WORDS)], seed);
+        let begin = pick(rng, &[60, 256]);
+        let mut req: Option<Req> = None;
+        // The access in progress: whether the memory has it, and its words that are due. The memory owes a word in each cycle.
+        let mut open: Option<(bool, usize)> = None;
+        let mut done = 0;
+        for cycle in 0.. {
+            let what = format!("seed {seed}, cycle {cycle}");
+            assert!(cycle < 20_000, "{what}: {done} accesses, then nothing");
+            if done == 400 && open.is_none() {
+                break;
+            }
+            if req.is_none() && done < 400 && chance(rng, begin) {
+                let ram = 4 * RAM_WORDS as u32;
+                let places = [rng.next_u32() % ram, ram, WINDOW, UNIT, REGS, rng.next_u32() | ram];
+                let at = pick(rng, &places) & !31;
+                let words = pick(rng, &[1, LINE]);
+                req = Some(Req { write: false, address: at, words, strobes: 0, data: 0 });
+            }
+            bench.set("req_i", req.map_or(0, |req| req.bits() | 1 << 40));
+            let left = open.filter(|(ram, _)| *ram).map_or(0, |(_, left)| left);
+            // An answer that belongs to no access means nothing.
+            let valid = left > 0 || (open.is_none() && chance(rng, 40));
+            let word = Rsp { ready: left <= 1, valid, error: false, data: rng.next_u32() };
+            bench.set_rsp("ram_rsp_i", word);
+            bench.model.eval().unwrap();
+
+            let rsp = bench.rsp("rsp_o");
+            assert_eq!(bench.get("busy_o") == 1, open.is_some(), "{what}: busy");
+            assert_eq!(rsp.valid, open.is_some(), "{what}: an answer");
+            let mut is_last = false;
+            if let Some((ram, left)) = &mut open {
+                let wanted = if *ram { (false, word.data) } else { (true, 0) };
+                assert_eq!((rsp.error, rsp.data), wanted, "{what}");
+                *left -= 1;
+                is_last = *left == 0;
+            }
+            let may = open.is_none() || is_last;
+            let in_ram = req.is_some_and(|req| req.address < 4 * RAM_WORDS as u32);
+            let sent = bench.get("ram_req_o");
+            assert_eq!(sent >> 40 & 1 == 1, may && in_ram, "{what}: a request for the memory");
+            assert!(!(may && in_ram) || sent & ((1 << 40) - 1) == req.unwrap().bits(), "{what}: {sent:#x}");
+            if req.is_some() {
+                assert_eq!(rsp.ready, may, "{what}: ready");
+            }
+            if is_last {
+                open = None;
+            }
+            if let Some(now) = req.filter(|_| rsp.ready) {
+                open = Some((in_ram, now.words));
+                (req, done) = (None, done + 1);
+            }
+            bench.model.cycle().unwrap();
+        }
+    });
+}
+
 /// On-chip memory: both ports at once, words and lines, bytes by their strobes.
 #[test]
 fn ram() {
@@ -482,8 +553,8 @@ fn ram() {
     });
 }
 
-/// The core's way to the units' registers: one access at a time, in the order of the core, with the slave's data and errors. An
-/// answer that belongs to no access is none.
+/// The core's way to the units' registers: one access at a time, in the order of the core, with the slave's data and errors. What a
+/// slave answers while no access is on its way is no answer.
 #[test]
 fn axil() {
     for_seeds(12, |seed, rng| {
@@ -679,7 +750,7 @@ impl Registers {
     }
 }
 
-/// The registers of the sequencer with host and core at once, in each combination that cycles can have: as their state says.
+/// The registers of the sequencer while host and core use them at once: as their state says, in each cycle.
 #[test]
 fn registers() {
     for_seeds(10, |seed, rng| {
@@ -691,6 +762,7 @@ fn registers() {
         let mut inputs = Inputs::default();
         // What the core is owed, and what the host read, in this cycle and in the one before.
         let mut owed: Option<(bool, Option<u32>)> = None;
+        let mut request: Option<Req> = None;
         let mut was_bad = false;
         for cycle in 0..6_000 {
             let what = format!("seed {seed}, cycle {cycle}");
@@ -703,12 +775,13 @@ fn registers() {
             };
             let busy = if chance(rng, 30) { !inputs.busy } else { inputs.busy };
             let write = chance(rng, 90).then(|| (offset(rng), value(rng), !chance(rng, 16)));
-            // It writes, if at all, what it may write.
-            let core = (owed.is_none() && chance(rng, 60)).then(|| {
+            if request.is_none() && chance(rng, 90) {
                 let mine = [regs::RESULT, regs::TRAP_CAUSE, regs::TRAP_PC, regs::TRAP_VALUE];
                 let at = if chance(rng, 160) { pick(rng, &mine) } else { pick(rng, &offsets) };
-                Req::random(rng, REGS + at, 0)
-            });
+                request = Some(Req::random(rng, REGS + at, 0));
+            }
+            // It is taken when no answer is due.
+            let core = request.filter(|_| owed.is_none());
             inputs = Inputs {
                 write,
                 core,
@@ -724,8 +797,8 @@ fn registers() {
                 bench.set("write_data_i", value.into());
                 bench.set("write_full_i", whole.into());
             }
-            bench.set("req_i", core.map_or(0, |req| req.bits() | 1 << 40));
-            bench.set("wdata_i", core.map_or(0, |req| req.data.into()));
+            bench.set("req_i", request.map_or(0, |req| req.bits() | 1 << 40));
+            bench.set("wdata_i", request.map_or(0, |req| req.data.into()));
             bench.set("busy_i", busy.into());
             bench.set("unit_irq_i", inputs.interrupts[0].into());
             bench.set("vector_irq_i", inputs.interrupts[1].into());
@@ -757,6 +830,7 @@ fn registers() {
                 );
             }
             if let Some(req) = core {
+                request = None;
                 let known = state.value(req.address & 0xfff, param, &inputs);
                 owed = Some(if req.write {
                     (!Registers::core_writes(&req), None)

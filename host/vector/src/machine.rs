@@ -1,7 +1,8 @@
 //! The arithmetic of programs, without hardware: what a vector unit computes, slot by slot.
 //!
-//! The model also finds what a program may not do. A unit tells all of it but [`Fault::Overlap`]: what it makes of that
-//! depends on its pipeline.
+//! The model also finds what a program may not do. A unit reports all of these faults except [`Fault::Overlap`] and
+//! [`Fault::Unfenced`]: what it computes then depends on its pipeline and on the memory. Of several faults, a unit may report
+//! another one first.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -22,6 +23,8 @@ pub enum Fault {
     NotFinite,
     /// The pass reads a word that it wrote, or writes a word and an element of it.
     Overlap,
+    /// The pass reads from memory what an instruction before it stores, without a fence between them.
+    Unfenced,
     /// What a pass reads is not in memory, from this address on.
     Read(u64),
     /// What a pass writes is not in memory, from this address on.
@@ -61,6 +64,8 @@ pub struct Machine {
     accs: Vec<f32>,
     /// What the pass in progress wrote of each word.
     written: Vec<Written>,
+    /// Addresses that were stored to since the last fence.
+    stored: Vec<core::ops::Range<u64>>,
 }
 
 /// What a pass wrote of a word.
@@ -97,7 +102,13 @@ impl Machine {
             scratch: vec![0.0; config.words * config.lanes],
             accs: vec![0.0; config.accs * config.lanes],
             written: vec![Written::Nothing; config.words],
+            stored: Vec::new(),
         }
+    }
+
+    /// A program begins: what others stored is in memory.
+    pub fn begin(&mut self) {
+        self.stored.clear();
     }
 
     /// Runs a program.
@@ -105,6 +116,7 @@ impl Machine {
     /// # Errors
     /// The number of an instruction, and what is wrong with it.
     pub fn run(&mut self, program: &[Instruction], mut memory: Memory<'_>) -> Result<(), (usize, Fault)> {
+        self.begin();
         program.iter().enumerate().try_for_each(|(i, instr)| self.step(instr, &mut memory).map_err(|fault| (i, fault)))
     }
 
@@ -117,17 +129,36 @@ impl Machine {
             return Err(Fault::Illegal);
         }
         self.written.fill(Written::Nothing);
+        // Telling waits as a fence does.
+        if instr.fence || instr.tell {
+            self.stored.clear();
+        }
         let stream = match instr.from {
-            From::Memory(range) => Some(load(range, memory, self.config.port_bytes())?),
+            From::Memory(range) => {
+                self.check_fence(range)?;
+                Some(load(range, memory, self.config.port_bytes())?)
+            }
             From::Scratch => None,
         };
         let mut pass = Pass { machine: self, instr, stream: stream.as_deref(), out: Vec::new(), row: None, rows: 0 };
         pass.run()?;
         let out = pass.out;
         match instr.to {
-            To::Memory(range) => store(range, &out, memory, self.config.port_bytes()),
+            To::Memory(range) => {
+                let bytes = u64::from(range.row_beats) * self.config.port_bytes() as u64;
+                self.stored.push(range.address..range.address + bytes);
+                store(range, &out, memory, self.config.port_bytes())
+            }
             To::Scratch => Ok(()),
         }
+    }
+
+    /// Checks that no row of a range was stored to since the last fence.
+    fn check_fence(&self, range: Range) -> Result<(), Fault> {
+        let bytes = u64::from(range.row_beats) * self.config.port_bytes() as u64;
+        let mut rows = (0..u64::from(range.rows)).map(|row| range.address + row * u64::from(range.row_stride));
+        let stored = |row: u64| self.stored.iter().any(|stored| row < stored.end && stored.start < row + bytes);
+        if !self.stored.is_empty() && rows.any(stored) { Err(Fault::Unfenced) } else { Ok(()) }
     }
 }
 
@@ -221,8 +252,8 @@ struct Pass<'a> {
     stream: Option<&'a [f32]>,
     /// Words for memory.
     out: Vec<f32>,
-    /// The maximum of the row in progress.
-    row: Option<u32>,
+    /// The maximum of the row in progress; none of a row with a NaN.
+    row: Option<Option<u32>>,
     /// Maxima written.
     rows: u16,
 }
@@ -255,12 +286,13 @@ impl Pass<'_> {
             }
             begin += usize::from(self.instr.x.strides[0]);
             if let Some(key) = self.row.take() {
+                let key = key.ok_or(Fault::NotFinite)?;
                 let max = f32::from_bits(if key >> 31 != 0 { key & !(1 << 31) } else { !key });
-                self.element(usize::from(self.instr.r) + usize::from(self.rows), max)?;
-                self.rows += 1;
                 if max.is_nan() || max == f32::INFINITY {
                     return Err(Fault::NotFinite);
                 }
+                self.element(usize::from(self.instr.r) + usize::from(self.rows), max)?;
+                self.rows += 1;
             }
         }
         Ok(())
@@ -347,22 +379,26 @@ impl Pass<'_> {
         if matches!(instr.kind, Kind::Max | Kind::MaxAbs) {
             let whole = instr.last == 0 || i[1] + 1 != instr.counts[1];
             let count = if whole { word.len() } else { usize::from(instr.last) };
-            let mut best = self.row.unwrap_or(match instr.kind {
+            let begin = match instr.kind {
                 Kind::MaxAbs => instr.imm_c.to_bits() & 0x7fff_ffff | 1 << 31,
                 _ => key(f32::NEG_INFINITY),
+            };
+            let of = |x: &f32| if instr.kind == Kind::MaxAbs { x.to_bits() | 1 << 31 } else { key(*x) };
+            let best = word[..count].iter().try_fold(begin, |best, x| (!x.is_nan()).then(|| best.max(of(x))));
+            self.row = Some(match (self.row, best) {
+                (None, best) => best,
+                (Some(row), best) => row.zip(best).map(|(row, best)| row.max(best)),
             });
-            for x in &word[..count] {
-                let bits = x.to_bits();
-                if x.is_nan() {
-                    return Err(Fault::NotFinite);
-                }
-                best = best.max(if instr.kind == Kind::MaxAbs { bits | 1 << 31 } else { key(*x) });
-            }
-            self.row = Some(best);
         }
-        if instr.to != To::Scratch {
+        if let To::Memory(range) = instr.to {
             self.out.extend_from_slice(word);
-            return Ok(());
+            let bits = match range.format {
+                Format::F32 => 32,
+                Format::Bf16 => 16,
+                Format::Int => 8,
+            };
+            let room = usize::from(range.row_beats) * self.machine.config.port_bits;
+            return if self.out.len() * bits <= room { Ok(()) } else { Err(Fault::Beyond) };
         }
         let i = if instr.kind == Kind::Keep { [0, i[1], i[2], i[3]] } else { i };
         let (at, lanes) = (Self::address(instr.d, i), self.machine.config.lanes);

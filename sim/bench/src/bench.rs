@@ -40,8 +40,8 @@ const KEPT_MISMATCHES: usize = 8;
 pub struct TraceRequest {
     /// The file to write.
     pub target: Target,
-    /// First cycle to record, counted from the begin of the run.
-    pub from: u64,
+    /// First cycle to record, counted from power-up; without one, that in which the run begins.
+    pub from: Option<u64>,
     /// Number of cycles to record.
     pub cycles: u64,
     /// The reason why the waveform could not be written. The run is compared nevertheless.
@@ -49,9 +49,10 @@ pub struct TraceRequest {
 }
 
 impl TraceRequest {
-    /// The cycles to record.
-    pub fn window(&self) -> Range<u64> {
-        self.from..self.from.saturating_add(self.cycles)
+    /// The cycles to record of a run that begins in cycle `begin`.
+    pub fn window(&self, begin: u64) -> Range<u64> {
+        let from = self.from.unwrap_or(begin);
+        from..from.saturating_add(self.cycles)
     }
 
     /// Puts the waveform where it is wanted, if it could be `closed`. A failure is kept, because the run has a result all the
@@ -154,7 +155,7 @@ impl Bench {
     ) -> Result<Option<(&TraceRequest, TempPath)>, Error> {
         let Some(request) = self.trace.as_ref().filter(|_| run.first) else { return Ok(None) };
         let file = request.target.temporary()?;
-        driver.device().model().open_trace(&file, request.window())?;
+        driver.device().model().open_trace(&file, request.window(0))?;
         Ok(Some((request, file)))
     }
 

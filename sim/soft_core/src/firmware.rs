@@ -167,6 +167,7 @@ fn products(root: &Path) -> Result<String, ToolError> {
 fn compile(cache: &Cache, root: &Path, target: &'static str) -> Result<TempDir, ToolError> {
     let scratch = cache.scratch("firmware")?;
     let products = cache.path("firmware", &products(root)?);
+    cache.prune_products("firmware", "target", &products);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--locked", "--package", "firmware", "--profile", "firmware", "--target", target]);
     cargo.arg("--target-dir").arg(&products).current_dir(root);

@@ -105,13 +105,11 @@ impl System {
         self.progress = Some(Box::new(progress));
     }
 
-    /// Records a waveform of the model with the core, of the cycles in `window`, counted from now.
+    /// Records a waveform of the model with the core, of the cycles in `window`.
     ///
     /// # Errors
     /// If the model was built without waveforms, or the file cannot be opened.
     pub fn open_trace(&mut self, file: &Path, window: Range<u64>) -> Result<(), Error> {
-        let now = self.body.cycles();
-        let window = now.saturating_add(window.start)..now.saturating_add(window.end);
         Ok(self.body.host().open_trace(file, window).map_err(SimulationError::from)?)
     }
 

@@ -144,9 +144,9 @@ pub(crate) struct LayerArgs {
     /// Record a waveform of the first run, with --nonlinear that of the core (FST, or VCD if the name ends in .vcd)
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) trace: Option<PathBuf>,
-    /// First cycle of the waveform, counted from the begin of the run
-    #[arg(long, value_name = "CYCLE", default_value_t = 0, requires = "trace", help_heading = "Report")]
-    pub(crate) trace_from: u64,
+    /// First cycle of the waveform, counted from power-up as in messages [default: that in which the run begins]
+    #[arg(long, value_name = "CYCLE", requires = "trace", help_heading = "Report")]
+    pub(crate) trace_from: Option<u64>,
     /// Length of the waveform in cycles
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..), requires = "trace", help_heading = "Report")]
     pub(crate) trace_cycles: u64,

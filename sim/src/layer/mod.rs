@@ -63,19 +63,21 @@ pub(crate) fn run(args: &LayerArgs, command: &str) -> Result<Exit, Failure> {
     let nonlinear = match core.map(|prepared| job.nonlinear(&prepared, outputs.trace.as_ref())).transpose() {
         Ok(nonlinear) => nonlinear,
         Err(failure) if failure.exit == Exit::Interrupted => {
-            return Err(interrupted(&job, &outputs, &report(Some(forward), None, ran.simulation, false)));
+            ran.simulation.wall_s = started.elapsed().as_secs_f64();
+            let partial = report(Some(forward), None, ran.simulation, false);
+            return Err(interrupted(&job, &outputs, &partial).note("the core did not end"));
         }
         Err(failure) => {
-            let again = job.repeatable(command);
-            let waveform = if args.trace.is_none() { " --trace core.fst, with the cycles that matter" } else { "" };
-            return Err(failure.repeat_with(&format!("{again}{waveform}")));
+            let unwritten = outputs.unwritten_trace();
+            return Err(failure.repeat_with(&job.repeatable(command)).see_with_trace(args.trace.is_none(), unwritten));
         }
     };
     ran.simulation.wall_s = started.elapsed().as_secs_f64();
     let report = report(Some(forward), nonlinear, ran.simulation, true);
     let mut written = outputs.put(&report);
     written.push(write_dump(&job, &outputs, &ran.dump, &report));
-    Ok(conclude(written, mismatches(&report, args.trace.is_none())))
+    let waveform = args.trace.is_none() && args.nonlinear == NonlinearArg::Host;
+    Ok(conclude(written, mismatches(&report, waveform)))
 }
 
 /// The outputs that differ from golden as text, if there are any. `waveform` tells whether a waveform could be made.

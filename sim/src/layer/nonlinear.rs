@@ -8,6 +8,7 @@ use std::time::Instant;
 use bitnet::config::Linear;
 use golden::Dtype;
 use ndarray::Array2;
+use program::console::tell;
 use report::head::OutputHead;
 use report::nonlinear::{CoreSimulation, Nonlinear, NonlinearRow, TokenTime};
 use report::tensor::TensorDifference;
@@ -316,7 +317,9 @@ fn traced<T>(
 ) -> Result<T, Failure> {
     let Some(request) = trace else { return work(system) };
     let file = request.target.temporary()?;
-    system.open_trace(&file, request.window())?;
+    let begin = system.cycles();
+    tell(format_args!("the core's work begins in cycle {begin}"));
+    system.open_trace(&file, request.window(begin))?;
     let done = work(system);
     request.finish(file, system.close_trace());
     done

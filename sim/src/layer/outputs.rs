@@ -63,8 +63,13 @@ impl Outputs {
         };
         let mut written = vec![self.json.put(&Json.export(report), &Text.export(report))];
         written.extend(self.pages.iter().map(page));
-        let trace = self.trace.iter().map(|trace| trace.failure.lock().unwrap_or_else(PoisonError::into_inner).take());
-        written.extend(trace.flatten().map(|failure| Err(failure.into())));
+        written.extend(self.unwritten_trace().map(|failure| Err(failure.into())));
         written
+    }
+
+    /// The reason why the waveform could not be written, if it was tried.
+    pub(super) fn unwritten_trace(&self) -> Option<program::Error> {
+        let trace = self.trace.as_ref()?;
+        trace.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

@@ -18,6 +18,9 @@ const MAX_BYTES: u64 = 1 << 30;
 /// Age at which leftovers of interrupted builds are removed.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
+/// Age at which the products of builds that nothing uses are removed.
+const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// An open cache directory.
 pub struct Cache {
     dir: PathBuf,
@@ -164,6 +167,23 @@ impl Cache {
     }
 }
 
+impl Cache {
+    /// Removes folders of this kind whose names begin with `prefix`, except for `keep`, that nothing was built in for a month.
+    /// The caller has the lock of their builds. Failures are ignored.
+    pub fn prune_products(&self, kind: &str, prefix: &str, keep: &Path) {
+        for entry in fs::read_dir(self.dir.join(kind)).into_iter().flatten().flatten() {
+            let path = entry.path();
+            // What cargo writes in each build.
+            let used = fs::metadata(path.join(".rustc_info.json")).or_else(|_| entry.metadata());
+            let age = used.and_then(|used| used.modified()).ok().and_then(|used| used.elapsed().ok());
+            let of_kind = entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes());
+            if of_kind && path != keep && age.is_some_and(|age| age > UNUSED) {
+                let _ = fs::remove_dir_all(path);
+            }
+        }
+    }
+}
+
 /// File name of the shared library in the entry of a model.
 pub const LIBRARY: &str = "model.so";
 /// The file with the SHA-256 of a product, in hexadecimal. Its time stamp is the time of the last use.
@@ -220,6 +240,23 @@ mod tests {
         Cache::publish(cache.scratch("models").unwrap(), &entry).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&entry), mode(&plain));
+    }
+
+    #[test]
+    fn old_products_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(dir.path())).unwrap();
+        let names = ["target-old", "target-new", "target-kept", "other-old"];
+        for name in names {
+            let folder = cache.path("firmware", name);
+            fs::create_dir_all(&folder).unwrap();
+            let used = if name.ends_with("new") { SystemTime::now() } else { SystemTime::UNIX_EPOCH };
+            let file = File::create(folder.join(".rustc_info.json")).unwrap();
+            file.set_modified(used).unwrap();
+        }
+        cache.prune_products("firmware", "target", &cache.path("firmware", "target-kept"));
+        let left = names.map(|name| cache.path("firmware", name).exists());
+        assert_eq!(left, [false, true, true, true]);
     }
 
     #[test]

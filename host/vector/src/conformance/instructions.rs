@@ -363,3 +363,20 @@ pub fn chains_that_go_on<D: Device>(device: D) {
         agrees(&mut driver, &[part(true, false), part(false, false)]);
     }
 }
+
+/// A stream with a fence has what the program stored before, after one instruction and after many.
+pub fn fences<D: Device>(device: D) {
+    let mut driver = Driver::open(device).unwrap();
+    let (config, base) = (driver.config(), driver.device().memory_base());
+    let row = At::row(0);
+    let change = Instruction { counts: [1, 4, 1, 1], c: C::Imm, imm_c: 1.0, x: row, d: row, ..Default::default() };
+    let mut program = Vec::new();
+    for pass in 0..6 {
+        program.push(moved(base, OUTPUT + 4096, 4, &config, false));
+        // The words change in the scratchpad and come back from memory as they were.
+        program.extend(vec![change; 2 * pass]);
+        program.push(Instruction { fence: true, ..moved(base, OUTPUT + 4096, 4, &config, true) });
+        program.push(Instruction { b: B::Imm, imm_b: 1.5, c: C::None, ..change });
+    }
+    agrees(&mut driver, &program);
+}

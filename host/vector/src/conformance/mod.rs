@@ -15,7 +15,7 @@ macro_rules! conformance_suite {
             unknown_offsets, first_refused_access, no_interrupt, counters, rings, interrupts, misaligned_rings,
             ring_of_a_stopped_unit, bad_doorbells, abort_is_a_soft_reset, bad_behind_good, reserved_descriptor_bits,
             bad_descriptors, addresses_outside, bad_instructions, fields_out_of_range, blocks_of_a_stream,
-            ends_of_the_scratchpad, maxima_that_are_not_finite, flushes_at_the_limit, sums_in_order, chains_that_go_on,
+            ends_of_the_scratchpad, maxima_that_are_not_finite, flushes_at_the_limit, sums_in_order, chains_that_go_on, fences,
             reset_of_a_waiting_unit, random_programs, random_instructions,
         );
     };

@@ -3,8 +3,12 @@
 //!
 //! The model works with the same driver as the Verilated unit and passes the same conformance suite, so programs and drivers
 //! can be developed against it. Counters of cycles stay zero; those of slots, instructions and beats count. Its errors have
-//! the same codes, sources and addresses as in hardware. One thing it refuses that hardware does not notice: a pass that reads
-//! what it wrote ([`machine::Fault::Overlap`]), as BAD_INSTRUCTION.
+//! the codes, sources and addresses of hardware. If a pass has several faults, or if passes at work together have one each,
+//! hardware may report another one of them.
+//!
+//! As BAD_INSTRUCTION of the engine it refuses what hardware does not notice: a pass that reads what it wrote
+//! ([`machine::Fault::Overlap`]), and a stream of words that the program stored, without a fence between them
+//! ([`machine::Fault::Unfenced`]).
 
 pub(crate) mod decode;
 
@@ -107,7 +111,10 @@ impl FunctionalDevice {
     fn descriptor(&mut self, at: u64) -> Result<Option<bool>, Fault> {
         let mut state = match self.waiting.take() {
             Some(state) => state,
-            None => Waiting { request: self.request(at)?, done: 0, telling: false },
+            None => {
+                self.machine.begin();
+                Waiting { request: self.request(at)?, done: 0, telling: false }
+            }
         };
         while state.done < state.request.count {
             if !self.instruction(&mut state)? {
@@ -163,7 +170,7 @@ impl FunctionalDevice {
             }
             machine::Fault::NotFinite => Fault { code: regs::ERR_NOT_FINITE, source: regs::SOURCE_ENGINE, address: at },
             machine::Fault::Illegal => bad(regs::SOURCE_FRONTEND),
-            machine::Fault::Beyond | machine::Fault::Overlap => bad(regs::SOURCE_ENGINE),
+            machine::Fault::Beyond | machine::Fault::Overlap | machine::Fault::Unfenced => bad(regs::SOURCE_ENGINE),
         })?;
         self.count(&instr);
         (state.done, state.telling) = (state.done + 1, false);
