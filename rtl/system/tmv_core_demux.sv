@@ -65,6 +65,10 @@ module tmv_core_demux
       TargetRegs:   rsp = regs_rsp_i;
       default:      rsp = '{ready: 1'b0, valid: 1'b1, error: 1'b1, rdata: '0};
     endcase
+  end
+
+  // A block of its own: what follows depends on `open`, and `open` on the answers.
+  always_comb begin
     rsp_o = rsp;
     rsp_o.valid = rsp.valid && busy_q;
     unique case (target)

@@ -143,7 +143,8 @@ module tmv_vec_frontend
   instr_t instr;
   logic bad_instr, checked_q, bad_instr_q, ragged, wrong, loads, stores, ready_q, fenced, store_idle_q;
   logic good, tell, telling_q, told_q, told;
-  logic [31:0] range_beats_q, words_q;
+  logic [31:0] range_beats_q;
+  logic [RingBits+16:0] words_q;
 
   assign instr = instr_t'(item_q);
 
@@ -177,7 +178,7 @@ module tmv_vec_frontend
   assign bad_instr = is_bad(instr);
   // A range must have exactly the beats of all blocks: rows * beats = n0 * words of a block. Both products are made in the
   // cycle in which the rest is checked.
-  assign ragged    = range_beats_q != (instr.x_from == FromBf16 ? words_q << (WordBits - 1) : words_q << WordBits);
+  assign ragged    = range_beats_q != (instr.x_from == FromBf16 ? 32'(words_q) << (WordBits - 1) : 32'(words_q) << WordBits);
   assign wrong     = checked_q && (bad_instr_q || (loads && ragged));
   // An instruction tells before it waits.
   assign good      = state_q == Program && checked_q && !wrong && !halt_i;
@@ -215,7 +216,7 @@ module tmv_vec_frontend
     checked_q    <= rst_ni && state_q == Program && item_valid_q && !deal;
     bad_instr_q  <= bad_instr;
     range_beats_q <= 32'(instr.rows) * 32'(instr.row_beats);
-    words_q       <= 32'(instr.n0) * 32'(instr.x0[RingBits:0]);
+    words_q      <= $bits(words_q)'(instr.n0) * $bits(words_q)'(instr.x0[RingBits:0]);
     telling_q    <= tell || (telling_q && item_valid_q && !deal);
     told_q       <= told;
   end
