@@ -97,13 +97,15 @@ module tmv_vec_frontend
   logic [InstrBytes*8-1:0] item_q;
   logic [$clog2(ItemBeats)-1:0] beat_q;
   logic item_valid_q, item_full, receiving, deal;
+  instr_t incoming;
 
+  assign incoming     = instr_t'({beat_i, item_q[InstrBytes*8-1:PortBits]});
   assign receiving    = state_q == Receive || (state_q == Program && (!item_valid_q || deal));
   assign beat_ready_o = receiving;
   assign item_full    = beat_valid_i && receiving && beat_q == '1;
 
   always_ff @(posedge clk_i) begin
-    if (beat_valid_i && receiving) item_q <= {beat_i, item_q[InstrBytes*8-1:PortBits]};
+    if (beat_valid_i && receiving) item_q <= incoming;
     if (!rst_ni) begin
       beat_q       <= '0;
       item_valid_q <= 1'b0;
@@ -141,7 +143,7 @@ module tmv_vec_frontend
 
   // An instruction.
   instr_t instr;
-  logic bad_instr, checked_q, bad_instr_q, ragged, wrong, loads, stores, ready_q, fenced, store_idle_q;
+  logic bad_instr, checked_q, bad_instr_q, ragged, loads, stores, ready_q, fenced, store_idle_q;
   logic good, tell, telling_q, told_q, told;
   logic [31:0] range_beats_q;
   logic [RingBits+16:0] words_q;
@@ -176,12 +178,10 @@ module tmv_vec_frontend
   assign stores    = instr.d_to != ToScratch;
   assign fenced    = instr.fence && !store_idle_q;
   assign bad_instr = is_bad(instr);
-  // A range must have exactly the beats of all blocks: rows * beats = n0 * words of a block. Both products are made in the
-  // cycle in which the rest is checked.
+  // A range must have exactly the beats of all blocks: rows * beats = n0 * words of a block.
   assign ragged    = range_beats_q != (instr.x_from == FromBf16 ? 32'(words_q) << (WordBits - 1) : 32'(words_q) << WordBits);
-  assign wrong     = checked_q && (bad_instr_q || (loads && ragged));
   // An instruction tells before it waits.
-  assign good      = state_q == Program && checked_q && !wrong && !halt_i;
+  assign good      = state_q == Program && checked_q && !bad_instr_q && !halt_i;
   assign tell      = good && instr.tell && !telling_q && store_idle_q;
   assign deal      = good && !fenced && ready_q && (telling_q || !instr.tell) && (told_q || !instr.after);
   assign waits_o   = good && instr.after && !told_q && (telling_q || !instr.tell) && dealt_q == done_q && store_idle_q;
@@ -207,6 +207,14 @@ module tmv_vec_frontend
     from: instr.x_from
   };
 
+  // Both products are made of the last beat as it comes: they are there when the instruction is.
+  always_ff @(posedge clk_i) begin
+    if (beat_valid_i && receiving) begin
+      range_beats_q <= 32'(incoming.rows) * 32'(incoming.row_beats);
+      words_q       <= $bits(words_q)'(incoming.n0) * $bits(words_q)'(incoming.x0[RingBits:0]);
+    end
+  end
+
   // A cycle between an instruction and its check. The storer is not idle from the deal of a range until its words are in
   // memory, which is later than the pass ends: a cycle does no harm.
   always_ff @(posedge clk_i) begin
@@ -214,9 +222,7 @@ module tmv_vec_frontend
     // Only deals fill the queues, and they are several cycles apart.
     ready_q      <= instr_ready_i && load_ready_i && store_ready_i;
     checked_q    <= rst_ni && state_q == Program && item_valid_q && !deal;
-    bad_instr_q  <= bad_instr;
-    range_beats_q <= 32'(instr.rows) * 32'(instr.row_beats);
-    words_q      <= $bits(words_q)'(instr.n0) * $bits(words_q)'(instr.x0[RingBits:0]);
+    bad_instr_q  <= bad_instr || (loads && ragged);
     telling_q    <= tell || (telling_q && item_valid_q && !deal);
     told_q       <= told;
   end
@@ -237,7 +243,7 @@ module tmv_vec_frontend
 
   assign fault_o = '{
     valid: (state_q == Ask && (bad_q || misaligned_q))
-        || (state_q == Program && wrong && dealt_q == done_q && store_idle_q),
+        || (state_q == Program && checked_q && bad_instr_q && dealt_q == done_q && store_idle_q),
     code: (state_q != Ask) ? ErrBadInstruction : bad_q ? ErrBadDescriptor : ErrMisaligned,
     addr: (state_q != Ask) ? instr_addr_o : desc_addr_q
   };
@@ -288,5 +294,5 @@ module tmv_vec_frontend
   `TMV_COVER(FenceWaits, state_q == Program && item_valid_q && fenced)
   `TMV_COVER(TellWaits, state_q == Program && checked_q && instr.tell && !store_idle_q)
   `TMV_COVER(QueuesFull, state_q == Program && item_valid_q && !ready_q)
-  `TMV_COVER(BadBehindGood, state_q == Program && wrong && dealt_q != done_q)
+  `TMV_COVER(BadBehindGood, state_q == Program && checked_q && bad_instr_q && dealt_q != done_q)
 endmodule
