@@ -81,10 +81,21 @@ fn anywhere(rng: &mut Random) -> u64 {
 fn random_programs(lanes: usize, seeds: u64, lut: bool, memories: impl Fn(&mut Random) -> MemoryConfig) {
     // The units of 16 and 32 lanes are those of other tests, and so are their models.
     let unit = if lanes == 8 { small_unit() } else { VectorConfig::of(lanes) };
+    random_programs_of(&unit, seeds, lut, memories);
+}
+
+fn random_programs_of(unit: &VectorConfig, seeds: u64, lut: bool, memories: impl Fn(&mut Random) -> MemoryConfig) {
     for_seeds(seeds, |_, rng| {
-        let mut driver = open(&unit, MemoryConfig { base: anywhere(rng), ..memories(rng) }, lut);
+        let mut driver = open(unit, MemoryConfig { base: anywhere(rng), ..memories(rng) }, lut);
         random::check_programs(&mut driver, rng, 4);
     });
+}
+
+/// Two narrow ports, which no board has.
+#[test]
+fn programs_of_8_lanes_and_two_ports() {
+    let unit = VectorConfig { ports: 2, ..VectorConfig::of(8) };
+    random_programs_of(&unit, 12, false, |rng| MemoryConfig { bytes: BYTES, ..common::restless(rng) });
 }
 
 #[test]
