@@ -1,19 +1,17 @@
 //! Helpers that the tests of the Verilated unit share. With `TMV_SEED=n`, a seeded test runs with seed `n` only.
-#![allow(dead_code, unreachable_pub, clippy::print_stderr, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::print_stderr, clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use golden::{Codec, TernaryMatrix};
 use rand_core::{Rng, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
 use testbench::device::VerilatedDevice;
 use testbench::model::unit_spec;
 use tmv::config::UnitConfig;
+pub use tmv::conformance::{Random, below, pick};
 use verilated::{ModelLibrary, ModelSpec, PowerUp, Trace, VerilatedContext};
 use zynq_memory::{MemoryConfig, Timing};
-
-pub type Random = Xoshiro256PlusPlus;
 
 /// The default unit.
 pub const DEFAULT: UnitConfig = UnitConfig { ports: 4, port_bits: 128, vectors: 4, groups: 2, codec: Codec::Weights2b };
@@ -78,14 +76,6 @@ pub fn device_of(
     let mut device = VerilatedDevice::new(library, &context, config, memory).unwrap();
     device.set_patience(200_000);
     device
-}
-
-pub fn pick<T: Copy>(rng: &mut Random, from: &[T]) -> T {
-    from[below(rng, from.len())]
-}
-
-pub fn below(rng: &mut Random, limit: usize) -> usize {
-    (rng.next_u64() % limit as u64) as usize
 }
 
 pub fn ternary(rng: &mut Random, rows: usize, cols: usize) -> TernaryMatrix {

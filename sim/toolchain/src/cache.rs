@@ -165,9 +165,7 @@ impl Cache {
             }
         }
     }
-}
 
-impl Cache {
     /// Removes folders of this kind whose names begin with `prefix`, except for `keep`, that nothing was built in for a month.
     /// The caller has the lock of their builds. Failures are ignored.
     pub fn prune_products(&self, kind: &str, prefix: &str, keep: &Path) {

@@ -45,6 +45,6 @@ pub use bench::{Bench, Operator};
 pub use columns::*;
 pub use late::*;
 pub use registers::{Map, first_refused_access, no_interrupt, read_write_registers};
-pub use ring::{ALL_SOURCES, FRONT_END, Random, Ring, WRITER, refuses, rng, take_refused};
+pub use ring::{ALL_SOURCES, FRONT_END, Random, Ring, WRITER, below, pick, refuses, rng, take_refused};
 pub use rows::*;
 pub use rules::*;

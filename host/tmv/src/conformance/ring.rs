@@ -1,6 +1,6 @@
 //! A device with a ring of descriptors, as every unit has it.
 
-use rand_core::SeedableRng;
+use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::descriptor::{self, Completion, DESCRIPTOR_BYTES};
@@ -168,6 +168,38 @@ impl<D: Device> Ring<D> {
         found
     }
 
+    /// Stops the unit by a descriptor that is none.
+    fn stop(&mut self) {
+        self.queue_bytes(&[0; DESCRIPTOR_BYTES]);
+        self.ring();
+        self.expect_error(regs::ERR_BAD_DESCRIPTOR);
+    }
+
+    /// Checks that the ring of a stopped unit, which has a descriptor queued, cannot be changed, and that it can after a soft
+    /// reset.
+    pub fn check_stopped(&mut self) {
+        self.stop();
+        while self.read(regs::STATUS) & regs::STATUS_DRAINING != 0 {}
+        for register in [regs::RING_BASE_LO, regs::RING_BASE_HI, regs::RING_LOG2] {
+            let before = self.read(register);
+            assert!(refuses(&mut self.device, register, before ^ 1), "register {register:#05x}");
+            assert_eq!(self.read(register), before, "register {register:#05x}");
+        }
+        self.soft_reset();
+        self.write(regs::RING_LOG2, 5);
+        assert_eq!((self.read(regs::RING_LOG2), take_refused(&mut self.device)), (5, None));
+        self.set_up();
+    }
+
+    /// Checks that ABORT of a stopped unit, which waits for nothing, is a soft reset.
+    pub fn check_abort(&mut self) {
+        self.stop();
+        self.write(regs::CONTROL, regs::CONTROL_ABORT);
+        while self.read(regs::STATUS) != 0 {}
+        assert_eq!((self.error(), self.read(regs::RING_TAIL), self.read(regs::RING_HEAD)), ((0, 0, 0), 0, 0));
+        self.set_up();
+    }
+
     /// Does a soft reset and waits for the end of draining.
     pub fn soft_reset(&mut self) {
         self.write(regs::CONTROL, regs::CONTROL_SOFT_RESET);
@@ -184,6 +216,16 @@ impl<D: Device> Ring<D> {
 
 pub fn rng(seed: u64) -> Random {
     Random::seed_from_u64(seed)
+}
+
+/// A number below `limit`.
+pub fn below(rng: &mut Random, limit: usize) -> usize {
+    (rng.next_u64() % limit as u64) as usize
+}
+
+/// One of some values.
+pub fn pick<T: Copy>(rng: &mut Random, from: &[T]) -> T {
+    from[below(rng, from.len())]
 }
 
 /// The refused access that the unit remembers: offset, and whether it is a write. The unit forgets it.

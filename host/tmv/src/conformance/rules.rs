@@ -9,7 +9,7 @@ use rand_core::Rng;
 
 use super::bench::{Bench, Operator, STALE, fails};
 use super::registers::Map;
-use super::ring::{ALL_SOURCES, FRONT_END, WRITER, refuses, rng, take_refused};
+use super::ring::{ALL_SOURCES, FRONT_END, WRITER, rng};
 use crate::descriptor::{DESCRIPTOR_BYTES, Descriptor, ROW_BLOCK};
 use crate::device::{Device, DeviceError};
 use crate::info::UnitInfo;
@@ -388,19 +388,7 @@ pub fn ring_of_a_stopped_unit<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(19));
     let op = bench.operator(&mut rng, 8, 40, 1);
     bench.run(std::slice::from_ref(&op));
-    bench.queue_bytes(&[0; DESCRIPTOR_BYTES]);
-    bench.ring();
-    bench.expect_error(regs::ERR_BAD_DESCRIPTOR);
-    while bench.read(regs::STATUS) & regs::STATUS_DRAINING != 0 {}
-    for register in [regs::RING_BASE_LO, regs::RING_BASE_HI, regs::RING_LOG2] {
-        let before = bench.read(register);
-        assert!(refuses(&mut bench.device, register, before ^ 1), "register {register:#05x}");
-        assert_eq!(bench.read(register), before, "register {register:#05x}");
-    }
-    bench.soft_reset();
-    bench.write(regs::RING_LOG2, 5);
-    assert_eq!((bench.read(regs::RING_LOG2), take_refused(&mut bench.device)), (5, None));
-    bench.set_up();
+    bench.check_stopped();
     bench.run(&[op]);
 }
 
@@ -486,13 +474,7 @@ pub fn abort_is_a_soft_reset<D: Device>(device: D) {
     let (mut bench, mut rng) = (Bench::new(device), rng(23));
     let op = bench.operator(&mut rng, 20, 100, 1);
     bench.run(std::slice::from_ref(&op));
-    bench.queue_bytes(&[0; DESCRIPTOR_BYTES]);
-    bench.ring();
-    bench.expect_error(regs::ERR_BAD_DESCRIPTOR);
-    bench.write(regs::CONTROL, regs::CONTROL_ABORT);
-    while bench.read(regs::STATUS) != 0 {}
-    assert_eq!((bench.error(), bench.read(regs::RING_TAIL), bench.read(regs::RING_HEAD)), ((0, 0, 0), 0, 0));
-    bench.set_up();
+    bench.check_abort();
     bench.run(&[op]);
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use std::format;
 
 use rand_core::Rng;
-use tmv::conformance::Random;
+use tmv::conformance::{Random, below, pick};
 use tmv::device::Device;
 
 use super::bench::{BYTES, INPUT, OUTPUT, USED, bits, compare, moved, queue, ring, works};
@@ -15,15 +15,6 @@ use crate::functional::decode;
 use crate::instruction::{A, At, B, C, Format, From, Instruction, Kind, Op, Post, Range, To, WORDS};
 use crate::machine::{self, Fault, Machine, Memory};
 use crate::regs;
-
-/// A number below `limit`.
-fn below(rng: &mut Random, limit: usize) -> usize {
-    (rng.next_u64() % limit as u64) as usize
-}
-
-fn pick<T: Copy>(rng: &mut Random, from: &[T]) -> T {
-    from[below(rng, from.len())]
-}
 
 /// A float near 1, or of any exponent.
 pub fn single(rng: &mut Random) -> f32 {

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use tmv::conformance::{ALL_SOURCES, FRONT_END, Map, Ring, WRITER, refuses, rng, take_refused};
+use tmv::conformance::{ALL_SOURCES, FRONT_END, Map, Ring, WRITER, refuses, rng};
 use tmv::descriptor::{Completion, DESCRIPTOR_BYTES};
 use tmv::device::{Device, DeviceError};
 
@@ -164,19 +164,7 @@ pub fn misaligned_rings<D: Device>(mut device: D) {
 pub fn ring_of_a_stopped_unit<D: Device>(mut device: D) {
     let program = good(&mut device);
     let mut ring = Ring::new(device, 2);
-    ring.queue_bytes(&[0; DESCRIPTOR_BYTES]);
-    ring.ring();
-    ring.expect_error(regs::ERR_BAD_DESCRIPTOR);
-    while ring.read(regs::STATUS) & regs::STATUS_DRAINING != 0 {}
-    for register in [regs::RING_BASE_LO, regs::RING_BASE_HI, regs::RING_LOG2] {
-        let before = ring.read(register);
-        assert!(refuses(&mut ring.device, register, before ^ 1), "register {register:#05x}");
-        assert_eq!(ring.read(register), before, "register {register:#05x}");
-    }
-    ring.soft_reset();
-    ring.write(regs::RING_LOG2, 5);
-    assert_eq!((ring.read(regs::RING_LOG2), take_refused(&mut ring.device)), (5, None));
-    ring.set_up();
+    ring.check_stopped();
     queue(&mut ring, &program, true);
     ring.finish();
 }
@@ -212,13 +200,7 @@ pub fn bad_doorbells<D: Device>(mut device: D) {
 pub fn abort_is_a_soft_reset<D: Device>(mut device: D) {
     let program = good(&mut device);
     let mut ring = Ring::new(device, 2);
-    ring.queue_bytes(&[0; DESCRIPTOR_BYTES]);
-    ring.ring();
-    ring.expect_error(regs::ERR_BAD_DESCRIPTOR);
-    ring.write(regs::CONTROL, regs::CONTROL_ABORT);
-    while ring.read(regs::STATUS) != 0 {}
-    assert_eq!((ring.error(), ring.read(regs::RING_TAIL), ring.read(regs::RING_HEAD)), ((0, 0, 0), 0, 0));
-    ring.set_up();
+    ring.check_abort();
     queue(&mut ring, &program, true);
     ring.finish();
 }
