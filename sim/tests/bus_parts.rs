@@ -90,7 +90,7 @@ impl Req {
         u64::from(self.write) << 39 | u64::from(self.address) << 7 | len << 4 | u64::from(self.strobes)
     }
 
-    /// A request to `address` or to the line it is in; `lines`: of how many reads one reads a line, or 0.
+    /// A request to `address`. One read in `lines` reads the whole line of the address; with 0, none does.
     fn random(rng: &mut Random, address: u32, lines: usize) -> Self {
         let write = rng.next_u32() & 1 == 0;
         let line = !write && lines > 0 && below(rng, lines) == 0;
@@ -112,7 +112,7 @@ fn merge(old: u32, word: u32, strobes: u32) -> u32 {
     old & !mask | word & mask
 }
 
-/// A random bit that is one in `share` of 256 cases.
+/// True in `share` of 256 cases.
 fn chance(rng: &mut Random, share: usize) -> bool {
     below(rng, 256) < share
 }
@@ -130,8 +130,8 @@ struct InFlight {
 /// the next one comes.
 type Burst = (usize, VecDeque<(u64, bool)>, usize);
 
-/// The window to memory: reads have what was written before them, words come in order, errors are those of their beats, and
-/// what belongs to no burst is told and changes nothing.
+/// The window to memory. A read sees all writes before it. Words come in order, and each has the error of its beat. An answer that
+/// belongs to no burst is reported and changes nothing.
 #[test]
 fn window() {
     for port_bits in [64, 128] {
@@ -315,8 +315,8 @@ struct Target {
     wait: usize,
 }
 
-/// The core's accesses arrive at the target of their address once, registers only when memory has all writes; answers come back
-/// in order; an access to nothing is an error with its address.
+/// The demultiplexer. Each access arrives once, at the target of its address. An access to registers waits until all writes are in
+/// memory. Answers come back in order. An access to no target is an error, and its address is kept.
 #[test]
 fn demux() {
     for_seeds(20, |seed, rng| {
@@ -431,8 +431,8 @@ fn demux() {
     });
 }
 
-/// Fetches of instructions: each arrives at the memory once, answers come back in order, and an access elsewhere is an error for each
-/// of its words.
+/// Fetches of instructions. Each arrives once at on-chip memory, and answers come back in order. A fetch from elsewhere is an error
+/// for each of its words.
 #[test]
 fn inst() {
     for_seeds(12, |seed, rng| {
@@ -553,8 +553,8 @@ fn ram() {
     });
 }
 
-/// The core's way to the units' registers: one access at a time, in the order of the core, with the slave's data and errors. What a
-/// slave answers while no access is on its way is no answer.
+/// The core's way to the units' registers. One access at a time, in the core's order, with the slave's data and errors. An answer
+/// while no access is on its way is ignored.
 #[test]
 fn axil() {
     for_seeds(12, |seed, rng| {
@@ -632,7 +632,7 @@ fn axil() {
     });
 }
 
-/// The registers of the sequencer as a state, a cycle a step.
+/// A model of the sequencer's registers. One step is one cycle.
 #[derive(Clone, Debug, Default)]
 struct Registers {
     run: bool,
@@ -750,7 +750,7 @@ impl Registers {
     }
 }
 
-/// The registers of the sequencer while host and core use them at once: as their state says, in each cycle.
+/// The registers of the sequencer, while host and core use them at once. A model predicts every output in every cycle.
 #[test]
 fn registers() {
     for_seeds(10, |seed, rng| {

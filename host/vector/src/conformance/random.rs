@@ -28,7 +28,7 @@ pub fn single(rng: &mut Random) -> f32 {
     if x.is_finite() { x } else { 1.5 }
 }
 
-/// A pass of some kind, mostly one that a unit takes.
+/// A random instruction. A unit accepts most of them.
 pub fn instruction(rng: &mut Random, config: &VectorConfig, base: u64) -> Instruction {
     let sets = config.sets() as u16;
     let small = |rng: &mut Random| 1 + below(rng, 5) as u16;
@@ -116,7 +116,7 @@ pub fn instruction(rng: &mut Random, config: &VectorConfig, base: u64) -> Instru
     i
 }
 
-/// The part of a unit that programs use: fewer words of scratchpad.
+/// The unit as random programs use it: they touch only the first words of its scratchpad.
 fn part(config: VectorConfig) -> VectorConfig {
     VectorConfig { words: usize::from(USED), ..config }
 }
@@ -130,7 +130,7 @@ fn image(rng: &mut Random) -> Vec<u8> {
     image
 }
 
-/// What a random program begins with: accumulators and scratchpad have no content at first.
+/// The first instructions of a random program. They give accumulators and scratchpad a content, which a reset does not.
 fn beginning(config: &VectorConfig, base: u64) -> [Instruction; 2] {
     let clear = Instruction {
         kind: Kind::Keep,
@@ -209,14 +209,14 @@ fn damage(rng: &mut Random, words: &mut [u32; WORDS]) {
     words[14] &= !0x300;
 }
 
-/// What a unit must make of an instruction after the beginning of a program. Words behind those that the beginning writes have
-/// no content, so what reaches there is open.
+/// What a unit must make of an instruction behind the first instructions of a program. These write only the first words of the
+/// scratchpad. If the instruction reaches other words, its result is not defined: the answer is [`Outcome::Open`].
 fn expected(words: &[u32; WORDS], config: VectorConfig, base: u64, image: &[u8]) -> Outcome {
     let [all, fewer] = [config, part(config)].map(|config| outcome(words, config, base, image));
     if all == fewer { all } else { Outcome::Open }
 }
 
-/// What the arithmetic makes of it.
+/// What `vector::machine` makes of the instruction, on a unit with the scratchpad of `config`.
 fn outcome(words: &[u32; WORDS], config: VectorConfig, base: u64, image: &[u8]) -> Outcome {
     let Some(instr) = decode::instruction(words).filter(|instr| machine::is_legal(instr, &config)) else {
         return Outcome::Refused;
@@ -264,8 +264,8 @@ fn outcome(words: &[u32; WORDS], config: VectorConfig, base: u64, image: &[u8]) 
     }
 }
 
-/// Runs instructions with damaged bits: a unit must refuse what the arithmetic refuses, with the address of the instruction,
-/// and compute what it computes. Returns how many were complete, refused, and stopped.
+/// Runs `count` instructions with damaged bits. The unit must refuse those that `vector::machine` refuses, and report the address
+/// of the instruction. Of the others it must give the same results. Returns how many were complete, refused, and stopped.
 pub fn check_instructions<D: Device>(driver: &mut Driver<D>, rng: &mut Random, count: usize) -> [usize; 3] {
     let config = part(driver.config());
     let base = driver.device().memory_base();
