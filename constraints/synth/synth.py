@@ -21,7 +21,8 @@ Parameters not given have the module's defaults. `tmv_unit_sum` synthesises the 
                 read of distributed RAM is one; the clock-to-out of a block RAM without its output register is three; MUXF
                 count nothing. Where the path begins and ends is in `path`. Not a delay
 
-Estimates: nothing is placed or routed, and Yosys uses CARRY4 on UltraScale+ too. Latches, signals with several drivers
+Estimates: nothing is placed or routed, and Yosys uses CARRY4 on UltraScale+ too. It puts adders and registers into the
+DSP blocks of the 7 series only; on UltraScale+ this program has it treat a DSP48E2 as a DSP48E1 with a wider multiplier. Latches, signals with several drivers
 and combinational loops are errors. Exit codes: 0 measured, 1 rejected by synthesis, 2 usage, 4 tool missing.
 Tools are installed by pip, pinned in requirements.txt, into $TMV_CACHE_DIR, else `tmv` in the user's cache directory.
 """
@@ -65,6 +66,43 @@ LUT_MEMORY = {
 # From clock to output, a block RAM without its output register takes 0.90 to 1.23 ns on Versal devices (DS958, grades -2 to
 # -1L), and older families are slower. A LUT and its wire are half a nanosecond (ADR 17): two to three of them.
 BRAM_LEVELS = 3
+# The step `map_dsp` of synth_xilinx for UltraScale+, with the packing of adders and registers that it has for the 7 series
+# only. A DSP48E2 does all that a DSP48E1 does, and multiplies 27 bits where that one multiplies 25 (UG579): so the packing
+# gets DSP48E1 blocks with the wider products that the mapping is told of.
+MAP_DSP48E2 = [
+    "memory_dff",
+    "alumacc -macc-only",
+    "maccmap -unmap",
+    "opt_clean",
+    "techmap -map +/mul2dsp.v -map dsp48e2.v -D DSP_A_MAXWIDTH=27 -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=2"
+    " -D DSP_B_MINWIDTH=2 -D DSP_Y_MINWIDTH=9 -D DSP_SIGNEDONLY=1 -D DSP_NAME=$__MUL27X18",
+    "select a:mul2dsp",
+    "setattr -unset mul2dsp",
+    "opt_expr -fine",
+    "wreduce",
+    "select -clear",
+    "xilinx_dsp -family xc7",
+    "chtype -set $mul t:$__soft_mul",
+]
+DSP48E2 = """
+module \\$__MUL27X18 (input [26:0] A, input [17:0] B, output [44:0] Y);
+  parameter A_SIGNED = 0;
+  parameter B_SIGNED = 0;
+  parameter A_WIDTH = 0;
+  parameter B_WIDTH = 0;
+  parameter Y_WIDTH = 0;
+  wire [47:0] p;
+  DSP48E1 #(
+    .ACASCREG(0), .ADREG(0), .A_INPUT("DIRECT"), .ALUMODEREG(0), .AREG(0), .BCASCREG(0), .B_INPUT("DIRECT"), .BREG(0),
+    .CARRYINREG(0), .CARRYINSELREG(0), .CREG(0), .DREG(0), .INMODEREG(0), .MREG(0), .OPMODEREG(0), .PREG(0),
+    .USE_MULT("MULTIPLY"), .USE_SIMD("ONE48"), .USE_DPORT("FALSE")
+  ) _TECHMAP_REPLACE_ (
+    .A({{3{A[26]}}, A}), .B(B), .C(48'b0), .D(25'b0), .P(p), .INMODE(5'b0), .ALUMODE(4'b0), .OPMODE(7'b0000101),
+    .CARRYINSEL(3'b0), .ACIN(30'b0), .BCIN(18'b0), .PCIN(48'b0), .CARRYIN(1'b0)
+  );
+  assign Y = p;
+endmodule
+"""
 FREE = {"CARRY4", "CARRY8", "MUXF7", "MUXF8", "MUXF9", "GND", "VCC"}
 
 
@@ -218,9 +256,15 @@ def synthesise(top, family, parameters, black_box, folder):
     if black_box:  # its ports have their widths already, and abc9 would ask for a module that takes parameters
         design = folder / "design.il"
         design.write_text(re.sub(rf"(cell \\{black_box} .*\n)(?: +parameter .*\n)+", r"\1", design.read_text()))
+    synth = f"synth_xilinx -family {family} -top {top} -flatten -noiopad -noclkbuf"
+    if family == "xcup":
+        (folder / "dsp48e2.v").write_text(DSP48E2)
+        synthesis = [f"{synth} -run begin:map_dsp", *MAP_DSP48E2, f"{synth} -run coarse:"]
+    else:
+        synthesis = [synth]
     commands = [
         "read_rtlil design.il",
-        f"synth_xilinx -family {family} -top {top} -flatten -noiopad -noclkbuf",
+        *synthesis,
         "techmap -map whole.v",
         "check -assert",
         "tee -q -o stat.json stat -json",

@@ -43,21 +43,36 @@ module tmv_fp_add
     end
   end
 
-  // 2: align. The last of the three bits below is the OR of all that is lost.
-  logic [23:0] lesser, lost;
-  logic [26:0] aligned_q;
+  // 2: align, in two steps of four choices; the third step, of one place, is part of the addition.
+  logic [25:0] lesser, step1, step2, step2_q;
+  logic [1:0] lost;
+  logic further2_q, lost2_q;
   logic [23:0] large_q;
   logic [7:0] exp2_q;
   logic [4:0] room2_q;
   logic sign2_q, subtract2_q, nan2_q, inf2_q;
 
-  assign lesser = {small_normal_q, small_q};
-  for (genvar i = 0; i < 24; i++) begin : gen_lost
-    assign lost[i] = lesser[i] && shift_q > 5'(i + 2);
+  assign lesser = {small_normal_q, small_q, 2'b0};
+
+  always_comb begin
+    unique case (shift_q[4:3])
+      2'd0:    {step1, lost[0]} = {lesser, 1'b0};
+      2'd1:    {step1, lost[0]} = {8'b0, lesser[25:8], |lesser[7:0]};
+      2'd2:    {step1, lost[0]} = {16'b0, lesser[25:16], |lesser[15:0]};
+      default: {step1, lost[0]} = {24'b0, lesser[25:24], |lesser[23:0]};
+    endcase
+    unique case (shift_q[2:1])
+      2'd0:    {step2, lost[1]} = {step1, 1'b0};
+      2'd1:    {step2, lost[1]} = {2'b0, step1[25:2], |step1[1:0]};
+      2'd2:    {step2, lost[1]} = {4'b0, step1[25:4], |step1[3:0]};
+      default: {step2, lost[1]} = {6'b0, step1[25:6], |step1[5:0]};
+    endcase
   end
 
   always_ff @(posedge clk_i) begin
-    aligned_q   <= {26'({lesser, 2'b0} >> shift_q), |lost};
+    step2_q     <= step2;
+    further2_q  <= shift_q[0];
+    lost2_q     <= lost != '0;
     large_q     <= {big_q[30:23] != '0, big_q[22:0]};
     exp2_q      <= {big_q[30:24], big_q[23] || big_q[30:23] == '0};
     // How far a difference may be shifted left: its exponent, which becomes no smaller than 1, minus 1.
@@ -68,72 +83,63 @@ module tmv_fp_add
     inf2_q      <= big_q[30:23] == '1;
   end
 
-  // 3: add.
+  // 3: add. The last of the three bits below is the OR of all that is lost.
+  logic [26:0] aligned;
   logic [27:0] sum3_q;
   logic [7:0] exp3_q;
   logic [4:0] room3_q;
   logic sign3_q, subtract3_q, nan3_q, inf3_q;
 
+  assign aligned = further2_q ? {1'b0, step2_q[25:1], step2_q[0] || lost2_q} : {step2_q, lost2_q};
+
   always_ff @(posedge clk_i) begin
-    sum3_q <= {1'b0, large_q, 3'b0} + ({28{subtract2_q}} ^ {1'b0, aligned_q}) + 28'(subtract2_q);
+    sum3_q <= {1'b0, large_q, 3'b0} + ({28{subtract2_q}} ^ {1'b0, aligned}) + 28'(subtract2_q);
     {exp3_q, room3_q}                       <= {exp2_q, room2_q};
     {sign3_q, subtract3_q, nan3_q, inf3_q} <= {sign2_q, subtract2_q, nan2_q, inf2_q};
   end
 
-  // 4: how far left: up to the first one, or up to the mark that the exponent sets.
-  logic [27:0] marked, sum4_q;
+  // 4: how far left: up to the first one, and no further than the exponent allows. A result that is not finite goes on as the
+  // sum that becomes it.
+  logic [27:0] sum4_q;
   logic [4:0] zeros, left4_q;
   logic [7:0] exp4_q;
-  logic sign4_q, nan4_q, inf4_q, zero4_q;
-
-  for (genvar i = 0; i < 28; i++) begin : gen_mark
-    assign marked[i] = sum3_q[i] || room3_q == 5'(27 - i);
-  end
+  logic inf, sign4_q, zero4_q;
 
   tmv_fp_zeros #(
     .Width(28)
   ) u_zeros (
-    .bits_i (marked),
+    .bits_i (sum3_q),
     .count_o(zeros)
   );
 
+  assign inf = inf3_q || (exp3_q == 8'd254 && sum3_q[27]);
+
   always_ff @(posedge clk_i) begin
-    sum4_q  <= sum3_q;
-    left4_q <= zeros;
-    exp4_q  <= exp3_q;
+    sum4_q  <= inf ? {1'b1, nan3_q, 26'b0} : sum3_q;
+    left4_q <= inf ? '0 : (zeros > room3_q) ? room3_q : zeros;
+    exp4_q  <= inf ? 8'd254 : exp3_q;
     // x - x is +0. Like signs keep theirs.
-    sign4_q <= sign3_q && !(sum3_q == '0 && subtract3_q);
-    nan4_q  <= nan3_q;
-    inf4_q  <= inf3_q || (exp3_q == 8'd254 && sum3_q[27]);
-    zero4_q <= sum3_q == '0;
+    sign4_q <= sign3_q && !(sum3_q == '0 && subtract3_q) && !nan3_q;
+    zero4_q <= sum3_q == '0 && !inf3_q;
   end
 
   // 5: shift.
   logic [27:0] shifted;
   logic [23:0] kept5_q;
   logic [7:0] exp5_q;
-  logic up5_q, sign5_q, nan5_q, inf5_q, zero5_q;
+  logic up5_q, sign5_q;
 
   assign shifted = sum4_q << left4_q;
 
   always_ff @(posedge clk_i) begin
     kept5_q <= shifted[27:4];
     up5_q   <= shifted[3] && (shifted[4] || shifted[2:0] != '0);
-    exp5_q  <= exp4_q - 8'(left4_q);
-    {sign5_q, nan5_q, inf5_q, zero5_q} <= {sign4_q, nan4_q, inf4_q, zero4_q};
+    exp5_q  <= zero4_q ? '0 : exp4_q - 8'(left4_q);
+    sign5_q <= sign4_q;
   end
 
   // 6: round. The first one of the significand adds 1 to the exponent, and so does a carry.
-  logic [30:0] rounded;
-
-  assign rounded = {exp5_q, 23'b0} + 31'(kept5_q) + 31'(up5_q);
-
-  always_ff @(posedge clk_i) begin
-    y_o <= {sign5_q, rounded};
-    if (zero5_q) y_o[30:0] <= '0;
-    if (inf5_q) y_o[30:0] <= {8'hff, 23'b0};
-    if (nan5_q) y_o <= Nan;
-  end
+  always_ff @(posedge clk_i) y_o <= {sign5_q, {exp5_q, 23'b0} + 31'(kept5_q) + 31'(up5_q)};
 `else
   f32_t [AddLatency-1:0] y_q;
 

@@ -33,7 +33,8 @@ module tmv_fp_mul
     if (valid_i) begin
       a_q     <= {!a_low, a_i[22:0]};
       b_q     <= {!b_low, b_i[22:0]};
-      exp1_q  <= {1'b0, a_i[30:24], a_i[23] || a_low} + {1'b0, b_i[30:24], b_i[23] || b_low};
+      // The sum of the exponents and a carry of 1, so that 128 is left to subtract.
+      exp1_q  <= 9'(({1'b0, a_i[30:24], a_i[23] || a_low, 1'b1} + {1'b0, b_i[30:24], b_i[23] || b_low, 1'b1}) >> 1);
       sign1_q <= a_i[31] != b_i[31];
       nan1_q  <= (a_high && a_frac) || (b_high && b_frac) || (a_high && b_low && !b_frac)
           || (b_high && a_low && !a_frac);
@@ -74,35 +75,33 @@ module tmv_fp_mul
   logic [5:0] shift3_q;
   logic sign3_q, nan3_q, inf3_q, zero3_q;
 
-  assign above   = {1'b0, exp2_q} - 10'd127;
+  assign above   = {1'b0, exp2_q} - 10'd128;
   assign left    = above - 10'(zeros2_q);
-  assign limited = above + 10'd26;
+  assign limited = above + 10'd32;
 
   always_ff @(posedge clk_i) begin
     product3_q <= {high2_q + {7'b0, low2_q[40:17]}, low2_q[16:0]};
     exp3_q     <= left[9] ? '0 : left;
-    // 26 is no shift. Less is right, more is left.
-    shift3_q   <= !left[9] ? 6'd26 + 6'(zeros2_q) : limited[9] ? '0 : limited[5:0];
+    // 32 is no shift. Less is right, more is left.
+    shift3_q   <= !left[9] ? 6'd32 + 6'(zeros2_q) : limited[9] ? '0 : limited[5:0];
     {sign3_q, nan3_q, inf3_q, zero3_q} <= {sign2_q, nan2_q, inf2_q, zero2_q};
   end
 
-  // 4: shift, in three steps of four choices. What is cut off is ORed into the last bit.
-  logic [73:0] wide;
+  // 4: shift, in three steps of four choices. What is cut off is ORed into the last bit. A result that is known already goes on
+  // as the product that becomes it.
   logic [40:0] step1;
   logic [28:0] step2;
   logic [25:0] step3, kept4_q;
   logic [2:0] cut;
-  logic more4_q, sign4_q, nan4_q, inf4_q, zero4_q, high4_q, over4_q, low4_q;
   logic [7:0] exp4_q;
-
-  assign wide = {26'b0, product3_q};
+  logic inf, more4_q, sign4_q, high4_q, low4_q;
 
   always_comb begin
     unique case (shift3_q[5:4])
-      2'd0:    {step1, cut[0]} = {wide[73:33], |wide[32:0]};
-      2'd1:    {step1, cut[0]} = {wide[57:17], |wide[16:0]};
-      2'd2:    {step1, cut[0]} = {wide[41:1], wide[0]};
-      default: {step1, cut[0]} = {wide[25:0], 16'b0};
+      2'd0:    {step1, cut[0]} = {32'b0, product3_q[47:39], |product3_q[38:0]};
+      2'd1:    {step1, cut[0]} = {16'b0, product3_q[47:23], |product3_q[22:0]};
+      2'd2:    {step1, cut[0]} = {product3_q[47:7], |product3_q[6:0]};
+      default: {step1, cut[0]} = {product3_q[31:0], 10'b0};
     endcase
     unique case (shift3_q[3:2])
       2'd0:    {step2, cut[1]} = {step1[40:12], |step1[11:0]};
@@ -118,35 +117,30 @@ module tmv_fp_mul
     endcase
   end
 
+  assign inf = inf3_q || (!exp3_q[9] && exp3_q >= 10'd255);
+
   always_ff @(posedge clk_i) begin
-    kept4_q <= step3;
-    more4_q <= cut != '0;
-    exp4_q  <= exp3_q[7:0];
-    low4_q  <= exp3_q == '0;
-    // The largest exponent overflows if the top bit is set, one above always.
-    high4_q <= exp3_q == 10'd254;
-    over4_q <= !exp3_q[9] && exp3_q >= 10'd255;
-    {sign4_q, nan4_q, inf4_q, zero4_q} <= {sign3_q, nan3_q, inf3_q, zero3_q};
+    kept4_q <= inf ? {1'b1, nan3_q, 24'b0} : step3;
+    more4_q <= !inf && cut != '0;
+    exp4_q  <= inf ? 8'd254 : zero3_q ? '0 : exp3_q[7:0];
+    low4_q  <= exp3_q == '0 || zero3_q;
+    // The largest exponent overflows if the top bit is set.
+    high4_q <= exp3_q == 10'd254 && !inf3_q;
+    sign4_q <= sign3_q && !nan3_q;
   end
 
   // 5: one place further left if the top bit is not set; round.
-  logic further, half, rest, up, overflow;
-  logic [23:0] significand;
-  logic [7:0] exponent;
-  logic [30:0] rounded;
+  logic further, half, rest, up;
+  logic [22:0] fraction;
 
   assign further = !kept4_q[25] && !low4_q;
-  assign {significand, half, rest} = further ? {kept4_q[24:0], more4_q} : {kept4_q[25:1], kept4_q[0] || more4_q};
-  assign exponent = exp4_q - 8'(further);
-  assign up       = half && (rest || significand[0]);
-  assign rounded  = {exponent, 23'b0} + 31'(significand) + 31'(up);
-  assign overflow = inf4_q || over4_q || (high4_q && kept4_q[25]);
+  assign {fraction, half, rest} = further ? {kept4_q[23:0], more4_q} : {kept4_q[24:1], kept4_q[0] || more4_q};
+  assign up       = half && (rest || fraction[0]);
 
   always_ff @(posedge clk_i) begin
-    y_o <= {sign4_q, rounded};
-    if (overflow) y_o[30:0] <= {8'hff, 23'b0};
-    if (zero4_q) y_o[30:0] <= '0;
-    if (nan4_q) y_o <= Nan;
+    // The top bit adds 1 to the exponent, and so does a carry.
+    y_o <= {sign4_q, {exp4_q, fraction} + {7'b0, kept4_q[25], 23'b0} + 31'(up)};
+    if (high4_q && kept4_q[25]) y_o[30:0] <= {8'hff, 23'b0};
   end
 `else
   f32_t [MulLatency-1:0] y_q;
