@@ -19,11 +19,12 @@ package tmv_fp_pkg;
   localparam int unsigned DivLatency = 21;
   localparam int unsigned FromIntLatency = 4;
 
-  /// Rounds to bfloat16, the upper half of a single; NaN stays.
-  function automatic f32_t round_bf16(f32_t x);
-    logic up;
-    up = x[15] && (x[16] || x[14:0] != '0) && x[30:23] != '1;
-    return {x[31], x[30:16] + 15'(up), x[30:23] == '1 ? x[15:0] : 16'b0};
+  /// Rounds to bfloat16, the upper half of a single, if `on`; NaN stays.
+  function automatic f32_t round_bf16(f32_t x, logic on);
+    logic up, cut;
+    up = on && x[15] && (x[16] || x[14:0] != '0) && x[30:23] != '1;
+    cut = on && x[30:23] != '1;
+    return {x[31], x[30:16] + 15'(up), x[15:0] & {16{!cut}}};
   endfunction
 
 `ifndef SYNTHESIS

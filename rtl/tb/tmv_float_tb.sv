@@ -51,5 +51,5 @@ module tmv_float_tb
     .y_o    (root_o)
   );
 
-  assign bf16_o = round_bf16(a_i);
+  assign bf16_o = round_bf16(a_i, 1'b1);
 endmodule

@@ -96,20 +96,23 @@ module tmv_vec_engine
     end
   end
 
-  // A sum is rounded after it is folded. One is an immediate.
+  // A sum is rounded after it is folded.
   assign op = '{
-    imm_c: instr_q.imm_c,
-    imm_b: (instr_q.b_sel == BOne) ? One : instr_q.imm_b,
-    post: instr_q.post,
-    s_round: instr_q.s_round && !is_sum,
-    m_round: instr_q.m_round,
-    c_neg: instr_q.c_neg,
-    c_sel: instr_q.c_sel,
+    a_relu: instr_q.a_sel == ARelu,
+    b_y: instr_q.b_sel == BY && !instr_q.y_element,
+    b_a: instr_q.b_sel == BA,
+    b_exp2: instr_q.b_sel == BExp2 && !instr_q.y_element,
     b_neg: instr_q.b_neg,
-    b_sel: instr_q.b_sel,
-    a_sel: instr_q.a_sel,
-    m_op: instr_q.m_op,
-    chain: is_sum || is_keep
+    mul: instr_q.m_op == OpMul,
+    m_round: instr_q.m_round,
+    chain: is_sum || is_keep,
+    c_y: instr_q.c_sel == CY && !instr_q.y_element,
+    c_neg: instr_q.c_neg,
+    s_round: instr_q.s_round && !is_sum,
+    floor: instr_q.post == PostFloor,
+    flush: instr_q.post == PostFlush,
+    trunc: instr_q.post == PostTrunc,
+    least: instr_q.imm_c
   };
 
   // Issue.
@@ -252,6 +255,7 @@ module tmv_vec_engine
 
   // Scratchpad.
   f32_t [Lanes-1:0] scratch_x, scratch_y, x_q, y_q, a, b, m, result;
+  f32_t element_q, b_scalar, c_scalar;
   logic [Lanes-1:0] write;
   logic [WordBits-1:0] write_addr;
   f32_t [Lanes-1:0] write_data;
@@ -273,10 +277,27 @@ module tmv_vec_engine
   );
 
   always_ff @(posedge clk_i) begin
-    if (valid[2] && uses_x) x_q <= from_stream ? stream_words_i[stream_bank_i] : scratch_x;
+    if (valid[2]) x_q <= !uses_x ? {Lanes{One}} : from_stream ? stream_words_i[stream_bank_i] : scratch_x;
     if (uses_y && (y_late ? valid[8] : valid[2])) begin
-      y_q <= instr_q.y_element ? {Lanes{scratch_y[y_lane_q[2]]}} : scratch_y;
+      y_q <= scratch_y;
+      element_q <= scratch_y[y_lane_q[2]];
     end
+  end
+
+  // What is equal in all lanes. A chain, which has no other addend, begins with +0, as golden's sums do; otherwise nothing is -0.
+  always_comb begin
+    unique case (instr_q.b_sel)
+      BOne:    b_scalar = One;
+      BImm:    b_scalar = instr_q.imm_b;
+      BY:      b_scalar = instr_q.y_element ? element_q : '0;
+      BExp2:   b_scalar = instr_q.y_element ? exp2_plus_1(element_q[30:23], element_q[22:16]) : '0;
+      default: b_scalar = '0;
+    endcase
+    unique case (instr_q.c_sel)
+      CImm:    c_scalar = instr_q.imm_c ^ {instr_q.c_neg, 31'b0};
+      CY:      c_scalar = instr_q.y_element ? element_q ^ {instr_q.c_neg, 31'b0} : '0;
+      default: c_scalar = op.chain ? '0 : NegZero;
+    endcase
   end
 
   for (genvar l = 0; l < int'(Lanes); l++) begin : gen_lane
@@ -293,6 +314,8 @@ module tmv_vec_engine
       .valid17_i(valid[17]),
       .x_i      (x_q[l]),
       .y_i      (y_q[l]),
+      .b_scalar_i(b_scalar),
+      .c_scalar_i(c_scalar),
       .a_o      (a[l]),
       .b_o      (b[l]),
       .m_i      (m[l]),
@@ -440,7 +463,7 @@ module tmv_vec_engine
   f32_t element;
   count_t element_addr;
 
-  assign element      = r_write ? max_q : instr_q.s_round ? round_bf16(sum) : sum;
+  assign element      = r_write ? max_q : round_bf16(sum, instr_q.s_round);
   assign element_addr = r_write ? r_addr_q : d_addr;
 
   always_comb begin

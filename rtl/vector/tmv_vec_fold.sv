@@ -31,32 +31,53 @@ module tmv_vec_fold
   localparam int unsigned Steps = Partials / Inputs;
   localparam int unsigned StepBits = $clog2(Steps);
 
-  f32_t [Partials-1:0] partials_q;
+  f32_t [Inputs-1:0] inputs;
   logic [StepBits-1:0] step_q;
-  logic busy_q, take, full;
-
-  // The last step makes room, and words may come in before it when all are there.
-  assign ready_o = !busy_q || step_q == StepBits'(Steps - 1);
-  assign take    = valid_i && ready_o;
+  logic busy_q, full;
 
   if (Words == 1) begin : gen_whole
-    assign full = take;
+    // The word stays at the input during its steps.
+    f32_t [Inputs-1:0] inputs_q;
+
+    assign ready_o = step_q == StepBits'(Steps - 1);
+    assign full    = valid_i && step_q == '0;
+    assign inputs  = inputs_q;
+
     always_ff @(posedge clk_i) begin
-      if (take) partials_q <= word_i;
-      // Each input of the tree has a row of its own, which moves down.
-      else if (busy_q) begin
-        for (int unsigned j = 0; j < Inputs; j++) begin
-          for (int unsigned c = 0; c < Steps - 1; c++) partials_q[j*Steps+c] <= partials_q[j*Steps+c+1];
-        end
+      if (!rst_ni) begin
+        busy_q <= 1'b0;
+        step_q <= '0;
+      end else begin
+        busy_q <= valid_i;
+        if (valid_i) step_q <= step_q + 1'b1;
       end
+      if (valid_i) for (int unsigned j = 0; j < Inputs; j++) inputs_q[j] <= word_i[j*Steps+32'(step_q)];
     end
   end else begin : gen_parts
+    f32_t [Partials-1:0] partials_q;
     logic [$clog2(Words)-1:0] word_q;
+    logic take;
 
-    assign full = take && word_q == '1;
+    // The last step makes room, and words may come in before it when all are there.
+    assign ready_o = !busy_q || step_q == StepBits'(Steps - 1);
+    assign take    = valid_i && ready_o;
+    assign full    = take && word_q == '1;
+    for (genvar j = 0; j < int'(Inputs); j++) begin : gen_input
+      assign inputs[j] = partials_q[j*Steps];
+    end
+
     always_ff @(posedge clk_i) begin
-      if (!rst_ni) word_q <= '0;
-      else if (take) word_q <= word_q + 1'b1;
+      if (!rst_ni) begin
+        word_q <= '0;
+        busy_q <= 1'b0;
+        step_q <= '0;
+      end else begin
+        if (take) word_q <= word_q + 1'b1;
+        if (full) busy_q <= 1'b1;
+        else if (step_q == StepBits'(Steps - 1)) busy_q <= 1'b0;
+        if (busy_q) step_q <= step_q + 1'b1;
+      end
+      // Each input of the tree has a row of its own, which moves down.
       if (take) partials_q <= {word_i, partials_q[Partials-1:Lanes]};
       else if (busy_q) begin
         for (int unsigned j = 0; j < Inputs; j++) begin
@@ -66,24 +87,11 @@ module tmv_vec_fold
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      busy_q <= 1'b0;
-      step_q <= '0;
-    end else begin
-      if (full) busy_q <= 1'b1;
-      else if (step_q == StepBits'(Steps - 1)) busy_q <= 1'b0;
-      if (busy_q) step_q <= step_q + 1'b1;
-    end
-  end
-
   // The tree. Level i has Inputs / 2^i nodes; the first half of a level meets the second half.
   f32_t [Inputs-1:0] nodes[Levels+1];
   logic [Levels:0] node_valid;
 
-  for (genvar j = 0; j < int'(Inputs); j++) begin : gen_input
-    assign nodes[0][j] = partials_q[j*Steps];
-  end
+  assign nodes[0]      = inputs;
   assign node_valid[0] = busy_q;
 
   for (genvar i = 0; i < int'(Levels); i++) begin : gen_level

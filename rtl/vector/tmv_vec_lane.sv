@@ -23,8 +23,10 @@ module tmv_vec_lane
   input  logic               valid16_i,
   input  logic               valid17_i,
   input  f32_t               x_i,
-  /// Y for B in stage 3, for C in stage 9.
+  /// Y for B in stage 3, for C in stage 9; the scalars of B and C in the same stages, zero if Y, A or the accumulator counts.
   input  f32_t               y_i,
+  input  f32_t               b_scalar_i,
+  input  f32_t               c_scalar_i,
   /// A and B in stage 4, for division and root; what comes of it, in stage 9.
   output f32_t               a_o,
   output f32_t               b_o,
@@ -36,59 +38,41 @@ module tmv_vec_lane
   /// Result, in stage 18.
   output f32_t               s_o
 );
-  /// 2^(y + 1) for an integer of -150 to 0; subnormal below -127.
-  function automatic f32_t exp2_plus_1(f32_t y);
-    logic [7:0] magnitude;
-    logic [4:0] below;
-    magnitude = (y[30:23] < 8'd127) ? '0 : {1'b1, y[22:16]} >> 3'(8'd134 - y[30:23]);
-    below = 5'(magnitude - 8'd128);
-    return (magnitude < 8'd128) ? {1'b0, 8'd128 - magnitude, 23'b0} : 32'h0040_0000 >> below;
-  endfunction
-
   /// The order of floats as that of integers.
   function automatic logic [31:0] key(f32_t s);
     return s[31] ? ~s : {1'b1, s[30:0]};
   endfunction
 
-  /// A of the operation.
-  function automatic f32_t a_of(lane_op_t op, f32_t x);
-    if (op.a_sel == AOne) return One;
-    if (op.a_sel == ARelu && x[31] && x[30:0] != '0 && x[30:0] <= 31'h7f80_0000) return '0;
-    return x;
+  /// Whether A is zero in place of X. Neither -0 nor a NaN is negative.
+  function automatic logic cut(lane_op_t op, f32_t x);
+    return op.a_relu && x[31] && x[30:0] != '0 && !(x[30:23] == '1 && x[22:0] != '0);
   endfunction
 
-  /// B of the operation. The immediate is 1 for `BOne`.
-  function automatic f32_t b_of(lane_op_t op, f32_t a, f32_t y);
+  /// B of the operation.
+  function automatic f32_t b_of(lane_op_t op, f32_t a, f32_t y, f32_t scalar);
     f32_t b;
-    unique case (op.b_sel)
-      BY:      b = y;
-      BA:      b = a;
-      BExp2:   b = exp2_plus_1(y);
-      default: b = op.imm_b;
-    endcase
+    b = (y & {32{op.b_y}}) | (a & {32{op.b_a}}) | scalar;
+    if (op.b_exp2) b |= exp2_plus_1(y[30:23], y[22:16]);
     return {b[31] ^ op.b_neg, b[30:0]};
   endfunction
 
-  /// C of the operation. A chain, which has no other addend, begins with +0, as golden's sums do; otherwise nothing is -0.
-  function automatic f32_t c_of(lane_op_t op, f32_t y, f32_t acc, logic first);
-    logic from_acc, from_imm, from_y;
-    f32_t c;
-    from_acc = op.chain && !first;
-    from_imm = op.c_sel == CImm;
-    from_y   = op.c_sel == CY;
-    c = (acc & {32{from_acc}}) | (op.imm_c & {32{from_imm}}) | (y & {32{from_y}});
-    return {(from_acc || from_imm || from_y) ? c[31] ^ op.c_neg : !op.chain, c[30:0]};
+  /// C of the operation.
+  function automatic f32_t c_of(lane_op_t op, f32_t y, f32_t acc, logic first, f32_t scalar);
+    return (acc & {32{op.chain && !first}}) | ({y[31] ^ op.c_neg, y[30:0]} & {32{op.c_y}}) | scalar;
   endfunction
 
-  /// What becomes of the rounded sum: the immediate, or some of its bits.
+  /// What becomes of the rounded sum: the least result, or some of its bits.
   function automatic f32_t result_of(lane_op_t op, f32_t s, logic m_zero);
     logic floor, flush, none;
     logic [22:0] fraction;
-    floor = op.post == PostFloor && key(s) < key(op.imm_c);
-    flush = op.post == PostFlush && m_zero && s[30:0] <= 31'h3900_0000;
-    none  = op.post == PostTrunc && s[30:23] < 8'd127;
-    fraction = (op.post != PostTrunc || s[30:23] >= 8'd150) ? '0 : 23'h7f_ffff >> 5'(s[30:23] - 8'd127);
-    return floor ? op.imm_c : {s[31] && !flush, s[30:0] & ~{8'b0, fraction} & {31{!(flush || none)}}};
+    floor = op.floor && key(s) < key(op.least);
+    flush = op.flush && m_zero && s[30:0] <= 31'h3900_0000;
+    none  = op.trunc && s[30:23] < 8'd127;
+    // Bit i is below the point if the exponent is less than 150 - i; those from 127 on end in 31, 0, 1 and so on.
+    for (int unsigned i = 0; i < 23; i++) begin
+      fraction[i] = op.trunc && s[30:23] < 8'd150 && (s[27:23] == '1 || s[27:23] < 5'(22 - i));
+    end
+    return floor ? op.least : {s[31] && !flush, s[30:0] & ~{8'b0, fraction} & {31{!(flush || none)}}};
   endfunction
 
   // Everything is under the valid bit of its stage, so that a simulator skips the work of idle lanes.
@@ -98,9 +82,10 @@ module tmv_vec_lane
 
   always_ff @(posedge clk_i) begin
     if (valid3_i) begin
-      a_q <= a_of(op_i, x_i);
-      b_q <= b_of(op_i, a_of(op_i, x_i), y_i);
+      a_q <= x_i;
+      b_q <= b_of(op_i, cut(op_i, x_i) ? '0 : x_i, y_i, b_scalar_i);
     end
+    if (valid3_i && cut(op_i, x_i)) a_q <= '0;
   end
 
   assign a_o = a_q;
@@ -116,9 +101,8 @@ module tmv_vec_lane
 
   always_ff @(posedge clk_i) begin
     if (valid9_i) begin
-      automatic f32_t m = (op_i.m_op == OpMul) ? product : m_i;
-      m_q <= op_i.m_round ? round_bf16(m) : m;
-      c_q <= c_of(op_i, y_i, accs[acc9_i], first9_i);
+      m_q <= round_bf16(op_i.mul ? product : m_i, op_i.m_round);
+      c_q <= c_of(op_i, y_i, accs[acc9_i], first9_i, c_scalar_i);
     end
   end
 
@@ -132,7 +116,7 @@ module tmv_vec_lane
 
   always_ff @(posedge clk_i) begin
     if (valid16_i && op_i.chain) accs[acc16_i] <= s;
-    if (valid16_i) s_q <= op_i.s_round ? round_bf16(s) : s;
+    if (valid16_i) s_q <= round_bf16(s, op_i.s_round);
     if (valid17_i) s_o <= result_of(op_i, s_q, m_zero_q[6]);
     m_zero_q <= {m_zero_q[5:0], m_q[30:0] == '0};
   end

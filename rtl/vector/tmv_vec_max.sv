@@ -29,32 +29,46 @@ module tmv_vec_max
   localparam int unsigned Steps = Lanes / 8;
   localparam int unsigned StepBits = (Steps > 1) ? $clog2(Steps) : 1;
 
-  /// A value as an integer in the same order. Zero is below all of them.
-  typedef logic [31:0] key_t;
+  /// A value, if there is one: the lanes of a row's last word may have none.
+  typedef struct packed {
+    logic some;
+    f32_t value;
+  } option_t;
 
-  function automatic key_t key(f32_t x, logic abs);
-    return (x[31] && !abs) ? ~x : {1'b1, x[30:0]};
+  /// Whether `a` counts and not `b`: it is larger, or `b` is nothing. Of equal values either counts.
+  function automatic logic wins(option_t a, option_t b);
+    logic more;
+    more = a.value[30:0] > b.value[30:0];
+    if (!a.some || !b.some) return a.some;
+    return (a.value[31] != b.value[31]) ? b.value[31] : more != a.value[31];
   endfunction
 
-  function automatic key_t larger(key_t a, key_t b);
-    return (a > b) ? a : b;
+  function automatic option_t larger(option_t a, option_t b);
+    return wins(a, b) ? a : b;
   endfunction
 
   // A maximum in each lane, then those of all lanes, eight a cycle.
-  key_t [Lanes-1:0] key_q, lane_q;
-  key_t [7:0] eight_q;
+  logic [Lanes-1:0] word_some_q, lane_some_q;
+  f32_t [Lanes-1:0] word_q, lane_q;
+  option_t eight_q[8];
   logic valid_q, first_q, last_q;
   logic row_end_q, busy, busy_q, busy1_q, busy2_q, last1_q, last2_q;
   logic [StepBits-1:0] step_q;
-  key_t left_q, right_q, best_q, floor;
+  option_t left_q, right_q, best_q, floor;
   logic first1_q, first2_q;
 
-  assign floor = abs_i ? {1'b1, floor_i} : 32'h007f_ffff;  // of -infinity
+  assign floor = {1'b1, abs_i ? {1'b0, floor_i} : NegInf};
 
   for (genvar l = 0; l < int'(Lanes); l++) begin : gen_lane
     always_ff @(posedge clk_i) begin
-      if (valid_i) key_q[l] <= mask_i[l] ? key(word_i[l], abs_i) : '0;
-      if (valid_q) lane_q[l] <= first_q ? key_q[l] : larger(lane_q[l], key_q[l]);
+      if (valid_i) begin
+        word_some_q[l] <= mask_i[l];
+        word_q[l]      <= {word_i[l][31] && !abs_i, word_i[l][30:0]};
+      end
+      if (valid_q && (first_q || wins('{word_some_q[l], word_q[l]}, '{lane_some_q[l], lane_q[l]}))) begin
+        lane_some_q[l] <= word_some_q[l];
+        lane_q[l]      <= word_q[l];
+      end
     end
   end
 
@@ -85,7 +99,7 @@ module tmv_vec_max
     first_q <= first_i;
     last_q  <= last_i;
     if (busy) begin
-      eight_q  <= lane_q[32'(step_q)*8+:8];
+      for (int unsigned i = 0; i < 8; i++) eight_q[i] <= '{lane_some_q[32'(step_q)*8+i], lane_q[32'(step_q)*8+i]};
       first1_q <= step_q == '0;
       last1_q  <= step_q == StepBits'(Steps - 1);
     end
@@ -98,7 +112,7 @@ module tmv_vec_max
     if (busy2_q) best_q <= larger(larger(left_q, right_q), first2_q ? floor : best_q);
   end
 
-  assign max_o = best_q[31] ? {1'b0, best_q[30:0]} : ~best_q;
-  assign bad_o = best_q[31] && best_q[30:0] >= 31'h7f80_0000;
+  assign max_o = best_q.value;
+  assign bad_o = !max_o[31] && max_o[30:23] == '1;
   `TMV_ASSERT(RowStays, !(busy_q && valid_q && first_q && step_q != StepBits'(Steps - 1)))
 endmodule

@@ -89,21 +89,48 @@ package tmv_vec_pkg;
     PostFlush = 2'd3
   } post_e;
 
-  /// What the lanes need of an instruction. With `BOne`, the immediate of B is 1.
+  /// What the lanes need of an instruction, a bit a choice, constant during a pass. Whatever is equal in all lanes, immediates
+  /// and elements, comes to them as a scalar beside it.
   typedef struct packed {
-    logic [31:0] imm_c;
-    logic [31:0] imm_b;
-    post_e       post;
-    logic        s_round;
-    logic        m_round;
-    logic        c_neg;
-    c_sel_e      c_sel;
+    /// A: X, but zero if it is negative.
+    logic        a_relu;
+    /// B: Y, A or 2^(Y + 1), with its sign changed or not; the scalar if none of them.
+    logic        b_y;
+    logic        b_a;
+    logic        b_exp2;
     logic        b_neg;
-    b_sel_e      b_sel;
-    a_sel_e      a_sel;
-    m_op_e       m_op;
+    /// M: the product, or what the dividers give.
+    logic        mul;
+    logic        m_round;
+    /// C: the accumulator, or Y with its sign changed or not; the scalar if none of them.
     logic        chain;
+    logic        c_y;
+    logic        c_neg;
+    logic        s_round;
+    logic        floor;
+    logic        flush;
+    logic        trunc;
+    /// The least result.
+    logic [31:0] least;
   } lane_op_t;
+
+  /// 2^(y + 1) for an integer y of -150 to 0, of which exponent and upper bits of the fraction are given; subnormal below -127.
+  function automatic logic [31:0] exp2_plus_1(logic [7:0] exponent, logic [6:0] fraction);
+    logic [7:0] magnitude;
+    // An exponent of 127 to 134.
+    unique case (exponent[2:0])
+      3'd7: magnitude = 8'd1;
+      3'd0: magnitude = {7'd1, fraction[6]};
+      3'd1: magnitude = {6'd1, fraction[6:5]};
+      3'd2: magnitude = {5'd1, fraction[6:4]};
+      3'd3: magnitude = {4'd1, fraction[6:3]};
+      3'd4: magnitude = {3'd1, fraction[6:2]};
+      3'd5: magnitude = {2'd1, fraction[6:1]};
+      3'd6: magnitude = {1'b1, fraction};
+    endcase
+    if (exponent < 8'd127) magnitude = '0;
+    return magnitude[7] ? 32'h0040_0000 >> magnitude[4:0] : {1'b0, 8'd128 - magnitude, 23'b0};
+  endfunction
 
   /// An instruction as it stands in memory: word 15 first. The README of this folder has the fields.
   typedef struct packed {

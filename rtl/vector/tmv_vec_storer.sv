@@ -55,6 +55,7 @@ module tmv_vec_storer
   input  resp_e               b_resp_i,
   output bus_fault_t          fault_o
 );
+  localparam int unsigned LaneBits = $clog2(Lanes);
   localparam int unsigned WordBeats = 32 * Lanes / PortBits;
   localparam int unsigned RecordBeats = 128 / PortBits;
   /// Beats on their way: words in the lanes come at least as far apart as they have beats.
@@ -82,8 +83,11 @@ module tmv_vec_storer
     );
   end
 
-  // A word, packed, leaves beat by beat.
-  logic [32*Lanes-1:0] pack_q;
+  // A word leaves beat by beat, packed. `at_q`: number of the beat in the word.
+  f32_t [Lanes-1:0] word_q;
+  to_e to_q;
+  logic [PortBits-1:0] packed_beat;
+  logic [$clog2(WordBeats)-1:0] at_q;
   logic [$clog2(WordBeats):0] left_q;
   logic last_q, push, checking_q, wrong_q;
   // Number of the next beat in its range, from 1.
@@ -94,14 +98,25 @@ module tmv_vec_storer
   always_ff @(posedge clk_i) begin
     if (valid_i) begin
       last_q <= last_i;
-      pack_q <= word_i;
-      if (to_i == ToBf16) for (int unsigned l = 0; l < Lanes; l++) pack_q[16*l+:16] <= word_i[l][31:16];
-      if (to_i == ToI8) for (int unsigned l = 0; l < Lanes; l++) pack_q[8*l+:8] <= word_i[l][7:0];
-    end else if (push) pack_q <= pack_q >> PortBits;
+      to_q   <= to_i;
+      word_q <= word_i;
+      at_q   <= '0;
+    end else if (push) at_q <= at_q + 1'b1;
     if (!rst_ni) left_q <= '0;
     else if (valid_i) begin
       left_q <= ($clog2(WordBeats) + 1)'((to_i == ToF32) ? WordBeats : (to_i == ToBf16) ? WordBeats / 2 : WordBeats / 4);
     end else if (push) left_q <= left_q - 1'b1;
+  end
+
+  always_comb begin
+    unique case (to_q)
+      ToBf16:
+      for (int unsigned i = 0; i < PortBits / 16; i++) packed_beat[16*i+:16] = word_q[LaneBits'(PortBits/16*32'(at_q)+i)][31:16];
+      ToI8:
+      for (int unsigned i = 0; i < PortBits / 8; i++) packed_beat[8*i+:8] = word_q[LaneBits'(PortBits/8*32'(at_q)+i)][7:0];
+      default:
+      for (int unsigned i = 0; i < PortBits / 32; i++) packed_beat[32*i+:32] = word_q[LaneBits'(PortBits/32*32'(at_q)+i)];
+    endcase
   end
 
   // The last beat of the last word is the last beat of the range, and no other beat is.
@@ -139,7 +154,7 @@ module tmv_vec_storer
     .rst_ni,
     .wvalid_i(push),
     .wready_o(fifo_ready),
-    .wdata_i (pack_q[PortBits-1:0]),
+    .wdata_i (packed_beat),
     .rvalid_o(fifo_valid),
     .rready_i(fifo_take),
     .rdata_o (fifo_beat)
