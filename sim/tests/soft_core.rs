@@ -18,6 +18,7 @@ use bitnet::weights::WeightSource;
 use core_bench::chain::Chain;
 use core_bench::head::{HeadSystem, MARGIN, Rows, hidden};
 use core_bench::{Case, patch, small};
+use cost::board::{Board, DdrMode};
 use golden::Dtype;
 use libtest_mimic::Arguments;
 use ndarray::{Array2, Axis};
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         a_checkpoint_agrees_with_the_reference,
         one_sequence_on_every_device,
         a_stalling_memory_changes_no_bit,
+        runs_of_cycles_change_nothing,
         a_narrow_port_changes_no_bit,
         the_window_moves,
         the_data_cache_is_invalidated,
@@ -577,6 +579,23 @@ fn a_stalling_memory_changes_no_bit() {
     let mut system = case.system();
     let output = case.run(&mut system).unwrap();
     case.check(&output, "with stalls");
+}
+
+/// While the core asks for nothing, its cycles are simulated in one go. A job takes as many cycles as if each were simulated by
+/// itself, on a memory with refresh, with and without a vector unit; so does one that follows it.
+fn runs_of_cycles_change_nothing() {
+    let board = Board::find("kv260").unwrap();
+    for mut case in [Case::new(small(), 1, 2, Dtype::Fp32), tiny(1, 33, Dtype::Bf16).on_vector(8)] {
+        case.memory.timing = board.ddr_timing(DdrMode::Modelled, case.unit.ports, board.clock_mhz.value, 0.0);
+        let (mut runs, mut single) = (case.system(), case.system());
+        single.set_single_cycles();
+        for job in ["first", "second"] {
+            let [fast, slow] = [&mut runs, &mut single].map(|system| case.run(system).unwrap());
+            case.check(&fast, job);
+            assert_eq!(fast.steps, slow.steps, "{job} job");
+            assert_eq!(runs.cycles(), single.cycles(), "{job} job");
+        }
+    }
 }
 
 fn a_narrow_port_changes_no_bit() {

@@ -200,17 +200,27 @@ impl MemoryPorts {
         memory: &mut AxiMemory,
         first: usize,
     ) -> Result<(), SimulationError> {
-        if self.read_inputs.rvalid == 0 && self.write_idle && self.is_idle(model, memory, first) {
+        if self.is_at_rest(model, memory, first) {
             return Ok(());
         }
         self.serve(model, memory, first)
     }
 
+    /// The outputs by which the master asks for something.
+    pub fn requests(&self) -> [Pin; 3] {
+        [self.pins.arvalid, self.pins.awvalid, self.pins.wvalid]
+    }
+
+    /// Whether [`MemoryPorts::serve_if_busy`] would do nothing.
+    #[inline]
+    pub fn is_at_rest(&self, model: &Model, memory: &AxiMemory, first: usize) -> bool {
+        self.read_inputs.rvalid == 0 && self.write_idle && self.is_idle(model, memory, first)
+    }
+
     /// Whether the master asks the memory, whose ports from `first` on are its own, for nothing, and is owed nothing.
     #[inline]
     pub fn is_idle(&self, model: &Model, memory: &AxiMemory, first: usize) -> bool {
-        let p = &self.pins;
-        let asks = [p.arvalid, p.awvalid, p.wvalid].into_iter().any(|pin| model.get(pin) != 0);
+        let asks = self.requests().into_iter().any(|pin| model.get(pin) != 0);
         !asks && (0..self.ports).all(|port| memory.is_idle(first + port))
     }
 }

@@ -11,7 +11,7 @@ use testbench::unit::{AxilInputs, AxilOutputs, VerilatedUnit};
 use tmv::config::UnitConfig;
 use tmv::device::Device;
 use vector::VectorConfig;
-use verilated::{Model, ModelLibrary, Pin, VerilatedContext, pins};
+use verilated::{Model, ModelLibrary, Pin, VerilatedContext, Watch, pins};
 use zynq_memory::{AxiMemory, MemoryConfig};
 
 use crate::body::{Body, Event};
@@ -24,7 +24,7 @@ const VECTOR_REST: u32 = 64;
 
 pins! {
     struct Pins {
-        rst_ni, unit_irq_i, vector_irq_i,
+        rst_ni, unit_irq_i, vector_irq_i, irq_o,
         m_axil_awvalid, m_axil_awready, m_axil_awaddr, m_axil_wvalid, m_axil_wready, m_axil_wdata, m_axil_wstrb,
         m_axil_bvalid, m_axil_bresp,
         m_axil_arvalid, m_axil_arready, m_axil_araddr, m_axil_rvalid, m_axil_rdata, m_axil_rresp,
@@ -63,6 +63,8 @@ struct Vector {
 pub(crate) struct Parts {
     core: Model,
     pins: Pins,
+    /// The core asks for something, or its interrupt to the host is high.
+    asks: Watch,
     unit: VerilatedDevice,
     /// The core's port of the memory, and its number.
     core_port: MemoryPorts,
@@ -104,9 +106,14 @@ impl Parts {
         let unit = VerilatedDevice::with_others(unit, &context, config, memory, others)?;
         let vector =
             vector.map(|(library, vector)| Vector::new(library, &context, vector, config.ports + 1)).transpose()?;
+        let pins = Pins::find(&core, "")?;
+        let core_port = MemoryPorts::find(&core, "m_axi", 1, config.port_bits / 8, Signals::Strobes)?;
+        let [reads, writes, data] = core_port.requests();
+        let asks = [pins.m_axil_awvalid, pins.m_axil_wvalid, pins.m_axil_arvalid, pins.irq_o, reads, writes, data];
         Ok(Self {
-            pins: Pins::find(&core, "")?,
-            core_port: MemoryPorts::find(&core, "m_axi", 1, config.port_bits / 8, Signals::Strobes)?,
+            pins,
+            asks: core.watch(&asks),
+            core_port,
             core,
             unit,
             port: config.ports,
@@ -320,6 +327,20 @@ impl Body for Parts {
         self.owed = active && self.target == Target::Nobody;
         self.core.cycle()?;
         Ok(())
+    }
+
+    fn coast(&mut self, most: u64) -> Result<u64, SimulationError> {
+        let (core, p, memory) = (&self.core, &self.pins, self.unit.axi_memory());
+        let active = [p.m_axil_awvalid, p.m_axil_wvalid, p.m_axil_arvalid].into_iter().any(|pin| core.get(pin) != 0);
+        if active || !self.core_port.is_at_rest(core, memory, self.port) || !self.is_at_rest() {
+            return Ok(0);
+        }
+        let cycles = self.core.run(most, &self.asks)?;
+        for _ in 0..cycles {
+            self.unit.axi_memory().tick();
+        }
+        self.offered = false;
+        Ok(cycles)
     }
 }
 

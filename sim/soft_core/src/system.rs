@@ -47,6 +47,8 @@ pub struct System {
     progress: Option<Box<dyn FnMut(u64)>>,
     /// Limit in cycles of a wait for the core, if it is not to be the usual one.
     patience: Option<u64>,
+    /// Every cycle is simulated by itself, also one in which the core asks for nothing.
+    single_cycles: bool,
 }
 
 impl System {
@@ -92,7 +94,16 @@ impl System {
         host.set(pins.s_axil_wstrb, 0xf);
         body.reset()?;
         let base = body.memory().base();
-        Ok(Self { body: Box::new(body), pins, base, sequencer, stop: None, progress: None, patience: None })
+        Ok(Self {
+            body: Box::new(body),
+            pins,
+            base,
+            sequencer,
+            stop: None,
+            progress: None,
+            patience: None,
+            single_cycles: false,
+        })
     }
 
     /// Sets a function that is called from time to time. The simulation stops with an error when it returns `true`.
@@ -124,6 +135,11 @@ impl System {
     /// Limits every wait for the core to `cycles` clock cycles.
     pub fn set_patience(&mut self, cycles: u64) {
         self.patience = Some(cycles);
+    }
+
+    /// Simulates every cycle by itself from now on. That changes nothing but the speed.
+    pub fn set_single_cycles(&mut self) {
+        self.single_cycles = true;
     }
 
     /// Cycles of the system since power-up.
@@ -262,7 +278,10 @@ impl System {
 
     /// Steps until `pin` is high, for at most `limit` cycles. Returns whether it is.
     fn wait_for(&mut self, pin: Pin, limit: u64) -> Result<bool, SimulationError> {
-        for cycle in 0..limit {
+        // A run of cycles ends at this pin alone.
+        let coasts = pin == self.pins.irq_o && !self.single_cycles;
+        let mut cycle = 0;
+        while cycle < limit {
             if self.body.host().get(pin) != 0 {
                 return Ok(true);
             }
@@ -274,7 +293,14 @@ impl System {
                     progress(LOOK);
                 }
             }
-            self.step()?;
+            let most = if coasts { (limit - cycle).min(LOOK - cycle % LOOK) } else { 0 };
+            cycle += match self.body.coast(most)? {
+                0 => {
+                    self.step()?;
+                    1
+                }
+                cycles => cycles,
+            };
         }
         Ok(false)
     }

@@ -20,7 +20,7 @@ use std::{
 compile_error!("Verilated storage is read as little-endian bytes");
 
 /// The version of the C interface in `cpp/face.h`.
-const ABI: u32 = 3;
+const ABI: u32 = 4;
 
 #[repr(C)]
 struct RawPort {
@@ -29,6 +29,21 @@ struct RawPort {
     storage: u32,
     direction: u32,
     data: *mut c_void,
+}
+
+/// Bits of a word of the state.
+#[repr(C)]
+#[derive(Debug)]
+struct RawWatch {
+    offset: u64,
+    mask: u64,
+}
+
+/// Ports of one library that end a run of cycles when a bit of them is set.
+#[derive(Debug)]
+pub(crate) struct Watches {
+    library: u32,
+    words: Vec<RawWatch>,
 }
 
 type Handle = NonNull<c_void>;
@@ -43,6 +58,7 @@ pub(crate) struct Api {
     set_clock: unsafe extern "C" fn(Handle, *mut c_void),
     eval: Call,
     cycle: Call,
+    cycles: unsafe extern "C" fn(Handle, u64, *const RawWatch, u32, *mut u64) -> i32,
     finish: Call,
     message: Text,
     log: Text,
@@ -92,6 +108,7 @@ impl Api {
             set_clock: function!(c"tmv_set_clock"),
             eval: function!(c"tmv_eval"),
             cycle: function!(c"tmv_cycle"),
+            cycles: function!(c"tmv_cycles"),
             finish: function!(c"tmv_final"),
             message: function!(c"tmv_message"),
             log: function!(c"tmv_log"),
@@ -228,6 +245,31 @@ impl Instance {
     pub(crate) fn cycle(&mut self) -> Status {
         // SAFETY: as in `eval`; the clock is not null, because `Model::new` sets it.
         unsafe { (self.api.cycle)(self.handle) }.into()
+    }
+
+    /// The watches for ports of at most 64 bits; `None` if one is wider.
+    pub(crate) fn watches(&self, places: &[Place]) -> Option<Watches> {
+        let mut words: Vec<RawWatch> = Vec::new();
+        for place in places {
+            self.check(*place);
+            let (offset, mask) = (u64::from(place.word), place.mask << place.shift);
+            match words.iter_mut().find(|word| word.offset == offset) {
+                Some(word) => word.mask |= mask,
+                None => words.push(RawWatch { offset, mask }),
+            }
+        }
+        places.iter().all(|place| place.mask != 0).then_some(Watches { library: self.id, words })
+    }
+
+    /// Runs full clock cycles, at most `most`, until a bit of the watched ports is set after one. Returns how many.
+    /// Panics if the watches belong to another library.
+    #[inline]
+    pub(crate) fn cycles(&mut self, most: u64, watches: &Watches) -> (u64, Status) {
+        assert!(watches.library == self.id, "the watches belong to another model library");
+        let (words, mut cycles) = (&watches.words, 0);
+        // SAFETY: as in `cycle`. The words are inside the state: they are those of places of this library.
+        let code = unsafe { (self.api.cycles)(self.handle, most, words.as_ptr(), words.len() as u32, &raw mut cycles) };
+        (cycles, code.into())
     }
 
     pub(crate) fn finish(&mut self) -> Status {

@@ -20,6 +20,6 @@ mod verilate;
 
 pub use builder::{Builder, build};
 pub use error::Error;
-pub use model::{Direction, Model, ModelLibrary, Pin, Port, PowerUp, VerilatedContext};
+pub use model::{Direction, Model, ModelLibrary, Pin, Port, PowerUp, VerilatedContext, Watch};
 pub use spec::{ModelSpec, Simulator, Trace};
 pub use toolchain::progress::Progress;

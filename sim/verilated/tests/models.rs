@@ -103,6 +103,44 @@ fn misuse_panics() {
     panics(|wide, counter| _ = wide.get(counter.pin("step_i").unwrap()));
 }
 
+/// Runs end at a watched bit, at their limit, and at a failing assertion; with what as many single cycles would give.
+#[test]
+fn runs_of_cycles() {
+    let library = counter(12);
+    let (mut model, mut single) = (start(&library), start(&library));
+    let count = model.pin("count_o").unwrap();
+    let (any, none) = (model.watch(&[count]), model.watch(&[]));
+    reset(&mut model, 128);
+    reset(&mut single, 128);
+    assert_eq!(model.run(0, &any).unwrap(), 0);
+    assert_eq!(model.run(100, &any).unwrap(), 1, "a bit is set after the first cycle");
+    assert_eq!(model.run(30, &none).unwrap(), 30, "nothing is watched");
+    for _ in 0..31 {
+        single.cycle().unwrap();
+    }
+    assert_eq!((model.get(count), model.cycles()), (single.get(count), single.cycles()));
+    assert_eq!((model.get(count), model.cycles()), (31 * 128, 32));
+    // The count wraps to zero, which is no watched bit.
+    assert_eq!(model.run(1, &any).unwrap(), 1);
+    assert_eq!(model.get(count), 0);
+    assert_eq!(model.run(9, &any).unwrap(), 1);
+
+    let library = counter(8);
+    let mut model = start(&library);
+    let watch = model.watch(&[]);
+    reset(&mut model, 1);
+    let error = model.run(1_000, &watch).unwrap_err();
+    assert!(matches!(error, Error::Simulation { cycle: 78, .. }), "{error:?}");
+    assert!(model.run(1, &watch).is_err(), "a model that failed does not go on");
+}
+
+#[test]
+#[should_panic(expected = "the watches belong to another model library")]
+fn watches_belong_to_their_library() {
+    let (mut model, other) = (start(&counter(12)), start(&counter(8)));
+    let _ = model.run(1, &other.watch(&[]));
+}
+
 #[test]
 fn failing_assertion_is_an_error() {
     let library = counter(8);

@@ -103,6 +103,16 @@ struct Tmv : cxxrtl::performer {
             if (ports[i].direction == 1) std::memcpy(ports[i].data, fields[i], (ports[i].width + 31) / 32 * 4);
         }
     }
+
+    void cycle_once() {
+        *clock = 1;
+        step();
+        // After the evaluation of the edge, outputs show values before the edge. The evaluation of the low half brings
+        // them to the values after the edge.
+        *clock = 0;
+        step();
+        show();
+    }
 };
 
 TMV_API uint32_t tmv_abi() { return TMV_ABI; }
@@ -137,14 +147,18 @@ TMV_API int32_t tmv_eval(Tmv* self) {
 }
 
 TMV_API int32_t tmv_cycle(Tmv* self) {
+    return self->run([=] { self->cycle_once(); });
+}
+
+TMV_API int32_t tmv_cycles(Tmv* self, uint64_t most, const TmvWatch* watches, uint32_t count, uint64_t* cycles) {
+    *cycles = 0;
     return self->run([=] {
-        *self->clock = 1;
-        self->step();
-        // After the evaluation of the edge, outputs show values before the edge. The evaluation of the low half brings
-        // them to the values after the edge.
-        *self->clock = 0;
-        self->step();
-        self->show();
+        while (*cycles < most) {
+            self->cycle_once();
+            if (self->status != TMV_RUNNING) return;
+            ++*cycles;
+            if (tmv_watched(self->state.data(), watches, count)) return;
+        }
     });
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #define TMV_API extern "C" __attribute__((visibility("default")))
 
@@ -17,10 +18,16 @@ struct TmvPort {
     void* data;
 };
 
+// A 64-bit word, by its offset in bytes from what `tmv_state` returns, and some of its bits.
+struct TmvWatch {
+    uint64_t offset;
+    uint64_t mask;
+};
+
 struct Tmv;
 
 // The version of this interface, which tmv_abi returns.
-constexpr uint32_t TMV_ABI = 3;
+constexpr uint32_t TMV_ABI = 4;
 
 // No function lets a C++ exception out. A simulation goes on if its waveform cannot be written; tmv_trace_close tells.
 
@@ -37,6 +44,8 @@ TMV_API void tmv_set_clock(Tmv* self, void* clock);
 // These functions return a TmvStatus.
 TMV_API int32_t tmv_eval(Tmv* self);
 TMV_API int32_t tmv_cycle(Tmv* self);
+// Runs up to `most` cycles; ends after a cycle in which a watched bit is set. Sets the number of complete cycles.
+TMV_API int32_t tmv_cycles(Tmv* self, uint64_t most, const TmvWatch* watches, uint32_t count, uint64_t* cycles);
 TMV_API int32_t tmv_final(Tmv* self);
 
 TMV_API const char* tmv_message(const Tmv* self, size_t* length);
@@ -49,3 +58,13 @@ TMV_API int32_t tmv_trace_close(Tmv* self);
 TMV_API int32_t tmv_write_coverage(Tmv* self, const char* path);
 // From now on, the counters of all instances are added up, and written to this file when the process ends.
 TMV_API int32_t tmv_collect_coverage(const char* path);
+
+// Whether a watched bit is set in the state of a model.
+inline bool tmv_watched(const void* state, const TmvWatch* watches, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) {
+        uint64_t word;
+        std::memcpy(&word, static_cast<const char*>(state) + watches[i].offset, sizeof word);
+        if (word & watches[i].mask) return true;
+    }
+    return false;
+}

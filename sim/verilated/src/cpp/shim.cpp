@@ -142,6 +142,26 @@ struct Tmv : TmvInstance {
         dump();
         context.timeInc(1);
     }
+
+    void cycle_once() {
+#if defined(TMV_PREVIOUS) && !VM_TRACE
+        // This model reacts only to rising edges, so an edge without a low half saves an evaluation.
+        // The first evaluation runs the initial blocks and sees no edge, whatever the level of the clock.
+        if (settled && clock == &model->TMV_CLOCK) {
+            model->rootp->TMV_PREVIOUS = 0;
+            *clock = 1;
+            eval();
+            context.timeInc(2);
+            return;
+        }
+#endif
+        // The low half settles the logic that depends on the inputs, so that the edge and assertions sample its result.
+        half(0);
+        half(1);
+#if VM_TRACE
+        if (++cycle == trace_to) close_trace();
+#endif
+    }
 };
 
 TMV_API uint32_t tmv_abi() { return TMV_ABI; }
@@ -196,24 +216,18 @@ TMV_API int32_t tmv_eval(Tmv* self) {
 }
 
 TMV_API int32_t tmv_cycle(Tmv* self) {
+    return self->run([=] { self->cycle_once(); });
+}
+
+TMV_API int32_t tmv_cycles(Tmv* self, uint64_t most, const TmvWatch* watches, uint32_t count, uint64_t* cycles) {
+    *cycles = 0;
     return self->run([=] {
-#if defined(TMV_PREVIOUS) && !VM_TRACE
-        // This model reacts only to rising edges, so an edge without a low half saves an evaluation.
-        // The first evaluation runs the initial blocks and sees no edge, whatever the level of the clock.
-        if (self->settled && self->clock == &self->model->TMV_CLOCK) {
-            self->model->rootp->TMV_PREVIOUS = 0;
-            *self->clock = 1;
-            self->eval();
-            self->context.timeInc(2);
-            return;
+        while (*cycles < most) {
+            self->cycle_once();
+            if (self->status != TMV_RUNNING) return;
+            ++*cycles;
+            if (tmv_watched(self->model->rootp, watches, count)) return;
         }
-#endif
-        // The low half settles the logic that depends on the inputs, so that the edge and assertions sample its result.
-        self->half(0);
-        self->half(1);
-#if VM_TRACE
-        if (++self->cycle == self->trace_to) self->close_trace();
-#endif
     });
 }
 
