@@ -98,10 +98,9 @@ module tmv_fp_add
     {sign3_q, subtract3_q, nan3_q, inf3_q} <= {sign2_q, subtract2_q, nan2_q, inf2_q};
   end
 
-  // 4: how far left: up to the first one, and no further than the exponent allows. A result that is not finite goes on as the
-  // sum that becomes it.
+  // 4: zeros before the first one. A result that is not finite goes on as the sum that becomes it.
   logic [27:0] sum4_q;
-  logic [4:0] zeros, left4_q;
+  logic [4:0] zeros, zeros4_q, room4_q;
   logic [7:0] exp4_q;
   logic inf, sign4_q, zero4_q;
 
@@ -115,26 +114,29 @@ module tmv_fp_add
   assign inf = inf3_q || (exp3_q == 8'd254 && sum3_q[27]);
 
   always_ff @(posedge clk_i) begin
-    sum4_q  <= inf ? {1'b1, nan3_q, 26'b0} : sum3_q;
-    left4_q <= inf ? '0 : (zeros > room3_q) ? room3_q : zeros;
-    exp4_q  <= inf ? 8'd254 : exp3_q;
+    sum4_q   <= inf ? {1'b1, nan3_q, 26'b0} : sum3_q;
+    zeros4_q <= inf ? '0 : zeros;
+    room4_q  <= room3_q;
+    exp4_q   <= inf ? 8'd254 : exp3_q;
     // x - x is +0. Like signs keep theirs.
-    sign4_q <= sign3_q && !(sum3_q == '0 && subtract3_q) && !nan3_q;
-    zero4_q <= sum3_q == '0 && !inf3_q;
+    sign4_q  <= sign3_q && !(sum3_q == '0 && subtract3_q) && !nan3_q;
+    zero4_q  <= sum3_q == '0 && !inf3_q;
   end
 
-  // 5: shift.
+  // 5: shift to the left, up to the first one, and no further than the exponent allows.
   logic [27:0] shifted;
+  logic [4:0] left;
   logic [23:0] kept5_q;
   logic [7:0] exp5_q;
   logic up5_q, sign5_q;
 
-  assign shifted = sum4_q << left4_q;
+  assign left    = (zeros4_q > room4_q) ? room4_q : zeros4_q;
+  assign shifted = sum4_q << left;
 
   always_ff @(posedge clk_i) begin
     kept5_q <= shifted[27:4];
     up5_q   <= shifted[3] && (shifted[4] || shifted[2:0] != '0);
-    exp5_q  <= zero4_q ? '0 : exp4_q - 8'(left4_q);
+    exp5_q  <= zero4_q ? '0 : exp4_q - 8'(left);
     sign5_q <= sign4_q;
   end
 

@@ -143,7 +143,7 @@ module tmv_vec_frontend
 
   // An instruction.
   instr_t instr;
-  logic bad_instr, checked_q, bad_instr_q, ragged, loads, stores, ready_q, fenced, store_idle_q;
+  logic bad_instr, checked_q, bad_fields_q, ragged_q, ragged, loads, stores, ready_q, fenced, store_idle_q;
   logic good, tell, telling_q, told_q, told;
   logic [31:0] range_beats_q;
   logic [RingBits+16:0] words_q;
@@ -177,11 +177,11 @@ module tmv_vec_frontend
   assign loads     = instr.x_from != FromScratch;
   assign stores    = instr.d_to != ToScratch;
   assign fenced    = instr.fence && !store_idle_q;
-  assign bad_instr = is_bad(instr);
+  assign bad_instr = bad_fields_q || ragged_q;
   // A range must have exactly the beats of all blocks: rows * beats = n0 * words of a block.
   assign ragged    = range_beats_q != (instr.x_from == FromBf16 ? 32'(words_q) << (WordBits - 1) : 32'(words_q) << WordBits);
   // An instruction tells before it waits.
-  assign good      = state_q == Program && checked_q && !bad_instr_q && !halt_i;
+  assign good      = state_q == Program && checked_q && !bad_instr && !halt_i;
   assign tell      = good && instr.tell && !telling_q && store_idle_q;
   assign deal      = good && !fenced && ready_q && (telling_q || !instr.tell) && (told_q || !instr.after);
   assign waits_o   = good && instr.after && !told_q && (telling_q || !instr.tell) && dealt_q == done_q && store_idle_q;
@@ -222,7 +222,8 @@ module tmv_vec_frontend
     // Only deals fill the queues, and they are several cycles apart.
     ready_q      <= instr_ready_i && load_ready_i && store_ready_i;
     checked_q    <= rst_ni && state_q == Program && item_valid_q && !deal;
-    bad_instr_q  <= bad_instr || (loads && ragged);
+    bad_fields_q <= is_bad(instr);
+    ragged_q     <= loads && ragged;
     telling_q    <= tell || (telling_q && item_valid_q && !deal);
     told_q       <= told;
   end
@@ -243,7 +244,7 @@ module tmv_vec_frontend
 
   assign fault_o = '{
     valid: (state_q == Ask && (bad_q || misaligned_q))
-        || (state_q == Program && checked_q && bad_instr_q && dealt_q == done_q && store_idle_q),
+        || (state_q == Program && checked_q && bad_instr && dealt_q == done_q && store_idle_q),
     code: (state_q != Ask) ? ErrBadInstruction : bad_q ? ErrBadDescriptor : ErrMisaligned,
     addr: (state_q != Ask) ? instr_addr_o : desc_addr_q
   };
@@ -294,5 +295,5 @@ module tmv_vec_frontend
   `TMV_COVER(FenceWaits, state_q == Program && item_valid_q && fenced)
   `TMV_COVER(TellWaits, state_q == Program && checked_q && instr.tell && !store_idle_q)
   `TMV_COVER(QueuesFull, state_q == Program && item_valid_q && !ready_q)
-  `TMV_COVER(BadBehindGood, state_q == Program && checked_q && bad_instr_q && dealt_q != done_q)
+  `TMV_COVER(BadBehindGood, state_q == Program && checked_q && bad_instr && dealt_q != done_q)
 endmodule

@@ -50,7 +50,7 @@ module tmv_vec_max
   // A maximum in each lane, then those of all lanes, eight a cycle.
   logic [Lanes-1:0] word_some_q, lane_some_q;
   f32_t [Lanes-1:0] word_q, lane_q;
-  option_t eight_q[8];
+  option_t [7:0] eight_q;
   logic valid_q, first_q, last_q;
   logic row_end_q, busy, busy_q, busy1_q, busy2_q, last1_q, last2_q;
   logic [StepBits-1:0] step_q;
