@@ -82,6 +82,8 @@ MAP_DSP48E2 = [
     "wreduce",
     "select -clear",
     "xilinx_dsp -family xc7",
+    "setparam -unset USE_DPORT t:DSP48E1",
+    "chtype -set DSP48E2 t:DSP48E1",
     "chtype -set $mul t:$__soft_mul",
 ]
 DSP48E2 = """
