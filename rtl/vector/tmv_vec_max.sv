@@ -39,8 +39,7 @@ module tmv_vec_max
   function automatic logic wins(option_t a, option_t b);
     logic more;
     more = a.value[30:0] > b.value[30:0];
-    if (!a.some || !b.some) return a.some;
-    return (a.value[31] != b.value[31]) ? b.value[31] : more != a.value[31];
+    return (!a.some || !b.some) ? a.some : (a.value[31] != b.value[31]) ? b.value[31] : more != a.value[31];
   endfunction
 
   function automatic option_t larger(option_t a, option_t b);
