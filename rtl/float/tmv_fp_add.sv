@@ -98,7 +98,8 @@ module tmv_fp_add
     {sign3_q, subtract3_q, nan3_q, inf3_q} <= {sign2_q, subtract2_q, nan2_q, inf2_q};
   end
 
-  // 4: zeros before the first one. A result that is not finite goes on as the sum that becomes it.
+  // 4: zeros before the first one. An infinite result or a NaN is replaced by a sum from which the rounding makes it: exponent
+  // 254, the first bit set, and for a NaN the second one.
   logic [27:0] sum4_q;
   logic [4:0] zeros, zeros4_q, room4_q;
   logic [7:0] exp4_q;

@@ -71,7 +71,7 @@ module tmv_fp_mul
   // result that is subnormal before it is rounded.
   logic [9:0] above, left, limited;
   logic [47:0] product3_q;
-  logic [9:0] exp3_q;
+  logic [8:0] exp3_q;
   logic [5:0] shift3_q;
   logic sign3_q, nan3_q, inf3_q, zero3_q;
 
@@ -81,14 +81,15 @@ module tmv_fp_mul
 
   always_ff @(posedge clk_i) begin
     product3_q <= {high2_q + {7'b0, low2_q[40:17]}, low2_q[16:0]};
-    exp3_q     <= left[9] ? '0 : left;
+    exp3_q     <= left[9] ? '0 : left[8:0];
     // 32 is no shift. Less is right, more is left.
     shift3_q   <= !left[9] ? 6'd32 + 6'(zeros2_q) : limited[9] ? '0 : limited[5:0];
     {sign3_q, nan3_q, inf3_q, zero3_q} <= {sign2_q, nan2_q, inf2_q, zero2_q};
   end
 
-  // 4: shift, in three steps of four choices. What is cut off is ORed into the last bit. A result that is known already goes on
-  // as the product that becomes it.
+  // 4: shift, in three steps of four choices. What is cut off is ORed into the last bit. An infinite result or a NaN is replaced
+  // by a product from which the rounding makes it: exponent 254, the first bit set, and for a NaN the second one. A zero gets
+  // exponent 0; its product is 0 already.
   logic [40:0] step1;
   logic [28:0] step2;
   logic [25:0] step3, kept4_q;
@@ -117,7 +118,7 @@ module tmv_fp_mul
     endcase
   end
 
-  assign inf = inf3_q || (!exp3_q[9] && exp3_q >= 10'd255);
+  assign inf = inf3_q || exp3_q >= 9'd255;
 
   always_ff @(posedge clk_i) begin
     kept4_q <= inf ? {1'b1, nan3_q, 24'b0} : step3;
@@ -125,7 +126,7 @@ module tmv_fp_mul
     exp4_q  <= inf ? 8'd254 : zero3_q ? '0 : exp3_q[7:0];
     low4_q  <= exp3_q == '0 || zero3_q;
     // The largest exponent overflows if the top bit is set.
-    high4_q <= exp3_q == 10'd254 && !inf3_q;
+    high4_q <= exp3_q == 9'd254 && !inf3_q;
     sign4_q <= sign3_q && !nan3_q;
   end
 

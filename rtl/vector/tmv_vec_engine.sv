@@ -284,7 +284,8 @@ module tmv_vec_engine
     end
   end
 
-  // What is equal in all lanes. A chain, which has no other addend, begins with +0, as golden's sums do; otherwise nothing is -0.
+  // Operands that are equal in all lanes. Without C, -0 is added, which changes no product, not even -0. A chain begins with +0,
+  // as golden's sums do.
   always_comb begin
     unique case (instr_q.b_sel)
       BOne:    b_scalar = One;

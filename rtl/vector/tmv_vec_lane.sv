@@ -23,8 +23,10 @@ module tmv_vec_lane
   input  logic               valid16_i,
   input  logic               valid17_i,
   input  f32_t               x_i,
-  /// Y for B in stage 3, for C in stage 9; the scalars of B and C in the same stages, zero if Y, A or the accumulator counts.
+  /// A word of Y, for B in stage 3, for C in stage 9.
   input  f32_t               y_i,
+  /// In the same stages, what is equal in all lanes: an immediate, 1 or an element of Y; zero if the operand is A, a word of Y or
+  /// the accumulator. The sign of B is changed here, that of C before.
   input  f32_t               b_scalar_i,
   input  f32_t               c_scalar_i,
   /// A and B in stage 4, for division and root; what comes of it, in stage 9.

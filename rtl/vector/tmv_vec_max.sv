@@ -53,10 +53,11 @@ module tmv_vec_max
   logic valid_q, first_q, last_q;
   logic row_end_q, busy, busy_q, busy1_q, busy2_q, last1_q, last2_q;
   logic [StepBits-1:0] step_q;
-  option_t left_q, right_q, best_q, floor;
+  option_t left_q, right_q;
+  f32_t best_q, floor;
   logic first1_q, first2_q;
 
-  assign floor = {1'b1, abs_i ? {1'b0, floor_i} : NegInf};
+  assign floor = abs_i ? {1'b0, floor_i} : NegInf;
 
   for (genvar l = 0; l < int'(Lanes); l++) begin : gen_lane
     always_ff @(posedge clk_i) begin
@@ -108,10 +109,11 @@ module tmv_vec_max
       first2_q <= first1_q;
       last2_q  <= last1_q;
     end
-    if (busy2_q) best_q <= larger(larger(left_q, right_q), first2_q ? floor : best_q);
+    // There is a value: the cast takes off that bit.
+    if (busy2_q) best_q <= 32'(larger(larger(left_q, right_q), '{1'b1, first2_q ? floor : best_q}));
   end
 
-  assign max_o = best_q.value;
+  assign max_o = best_q;
   assign bad_o = !max_o[31] && max_o[30:23] == '1;
   `TMV_ASSERT(RowStays, !(busy_q && valid_q && first_q && step_q != StepBits'(Steps - 1)))
 endmodule

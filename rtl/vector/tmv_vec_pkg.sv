@@ -94,7 +94,7 @@ package tmv_vec_pkg;
   typedef struct packed {
     /// A: X, but zero if it is negative.
     logic        a_relu;
-    /// B: Y, A or 2^(Y + 1), with its sign changed or not; the scalar if none of them.
+    /// B: a word of Y, A or 2^(Y + 1) of a word; the scalar if none of them. Then whether its sign changes.
     logic        b_y;
     logic        b_a;
     logic        b_exp2;
@@ -102,7 +102,7 @@ package tmv_vec_pkg;
     /// M: the product, or what the dividers give.
     logic        mul;
     logic        m_round;
-    /// C: the accumulator, or Y with its sign changed or not; the scalar if none of them.
+    /// C: the accumulator, or a word of Y, and whether the sign of Y changes; the scalar if none of them.
     logic        chain;
     logic        c_y;
     logic        c_neg;

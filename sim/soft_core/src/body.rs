@@ -38,8 +38,8 @@ pub(crate) trait Body {
     fn unit_is_done(&mut self) {}
     /// Simulates one clock cycle.
     fn step(&mut self) -> Result<(), SimulationError>;
-    /// Simulates cycles, at most `most`, in which the core asks for nothing and nothing else moves, up to one after which the
-    /// core asks or its interrupt to the host is high. Returns how many; 0 if the next cycle has more to do.
+    /// Simulates up to `most` cycles in one go, if the units rest and the core asks for nothing. Stops after a cycle in which the
+    /// core asks for something or raises its interrupt to the host. Returns the number of cycles; 0 if the next one needs `step`.
     fn coast(&mut self, _most: u64) -> Result<u64, SimulationError> {
         Ok(0)
     }

@@ -278,7 +278,7 @@ impl System {
 
     /// Steps until `pin` is high, for at most `limit` cycles. Returns whether it is.
     fn wait_for(&mut self, pin: Pin, limit: u64) -> Result<bool, SimulationError> {
-        // A run of cycles ends at this pin alone.
+        // Of the host's pins, `coast` watches this one only. A wait for another pin goes cycle by cycle.
         let coasts = pin == self.pins.irq_o && !self.single_cycles;
         let mut cycle = 0;
         while cycle < limit {
@@ -293,14 +293,12 @@ impl System {
                     progress(LOOK);
                 }
             }
-            let most = if coasts { (limit - cycle).min(LOOK - cycle % LOOK) } else { 0 };
-            cycle += match self.body.coast(most)? {
-                0 => {
-                    self.step()?;
-                    1
-                }
-                cycles => cycles,
-            };
+            let most = (limit - cycle).min(LOOK - cycle % LOOK);
+            let cycles = if coasts { self.body.coast(most)? } else { 0 };
+            if cycles == 0 {
+                self.step()?;
+            }
+            cycle += cycles.max(1);
         }
         Ok(false)
     }
