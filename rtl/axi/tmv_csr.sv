@@ -170,15 +170,13 @@ module tmv_csr
 
   // A source that fires in the cycle of its clearing stays pending. An access is refused in the cycle after `write_i` or
   // `read_i`; its address is still there.
-  logic read_q, read_error_q, bad_write_q, bad_access, irq_write;
+  logic read_q, read_error_q, bad_write_q, bad_access;
 
-  // `write` of this register, without what other registers ask for: that path is long.
-  assign irq_write  = write_i && write_full_i && write_addr_i == IrqStatusOffset && !(|(write_data_i & ~IrqStatusBits));
   assign bad_access = bad_write_q || (read_q && read_error_q);
 
   always_ff @(posedge clk_i) begin
     bad_write_q <= rst_ni && write_i && refused;
-    irq_clear_q <= irq_write ? write_data_i[Sources-1:0] : '0;
+    irq_clear_q <= (write && write_addr_i == IrqStatusOffset) ? write_data_i[Sources-1:0] : '0;
     if (!rst_ni) irq_status_q <= '0;
     else irq_status_q <= (irq_status_q & ~irq_clear_q) | {bad_access, error_event_i, done_irq_i};
   end

@@ -46,6 +46,15 @@ module tmv_vec_max
     return wins(a, b) ? a : b;
   endfunction
 
+  /// The largest of four. All comparisons that may matter are made at once: two in turn are a long path.
+  function automatic option_t largest(option_t a, option_t b, option_t c, option_t d);
+    logic ab, cd, across;
+    ab = wins(a, b);
+    cd = wins(c, d);
+    across = ab ? (cd ? wins(a, c) : wins(a, d)) : cd ? wins(b, c) : wins(b, d);
+    return across ? (ab ? a : b) : cd ? c : d;
+  endfunction
+
   // A maximum in each lane, then those of all lanes, eight a cycle.
   logic [Lanes-1:0] word_some_q, lane_some_q;
   f32_t [Lanes-1:0] word_q, lane_q;
@@ -104,13 +113,16 @@ module tmv_vec_max
       last1_q  <= step_q == StepBits'(Steps - 1);
     end
     if (busy1_q) begin
-      left_q   <= larger(larger(eight_q[0], eight_q[1]), larger(eight_q[2], eight_q[3]));
-      right_q  <= larger(larger(eight_q[4], eight_q[5]), larger(eight_q[6], eight_q[7]));
+      left_q   <= largest(eight_q[0], eight_q[1], eight_q[2], eight_q[3]);
+      right_q  <= largest(eight_q[4], eight_q[5], eight_q[6], eight_q[7]);
       first2_q <= first1_q;
       last2_q  <= last1_q;
     end
-    // There is a value: the cast takes off that bit.
-    if (busy2_q) best_q <= 32'(larger(larger(left_q, right_q), '{1'b1, first2_q ? floor : best_q}));
+    if (busy2_q) begin
+      automatic option_t rest = '{1'b1, first2_q ? floor : best_q};
+      // There is a value: the cast takes off that bit.
+      best_q <= 32'(wins(left_q, right_q) ? larger(left_q, rest) : larger(right_q, rest));
+    end
   end
 
   assign max_o = best_q;
