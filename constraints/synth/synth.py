@@ -17,10 +17,10 @@ Parameters not given have the module's defaults. `tmv_unit_sum` synthesises the 
     ff, dsp     flip-flops; DSP blocks
     bram36      block RAMs of 36 Kb; one of 18 Kb is a half
     uram        UltraRAMs, if there are any
-    levels      LUTs on the longest path between registers, block RAMs, DSP blocks and ports. A carry chain is one, however long;
-                a read of distributed RAM is one; the clock-to-out of a block RAM without its output register is three; MUXF
-                count nothing, nor does what is packed into a DSP block. Where the path begins and ends is in `path`. Not a
-                delay
+    levels      LUTs on the longest path between registers, block RAMs, DSP blocks and ports; not a delay. A carry chain is
+                one, however long; a read of distributed RAM is one; the clock-to-out of a block RAM without its output
+                register is three; MUXF count nothing, nor does what is packed into a DSP block. `path` says where the path
+                begins and ends
 
 Estimates: nothing is placed or routed, and Yosys uses CARRY4 on UltraScale+ too. It puts adders and registers into the
 DSP blocks of the 7 series only; on UltraScale+ this program has it treat a DSP48E2 as a DSP48E1 with a wider multiplier.

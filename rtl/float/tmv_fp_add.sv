@@ -43,6 +43,11 @@ module tmv_fp_add
     end
   end
 
+  /// A word shifted right, and whether a bit of it is lost.
+  function automatic logic [26:0] cut_right(logic [25:0] word, logic [4:0] places);
+    return {word >> places, (word & ~(26'h3ff_ffff << places)) != '0};
+  endfunction
+
   // 2: align, in two steps of four choices; the third step, of one place, is part of the addition.
   logic [25:0] lesser, step1, step2, step2_q;
   logic [1:0] lost;
@@ -54,20 +59,8 @@ module tmv_fp_add
 
   assign lesser = {small_normal_q, small_q, 2'b0};
 
-  always_comb begin
-    unique case (shift_q[4:3])
-      2'd0:    {step1, lost[0]} = {lesser, 1'b0};
-      2'd1:    {step1, lost[0]} = {8'b0, lesser[25:8], |lesser[7:0]};
-      2'd2:    {step1, lost[0]} = {16'b0, lesser[25:16], |lesser[15:0]};
-      default: {step1, lost[0]} = {24'b0, lesser[25:24], |lesser[23:0]};
-    endcase
-    unique case (shift_q[2:1])
-      2'd0:    {step2, lost[1]} = {step1, 1'b0};
-      2'd1:    {step2, lost[1]} = {2'b0, step1[25:2], |step1[1:0]};
-      2'd2:    {step2, lost[1]} = {4'b0, step1[25:4], |step1[3:0]};
-      default: {step2, lost[1]} = {6'b0, step1[25:6], |step1[5:0]};
-    endcase
-  end
+  assign {step1, lost[0]} = cut_right(lesser, {shift_q[4:3], 3'b0});
+  assign {step2, lost[1]} = cut_right(step1, {2'b0, shift_q[2:1], 1'b0});
 
   always_ff @(posedge clk_i) begin
     step2_q     <= step2;

@@ -87,6 +87,7 @@ module tmv_vec_lane
       a_q <= x_i;
       b_q <= b_of(op_i, cut(op_i, x_i) ? '0 : x_i, y_i, b_scalar_i);
     end
+    // As a reset of the register, this takes no LUT.
     if (valid3_i && cut(op_i, x_i)) a_q <= '0;
   end
 

@@ -31,6 +31,13 @@ pins! {
     }
 }
 
+impl Pins {
+    /// The outputs by which the core asks for a register of a unit.
+    fn register_requests(&self) -> [Pin; 3] {
+        [self.m_axil_awvalid, self.m_axil_wvalid, self.m_axil_arvalid]
+    }
+}
+
 /// The registers that the core's access goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
@@ -108,8 +115,7 @@ impl Parts {
             vector.map(|(library, vector)| Vector::new(library, &context, vector, config.ports + 1)).transpose()?;
         let pins = Pins::find(&core, "")?;
         let core_port = MemoryPorts::find(&core, "m_axi", 1, config.port_bits / 8, Signals::Strobes)?;
-        let [reads, writes, data] = core_port.requests();
-        let asks = [pins.m_axil_awvalid, pins.m_axil_wvalid, pins.m_axil_arvalid, pins.irq_o, reads, writes, data];
+        let asks = [&pins.register_requests()[..], &core_port.requests(), &[pins.irq_o]].concat();
         Ok(Self {
             pins,
             asks: core.watch(&asks),
@@ -330,8 +336,8 @@ impl Body for Parts {
     }
 
     fn coast(&mut self, most: u64) -> Result<u64, SimulationError> {
-        let (core, p, memory) = (&self.core, &self.pins, self.unit.axi_memory());
-        let active = [p.m_axil_awvalid, p.m_axil_wvalid, p.m_axil_arvalid].into_iter().any(|pin| core.get(pin) != 0);
+        let (core, memory) = (&self.core, self.unit.axi_memory());
+        let active = self.pins.register_requests().into_iter().any(|pin| core.get(pin) != 0);
         if active || !self.core_port.is_at_rest(core, memory, self.port) || !self.is_at_rest() {
             return Ok(0);
         }

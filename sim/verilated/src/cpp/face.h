@@ -68,3 +68,17 @@ inline bool tmv_watched(const void* state, const TmvWatch* watches, uint32_t cou
     }
     return false;
 }
+
+// tmv_cycles, for a model of any simulator.
+template <class Model>
+int32_t tmv_repeat(Model* self, const void* state, uint64_t most, const TmvWatch* watches, uint32_t count, uint64_t* cycles) {
+    *cycles = 0;
+    return self->run([=] {
+        while (*cycles < most) {
+            self->cycle_once();
+            if (self->status != TMV_RUNNING) return;
+            ++*cycles;
+            if (tmv_watched(state, watches, count)) return;
+        }
+    });
+}

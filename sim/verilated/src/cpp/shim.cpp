@@ -220,15 +220,7 @@ TMV_API int32_t tmv_cycle(Tmv* self) {
 }
 
 TMV_API int32_t tmv_cycles(Tmv* self, uint64_t most, const TmvWatch* watches, uint32_t count, uint64_t* cycles) {
-    *cycles = 0;
-    return self->run([=] {
-        while (*cycles < most) {
-            self->cycle_once();
-            if (self->status != TMV_RUNNING) return;
-            ++*cycles;
-            if (tmv_watched(self->model->rootp, watches, count)) return;
-        }
-    });
+    return tmv_repeat(self, self->model->rootp, most, watches, count, cycles);
 }
 
 TMV_API int32_t tmv_final(Tmv* self) {
